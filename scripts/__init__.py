@@ -1,0 +1,1 @@
+"""The commands: `python -m scripts.train` and its siblings."""

@@ -1,0 +1,107 @@
+"""Command-line flags made from the fields of Config, and the help that lists them."""
+
+import dataclasses
+import difflib
+import sys
+import textwrap
+from typing import Any, Callable, Sequence
+
+from absl import flags
+
+from trainers import recipes
+from trainers.config import Config
+
+FLAGS = flags.FLAGS
+
+_DEFINE: dict[type, Callable[..., Any]] = {
+    bool: flags.DEFINE_bool,
+    int: flags.DEFINE_integer,
+    float: flags.DEFINE_float,
+    str: flags.DEFINE_string,
+    tuple: flags.DEFINE_list,
+}
+
+
+def define_config() -> None:
+    """Defines one flag for each setting; one that is not given is None."""
+    for field in dataclasses.fields(Config):
+        _DEFINE[type(field.default)](field.name, None, field.metadata['help'])
+
+
+def config_from_flags() -> Config:
+    """Defaults < recipe < flags given by hand.
+
+    Raises:
+        ConfigError: a setting has a value that is not allowed.
+    """
+    given = {
+        field.name: FLAGS[field.name].value
+        for field in dataclasses.fields(Config)
+        if FLAGS[field.name].present
+    }
+    return recipes.configure(given.pop('recipe', 'default'), given)
+
+
+def parser(description: str,
+           listing: Callable[[], str]) -> Callable[[Sequence[str]], list[str]]:
+    """A parser for `absl.app.run` that explains itself and refuses what it cannot use.
+
+    Args:
+        description: what stands above the flags in the help text.
+        listing: writes out the flags, for the help text.
+    """
+
+    def parse(argv: Sequence[str]) -> list[str]:
+        if {'--help', '-help', '-h', '--helpfull', '--helpshort'} & set(argv[1:]):
+            print(f'{description.strip()}\n\n{listing()}')
+            sys.exit(0)
+        try:
+            rest = FLAGS(list(argv))
+        except flags.Error as error:
+            _refuse(str(error).rstrip('.') + '.')
+        if rest[1:]:
+            _refuse(f'Did not expect {rest[1]!r}.{_suggest(rest[1])}')
+        return rest
+
+    return parse
+
+
+def config_help() -> str:
+    """The settings by group, each with its default."""
+    lines = []
+    group = ''
+    for field in dataclasses.fields(Config):
+        if field.metadata['group'] != group:
+            group = field.metadata['group']
+            lines += ['', f'{group}:']
+        lines += _describe(field)
+    return '\n'.join(lines[1:])
+
+
+def _describe(field: dataclasses.Field) -> list[str]:
+    name = f'--[no]{field.name}' if field.type is bool else f'--{field.name}'
+    choices = '|'.join(choice for choice in field.metadata['choices'] if choice)
+    default = field.default
+    if isinstance(default, float):
+        default = f'{default:g}'
+    notes = [choices] if choices else []
+    if default not in ('', (), False):
+        notes.append(f'default {default}')
+    text = field.metadata['help'] + (f' [{"; ".join(notes)}]' if notes else '')
+    first = f'  {name:<23} '
+    wrapped = textwrap.wrap(text, 62)
+    lines = [first + wrapped[0]] if len(first) <= 26 else [first, ' ' * 26 + wrapped[0]]
+    return lines + [' ' * 26 + line for line in wrapped[1:]]
+
+
+def _suggest(word: str) -> str:
+    name, separator, value = word.partition('=')
+    close = difflib.get_close_matches(name.lstrip('-'), list(FLAGS), n=1, cutoff=0.6)
+    if not close:
+        return ' Settings are given as --name=value; see --help.'
+    return f' Did you mean --{close[0]}{separator}{value}?'
+
+
+def _refuse(message: str) -> None:
+    print(message, file=sys.stderr)
+    sys.exit(2)

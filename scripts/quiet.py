@@ -1,0 +1,40 @@
+"""Importing TensorFlow without its start-up notes."""
+
+import contextlib
+import os
+import sys
+import tempfile
+from typing import Iterator
+
+
+@contextlib.contextmanager
+def quiet_stderr() -> Iterator[None]:
+    """Holds back what is written to standard error, and shows it only after a failure.
+
+    TensorFlow's C++ side writes to the file descriptor before any of its settings for
+    logging take effect. Whoever sets TF_CPP_MIN_LOG_LEVEL gets to see everything.
+    """
+    if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
+        yield
+        return
+    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+    sys.stderr.flush()
+    terminal = os.dup(2)
+    with tempfile.TemporaryFile() as held_back:
+        os.dup2(held_back.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held_back.seek(0)
+            os.write(terminal, held_back.read())
+            raise
+        finally:
+            os.dup2(terminal, 2)
+            os.close(terminal)
+
+
+def import_tensorflow() -> None:
+    """Imports TensorFlow and lets it find its devices, quietly."""
+    with quiet_stderr():
+        import tensorflow as tf
+        tf.config.list_physical_devices()

@@ -1,0 +1,74 @@
+"""Trains a network: `python -m scripts.train --model=inception_v1`."""
+
+import logging
+import sys
+
+from absl import app, flags
+
+from scripts import flags as config_flags
+from scripts import quiet
+from trainers.config import ConfigError
+
+DESCRIPTION = """
+Trains a network and keeps everything about the run in one folder.
+
+  python -m scripts.train
+      Inception v1 on the built-in dataset, in minutes on a laptop.
+  python -m scripts.train --dataset=tiny_imagenet --data_dir=tiny-imagenet-200
+      The same network on real pictures.
+  python -m scripts.train --recipe=system_a --data_dir=tiny-imagenet-200
+      The settings of a published system.
+
+The same command again continues a run that was stopped. Exit codes: 0 done, 1 a
+problem that the message explains, 2 a flag that it does not know, 75 stopped by a
+signal with everything saved.
+
+  --list_models, --list_datasets, --list_recipes
+                          Say what there is to choose from, and leave.
+"""
+
+flags.DEFINE_bool('list_models', False, 'List the networks and leave.')
+flags.DEFINE_bool('list_datasets', False, 'List the datasets and leave.')
+flags.DEFINE_bool('list_recipes', False, 'List the recipes and leave.')
+config_flags.define_config()
+
+
+def main(argv: list[str]) -> int:
+    """Trains, or lists what there is; returns the exit code."""
+    del argv
+    # TensorFlow takes seconds to import: help and misspelt flags need not wait.
+    quiet.import_tensorflow()
+    from scripts import listings
+    from trainers.loop import Stopped
+    from trainers.progress import ConsoleHandler
+    from trainers.signals import EXIT_STOPPED
+    from trainers.train import train
+    from vision.errors import UserError
+
+    if listings.show(flags.FLAGS):
+        return 0
+    console = ConsoleHandler(sys.stdout)
+    logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[console],
+                        force=True)
+    logging.getLogger('absl').setLevel(logging.WARNING)  # TensorFlow's own notes
+    try:
+        train(config_flags.config_from_flags(), console)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except Stopped as stopped:
+        print(stopped, file=sys.stderr)
+        return EXIT_STOPPED
+    return 0
+
+
+def run() -> None:
+    """Parses the command line and trains."""
+    app.run(main, flags_parser=config_flags.parser(DESCRIPTION, config_flags.config_help))
+
+
+if __name__ == '__main__':
+    run()

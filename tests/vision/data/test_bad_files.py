@@ -1,0 +1,114 @@
+import dataclasses
+import threading
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision.data import (BadFiles, DatasetError, Split, decode_to_memory, eval_batches,
+                         train_batches)
+
+BAD = (3, 7, 20)
+
+
+@pytest.fixture
+def damaged(files) -> Split:
+    """The files with one truncated, one empty and one missing."""
+    paths = list(files.paths)
+    whole = tf.io.read_file(paths[3]).numpy()
+    tf.io.write_file(paths[3], whole[:len(whole) // 2])
+    tf.io.write_file(paths[7], b'')
+    paths[20] += '.missing'
+    return dataclasses.replace(files, paths=paths)
+
+
+def _all(dataset) -> tuple[np.ndarray, ...]:
+    return tuple(map(np.concatenate, zip(*dataset.as_numpy_iterator())))
+
+
+def test_evaluation_substitutes_zeros_of_weight_zero(noise, damaged):
+    bad = BadFiles()
+    images, labels, weights = _all(
+        eval_batches(damaged, batch_size=5, image_size=24, bad_files=bad))
+    good = np.array([i not in BAD for i in range(23)])
+    np.testing.assert_array_equal(images[:23][good], noise.images[good])
+    assert not images[:23][~good].any()
+    np.testing.assert_array_equal(weights, [*good, 0, 0])
+    np.testing.assert_array_equal(labels[:23], noise.labels)
+    assert [(f.name, f.label) for f in bad.items()] == sorted(
+        (noise.names[i], noise.labels[i]) for i in BAD)
+
+
+def test_the_reason_is_one_plain_line(damaged):
+    bad = BadFiles()
+    _all(eval_batches(damaged, batch_size=5, image_size=24, bad_files=bad))
+    reasons = {f.name: f.reason for f in bad.items()}
+    assert 'No such file' in reasons['noise/20']
+    for reason in reasons.values():
+        assert reason and '\n' not in reason and 'function_node' not in reason
+
+
+def test_training_goes_on_with_the_same_good_pictures(files, damaged):
+    options = dict(batch_size=4, image_size=20, seed=1, end_step=10,
+                   augment=('random_resized_crop', 'flip'))
+    whole = _all(train_batches(files, **options))
+    bad = BadFiles()
+    images, labels, weights = _all(train_batches(damaged, bad_files=bad, **options))
+    good = weights == 1
+    assert 0 < (~good).sum() <= 6  # Two epochs, three bad files.
+    np.testing.assert_array_equal(images[good], whole[0][good])
+    assert not images[~good].any()
+    np.testing.assert_array_equal(labels, whole[1])
+    assert len(bad.items()) == 3  # Once each, though met in both epochs.
+
+
+def test_nothing_is_recorded_when_all_is_well(files):
+    bad = BadFiles()
+    weights = _all(eval_batches(files, batch_size=23, image_size=24, bad_files=bad))[2]
+    assert weights.all() and not bad.items()
+
+
+def test_decoding_to_memory_keeps_the_weights(noise, damaged):
+    bad = BadFiles()
+    split = decode_to_memory(damaged, 24, bad)
+    np.testing.assert_array_equal(np.flatnonzero(split.weights == 0), BAD)
+    assert len(bad.items()) == 3
+    weights = _all(eval_batches(split, batch_size=23, image_size=24))[2]
+    np.testing.assert_array_equal(weights, split.weights)
+
+
+def test_a_bug_in_the_picture_is_not_taken_for_a_bad_file(files):
+    # Reflecting 16 pixels needs a picture of 17: a mistake of ours, not the file's.
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
+        _all(train_batches(files, batch_size=4, image_size=12, seed=0, end_step=1,
+                           augment=('pad_crop:16',)))
+
+
+def test_record_keeps_the_first_of_each_name_from_any_thread(caplog):
+    bad = BadFiles()
+    threads = [
+        threading.Thread(target=lambda: [bad.record(f'{i}', i, 'x') for i in range(50)])
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    bad.record('7', 7, 'another reason')
+    assert len(bad.items()) == 50 == len(caplog.records)
+    assert list(bad.items()) == sorted(bad.items())
+    assert ('7', 7, 'x') in bad.items()
+
+
+def test_the_budget_passes_and_fails():
+    bad = BadFiles()
+    bad.check(0, 0.)
+    for i in range(30):
+        bad.record(f'{i:02d}.jpg', 0, 'truncated')
+    bad.check(3_000, 0.01)
+    with pytest.raises(DatasetError) as error:
+        bad.check(2_999, 0.01)
+    assert 'At most 1.00% of the 2999 pictures' in str(error.value)
+    assert 'got 30' in str(error.value)
+    assert '19.jpg: truncated' in str(error.value)
+    assert '20.jpg' not in str(error.value) and 'and 10 more' in str(error.value)

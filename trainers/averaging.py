@@ -1,0 +1,53 @@
+"""A moving average of the weights, evaluated beside the weights themselves."""
+
+import contextlib
+from typing import Iterator
+from typing import Sequence
+
+import tensorflow as tf
+
+
+class MovingAverage(tf.Module):
+    """Exponential moving average of variables (Polyak and Juditsky, 1992).
+
+    Early on the decay is (1 + updates) / (10 + updates), so that the average forgets
+    the random start soon.
+
+    Args:
+        variables: what is averaged: weights, and the moving statistics of batch norms.
+        decay: share of the old average that an update keeps, in [0, 1).
+    """
+
+    def __init__(self,
+                 variables: Sequence[tf.Variable],
+                 decay: float,
+                 name: str = 'moving_average'):
+        super().__init__(name=name)
+        self.variables_averaged = tuple(variables)
+        self.decay = decay
+        self.averages = [
+            tf.Variable(variable, trainable=False, name='average')
+            for variable in variables
+        ]
+
+    def update(self, step: tf.Tensor) -> None:
+        """Moves the averages towards the variables; `step` counts the updates so far."""
+        step = tf.cast(step, tf.float32)
+        share = 1 - tf.minimum(self.decay, (1 + step) / (10 + step))
+        for average, variable in zip(self.averages, self.variables_averaged):
+            average.assign_sub(share * (average - variable))
+
+    @contextlib.contextmanager
+    def swapped_in(self) -> Iterator[None]:
+        """Exchanges variables and averages while the context lasts, bit for bit."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    def _swap(self) -> None:
+        for average, variable in zip(self.averages, self.variables_averaged):
+            value = variable.numpy()
+            variable.assign(average)
+            average.assign(value)

@@ -1,0 +1,51 @@
+"""Cheap looks at a run before it starts, for the mistakes that people make most."""
+
+import logging
+import math
+
+import numpy as np
+
+from vision.data import Batch
+from vision.errors import UserError
+
+_log = logging.getLogger(__name__)
+
+
+class CheckError(UserError):
+    """The run would not have learned anything."""
+
+
+def check_batch(batch: Batch, classes: int) -> None:
+    """Looks at the first training batch.
+
+    Raises:
+        CheckError: no picture of it could be read, a label is out of range, or all
+            pictures are of one colour.
+    """
+    weights, labels = np.asarray(batch.weights), np.asarray(batch.labels)
+    if not weights.any():
+        raise CheckError('Expected pictures in the first batch, but none of its '
+                         f'{len(weights)} files could be decoded: see bad_files.csv.')
+    if labels.min() < 0 or labels.max() >= classes:
+        raise CheckError(f'Expected labels in 0..{classes - 1}, received '
+                         f'{labels.min()}..{labels.max()}: check the dataset.')
+    images = np.asarray(batch.images)[weights > 0]
+    if images.min() == images.max():
+        raise CheckError('Expected pictures, but every pixel of the first batch is '
+                         f'{images.min()}: look at samples/ and check --augment.')
+
+
+def check_initial_loss(loss: float, classes: int) -> None:
+    """Compares the loss before the first step with that of guessing, ln(classes).
+
+    Raises:
+        CheckError: the loss is not finite.
+    """
+    expected = math.log(classes)
+    if not math.isfinite(loss):
+        raise CheckError(f'Expected a loss near {expected:.2f} before the first step, '
+                         f'received {loss}: check --normalization and --precision.')
+    if not 0.5 * expected <= loss <= 2 * expected + 1:
+        _log.warning(
+            'The loss before the first step is %.2f; guessing among %d classes has '
+            '%.2f. Check --normalization and the labels.', loss, classes, expected)

@@ -1,0 +1,125 @@
+"""What a run ran on: written beside its results, so that they can be compared."""
+
+import os
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+_CPUINFO = Path('/proc/cpuinfo')
+
+
+class Gpu(NamedTuple):
+    """A GPU that TensorFlow can use; compute capability as (major, minor)."""
+
+    name: str
+    compute_capability: tuple[int, int] | None
+
+
+def describe() -> dict[str, Any]:
+    """Machine, versions, code and command line, in JSON values; never fails."""
+    return {
+        'started': datetime.now(timezone.utc).isoformat(timespec='seconds'),
+        'command': sys.argv,
+        'commit': _commit(),
+        'python': platform.python_version(),
+        'platform': platform.platform(),
+        'tensorflow': tf.__version__,
+        'keras': keras.__version__,
+        'numpy': np.__version__,
+        'cpu': {
+            'model': _cpu_model(),
+            'cores': os.cpu_count(),
+            'usable_cores': _usable_cores(),
+            'bfloat16': supports_bfloat16_cpu(),
+        },
+        'gpus': [gpu._asdict() for gpu in gpus()],
+        'memory_gib': _memory_gib(),
+    }
+
+
+def gpus() -> list[Gpu]:
+    """The GPUs that TensorFlow sees."""
+    found = []
+    for device in tf.config.list_physical_devices('GPU'):
+        details = tf.config.experimental.get_device_details(device)
+        found.append(
+            Gpu(
+                details.get('device_name', device.name),
+                details.get('compute_capability'),
+            )
+        )
+    return found
+
+
+def supports_bfloat16_cpu() -> bool:
+    """Whether the CPU multiplies in bfloat16; elsewhere that is slower than float32.
+
+    Known on Linux only, where the kernel lists the instructions.
+    """
+    flags = (_cpuinfo('flags') or _cpuinfo('Features') or '').split()
+    return not {'avx512_bf16', 'amx_bf16', 'bf16'}.isdisjoint(flags)
+
+
+def _cpuinfo(key: str) -> str | None:
+    try:
+        lines = _CPUINFO.read_text(errors='replace').splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        name, _, value = line.partition(':')
+        if name.strip() == key:
+            return value.strip()
+    return None
+
+
+def _cpu_model() -> str:
+    return _cpuinfo('model name') or platform.processor() or platform.machine()
+
+
+def _usable_cores() -> int | None:
+    if hasattr(os, 'sched_getaffinity'):  # Containers and batch systems give fewer.
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
+
+
+def _memory_gib() -> float | None:
+    try:
+        size = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    except (ValueError, OSError):
+        return None
+    return round(size / 2**30, 1)
+
+
+def _commit() -> dict[str, Any] | None:
+    """The commit of this code and whether tracked files differ from it."""
+    code = Path(__file__).resolve()
+    # An installed copy may lie in somebody else's checkout, which says nothing of it.
+    if _git(code.parent, 'ls-files', '--error-unmatch', code.name) is None:
+        return None
+    commit = _git(code.parent, 'rev-parse', 'HEAD')
+    changes = _git(code.parent, 'status', '--porcelain', '--untracked-files=no')
+    if commit is None or changes is None:
+        return None
+    return {'hash': commit, 'dirty': bool(changes)}
+
+
+def _git(folder: Path, *arguments: str) -> str | None:
+    try:
+        # Without optional locks: it must not get in the way of a commit going on.
+        done = subprocess.run(
+            ['git', '--no-optional-locks', *arguments],
+            cwd=folder,
+            capture_output=True,
+            timeout=30,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode('utf-8', 'replace').strip()

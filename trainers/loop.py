@@ -1,0 +1,428 @@
+"""The run: what happens when, from the first step to the results."""
+
+import contextlib
+import dataclasses
+import logging
+import math
+import time
+from typing import Any, Iterator, NoReturn
+
+import numpy as np
+import tensorflow as tf
+
+from trainers import checks, metrics, plots
+from trainers.checkpoints import Checkpoints
+from trainers.config import Config, parse_size_schedule
+from trainers.history import History
+from trainers.progress import Progress, format_duration
+from trainers.run_directory import RunDirectory
+from trainers.signals import StopRequest
+from trainers.summaries import Summaries, variables_by_path
+from trainers.trainer import Trainer
+from vision import data
+from vision.data import BadFiles, Batch, Source, Split
+from vision.errors import UserError
+from vision.models.specification import Specification
+
+# Steps are grouped into calls of about so long: a signal, the progress line and the
+# clock of the checkpoints wait no longer than this, and Python's share stays unseen.
+SECONDS_PER_CALL = 1.0
+PICTURES_SHOWN = 20
+
+_log = logging.getLogger(__name__)
+
+
+def steps_per_epoch(config: Config, source: Source) -> int:
+    """Training steps in an epoch: whole batches, or as many as the limit allows."""
+    steps = data.steps_per_epoch(source.splits['train'], config.batch_size)
+    return min(steps, config.limit_train_batches or steps)
+
+
+def sample(split: Split, count: int, seed: int) -> Split:
+    """At most `count` pictures of a split, drawn at random and kept in its order."""
+    count = min(count, len(split))
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:count])
+    return Split(labels=split.labels[chosen],
+                 names=[split.names[index] for index in chosen],
+                 images=None if split.images is None else split.images[chosen],
+                 paths=None if split.paths is None else
+                 [split.paths[index] for index in chosen],
+                 weights=split.weights[chosen])
+
+
+class Pace:
+    """How many steps fit into one call, measured while the run goes on.
+
+    Attributes:
+        steps: steps for the next call.
+    """
+
+    def __init__(self) -> None:
+        self.steps = 1
+        self._traced = False
+
+    def measure(self, steps: int, seconds: float) -> bool:
+        """Learns from a call; False for the first, whose time went into tracing."""
+        if not self._traced:
+            self._traced = True
+            return False
+        self.steps = max(1, round(steps * SECONDS_PER_CALL / max(seconds, 1e-6)))
+        return True
+
+
+class Stopped(Exception):
+    """A signal stopped the run; everything is saved."""
+
+
+class DivergedError(UserError):
+    """The loss is no longer a number."""
+
+
+class Loop:
+    """Runs a trainer over a source and keeps a run directory of what happens.
+
+    Args:
+        config: the run's settings.
+        specification: stored with the weights.
+        source: the pictures, decoded to memory already where they fit.
+        trainer: model, optimizer and the two steps.
+        directory: opened for writing.
+        bad_files: where the pipeline records what it could not decode.
+        stop: set when a signal came.
+        progress: the line that shows how far the run is.
+    """
+
+    def __init__(self, config: Config, specification: Specification, source: Source,
+                 trainer: Trainer, directory: RunDirectory, bad_files: BadFiles,
+                 stop: StopRequest, progress: Progress):
+        self.config = config
+        self.specification = specification
+        self.source = source
+        self.trainer = trainer
+        self.directory = directory
+        self.bad_files = bad_files
+        self.stop = stop
+        self.progress = progress
+        self.history = History()
+        self.steps_per_epoch = steps_per_epoch(config, source)
+        self.total_steps = config.epochs * self.steps_per_epoch
+        self.last = Checkpoints(directory.checkpoints_last,
+                                tf.train.Checkpoint(**trainer.checkpointed()))
+        self.best = Checkpoints(directory.checkpoints_best,
+                                tf.train.Checkpoint(**trainer.evaluated()))
+        self.summaries = Summaries(directory)
+        self._eval_batches = {
+            split: data.eval_batches(source.splits[split],
+                                     batch_size=config.batch_size,
+                                     image_size=specification.image_size,
+                                     limit=config.limit_eval_batches or None,
+                                     bad_files=bad_files)
+            for split in ('validation', 'test')
+        }
+        self._began = time.monotonic()
+        self._saved = time.monotonic()
+
+    @property
+    def step(self) -> int:
+        """Training steps taken."""
+        return int(self.trainer.step.numpy())
+
+    def run(self) -> dict[str, Any]:
+        """Trains from wherever the run is to its end; returns the results.
+
+        Raises:
+            Stopped: a signal came; the state is saved.
+            DivergedError: the loss became infinite or NaN.
+            UserError: something else that a person can mend.
+        """
+        try:
+            self._resume()
+            if self.step == 0:
+                self._check_start()
+            self._train()
+            return self._finish()
+        finally:
+            self.history.elapsed += time.monotonic() - self._began
+            self._write_bad_files()
+            self.summaries.close()
+
+    def _resume(self) -> None:
+        """Takes up the newest checkpoint, where there is one."""
+        state = self.last.restore()
+        if state is not None:
+            self.history = History.from_dict(state['history'])
+            self.directory.write_metrics(self.history.rows)
+            _log.info('Resuming after step %s of %s.', f'{self.step:,}',
+                      f'{self.total_steps:,}')
+        elif self.directory.resumed:
+            _log.warning('%s holds a run without a checkpoint: it starts at step 0.',
+                         self.directory.path)
+
+    def _check_start(self) -> None:
+        """Looks at the first batch and at the loss of the untrained network."""
+        size = self._image_size(0)
+        batch = next(iter(self._train_batches(0, 1, size)))
+        checks.check_batch(batch, len(self.source.classes))
+        loss = self.trainer.evaluate([batch])['loss']
+        checks.check_initial_loss(loss, len(self.source.classes))
+        shown = batch.images[:PICTURES_SHOWN].numpy()
+        titles = [self.source.classes[label] for label in batch.labels.numpy()]
+        self.summaries.training_pictures(0, shown, titles[:len(shown)])
+        self.summaries.config(self.config)
+
+    def _train(self) -> None:
+        """Trains through the phases of the size schedule to the end of the run."""
+        while (epoch := len(self.history.rows)) < self.config.epochs:
+            size = self._image_size(epoch)
+            last = epoch + 1
+            while last < self.config.epochs and self._image_size(last) == size:
+                last += 1
+            batches = iter(
+                self._train_batches(self.step, last * self.steps_per_epoch, size))
+            pace = Pace()
+            for epoch in range(epoch, last):
+                self._train_epoch(epoch, batches, pace)
+                if self.history.exhausted(self.config):
+                    _log.info('No better epoch for %d epochs: stopping early.',
+                              self.config.early_stopping)
+                    return
+
+    def _train_epoch(self, epoch: int, batches: tf.data.Iterator, pace: Pace) -> None:
+        """Trains to the end of an epoch, counted from 0, and looks at what came out."""
+        end = (epoch + 1) * self.steps_per_epoch
+        seen = self._read_totals()
+        while (step := self.step) < end:
+            to_log = self.config.log_every - step % self.config.log_every
+            self._take_steps(batches, min(pace.steps, to_log, end - step), pace)
+            if self.step % self.config.log_every == 0 or self.step == end:
+                seen = self._log_training(seen)
+            self._show_progress()
+            if self.stop:
+                self._save()
+                self._leave()
+            if self._save_is_due() and self.step < end:
+                self._save()
+        self._end_epoch(epoch + 1)
+
+    def _take_steps(self, batches: tf.data.Iterator, count: int, pace: Pace) -> None:
+        """Takes training steps in one call and keeps the time."""
+        started = time.monotonic()
+        self.trainer.train_steps(batches, tf.constant(count))
+        self.trainer.step.numpy()  # waits for the device
+        seconds = time.monotonic() - started
+        if pace.measure(count, seconds):
+            self.history.seconds += seconds
+            self.history.images += count * self.config.batch_size
+
+    def _end_epoch(self, epoch: int) -> None:
+        """Evaluates, decides what is best, and saves."""
+        try:
+            row = self._row(epoch)
+        except Stopped:
+            self._save()
+            raise
+        best = self.history.add(row, self.config)
+        self._describe_epoch(row, best)
+        if self.history.plateaued(self.config):
+            factor = self.trainer.plateau * self.config.plateau_factor
+            self.trainer.plateau.assign(factor)
+            _log.info('No lower validation loss for %d epochs: the learning rate drops '
+                      'to %g of its schedule.', self.config.plateau_patience, factor)
+        if best:
+            with self._chosen_weights():
+                self.best.save(self.step, {
+                    'epoch': epoch,
+                    'weights': 'averaged' if self.config.ema else 'raw',
+                    'specification': self.specification.to_dict(),
+                })
+        self.trainer.losses.reset()
+        self.trainer.accuracies.reset()
+        self._save()
+        self.directory.write_metrics(self.history.rows)
+        plots.plot_curves(self.history.rows, self.directory.plots / 'curves.png')
+        self.summaries.flush()
+        self.bad_files.check(sum(map(len, self.source.splits.values())),
+                             self.config.max_bad_fraction)
+
+    def _row(self, epoch: int) -> dict[str, float]:
+        """A row of metrics.csv: nothing in it depends on the clock."""
+        losses, accuracies = self._read_totals()
+        row = {
+            'epoch': epoch,
+            'step': self.step,
+            'learning_rate': float(self.trainer.optimizer.learning_rate.numpy()),
+        }
+        for name, value in metrics.means(losses).items():
+            row[f'train_{name}'] = value
+        for name, value in metrics.means(accuracies).items():
+            row[f'train_{name.removeprefix("main_")}'] = value
+        for prefix, result in self._evaluate('validation').items():
+            for name, value in result.items():
+                row[f'validation{prefix}_{name}'] = value
+        return row
+
+    def _evaluate(self, split: str) -> dict[str, dict[str, float]]:
+        """Results of the raw weights under '', of averaged ones under '_averaged'."""
+        results = {'': self.trainer.evaluate(self._until_stopped(split))}
+        if self.trainer.average is not None:
+            with self.trainer.average.swapped_in():
+                results['_averaged'] = self.trainer.evaluate(self._until_stopped(split))
+        return results
+
+    def _until_stopped(self, split: str) -> Iterator[Batch]:
+        for batch in self._eval_batches[split]:
+            if self.stop:
+                self._leave()
+            yield batch
+
+    def _describe_epoch(self, row: dict[str, float], best: bool) -> None:
+        """Tells the log and TensorBoard how the epoch went."""
+        validation = f'loss {row["validation_loss"]:.3f}, ' \
+                     f'top-1 {row["validation_top1"]:.2%}'
+        if self.trainer.average is not None:
+            validation += f', averaged {row["validation_averaged_top1"]:.2%}'
+        _log.info('Epoch %d/%d: train loss %.3f, top-1 %.2f%%; validation %s%s',
+                  row['epoch'], self.config.epochs, row['train_loss'],
+                  100 * row['train_top1'], validation, ' (best so far)' if best else '')
+        scalars = {}
+        for weights in ('', '_averaged'):
+            for metric in ('loss', 'top1', 'top5'):
+                if f'validation{weights}_{metric}' in row:
+                    tag = f'{metric}/main{weights}'
+                    scalars[tag] = row[f'validation{weights}_{metric}']
+        self.summaries.validation(self.step, scalars)
+        self._show_predictions()
+        if self.config.histograms:
+            self.summaries.histograms(self.step, variables_by_path(self.trainer.model))
+
+    def _show_predictions(self) -> None:
+        """Shows some validation pictures with what the network takes them for."""
+        split = sample(self.source.splits['validation'], PICTURES_SHOWN, seed=0)
+        size = self.specification.image_size
+        batch = next(iter(data.eval_batches(split, batch_size=len(split),
+                                            image_size=size)))
+        guesses = self.trainer.predict(batch.images)
+        names = self.source.classes
+        self.summaries.predictions(
+            self.step, batch.images.numpy(),
+            [f'{names[guess]} ({names[label]})' if guess != label else names[guess]
+             for guess, label in zip(guesses, split.labels)],
+            [bool(right) for right in guesses == split.labels])
+
+    def _log_training(self, seen: tuple[dict, dict]) -> tuple[dict, dict]:
+        """Writes the means since `seen` to TensorBoard; returns the sums of now."""
+        now = self._read_totals()
+        losses, accuracies = (
+            metrics.means({name: value - before[name]
+                           for name, value in after.items()})
+            for before, after in zip(seen, now))
+        if not math.isfinite(losses['loss']):
+            raise DivergedError(
+                f'The loss became {losses["loss"]} by step {self.step:,}. The last '
+                f'checkpoint in {self.directory.checkpoints_last} is from before that. '
+                'Start a run with a lower --learning_rate, or with --clip_norm.')
+        values = {'loss/total': losses['loss'], 'loss/weight_decay':
+                  losses['weight_decay'], 'gradient_norm': losses['gradient_norm']}
+        for head in self.trainer.heads:
+            values[f'loss/{head}'] = losses[f'{head}_loss']
+            values[f'top1/{head}'] = accuracies[f'{head}_top1']
+            values[f'top5/{head}'] = accuracies[f'{head}_top5']
+        values['learning_rate'] = float(self.trainer.optimizer.learning_rate.numpy())
+        values['images_per_second'] = self.history.images_per_second
+        self.summaries.train(self.step, values)
+        return now
+
+    def _show_progress(self) -> None:
+        losses, accuracies = map(metrics.means, self._read_totals())
+        shown = {'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/'
+                          f'{self.config.epochs}',
+                 'loss': f'{losses["loss"]:.3f}',
+                 'top-1': f'{accuracies["main_top1"]:.1%}'}
+        for head in self.trainer.heads[1:]:
+            shown[head] = f'{accuracies[f"{head}_top1"]:.1%}'
+        shown['images/s'] = f'{self.history.images_per_second:,.0f}'
+        self.progress.update(self.step, shown)
+
+    def _finish(self) -> dict[str, Any]:
+        """Evaluates the best weights on everything and writes the results."""
+        state = self.best.restore()
+        assert state is not None, 'A run of at least one epoch has a best one.'
+        names = ('averaged', 'raw') if self.trainer.average is not None else ('raw',)
+        results: dict[str, Any] = {name: {} for name in names}
+        for split in ('validation', 'test'):
+            # The best checkpoint holds the weights that were chosen in the model's
+            # place: the averaged ones, where there are any.
+            for name, result in zip(names, self._evaluate(split).values()):
+                results[name][split] = result
+        elapsed = self.history.elapsed + time.monotonic() - self._began
+        results = {
+            'best_epoch': state['epoch'],
+            'epochs': len(self.history.rows),
+            'steps': len(self.history.rows) * self.steps_per_epoch,
+            'seconds': elapsed,
+            'training_seconds': self.history.seconds,
+            'images_per_second': self.history.images_per_second,
+            'weights': names[0],
+            'validation': results[names[0]]['validation'],
+            'test': results[names[0]]['test'],
+            'by_weights': results,
+        }
+        self.directory.write_json(self.directory.results, results)
+        return results
+
+    def _save(self) -> None:
+        self._saved = time.monotonic()
+        history = dataclasses.replace(
+            self.history,
+            elapsed=self.history.elapsed + self._saved - self._began)
+        self.last.save(self.step, {
+            'history': dataclasses.asdict(history),
+            'specification': self.specification.to_dict(),
+        })
+
+    def _save_is_due(self) -> bool:
+        minutes = (time.monotonic() - self._saved) / 60
+        return minutes >= self.config.checkpoint_minutes
+
+    def _leave(self) -> NoReturn:
+        raise Stopped(f'{self.stop.signal_name} came: everything up to step '
+                      f'{self.step:,} is saved in {self.directory.path}. Run the same '
+                      'command again to go on.')
+
+    @contextlib.contextmanager
+    def _chosen_weights(self) -> Iterator[None]:
+        """The model holds the averaged weights meanwhile, where there are any."""
+        if self.trainer.average is None:
+            yield
+        else:
+            with self.trainer.average.swapped_in():
+                yield
+
+    def _read_totals(self) -> tuple[dict[str, float], dict[str, float]]:
+        return self.trainer.losses.read(), self.trainer.accuracies.read()
+
+    def _write_bad_files(self) -> None:
+        items = self.bad_files.items()
+        if items:
+            self.directory.write_bad_files(
+                (file.name, self.source.classes[file.label], file.reason)
+                for file in items)
+
+    def _image_size(self, epoch: int) -> int:
+        """Side of the training pictures in an epoch, counted from 0."""
+        size = self.specification.image_size
+        for start, scheduled in parse_size_schedule(self.config.image_size_schedule):
+            if epoch >= start:
+                size = scheduled
+        return size
+
+    def _train_batches(self, start: int, end: int, size: int) -> tf.data.Dataset:
+        return data.train_batches(self.source.splits['train'],
+                                  batch_size=self.config.batch_size,
+                                  image_size=size,
+                                  seed=self.config.seed,
+                                  augment=self.config.augment,
+                                  start_step=start,
+                                  end_step=end,
+                                  limit=self.config.limit_train_batches or None,
+                                  bad_files=self.bad_files)

@@ -1,0 +1,66 @@
+"""Sums over pictures, kept on the device and read when somebody looks."""
+
+from typing import Mapping
+from typing import Sequence
+
+import tensorflow as tf
+
+
+class Totals(tf.Module):
+    """Named running sums in one float64 variable.
+
+    Sums rather than means: they add up over batches of any size, and 2**53 pictures
+    are counted exactly.
+
+    Args:
+        names: what is summed; 'weight' is the number of pictures that counted.
+    """
+
+    def __init__(self, names: Sequence[str], name: str = 'totals'):
+        super().__init__(name=name)
+        self.names = tuple(names)
+        self.sums = tf.Variable(tf.zeros(len(self.names), tf.float64),
+                                trainable=False,
+                                name='sums')
+
+    def add(self, values: Mapping[str, tf.Tensor]) -> None:
+        """Adds one scalar for each name."""
+        rows = [tf.cast(values[name], tf.float64) for name in self.names]
+        self.sums.assign_add(tf.stack(rows))
+
+    def read(self) -> dict[str, float]:
+        """The sums so far."""
+        return dict(zip(self.names, self.sums.numpy().tolist()))
+
+    def reset(self) -> None:
+        """Starts again at 0."""
+        self.sums.assign(tf.zeros_like(self.sums))
+
+
+def head_names(heads: int) -> list[str]:
+    """Names of a model's heads: main, then aux1 for the shallowest auxiliary one."""
+    return ['main'] + [f'aux{index + 1}' for index in range(heads - 1)]
+
+
+def hits(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor,
+         k: int) -> tf.Tensor:
+    """Weight of the pictures whose label is among the `k` largest logits, float32.
+
+    Args:
+        labels: int32 `[B]`.
+        logits: float32 `[B, classes]`; a row that is not finite counts as wrong.
+        weights: float32 `[B]`.
+        k: how many logits count; all of them where there are fewer classes.
+    """
+    correct = tf.math.in_top_k(labels, logits, min(k, logits.shape[-1]))
+    return tf.reduce_sum(weights * tf.cast(correct, tf.float32))
+
+
+def means(totals: Mapping[str, float]) -> dict[str, float]:
+    """Every sum divided by the weight that it was summed over; NaN over no pictures."""
+    weight = totals['weight']
+    return {
+        name: value / weight if weight else float('nan')
+        for name, value in totals.items()
+        if name != 'weight'
+    }

@@ -1,0 +1,67 @@
+"""Named settings: a recipe overrides defaults, and flags given by hand override it."""
+
+import difflib
+from typing import Any, NamedTuple
+
+from trainers.config import Config, ConfigError
+
+
+class Recipe(NamedTuple):
+    """What a recipe is for, and the settings that it changes."""
+
+    description: str
+    settings: dict[str, Any]
+
+
+RECIPES: dict[str, Recipe] = {
+    'default': Recipe('Adam with a warm-up and a cosine, for the built-in dataset.', {
+        'epochs': 8,
+        'warmup_epochs': 1.0,
+    }),
+    'system_a': Recipe(
+        'Inception v1 on Tiny ImageNet as in "TensorFlow in Action", chapter 6.', {
+            'model': 'inception_v1',
+            'dataset': 'tiny_imagenet',
+            'image_size': 56,
+            'normalization': 'center',
+            'batch_size': 128,
+            'epochs': 50,
+            'optimizer': 'adam',
+            'learning_rate': 1e-3,
+            'schedule': 'constant',
+            'dropout': 0.0,
+            'aux_dropout': 0.0,
+            'aux_weight': 0.3,
+        }),
+    'system_b': Recipe(
+        'The same chapter told again: smaller stem, augmentation, early stopping.', {
+            'model': 'inception_v1_compact',
+            'dataset': 'tiny_imagenet',
+            'image_size': 56,
+            'normalization': 'unit',
+            'augment': ('rotate:20', 'shift:0.2', 'flip'),
+            'batch_size': 64,
+            'epochs': 50,
+            'optimizer': 'adam',
+            'learning_rate': 1e-3,
+            'schedule': 'constant',
+            'aux_weight': 0.3,
+            'early_stopping': 5,
+            'monitor': 'top1',
+        }),
+}
+
+
+def configure(recipe: str, overrides: dict[str, Any]) -> Config:
+    """Defaults, then the recipe's settings, then `overrides`.
+
+    Raises:
+        ConfigError: the recipe is unknown or a value is not allowed.
+    """
+    if recipe not in RECIPES:
+        close = difflib.get_close_matches(recipe, RECIPES, n=1)
+        hint = f' Did you mean {close[0]}?' if close else ''
+        raise ConfigError(f'Expected --recipe to be one of {", ".join(RECIPES)}; '
+                          f'received {recipe!r}.{hint}')
+    settings = {**RECIPES[recipe].settings, 'recipe': recipe, **overrides}
+    return Config.from_dict(settings)

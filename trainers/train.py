@@ -1,0 +1,214 @@
+"""From a configuration to results: puts together what a run is made of."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import tempfile
+from pathlib import Path
+from typing import Any, Iterator
+
+import tensorflow as tf
+
+from trainers import environment, precision
+from trainers.config import Config, ConfigError, parse_size_schedule
+from trainers.loop import Loop, sample, steps_per_epoch
+from trainers.progress import ConsoleHandler, Progress, format_duration
+from trainers.run_directory import RunDirectory
+from trainers.signals import stop_on_signals
+from trainers.trainer import Trainer
+from vision import data, models
+from vision.data import BadFiles, Source
+from vision.models.profile import count_macs, count_parameters
+from vision.models.specification import Specification
+
+_log = logging.getLogger(__name__)
+
+
+def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
+    """Runs a configuration, or what is left of it, and returns the results.
+
+    Args:
+        config: the run's settings.
+        console: the log on the terminal, which the progress line has to get along with.
+
+    Raises:
+        loop.Stopped: a signal came; everything is saved.
+        UserError: something that a person can mend; the message says how.
+    """
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    config = simplify(config)
+    source = load_source(config)
+    specification = specify(config, source)
+    with contextlib.ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        directory = stack.enter_context(open_directory(config, source))
+        stack.enter_context(log_to(directory.log))
+        record_environment(directory)
+        trainer = build(config, specification, source)
+        describe(config, specification, source, trainer, directory)
+        bad_files = BadFiles()
+        source = in_memory(config, source, bad_files)
+        total = config.epochs * steps_per_epoch(config, source)
+        console.progress = stack.enter_context(Progress(total))
+        loop = Loop(config, specification, source, trainer, directory, bad_files, stop,
+                    console.progress)
+        results = loop.run()
+        console.progress.finish()
+        conclude(config, directory, results)
+    return results
+
+
+def simplify(config: Config) -> Config:
+    """Settings that follow from `dry_run` and `overfit_batches`."""
+    if config.overfit_batches:
+        config = dataclasses.replace(config, augment=(), image_size_schedule=())
+    if not config.dry_run:
+        return config
+    folder = tempfile.mkdtemp(prefix='tapestry-dry-run-')
+    return dataclasses.replace(config,
+                               epochs=1,
+                               limit_train_batches=1,
+                               limit_eval_batches=1,
+                               image_size_schedule=(),
+                               run_dir=folder)
+
+
+def load_source(config: Config) -> Source:
+    """The dataset, with its splits checked against each other.
+
+    Raises:
+        DatasetError: there is no such dataset, or it is not what it should be.
+    """
+    source = data.load(config.dataset, config.data_dir, config.split_seed,
+                       config.validation_fraction)
+    data.check_disjoint(source)
+    if not config.overfit_batches:
+        return source
+    count = config.overfit_batches * config.batch_size
+    few = sample(source.splits['train'], count, config.seed)
+    return dataclasses.replace(source, splits=dict.fromkeys(source.splits, few))
+
+
+def specify(config: Config, source: Source) -> Specification:
+    """What is stored with the weights, and how pictures are prepared from now on."""
+    return Specification(model=config.model,
+                         classes=source.classes,
+                         image_size=config.image_size or source.image_size,
+                         normalization=config.normalization or
+                         models.default_normalization(config.model))
+
+
+def open_directory(config: Config, source: Source) -> RunDirectory:
+    """The run's directory, locked for this process."""
+    path = Path(config.run_dir or default_run_dir(config))
+    labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
+    return RunDirectory.open(path, config.to_dict(), config.results_dict(), labels,
+                             config.resume)
+
+
+def default_run_dir(config: Config) -> str:
+    """runs/<model>-<dataset>, with the recipe behind it unless it is the default."""
+    parts = [config.model, config.dataset]
+    if config.recipe != 'default':
+        parts.append(config.recipe)
+    return f'runs/{"-".join(parts)}'
+
+
+def build(config: Config, specification: Specification, source: Source) -> Trainer:
+    """The model with its first weights, and its trainer.
+
+    Raises:
+        ConfigError: the model does not take one of the settings.
+    """
+    tf.random.set_seed(config.seed)
+    dtype = precision.resolve(config.precision)
+    try:
+        model = specification.build(dropout=config.dropout,
+                                    aux_dropout=config.aux_dropout,
+                                    dtype=tf.as_dtype(dtype))
+        for _, size in parse_size_schedule(config.image_size_schedule):
+            # Traced only: a size that the auxiliary heads cannot take shows here,
+            # not hours later when its epoch comes.
+            pictures = tf.TensorSpec([1, size, size, 3], tf.uint8)
+            tf.function(lambda images: model(images, True, tf.zeros([2], tf.int64))
+                       ).get_concrete_function(pictures)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return Trainer(model, config, steps_per_epoch(config, source), dtype)
+
+
+def in_memory(config: Config, source: Source, bad_files: BadFiles) -> Source:
+    """The source with its pictures decoded once, where that is wanted and possible."""
+    splits = dict(source.splits)
+    for name, split in splits.items():
+        wanted = config.cache == 'ram' or (config.cache == 'auto' and source.fixed_size
+                                           and data.fits_in_memory(
+                                               split, source.image_size))
+        if split.images is None and wanted:
+            splits[name] = data.decode_to_memory(split, source.image_size, bad_files)
+    return dataclasses.replace(source, splits=splits)
+
+
+def record_environment(directory: RunDirectory) -> None:
+    """Adds this start to environment.json, which lists every start of the run."""
+    starts = []
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        starts = json.loads(directory.environment.read_text())
+    directory.write_json(directory.environment, [*starts, environment.describe()])
+
+
+@contextlib.contextmanager
+def log_to(path: Path) -> Iterator[None]:
+    """Appends all log messages to a file meanwhile, with the time in front."""
+    handler = logging.FileHandler(path, encoding='utf-8')
+    handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
+    logging.getLogger().addHandler(handler)
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
+        handler.close()
+
+
+def describe(config: Config, specification: Specification, source: Source,
+             trainer: Trainer, directory: RunDirectory) -> None:
+    """Says what is going to be trained, on what, where and how."""
+    model, size = trainer.model, specification.image_size
+    heads = sum(map(count_parameters, getattr(model, 'heads', {}).values()))
+    counts = ', '.join(f'{len(split):,} {name}' for name, split in source.splits.items())
+    devices = ', '.join(gpu.name for gpu in environment.gpus()) or \
+        f'{environment.describe()["cpu"]["model"]}'
+    steps = steps_per_epoch(config, source)
+    for title, text in {
+            'Model': f'{config.model}: {count_parameters(model):,} parameters, '
+                     f'{heads:,} of them in auxiliary heads; '
+                     f'{count_macs(model, size) / 1e6:,.0f} million multiplications '
+                     f'a picture',
+            'Pictures': f'{source.name}: {counts}; {len(source.classes)} classes; '
+                        f'{size}×{size} pixels, {specification.normalization}',
+            'Training': f'{config.epochs} epochs of {steps:,} steps of '
+                        f'{config.batch_size}; {config.optimizer}, '
+                        f'{config.schedule} from {config.learning_rate:g}',
+            'Arithmetic': f'{model.dtype.name} on {devices}',
+            'Run': str(directory.path),
+            'Watch': f'tensorboard --logdir={directory.path / "tensorboard"}',
+    }.items():
+        _log.info('%-10s  %s', title, text)
+
+
+def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -> None:
+    """Says how the run went and what can be done with it."""
+    test, validation = results['test'], results['validation']
+    _log.info('')
+    _log.info('Best epoch  %d of %d: validation top-1 %.2f%%, top-5 %.2f%%, loss %.3f',
+              results['best_epoch'], results['epochs'], 100 * validation['top1'],
+              100 * validation['top5'], validation['loss'])
+    _log.info('Test        top-1 %.2f%%, top-5 %.2f%%, loss %.3f%s',
+              100 * test['top1'], 100 * test['top5'], test['loss'],
+              ' (averaged weights)' if config.ema else '')
+    _log.info('Time        %s; %.0f images/s in training',
+              format_duration(results['seconds']), results['images_per_second'])
+    _log.info('Results     %s, %s, %s', directory.results, directory.metrics,
+              directory.plots / 'curves.png')

@@ -1,0 +1,37 @@
+"""Datasets by name, and the pipeline that makes batches of them."""
+
+import difflib
+from collections.abc import Callable
+
+from vision.data import shapes, tiny_imagenet
+from vision.data.bad_files import BadFile, BadFiles
+from vision.data.memory import decode_to_memory, fits_in_memory
+from vision.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
+from vision.data.source import (SPLITS, DatasetError, Source, Split, check_disjoint,
+                                stratified_split)
+
+__all__ = [
+    'Batch', 'BadFile', 'BadFiles', 'DATASETS', 'DatasetError', 'SPLITS', 'Source',
+    'Split', 'check_disjoint', 'decode_to_memory', 'eval_batches', 'fits_in_memory',
+    'load', 'steps_per_epoch', 'stratified_split', 'train_batches'
+]
+
+# Each is called as (data_dir, seed, validation_fraction).
+DATASETS: dict[str, Callable[..., Source]] = {
+    'shapes': shapes.load,
+    'tiny_imagenet': tiny_imagenet.load,
+}
+
+
+def load(name: str, data_dir: str = '', seed: int = 0,
+         validation_fraction: float = 0.1) -> Source:
+    """Loads a dataset; `seed` decides which pictures are held out for validation.
+
+    Raises DatasetError for an unknown name or data that is not what it should be.
+    """
+    if name not in DATASETS:
+        close = difflib.get_close_matches(name, DATASETS, 1)
+        hint = f' Did you mean {close[0]}?' if close else ''
+        raise DatasetError(
+            f'Unknown dataset {name!r}; expected one of {", ".join(DATASETS)}.{hint}')
+    return DATASETS[name](data_dir, seed, validation_fraction)

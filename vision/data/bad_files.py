@@ -1,0 +1,49 @@
+"""The record of pictures that could not be decoded, and the budget for them."""
+
+import logging
+import threading
+from typing import NamedTuple
+
+from vision.data.source import DatasetError
+
+_LISTED = 20  # An error that lists thousands of files hides its own advice.
+
+
+class BadFile(NamedTuple):
+    """One picture that could not be decoded, its label, and why."""
+    name: str
+    label: int
+    reason: str
+
+
+class BadFiles:
+    """Collects bad files by name; safe to share between input threads."""
+
+    def __init__(self):
+        self._lock = threading.Lock()
+        self._files: dict[str, BadFile] = {}
+
+    def record(self, name: str, label: int, reason: str):
+        """Remembers a file once, however often it fails, and logs it that once."""
+        with self._lock:
+            known = name in self._files
+            self._files.setdefault(name, BadFile(name, label, reason))
+        if not known:
+            logging.getLogger(__name__).warning('Skipping %s: %s', name, reason)
+
+    def items(self) -> tuple[BadFile, ...]:
+        """The files so far, sorted by name: threads find them in any order."""
+        with self._lock:
+            return tuple(sorted(self._files.values()))
+
+    def check(self, total: int, max_fraction: float):
+        """Raises DatasetError if more than max_fraction of total files are bad."""
+        files = self.items()
+        if len(files) <= max_fraction * total:
+            return
+        lines = [f'  {f.name}: {f.reason}' for f in files[:_LISTED]]
+        if len(files) > _LISTED:
+            lines.append(f'  and {len(files) - _LISTED} more')
+        raise DatasetError(
+            f'At most {max_fraction:.2%} of the {total} pictures may be undecodable, '
+            f'got {len(files)}; replace or remove these:\n' + '\n'.join(lines))

@@ -1,0 +1,100 @@
+"""Convolution, and the convolution block that networks are made of."""
+
+import tensorflow as tf
+
+from vision.layers.initializers import Initializer
+from vision.layers.initializers import glorot_uniform
+from vision.layers.initializers import he_normal
+from vision.layers.normalization import BatchNorm
+
+
+class Conv2D(tf.Module):
+    """Two-dimensional convolution: `[B, H, W, in]` → `[B, H', W', out]` in `dtype`.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        kernel_size: side of the square kernel in pixels.
+        stride: step of the kernel in pixels, the same in both directions.
+        padding: 'SAME', 'VALID', or a number of zero pixels on every side, which is
+            how Caffe and PyTorch pad (TensorFlow's SAME pads a strided convolution
+            more below and to the right).
+        bias: whether an offset is added to each output channel.
+        initializer: draws the kernel `[kernel_size, kernel_size, in, out]`.
+        dtype: floating-point type of the arithmetic; the variables stay float32.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 kernel_size: int,
+                 *,
+                 stride: int = 1,
+                 padding: str | int = 'SAME',
+                 bias: bool = True,
+                 initializer: Initializer = glorot_uniform,
+                 dtype: tf.DType = tf.float32,
+                 name: str | None = None):
+        super().__init__(name=name)
+        shape = (kernel_size, kernel_size, in_channels, out_channels)
+        self.kernel = tf.Variable(initializer(shape), name='kernel')
+        self.bias = tf.Variable(tf.zeros(out_channels), name='bias') if bias else None
+        self.stride = stride
+        self.padding = _padding(padding)
+        self.dtype = dtype
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        del training  # a convolution does the same in both modes
+        y = tf.nn.conv2d(x, tf.cast(self.kernel, self.dtype), self.stride, self.padding)
+        if self.bias is None:
+            return y
+        return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))
+
+
+class ConvBlock(tf.Module):
+    """Convolution, then batch norm where asked, then ReLU.
+
+    With batch norm the convolution has no bias, since the norm's own offset follows,
+    and the kernel starts as He et al. propose; without it as in Caffe's GoogLeNet.
+    `Conv2D` explains the arguments that are not named here.
+
+    Args:
+        batch_norm: whether a batch norm stands between convolution and ReLU.
+        relu: whether the block ends in a ReLU.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 out_channels: int,
+                 kernel_size: int,
+                 *,
+                 stride: int = 1,
+                 padding: str | int = 'SAME',
+                 batch_norm: bool = False,
+                 relu: bool = True,
+                 dtype: tf.DType = tf.float32,
+                 name: str | None = None):
+        super().__init__(name=name)
+        self.conv = Conv2D(in_channels,
+                           out_channels,
+                           kernel_size,
+                           stride=stride,
+                           padding=padding,
+                           bias=not batch_norm,
+                           initializer=he_normal if batch_norm else glorot_uniform,
+                           dtype=dtype)
+        self.norm = BatchNorm(out_channels) if batch_norm else None
+        self.relu = relu
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        x = self.conv(x, training)
+        if self.norm is not None:
+            x = self.norm(x, training)
+        return tf.nn.relu(x) if self.relu else x
+
+
+def _padding(padding: str | int) -> str | list[list[int]]:
+    """What `tf.nn.conv2d` takes: a name, or pixels before and after each axis."""
+    if isinstance(padding, str):
+        return padding
+    return [[0, 0], [padding, padding], [padding, padding], [0, 0]]

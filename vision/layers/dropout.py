@@ -1,0 +1,40 @@
+"""Dropout whose only random state is the seed that it is given."""
+
+import tensorflow as tf
+
+
+class Dropout(tf.Module):
+    """Zeroes a share of its input in training and scales the rest up to keep the mean.
+
+    The mask is a function of `seed` and `salt` alone, so a resumed run draws the very
+    masks of one that was never stopped. Srivastava et al., 2014: Dropout: a simple way
+    to prevent neural networks from overfitting.
+
+    Args:
+        rate: share of the values that become 0, in [0, 1).
+        salt: a number that tells this layer's masks from those of the model's others.
+
+    Raises:
+        ValueError: the rate is outside [0, 1); or, when called, no seed came in
+            training.
+    """
+
+    def __init__(self, rate: float, salt: int = 0, name: str | None = None):
+        super().__init__(name=name)
+        if not 0 <= rate < 1:
+            raise ValueError(f'Expected a dropout rate in [0, 1), received {rate}.')
+        self.rate = rate
+        self.salt = salt
+
+    def __call__(self,
+                 x: tf.Tensor,
+                 training: bool = False,
+                 seed: tf.Tensor | None = None) -> tf.Tensor:
+        """Returns `x` with values dropped; `seed` is an integer tensor of shape [2]."""
+        if not training or self.rate == 0:
+            return x
+        if seed is None:
+            raise ValueError('Expected a seed of shape [2] for dropout in training, '
+                             'received none: call model(images, training, seed).')
+        seed = tf.random.experimental.stateless_fold_in(seed, self.salt)
+        return tf.nn.experimental.stateless_dropout(x, self.rate, seed)

@@ -1,0 +1,137 @@
+"""The Inception block and the auxiliary head of GoogLeNet.
+
+Szegedy et al., 2014: Going deeper with convolutions,
+https://arxiv.org/abs/1409.4842.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from vision.layers.convolution import ConvBlock
+from vision.layers.dense import Dense
+from vision.layers.dropout import Dropout
+from vision.layers.pooling import MaxPool
+
+
+class Widths(NamedTuple):
+    """Output channels inside one Inception block, in the order of the paper's table 1."""
+
+    conv1: int
+    reduce3: int
+    conv3: int
+    reduce5: int
+    conv5: int
+    pool: int
+
+    @property
+    def out(self) -> int:
+        """Channels of the block's output."""
+        return self.conv1 + self.conv3 + self.conv5 + self.pool
+
+
+class InceptionBlock(tf.Module):
+    """Four branches side by side: `[B, H, W, in]` → `[B, H, W, widths.out]`.
+
+    1×1; 1×1 then 3×3; 1×1 then 5×5; 3×3 max pool then 1×1: joined along the channels
+    in this order.
+
+    Args:
+        in_channels: channels of the input.
+        widths: output channels of the six convolutions.
+        batch_norm: whether batch norm follows each convolution.
+        dtype: floating-point type of the arithmetic.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 widths: Widths,
+                 *,
+                 batch_norm: bool = False,
+                 dtype: tf.DType = tf.float32,
+                 name: str | None = None):
+        super().__init__(name=name)
+
+        def conv(inputs: int, outputs: int, kernel_size: int) -> ConvBlock:
+            return ConvBlock(inputs,
+                             outputs,
+                             kernel_size,
+                             batch_norm=batch_norm,
+                             dtype=dtype)
+
+        self.conv1 = conv(in_channels, widths.conv1, 1)
+        self.reduce3 = conv(in_channels, widths.reduce3, 1)
+        self.conv3 = conv(widths.reduce3, widths.conv3, 3)
+        self.reduce5 = conv(in_channels, widths.reduce5, 1)
+        self.conv5 = conv(widths.reduce5, widths.conv5, 5)
+        self.pool = MaxPool(3, 1)
+        self.project = conv(in_channels, widths.pool, 1)
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        branches = [
+            self.conv1(x, training),
+            self.conv3(self.reduce3(x, training), training),
+            self.conv5(self.reduce5(x, training), training),
+            self.project(self.pool(x, training), training),
+        ]
+        return tf.concat(branches, axis=-1)
+
+
+class AuxiliaryHead(tf.Module):
+    """A classifier in mid-network: `[B, H, W, in]` → float32 logits `[B, classes]`.
+
+    Average pool 5×5/3, 1×1 convolution to 128, dense 1024 with ReLU, dropout,
+    classifier. On a map smaller than 5×5 the pool shrinks to the map. The dense layer
+    fixes how many pooled cells there are; on a map of another size than `map_size`
+    the pool's window and stride change so that as many come out.
+
+    Args:
+        in_channels: channels of the input.
+        map_size: side of the input that the head is made for, in pixels.
+        classes: number of classes.
+        dropout: share of the 1024 features dropped in training.
+        salt: tells this head's dropout masks from those of other layers.
+        batch_norm: whether batch norm follows the convolution.
+        dtype: floating-point type of the arithmetic.
+    """
+
+    def __init__(self,
+                 in_channels: int,
+                 map_size: int,
+                 classes: int,
+                 *,
+                 dropout: float = 0.7,
+                 salt: int = 0,
+                 batch_norm: bool = False,
+                 dtype: tf.DType = tf.float32,
+                 name: str | None = None):
+        super().__init__(name=name)
+        self.map_size = map_size
+        self.cells = (map_size - min(5, map_size)) // 3 + 1
+        self.conv = ConvBlock(in_channels, 128, 1, batch_norm=batch_norm, dtype=dtype)
+        self.dense = Dense(128 * self.cells**2, 1024, dtype=dtype)
+        self.dropout = Dropout(dropout, salt)
+        self.classifier = Dense(1024, classes, dtype=dtype)
+
+    def __call__(self,
+                 x: tf.Tensor,
+                 training: bool = False,
+                 seed: tf.Tensor | None = None) -> tf.Tensor:
+        window, stride = self._pool(x.shape[1])
+        x = tf.nn.avg_pool2d(x, window, stride, 'VALID')
+        x = self.conv(x, training)
+        x = tf.reshape(x, [-1, 128 * self.cells**2])
+        x = tf.nn.relu(self.dense(x, training))
+        x = self.dropout(x, training, seed)
+        return tf.cast(self.classifier(x, training), tf.float32)
+
+    def _pool(self, map_size: int) -> tuple[int, int]:
+        """Window and stride that leave `cells` × `cells` of a map of this side."""
+        if map_size == self.map_size:
+            return min(5, map_size), 3
+        if map_size < self.cells:
+            raise ValueError(f'Expected a map of at least {self.cells} pixels for an '
+                             f'auxiliary head made for {self.map_size}, received '
+                             f'{map_size}: train on larger pictures.')
+        stride = map_size // self.cells
+        return map_size - (self.cells - 1) * stride, stride

@@ -1,0 +1,37 @@
+"""Initial values of kernels, drawn from TensorFlow's global generator.
+
+Call `tf.random.set_seed` before a model is made and the same numbers come out.
+"""
+
+import math
+from typing import Callable
+
+import tensorflow as tf
+
+Initializer = Callable[[tuple[int, ...]], tf.Tensor]
+
+
+def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
+    """Uniform in ±√(6 / (fan_in + fan_out)), float32, as in Caffe's GoogLeNet.
+
+    Glorot and Bengio, 2010: Understanding the difficulty of training deep
+    feedforward neural networks.
+    """
+    fan_in, fan_out = _fans(shape)
+    limit = math.sqrt(6 / (fan_in + fan_out))
+    return tf.random.uniform(shape, -limit, limit)
+
+
+def he_normal(shape: tuple[int, ...]) -> tf.Tensor:
+    """Normal with deviation √(2 / fan_in), float32, for kernels in front of a ReLU.
+
+    He et al., 2015: Delving deep into rectifiers, https://arxiv.org/abs/1502.01852.
+    """
+    fan_in, _ = _fans(shape)
+    return tf.random.normal(shape, stddev=math.sqrt(2 / fan_in))
+
+
+def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Inputs and outputs of one unit: `[in, out]` or `[height, width, in, out]`."""
+    area = math.prod(shape[:-2])
+    return area * shape[-2], area * shape[-1]

@@ -1,0 +1,153 @@
+"""Batch normalization and local response normalization."""
+
+import functools
+from typing import Callable
+
+import numpy as np
+import tensorflow as tf
+
+
+class BatchNorm(tf.Module):
+    """Batch normalization of `[B, H, W, C]`: by the batch in training, else by averages.
+
+    Statistics, scale and offset are float32 whatever the input's type. Ioffe and
+    Szegedy, 2015, https://arxiv.org/abs/1502.03167.
+
+    Args:
+        channels: channels of the input.
+        momentum: share of the old moving average that a training step keeps.
+        epsilon: added to the variance.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 *,
+                 momentum: float = 0.95,
+                 epsilon: float = 1e-3,
+                 name: str | None = None):
+        super().__init__(name=name)
+        self.scale = tf.Variable(tf.ones(channels), name='scale')
+        self.offset = tf.Variable(tf.zeros(channels), name='offset')
+        self.moving_mean = tf.Variable(tf.zeros(channels),
+                                       trainable=False,
+                                       name='moving_mean')
+        self.moving_variance = tf.Variable(tf.ones(channels),
+                                           trainable=False,
+                                           name='moving_variance')
+        self.momentum = momentum
+        self.epsilon = epsilon
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        if not training:
+            return tf.compat.v1.nn.fused_batch_norm(x,
+                                                    self.scale,
+                                                    self.offset,
+                                                    self.moving_mean,
+                                                    self.moving_variance,
+                                                    self.epsilon,
+                                                    is_training=False)[0]
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x,
+                                                             self.scale,
+                                                             self.offset,
+                                                             epsilon=self.epsilon,
+                                                             is_training=True)
+        # The fused kernel returns the sample variance, Σ/(n-1); the moving average is
+        # of the variance that normalized this batch, Σ/n, as the paper and Keras have.
+        count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
+        self._update(self.moving_mean, mean)
+        self._update(self.moving_variance, variance * (count - 1) / count)
+        return y
+
+    def _update(self, average: tf.Variable, value: tf.Tensor) -> None:
+        average.assign_sub((1 - self.momentum) * (average - value))
+
+
+class LocalResponseNorm(tf.Module):
+    """`local_response_norm` as a block; the defaults are those of TensorFlow's op."""
+
+    def __init__(self,
+                 *,
+                 radius: int = 5,
+                 bias: float = 1.0,
+                 alpha: float = 1.0,
+                 beta: float = 0.5,
+                 name: str | None = None):
+        super().__init__(name=name)
+        self.radius = radius
+        self.bias = bias
+        self.alpha = alpha
+        self.beta = beta
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        del training  # the norm has no state
+        return local_response_norm(x, self.radius, self.bias, self.alpha, self.beta)
+
+
+def local_response_norm(x: tf.Tensor,
+                        radius: int = 5,
+                        bias: float = 1.0,
+                        alpha: float = 1.0,
+                        beta: float = 0.5) -> tf.Tensor:
+    """Divides each channel by a power of the energy of its neighbours.
+
+    y[c] = x[c] / (bias + alpha · Σ x[i]², |i - c| ≤ radius) ** beta
+
+    Krizhevsky et al., 2012: ImageNet classification with deep convolutional neural
+    networks, section 3.3. `alpha` multiplies the sum, as in `tf.nn.lrn`; Caffe's alpha
+    is larger by the window's 2 · radius + 1 channels.
+
+    The sum over neighbours is a product with a banded matrix of ones, a 1×1
+    convolution. That and the gradient below need only operations that exist in every
+    floating-point type, under XLA and on every device, unlike TensorFlow's own kernel,
+    which is float32 on the CPU and takes most of its time in the gradient.
+
+    Args:
+        x: `[B, H, W, C]`, any floating-point type.
+        radius: neighbours on each side, at least 0.
+        bias: offset of the denominator, above 0.
+        alpha: factor of the sum of squares, at least 0.
+        beta: exponent.
+
+    Returns:
+        A tensor of the shape and type of `x`.
+
+    Raises:
+        ValueError: radius, bias or alpha is out of range.
+    """
+    if radius < 0 or bias <= 0 or alpha < 0:
+        raise ValueError('Expected radius >= 0, bias > 0 and alpha >= 0, received '
+                         f'radius={radius}, bias={bias}, alpha={alpha}.')
+    return _normalizer(radius, bias, alpha, beta)(x)
+
+
+@functools.cache
+def _normalizer(radius: int, bias: float, alpha: float,
+                beta: float) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Local response norm with its own gradient, for one setting."""
+
+    @tf.custom_gradient
+    def normalize(x: tf.Tensor):
+        # Squares of float16 overflow beyond 255; bfloat16 has float32's range.
+        dtype = tf.float32 if x.dtype == tf.float16 else x.dtype
+        wide = tf.cast(x, dtype)
+        denominator = bias + alpha * _neighbours(tf.square(wide), radius)
+        factor = denominator**-beta
+
+        def gradient(upstream: tf.Tensor) -> tf.Tensor:
+            dy = tf.cast(upstream, dtype)
+            # Channel i's energy is part of the denominator of all its neighbours c:
+            # dx[i] = dy[i] d[i]^-β - 2αβ x[i] Σ dy[c] x[c] d[c]^(-β-1)
+            shared = _neighbours(dy * wide * factor / denominator, radius)
+            return tf.cast(dy * factor - 2 * alpha * beta * wide * shared, x.dtype)
+
+        return tf.cast(wide * factor, x.dtype), gradient
+
+    return normalize
+
+
+def _neighbours(x: tf.Tensor, radius: int) -> tf.Tensor:
+    """Sum over the channels at most `radius` away, for every channel of `[B, H, W, C]`."""
+    channels = np.arange(x.shape[-1])
+    band = np.abs(channels[:, None] - channels) <= radius
+    with tf.name_scope('neighbours'):
+        return tf.nn.conv2d(x, tf.constant(band[None, None], x.dtype), 1, 'VALID')

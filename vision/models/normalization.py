@@ -1,0 +1,53 @@
+"""From pixel values to what a network was trained on.
+
+A normalization takes float32 RGB `[B, H, W, 3]` in 0..255 and returns float32 of the
+same shape. It belongs to the model's specification and runs inside the model, so that
+training, evaluation and every export see the same numbers.
+"""
+
+from typing import Callable
+
+import tensorflow as tf
+
+# Mean of ImageNet's training pictures as blue, green, red, in BVLC's GoogLeNet
+# (train_val.prototxt, https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet).
+CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
+
+
+def unit(images: tf.Tensor) -> tf.Tensor:
+    """Scales to [0, 1]."""
+    return images / 255
+
+
+def symmetric(images: tf.Tensor) -> tf.Tensor:
+    """Scales to [-1, 1]."""
+    return images / 127.5 - 1
+
+
+def center(images: tf.Tensor) -> tf.Tensor:
+    """Subtracts each picture's own mean over pixels and channels; range ±255."""
+    return images - tf.reduce_mean(images, [1, 2, 3], keepdims=True)
+
+
+def standardize(images: tf.Tensor) -> tf.Tensor:
+    """Brings each picture to mean 0 and deviation 1 over pixels and channels.
+
+    The deviation counts as at least 1/√pixels, so that a uniform picture becomes 0.
+    """
+    return tf.image.per_image_standardization(images)
+
+
+def caffe(images: tf.Tensor) -> tf.Tensor:
+    """Blue, green, red minus their ImageNet means, as BVLC's models take them."""
+    return images[..., ::-1] - tf.constant(CAFFE_MEAN_BGR)
+
+
+Normalization = Callable[[tf.Tensor], tf.Tensor]
+
+NORMALIZATIONS: dict[str, Normalization] = {
+    'unit': unit,
+    'symmetric': symmetric,
+    'center': center,
+    'standardize': standardize,
+    'caffe': caffe,
+}

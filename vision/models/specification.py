@@ -1,0 +1,47 @@
+"""What must be known of a model beside its weights."""
+
+import dataclasses
+from typing import Any, Mapping
+
+import tensorflow as tf
+
+from vision import models
+
+
+@dataclasses.dataclass(frozen=True)
+class Specification:
+    """What a picture must look like to enter a network, and what its answers mean.
+
+    It is stored with the weights, so that evaluation, prediction and exports cannot
+    prepare pictures in another way than training did.
+
+    Attributes:
+        model: a key of `vision.models.MODELS`.
+        classes: names of the classes in the order of the logits.
+        image_size: side in pixels that pictures are resized to.
+        normalization: a key of `NORMALIZATIONS`; the model applies it itself.
+        channels: order of the channels that the model takes.
+    """
+
+    model: str
+    classes: tuple[str, ...]
+    image_size: int
+    normalization: str
+    channels: str = 'RGB'
+
+    def build(self, **options) -> tf.Module:
+        """Makes the model with fresh weights; options are those of `models.create`."""
+        return models.create(self.model,
+                             classes=len(self.classes),
+                             image_size=self.image_size,
+                             normalization=self.normalization,
+                             **options)
+
+    def to_dict(self) -> dict[str, Any]:
+        """The specification as JSON has it."""
+        return {**dataclasses.asdict(self), 'classes': list(self.classes)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> 'Specification':
+        """The specification that `to_dict` wrote."""
+        return cls(**{**values, 'classes': tuple(values['classes'])})
