@@ -1,10 +1,13 @@
-"""Command-line flags made from the fields of Config, and the help that lists them."""
+"""Command-line flags made from the fields of a dataclass, and the help that lists them.
+
+The fields are those of Config, or of another dataclass made with `config.setting`.
+"""
 
 import dataclasses
 import difflib
 import sys
 import textwrap
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Iterable, Sequence
 
 from absl import flags
 
@@ -22,9 +25,20 @@ _DEFINE: dict[type, Callable[..., Any]] = {
 }
 
 
+def define_listings() -> None:
+    """Defines the flags that `listings.show` answers."""
+    for kind in ('models', 'datasets', 'recipes'):
+        flags.DEFINE_bool(f'list_{kind}', False, f'List the {kind} and leave.')
+
+
 def define_config() -> None:
-    """Defines one flag for each setting; one that is not given is None."""
-    for field in dataclasses.fields(Config):
+    """Defines one flag for each setting of a run; one that is not given is None."""
+    define(dataclasses.fields(Config))
+
+
+def define(fields: Iterable[dataclasses.Field]) -> None:
+    """Defines one flag for each field; one that is not given is None."""
+    for field in fields:
         _DEFINE[type(field.default)](field.name, None, field.metadata['help'])
 
 
@@ -34,12 +48,17 @@ def config_from_flags() -> Config:
     Raises:
         ConfigError: a setting has a value that is not allowed.
     """
-    given = {
+    settings = given(dataclasses.fields(Config))
+    return recipes.configure(settings.pop('recipe', 'default'), settings)
+
+
+def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
+    """The values given by hand, of those fields that are flags of this command."""
+    return {
         field.name: FLAGS[field.name].value
-        for field in dataclasses.fields(Config)
-        if FLAGS[field.name].present
+        for field in fields
+        if field.name in FLAGS and FLAGS[field.name].present
     }
-    return recipes.configure(given.pop('recipe', 'default'), given)
 
 
 def parser(description: str,
@@ -67,10 +86,15 @@ def parser(description: str,
 
 
 def config_help() -> str:
-    """The settings by group, each with its default."""
+    """The settings of a run by group, each with its default."""
+    return describe(dataclasses.fields(Config))
+
+
+def describe(fields: Iterable[dataclasses.Field]) -> str:
+    """The fields by group, each with its default."""
     lines = []
     group = ''
-    for field in dataclasses.fields(Config):
+    for field in fields:
         if field.metadata['group'] != group:
             group = field.metadata['group']
             lines += ['', f'{group}:']

@@ -27,9 +27,7 @@ signal with everything saved.
                           Say what there is to choose from, and leave.
 """
 
-flags.DEFINE_bool('list_models', False, 'List the networks and leave.')
-flags.DEFINE_bool('list_datasets', False, 'List the datasets and leave.')
-flags.DEFINE_bool('list_recipes', False, 'List the recipes and leave.')
+config_flags.define_listings()
 config_flags.define_config()
 
 

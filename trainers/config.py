@@ -233,7 +233,7 @@ class Config:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            check(field, getattr(self, field.name))
         parse_size_schedule(self.image_size_schedule)
 
     @classmethod
@@ -292,10 +292,15 @@ def parse_size_schedule(schedule: tuple[str, ...]) -> list[tuple[int, int]]:
     return phases
 
 
-def _check(field: dataclasses.Field, value: Any) -> None:
+def check(field: dataclasses.Field, value: Any) -> None:
+    """Compares a value with what `setting` says of its field.
+
+    Raises:
+        ConfigError: the value is not allowed; the message names the setting.
+    """
     kind = type(field.default)
     if kind is float and type(value) is int:
-        return _check(field, float(value))
+        return check(field, float(value))
     if type(value) is not kind:
         raise ConfigError(f'Expected --{field.name} to be a {kind.__name__}, received '
                           f'{value!r}.')

@@ -46,8 +46,7 @@ def _reflect(image: tf.Tensor, margin: tf.Tensor) -> tf.Tensor:
 
 
 def random_resized_crop(image: tf.Tensor, seed: tf.Tensor, size: int,
-                        min_area: float = 0.08,
-                        max_aspect: float = 4 / 3) -> tf.Tensor:
+                        min_area: float = 0.08, max_aspect: float = 4 / 3) -> tf.Tensor:
     """Crops `min_area`..1 of the area, then resizes to [size, size, 3].
 
     Aspect ratios lie in 1/max_aspect..max_aspect (Szegedy et al. 2014,
@@ -58,14 +57,27 @@ def random_resized_crop(image: tf.Tensor, seed: tf.Tensor, size: int,
         aspect_ratio_range=(1 / max_aspect, max_aspect), area_range=(min_area, 1.),
         use_image_if_no_bounding_boxes=True)
     crop = tf.slice(image, begin, extent)
-    return decode.resize(crop, size)
+    return tf.ensure_shape(_resize_crop(image, crop, size), [size, size, 3])
+
+
+def _resize_crop(image: tf.Tensor, crop: tf.Tensor, size: int) -> tf.Tensor:
+    # Bilinear reads 2 x 2 pixels, so it skips none until it shrinks more than twofold.
+    # Antialiasing costs three times as much, so it is for the larger crops.
+    def plain() -> tf.Tensor:
+        return tf.image.resize(crop, [size, size])
+
+    if image.shape.is_fully_defined() and max(image.shape[:2]) <= 2 * size:
+        return plain()
+    return tf.cond(
+        tf.reduce_max(tf.shape(crop)[:2]) <= 2 * size, plain,
+        lambda: tf.image.resize(crop, [size, size], antialias=True))
 
 
 def flip(image: tf.Tensor, seed: tf.Tensor, size: int) -> tf.Tensor:
     """Mirrors left to right, half of the time."""
     del size
     coin = tf.random.stateless_uniform([], seed, maxval=2, dtype=tf.int32)
-    # Reversing the axes [1] or [] is three times as fast as a strided slice.
+    # Reversing the axes [1] or [] takes a third of the time of a strided slice.
     return tf.reverse(image, tf.range(1, 1 + coin))
 
 

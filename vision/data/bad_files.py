@@ -19,11 +19,11 @@ class BadFile(NamedTuple):
 class BadFiles:
     """Collects bad files by name; safe to share between input threads."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._files: dict[str, BadFile] = {}
 
-    def record(self, name: str, label: int, reason: str):
+    def record(self, name: str, label: int, reason: str) -> None:
         """Remembers a file once, however often it fails, and logs it that once."""
         with self._lock:
             known = name in self._files
@@ -36,7 +36,7 @@ class BadFiles:
         with self._lock:
             return tuple(sorted(self._files.values()))
 
-    def check(self, total: int, max_fraction: float):
+    def check(self, total: int, max_fraction: float) -> None:
         """Raises DatasetError if more than max_fraction of total files are bad."""
         files = self.items()
         if len(files) <= max_fraction * total:

@@ -18,8 +18,8 @@ def decode(contents: tf.Tensor) -> tf.Tensor:
 def fit(image: tf.Tensor, size: int) -> tf.Tensor:
     """Resizes the largest centred square of [h, w, 3] to [size, size, 3].
 
-    Values are 0..255, uint8 or float32, and keep their dtype. A picture that has the
-    size already is returned as it is.
+    Bilinear, antialiased. Values are 0..255, uint8 or float32, and keep their dtype. A
+    picture that has the size already is returned as it is.
     """
     if image.shape == [size, size, 3]:
         return image
@@ -36,18 +36,9 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
 def _centre(image: tf.Tensor, shape: tf.Tensor, size: int) -> tf.Tensor:
     side = tf.reduce_min(shape)
     begin = tf.concat([(shape - side) // 2, [0]], 0)
-    resized = resize(tf.slice(image, begin, tf.stack([side, side, 3])), size)
+    square = tf.slice(image, begin, tf.stack([side, side, 3]))
+    resized = tf.image.resize(square, [size, size], antialias=True)
     return to_uint8(resized) if image.dtype == tf.uint8 else resized
-
-
-def resize(image: tf.Tensor, size: int) -> tf.Tensor:
-    """Stretches [h, w, 3] to float32 [size, size, 3]; bilinear, antialiased."""
-    # One operation, where tf.image.resize(antialias=True) adds a dozen around it.
-    resized = tf.raw_ops.ScaleAndTranslate(
-        images=image[tf.newaxis], size=[size, size],
-        scale=size / tf.cast(tf.shape(image)[:2], tf.float32), translation=[0., 0.],
-        kernel_type='triangle', antialias=True)[0]
-    return tf.ensure_shape(resized, [size, size, 3])
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:

@@ -37,6 +37,7 @@ def on_host(array: np.ndarray | Sequence[str]) -> tf.Tensor:
 
 
 def _from_memory(split: Split, prepare: Prepare | None, size: int) -> Fetch:
+    assert split.images is not None
     pictures, weights = on_host(split.images), on_host(split.weights)
 
     def fetch(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -48,7 +49,9 @@ def _from_memory(split: Split, prepare: Prepare | None, size: int) -> Fetch:
     return fetch
 
 
-def _from_files(split: Split, prepare: Prepare, size: int, bad_files: BadFiles) -> Fetch:
+def _from_files(split: Split, prepare: Prepare, size: int,
+                bad_files: BadFiles) -> Fetch:
+    assert split.paths is not None
     paths, weights = on_host(split.paths), on_host(split.weights)
     read_or_substitute = _substituting_reader(split, size, bad_files)
 
@@ -71,18 +74,23 @@ def _from_files(split: Split, prepare: Prepare, size: int, bad_files: BadFiles) 
         images = tf.where(good[:, tf.newaxis, tf.newaxis, tf.newaxis], images, 0)
         return images, tf.where(good, tf.gather(weights, indices), 0.)
 
-    return lambda indices, seeds: _first_that_works(fast, careful, indices, seeds)
+    return _first_that_works(fast, careful)
 
 
-def _first_that_works(fast: Fetch, careful: Fetch, *tensors: tf.Tensor):
-    """fast(*tensors), or careful(*tensors) where an operation in fast fails.
+def _first_that_works(fast: Fetch, careful: Fetch) -> Fetch:
+    """The function that does what fast does, or careful where an operation in it fails.
 
     A graph cannot catch an error, but a dataset can leave out the element that
     raised it. The careful way costs nothing until then.
     """
-    attempt = tf.data.Dataset.from_tensors(tensors)
-    results = attempt.map(fast).ignore_errors(log_warning=False)
-    return results.concatenate(attempt.map(careful)).take(1).get_single_element()
+
+    def fetch(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        attempt = tf.data.Dataset.from_tensors((indices, seeds))
+        results = attempt.map(fast).ignore_errors(log_warning=False)
+        results = results.concatenate(attempt.map(careful)).take(1)
+        return results.get_single_element()
+
+    return fetch
 
 
 def _substituting_reader(split: Split, size: int, bad_files: BadFiles) -> Callable:

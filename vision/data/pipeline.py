@@ -14,6 +14,7 @@ from vision.data.bad_files import BadFiles
 from vision.data.fetch import fetcher, on_host
 from vision.data.source import DatasetError, Split
 
+
 class Batch(NamedTuple):
     """images uint8 [B, S, S, 3], labels int32 [B], weights float32 [B]."""
     images: tf.Tensor

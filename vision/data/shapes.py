@@ -23,8 +23,7 @@ _PIXEL = 2 / IMAGE_SIZE
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def load(data_dir: str = '', seed: int = 0,
-         validation_fraction: float = 0.1) -> Source:
+def load(data_dir: str = '', seed: int = 0, validation_fraction: float = 0.1) -> Source:
     """The same pictures each time: no argument changes them.
 
     Raises DatasetError if a data_dir is given, since none would be read.
@@ -95,7 +94,8 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
     return x[np.newaxis], y[np.newaxis]
 
 
-def _place(x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator):
+def _place(x: np.ndarray, y: np.ndarray, count: int,
+           rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shape coordinates u, v [count, 32, 32] and size [count, 1, 1] of each shape."""
 
     def draw(low: float, high: float) -> np.ndarray:
@@ -110,7 +110,8 @@ def _place(x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator):
             size)
 
 
-def _colours(count: int, rng: np.random.Generator):
+def _colours(count: int,
+             rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two background colours and an ink, each [count, 1, 1, 3] in 0..1.
 
     Ink and background differ in hue, and in lightness one way or the other.
@@ -118,7 +119,9 @@ def _colours(count: int, rng: np.random.Generator):
     hue = rng.random([count, 1, 1])
     dark = rng.random([count, 1, 1]) < 0.5
 
-    def colour(hue, saturation, dark_value, light_value):
+    def colour(hue: np.ndarray, saturation: tuple[float, float],
+               dark_value: tuple[float, float],
+               light_value: tuple[float, float]) -> np.ndarray:
         value = np.where(dark, rng.uniform(*dark_value, dark.shape),
                          rng.uniform(*light_value, dark.shape))
         return _hsv(hue, rng.uniform(*saturation, dark.shape), value)
@@ -173,7 +176,7 @@ def _coverage(distance: np.ndarray) -> np.ndarray:
 
 
 def _paint(canvas: np.ndarray, coverage: np.ndarray, colour: np.ndarray,
-           opacity: float):
+           opacity: float) -> None:
     canvas += opacity * coverage[..., np.newaxis] * (colour - canvas)
 
 
@@ -205,8 +208,7 @@ def _polygon(vertices: np.ndarray) -> Distance:
         for (ax, ay), (bx, by) in zip(vertices, np.roll(vertices, 1, 0)):
             ex, ey, du, dv = bx - ax, by - ay, u - ax, v - ay
             along = np.clip((du * ex + dv * ey) / (ex * ex + ey * ey), 0, 1)
-            nearest = np.minimum(nearest,
-                                 (du - along * ex)**2 + (dv - along * ey)**2)
+            nearest = np.minimum(nearest, (du - along * ex)**2 + (dv - along * ey)**2)
             left = ex * dv > ey * du
             inside ^= ((v >= ay) & (v < by) & left) | ((v < ay) & (v >= by) & ~left)
         return np.where(inside, -1, 1) * np.sqrt(nearest)

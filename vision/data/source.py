@@ -32,7 +32,7 @@ class Split:
     paths: Sequence[str] | None = None
     weights: np.ndarray = None  # type: ignore[assignment]  # Set when built.
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.weights is None:
             ones = np.ones(len(self.labels), np.float32)
             object.__setattr__(self, 'weights', ones)
@@ -42,8 +42,7 @@ class Split:
             raise DatasetError('A split needs at least one picture, got none.')
         if (self.images is None) == (self.paths is None):
             given = 'neither' if self.images is None else 'both'
-            raise DatasetError(
-                f'A split holds either images or paths, got {given}.')
+            raise DatasetError(f'A split holds either images or paths, got {given}.')
         if self.images is not None:
             _check_images(self.images)
         self._check_lengths()
@@ -51,7 +50,7 @@ class Split:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def _check_lengths(self):
+    def _check_lengths(self) -> None:
         pictures = self.paths if self.images is None else self.images
         assert pictures is not None
         lengths = {
@@ -62,17 +61,17 @@ class Split:
         }
         if len(set(lengths.values())) > 1:
             raise DatasetError(
-                'A split needs one label, name and weight for each picture, got '
-                + ', '.join(f'{n} {what}' for what, n in lengths.items()) + '.')
+                'A split needs one label, name and weight for each picture, got ' +
+                ', '.join(f'{n} {what}' for what, n in lengths.items()) + '.')
 
 
-def _check_vector(what: str, array: np.ndarray, dtype: type):
+def _check_vector(what: str, array: np.ndarray, dtype: type) -> None:
     if array.ndim != 1 or array.dtype != dtype:
         raise DatasetError(f'{what} must be {np.dtype(dtype)} [N], '
                            f'got {array.dtype} {list(array.shape)}.')
 
 
-def _check_images(images: np.ndarray):
+def _check_images(images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
         raise DatasetError('images must be uint8 [N, H, W, 3], '
                            f'got {images.dtype} {list(images.shape)}.')
@@ -97,7 +96,7 @@ class Source:
     fixed_size: bool
     ids: tuple[str, ...] = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if not self.ids:
             object.__setattr__(self, 'ids', self.classes)
         if len(self.ids) != len(self.classes):
@@ -111,7 +110,7 @@ class Source:
         for name, split in self.splits.items():
             self._check_split(name, split)
 
-    def _check_split(self, name: str, split: Split):
+    def _check_split(self, name: str, split: Split) -> None:
         low, high = split.labels.min(), split.labels.max()
         if low < 0 or high >= len(self.classes):
             at = int(np.argmax((split.labels < 0) |
@@ -126,14 +125,14 @@ class Source:
                     f'{self.image_size}, got {list(split.images.shape[1:3])}.')
 
 
-def _check_unique(what: str, names: Sequence[str]):
+def _check_unique(what: str, names: Sequence[str]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or not names:
         found = f'{", ".join(twice)} twice' if twice else 'none'
         raise DatasetError(f'{what} must be unique and at least one, got {found}.')
 
 
-def check_disjoint(source: Source):
+def check_disjoint(source: Source) -> None:
     """Raises DatasetError naming pictures that two splits share by name or path."""
     owner: dict[str, str] = {}
     shared: dict[str, tuple[str, str]] = {}
@@ -143,8 +142,8 @@ def check_disjoint(source: Source):
             if first != split_name:
                 shared[key] = (first, split_name)
     if shared:
-        examples = '; '.join(f'{name} in {a} and {b}'
-                             for name, (a, b) in sorted(shared.items())[:5])
+        examples = '; '.join(
+            f'{name} in {a} and {b}' for name, (a, b) in sorted(shared.items())[:5])
         raise DatasetError(
             f'{source.name}: a picture must belong to one split only, got '
             f'{len(shared)} shared: {examples}. Remove the copies.')

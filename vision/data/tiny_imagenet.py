@@ -32,8 +32,8 @@ def load(data_dir: str, seed: int, validation_fraction: float) -> Source:
         'validation': _split(root, paths, labels, held_out),
         'test': _index_test(root, wnids),
     }
-    return Source('tiny_imagenet', class_names(wnids, _words(root)), splits,
-                  IMAGE_SIZE, fixed_size=True, ids=tuple(wnids))
+    return Source('tiny_imagenet', class_names(wnids, _words(root)), splits, IMAGE_SIZE,
+                  fixed_size=True, ids=tuple(wnids))
 
 
 def _find(data_dir: str) -> Path:
@@ -83,7 +83,7 @@ def _index_train(root: Path, wnids: Sequence[str]) -> tuple[list[str], np.ndarra
 
 
 def _pictures(folder: Path) -> list[str]:
-    """The names of the JPEG files in a folder, sorted; none where there is no folder."""
+    """The sorted names of the JPEG files in a folder; none where there is no folder."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
@@ -108,7 +108,7 @@ def _index_test(root: Path, wnids: Sequence[str]) -> Split:
     return _split(root, paths, ordered, np.arange(len(paths)))
 
 
-def _check_same(root: Path, annotated: set[str], found: set[str]):
+def _check_same(root: Path, annotated: set[str], found: set[str]) -> None:
     if annotated == found:
         return
     missing, extra = sorted(annotated - found), sorted(found - annotated)

@@ -81,7 +81,7 @@ class ConvBlock(tf.Module):
                            stride=stride,
                            padding=padding,
                            bias=not batch_norm,
-                           initializer=he_normal if batch_norm else glorot_uniform,
+                           initializer=he_normal,
                            dtype=dtype)
         self.norm = BatchNorm(out_channels) if batch_norm else None
         self.relu = relu

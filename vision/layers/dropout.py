@@ -7,8 +7,9 @@ class Dropout(tf.Module):
     """Zeroes a share of its input in training and scales the rest up to keep the mean.
 
     The mask is a function of `seed` and `salt` alone, so a resumed run draws the very
-    masks of one that was never stopped. Srivastava et al., 2014: Dropout: a simple way
-    to prevent neural networks from overfitting.
+    masks of one that was never stopped. (XLA has a function of its own: compiled steps
+    draw other masks than uncompiled ones.) Srivastava et al., 2014: Dropout: a simple
+    way to prevent neural networks from overfitting.
 
     Args:
         rate: share of the values that become 0, in [0, 1).

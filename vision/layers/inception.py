@@ -117,7 +117,12 @@ class AuxiliaryHead(tf.Module):
                  x: tf.Tensor,
                  training: bool = False,
                  seed: tf.Tensor | None = None) -> tf.Tensor:
-        window, stride = self._pool(x.shape[1])
+        height, width = x.shape[1:3]
+        if height is None or height != width:
+            # The reshape below would deal the cells out to the wrong pictures.
+            raise ValueError('Expected square pictures of a known size in training, '
+                             f'received a map of {height}×{width}.')
+        window, stride = self._pool(height)
         x = tf.nn.avg_pool2d(x, window, stride, 'VALID')
         x = self.conv(x, training)
         x = tf.reshape(x, [-1, 128 * self.cells**2])

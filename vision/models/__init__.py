@@ -2,7 +2,7 @@
 
 import difflib
 import inspect
-from typing import Callable
+from typing import Any, Callable
 
 import tensorflow as tf
 
@@ -42,7 +42,20 @@ def default_normalization(name: str) -> str:
     Raises:
         UserError: there is no model of that name.
     """
-    return inspect.signature(_find(name)).parameters['normalization'].default
+    return _default(name, 'normalization')
+
+
+def default_image_size(name: str) -> int:
+    """The side in pixels that the model called `name` is made for unless told otherwise.
+
+    Raises:
+        UserError: there is no model of that name.
+    """
+    return _default(name, 'image_size')
+
+
+def _default(name: str, option: str) -> Any:
+    return inspect.signature(_find(name)).parameters[option].default
 
 
 def _find(name: str) -> Callable[..., tf.Module]:
@@ -54,4 +67,4 @@ def _find(name: str) -> Callable[..., tf.Module]:
     return MODELS[name]
 
 
-__all__ = ['MODELS', 'Outputs', 'create', 'default_normalization']
+__all__ = ['MODELS', 'Outputs', 'create', 'default_image_size', 'default_normalization']

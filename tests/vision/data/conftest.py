@@ -1,33 +1,10 @@
-"""The optional real test data, and small splits of real files."""
-
-import os
-import zipfile
-from pathlib import Path
+"""Small splits of pictures, in memory and as files."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from vision.data import Split
-
-
-@pytest.fixture(scope='session')
-def data_folder() -> Path:
-    """The folder of real data sets; tests that need it are skipped without it."""
-    beside = Path(__file__).resolve().parents[3].parent / 'shared' / 'data'
-    folder = Path(os.environ.get('TAPESTRY_TEST_DATA') or beside)
-    if not folder.is_dir():
-        pytest.skip(f'no test data: neither {beside} nor $TAPESTRY_TEST_DATA')
-    return folder
-
-
-@pytest.fixture(scope='session')
-def tiny_imagenet_dir(data_folder, tmp_path_factory) -> Path:
-    """20 classes of Tiny ImageNet in the archive's own layout."""
-    folder = tmp_path_factory.mktemp('tiny_imagenet')
-    with zipfile.ZipFile(data_folder / 'tiny-imagenet-20.zip') as archive:
-        archive.extractall(folder)
-    return folder / 'tiny-imagenet-200'
 
 
 @pytest.fixture(scope='session')

@@ -72,8 +72,9 @@ def test_every_parameter_has_a_range_that_holds_its_default():
 
 def test_flip_mirrors_half_of_the_time():
     image = _image()
-    flipped = [not np.array_equal(augment.flip(image, s, 24), image)
-               for s in _seeds(200)]
+    flipped = [
+        not np.array_equal(augment.flip(image, s, 24), image) for s in _seeds(200)
+    ]
     assert 70 < sum(flipped) < 130
     seed = _seeds(200)[flipped.index(True)]
     np.testing.assert_array_equal(augment.flip(image, seed, 24), image[:, ::-1])
@@ -100,28 +101,29 @@ def test_pad_crop_and_shift_move_by_whole_pixels_and_reflect():
     for function, reach in ((augment.pad_crop, 4), (augment.shift, 5)):
         padded = np.pad(image, [[reach, reach], [reach, reach], [0, 0]], 'reflect')
         windows = {
-            padded[y:y + 24, x:x + 24].tobytes(): (y, x)
-            for y in range(2 * reach + 1) for x in range(2 * reach + 1)
+            padded[y:y + 24, x:x + 24].tobytes(): (y, x) for y in range(2 * reach + 1)
+            for x in range(2 * reach + 1)
         }
-        found = [windows[function(image, s, 24).numpy().tobytes()]
-                 for s in _seeds(150)]
+        found = [windows[function(image, s, 24).numpy().tobytes()] for s in _seeds(150)]
         for axis in (0, 1):
             assert {f[axis] for f in found} == set(range(2 * reach + 1))
 
 
-def test_random_resized_crop_is_a_crop_resized():
+@pytest.mark.parametrize('size', [16, 20, 40])
+def test_random_resized_crop_is_a_crop_resized(size):
     image = _image(30, 40)
     for seed in _seeds(20):
         begin, extent, _ = tf.image.stateless_sample_distorted_bounding_box(
             [30, 40, 3], tf.zeros([1, 0, 4]), seed, min_object_covered=0.,
             aspect_ratio_range=(3 / 4, 4 / 3), area_range=(0.08, 1.),
             use_image_if_no_bounding_boxes=True)
-        (height, width, _), area = extent.numpy(), 30 * 40
-        assert 0.06 < height * width / area <= 1
+        height, width, _ = extent.numpy()
+        assert 0.06 < height * width / (30 * 40) <= 1
         assert 0.65 < width / height < 1.5
-        expected = tf.image.resize(tf.slice(image, begin, extent), [16, 16],
-                                   antialias=True)
-        np.testing.assert_allclose(augment.random_resized_crop(image, seed, 16),
+        crop = tf.slice(image, begin, extent)
+        shrinks = bool(max(height, width) > 2 * size)
+        expected = tf.image.resize(crop, [size, size], antialias=shrinks)
+        np.testing.assert_allclose(augment.random_resized_crop(image, seed, size),
                                    expected, atol=1e-3)
 
 
@@ -151,8 +153,8 @@ def test_brightness_and_contrast_do_what_they_say():
 def test_compose_without_specs_is_fit():
     for height, width in ((24, 24), (20, 31)):
         image = decode.to_uint8(_image(height, width))
-        np.testing.assert_array_equal(compose((), 16)(image, _seeds(1)[0]),
-                                      decode.fit(image, 16))
+        np.testing.assert_array_equal(
+            compose((), 16)(image, _seeds(1)[0]), decode.fit(image, 16))
 
 
 @pytest.mark.parametrize('name', NAMES)
@@ -171,14 +173,20 @@ def test_compose_gives_each_spec_a_seed_of_its_own():
 def test_compose_crops_from_the_full_resolution():
     image = np.zeros([64, 64, 3], np.uint8)
     image[:, ::2] = 255  # Stripes that survive only where nothing shrank before.
-    spreads = [np.std(compose(['flip', 'random_resized_crop:0.05'], 16)(image, s))
-               for s in _seeds(20)]
+    spreads = [
+        np.std(compose(['flip', 'random_resized_crop:0.05'], 16)(image, s))
+        for s in _seeds(20)
+    ]
     assert max(spreads) > 60 > np.std(decode.fit(tf.constant(image), 16))
 
 
 @pytest.mark.parametrize('spec, parameters', [
-    ('flip', ()), ('rotate', ()), ('rotate:20', (20.,)), ('pad_crop:2', (2,)),
-    ('random_resized_crop:0.3', (0.3,)), ('random_resized_crop:0.3:1.5', (0.3, 1.5)),
+    ('flip', ()),
+    ('rotate', ()),
+    ('rotate:20', (20.,)),
+    ('pad_crop:2', (2,)),
+    ('random_resized_crop:0.3', (0.3,)),
+    ('random_resized_crop:0.3:1.5', (0.3, 1.5)),
 ])
 def test_parse_reads(spec, parameters):
     assert parse(spec) == (spec.split(':')[0], parameters)

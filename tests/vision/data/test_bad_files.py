@@ -50,7 +50,7 @@ def test_the_reason_is_one_plain_line(damaged):
 
 def test_training_goes_on_with_the_same_good_pictures(files, damaged):
     options = dict(batch_size=4, image_size=20, seed=1, end_step=10,
-                   augment=('random_resized_crop', 'flip'))
+                   augment=('random_resized_crop', 'flip', 'brightness'))
     whole = _all(train_batches(files, **options))
     bad = BadFiles()
     images, labels, weights = _all(train_batches(damaged, bad_files=bad, **options))
@@ -80,14 +80,16 @@ def test_decoding_to_memory_keeps_the_weights(noise, damaged):
 def test_a_bug_in_the_picture_is_not_taken_for_a_bad_file(files):
     # Reflecting 16 pixels needs a picture of 17: a mistake of ours, not the file's.
     with pytest.raises((ValueError, tf.errors.InvalidArgumentError)):
-        _all(train_batches(files, batch_size=4, image_size=12, seed=0, end_step=1,
-                           augment=('pad_crop:16',)))
+        _all(
+            train_batches(files, batch_size=4, image_size=12, seed=0, end_step=1,
+                          augment=('pad_crop:16',)))
 
 
 def test_record_keeps_the_first_of_each_name_from_any_thread(caplog):
     bad = BadFiles()
     threads = [
-        threading.Thread(target=lambda: [bad.record(f'{i}', i, 'x') for i in range(50)])
+        threading.Thread(target=lambda: [bad.record(f'{i}', i, 'x')
+                                         for i in range(50)])
         for _ in range(8)
     ]
     for thread in threads:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data.decode import decode, fit, resize, to_uint8
+from vision.data.decode import decode, fit, to_uint8
 
 
 def _image(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -21,8 +21,7 @@ def test_decode_is_exact_for_lossless_files():
 
 def test_decode_makes_grayscale_rgb_and_drops_alpha():
     grey = _image(4, 4, 1)
-    np.testing.assert_array_equal(decode(tf.io.encode_png(grey)),
-                                  np.repeat(grey, 3, 2))
+    np.testing.assert_array_equal(decode(tf.io.encode_png(grey)), np.repeat(grey, 3, 2))
     rgba = _image(4, 4, 4)
     np.testing.assert_array_equal(decode(tf.io.encode_png(rgba)), rgba[..., :3])
 
@@ -34,8 +33,11 @@ def test_decode_has_a_static_rank_in_graph():
 
 def test_decode_reads_odd_pictures_and_raises_on_broken_ones(data_folder):
     with zipfile.ZipFile(data_folder / 'odd_images.zip') as archive:
-        contents = {name.split('/')[-1]: archive.read(name)
-                    for name in archive.namelist() if not name.endswith('/')}
+        contents = {
+            name.split('/')[-1]: archive.read(name)
+            for name in archive.namelist()
+            if not name.endswith('/')
+        }
     bad = {'truncated_jpeg.jpg', 'truncated_image.png', 'broken.png', 'zero_width.gif'}
     assert bad <= set(contents)
     read = set()
@@ -75,12 +77,6 @@ def test_fit_is_the_same_with_and_without_static_shapes():
                           input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
     image = tf.constant(_image(13, 11))
     np.testing.assert_array_equal(dynamic(image), fit(image, 8))
-
-
-def test_resize_stretches():
-    image = tf.cast(_image(6, 12), tf.float32)
-    expected = tf.image.resize(image, [9, 9], antialias=True)
-    np.testing.assert_allclose(resize(image, 9), expected, atol=1e-3)
 
 
 def test_to_uint8_rounds_and_clips():

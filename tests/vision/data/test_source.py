@@ -92,7 +92,8 @@ def test_check_disjoint_compares_paths_too():
 
 
 def test_stratified_split_takes_the_fraction_of_each_class():
-    labels = np.random.default_rng(0).permutation(np.repeat([0, 1, 2, 3], [50, 20, 2, 1]))
+    labels = np.random.default_rng(0).permutation(
+        np.repeat([0, 1, 2, 3], [50, 20, 2, 1]))
     train, held_out = stratified_split(labels, 0.1, seed=3)
     np.testing.assert_array_equal(np.bincount(labels[held_out], minlength=4),
                                   [5, 2, 1, 0])
@@ -115,6 +116,7 @@ def test_stratified_split_refuses_other_fractions(fraction):
 
 def test_load_knows_its_datasets_and_suggests_the_nearest():
     assert load('shapes').name == 'shapes'
-    with pytest.raises(DatasetError, match='one of shapes, tiny_imagenet. Did you mean '
-                       'tiny_imagenet'):
+    with pytest.raises(
+            DatasetError, match='one of shapes, tiny_imagenet. Did you mean '
+            'tiny_imagenet'):
         load('tiny-imagenet')

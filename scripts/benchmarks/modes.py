@@ -1,0 +1,178 @@
+"""The modes of the benchmark: who competes in each, and what is compared."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from scripts.benchmarks import end_to_end as loop
+from scripts.benchmarks import keras_peer
+from scripts.benchmarks.contestants import (bare_decoding, device_batch,
+                                            matrix_product, noise, pipeline,
+                                            synthetic_source, training_steps)
+from scripts.benchmarks.settings import SYNTHETIC, USED, Settings
+from scripts.benchmarks.timing import Contestant, Row, compete, ratio, row, warm_up
+from trainers import precision, train
+from trainers.config import Config
+from trainers.loop import steps_per_epoch
+from vision import data, models
+from vision.data import BadFiles, DatasetError, Source, Split
+
+SECONDS_PER_EPOCH = 3.0  # Of the training loop in end_to_end.
+
+
+class Result(NamedTuple):
+    """What a mode measured.
+
+    Attributes:
+        settings: what the figures depend on, in JSON values.
+        rows: one for each contestant.
+        ratios: of medians, by the names of both.
+    """
+
+    settings: dict[str, Any]
+    rows: list[Row]
+    ratios: dict[str, float]
+
+
+def step(config: Config, settings: Settings) -> Result:
+    """Training steps on made-up pictures, beside this machine's matrix product."""
+    config = _plain(config, models.default_image_size(config.model))
+    source = synthetic_source(config, settings.classes)
+    ceiling = matrix_product(config.precision)
+    ours = _steps(config, source, f'{config.model}, {config.precision}')
+    best, reached = compete([ceiling, ours], settings, settings.steps)
+    rows = [each._replace(share_of_matmul=each.gflops / best.gflops)
+            for each in (best, reached)]
+    return Result(_described(config, settings), rows, {})
+
+
+def input_pipeline(config: Config, settings: Settings) -> Result:
+    """The input alone: from memory and from files, with and without augmentation."""
+    source = train.load_source(config)
+    config = _plain(config, source.image_size)
+    data.steps_per_epoch(source.splits['train'], config.batch_size)
+    augmentations = {(), config.augment}
+    contestants: list[Contestant] = []
+    for place, split in _places(config, source).items():
+        for augment in sorted(augmentations):
+            contestants.append(pipeline(
+                ', '.join([f'from {place}', *augment]), split,
+                dataclasses.replace(config, augment=augment), settings.warmup_steps))
+    if source.splits['train'].paths is not None:
+        contestants.append(bare_decoding('read and decode only', source.splits['train'],
+                                         config.batch_size, settings.warmup_steps))
+    rows = compete(contestants, settings, settings.steps)
+    ratios = {}
+    for each in rows[1:]:
+        ratios |= ratio(each, rows[0])
+    return Result(_described(config, settings), rows, ratios)
+
+
+def end_to_end(config: Config, settings: Settings) -> Result:
+    """The whole training loop, beside the same steps on made-up pictures.
+
+    An epoch is the turn of the loop. It should be long beside what the input can
+    prepare in advance, a few batches.
+
+    Raises:
+        DatasetError: the training split does not fill two batches.
+    """
+    source = train.load_source(config)
+    config = _plain(config, source.image_size)
+    source = train.in_memory(config, source, BadFiles())
+    made_up = noise(config.batch_size, config.image_size, len(source.classes))
+    rival = _steps(config, source, 'steps on made-up pictures', made_up)
+    fitting = max(4, warm_up(rival, settings, SECONDS_PER_EPOCH))
+    config = dataclasses.replace(config, limit_train_batches=settings.steps or fitting)
+    steps = steps_per_epoch(config, source)
+    if steps < 2:
+        raise DatasetError('Expected at least two training steps in a turn of the '
+                           f'loop, received {steps}: set --steps or --batch_size so.')
+    config = dataclasses.replace(config, limit_train_batches=steps,
+                                 log_every=max(1, min(config.log_every, steps // 4)))
+    loop_seconds, rival_seconds = loop.race(config, source, rival, settings.repeats)
+    rows = [row(dataclasses.replace(rival, name='training loop'), loop_seconds),
+            row(rival, rival_seconds)]
+    described = {**_described(config, settings), 'steps': steps}
+    return Result(described, rows, ratio(*rows))
+
+
+def peers(config: Config, settings: Settings) -> Result:
+    """The network beside the same one in Keras, in turns of a single step.
+
+    Raises:
+        ConfigError: the model has no peer.
+    """
+    keras_peer.check(config.model)
+    config = _plain(config, models.default_image_size(config.model))
+    config = dataclasses.replace(config, optimizer='adam', weight_decay=0.0,
+                                 clip_norm=0.0, label_smoothing=0.0, xla=False)
+    source = synthetic_source(config, settings.classes)
+    single = dataclasses.replace(config, precision='float32')
+    ours = _steps(single, source, 'ours, float32')
+    theirs = _peer(config, source, ours, 'float32')
+    contestants = [theirs, ours]
+    if config.precision != 'float32':
+        mixed = f'mixed_{config.precision}'
+        contestants += [_peer(config, source, ours, mixed),
+                        _steps(config, source, f'ours, {config.precision}')]
+    rows = compete(contestants, settings, settings.steps or 1)
+    ratios = ratio(rows[1], rows[0])
+    if len(rows) > 2:
+        ratios |= ratio(rows[3], rows[0]) | ratio(rows[3], rows[2])
+    return Result(_described(config, settings), rows, ratios)
+
+
+MODES: dict[str, Callable[[Config, Settings], Result]] = {
+    'step': step,
+    'input': input_pipeline,
+    'end_to_end': end_to_end,
+    'peers': peers,
+}
+
+
+def _plain(config: Config, image_size: int) -> Config:
+    """The settings without what interrupts or averages, and with nothing left open."""
+    return dataclasses.replace(config,
+                               image_size=config.image_size or image_size,
+                               image_size_schedule=(),
+                               precision=precision.resolve(config.precision),
+                               ema=0.0,
+                               early_stopping=0,
+                               plateau_patience=0,
+                               limit_eval_batches=1)
+
+
+def _steps(config: Config, source: Source, name: str,
+           split: Split | None = None) -> Contestant:
+    """Training steps on one batch: of `split`, by default the source's whole split."""
+    trainer = train.build(config, train.specify(config, source), source)
+    return training_steps(name, trainer,
+                          device_batch(split or source.splits['train']))
+
+
+def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:
+    lacks_norm = policy != 'float32' and keras_peer.has_norm(config.model)
+    name = f'Keras, {policy}' + (' without LRN' if lacks_norm else '')
+    normalization = train.specify(config, source).normalization
+    return keras_peer.training_steps(name, config, normalization, len(source.classes),
+                                     device_batch(source.splits['train']), ours.gflop,
+                                     policy)
+
+
+def _places(config: Config, source: Source) -> dict[str, Split]:
+    """The training split wherever training may have it."""
+    split = source.splits['train']
+    in_memory = train.in_memory(config, source, BadFiles()).splits['train']
+    places = {'memory': in_memory} if in_memory.images is not None else {}
+    return places | ({'files': split} if split.paths is not None else {})
+
+
+def _described(config: Config, settings: Settings) -> dict[str, Any]:
+    names = [field.name for field in dataclasses.fields(settings)
+             if field.name not in ('mode', 'json')]
+    if settings.mode not in SYNTHETIC:
+        names.remove('classes')
+    values = config.to_dict()
+    return {name: values[name] for name in USED[settings.mode]} | {
+        name: getattr(settings, name) for name in names}

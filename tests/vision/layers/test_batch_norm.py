@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision.layers import BatchNorm
+
+CHANNELS = 5
+
+
+def _batch(seed: int = 1) -> tf.Tensor:
+    values = np.random.default_rng(seed).normal(3, 2, size=[4, 6, 7, CHANNELS])
+    return tf.constant(values * [1, 2, 3, 0.1, 10], tf.float32)
+
+
+def _pair(momentum: float = 0.95,
+          epsilon: float = 1e-3) -> tuple[BatchNorm, keras.layers.Layer]:
+    """Ours and Keras's layer with the same numbers in them."""
+    rng = np.random.default_rng(2)
+    values = rng.uniform(0.5, 2, size=[4, CHANNELS]).astype(np.float32)
+    ours = BatchNorm(CHANNELS, momentum=momentum, epsilon=epsilon)
+    theirs = keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
+    theirs.build([None, None, None, CHANNELS])
+    theirs.set_weights(values)
+    for variable, value in zip(
+        [ours.scale, ours.offset, ours.moving_mean, ours.moving_variance], values):
+        variable.assign(value)
+    return ours, theirs
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_agrees_with_keras_in_value_and_gradient(training):
+    ours, theirs = _pair()
+    x = _batch()
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        y, expected = ours(x, training), theirs(x, training=training)
+        loss, expected_loss = tf.reduce_sum(tf.sin(y)), tf.reduce_sum(tf.sin(expected))
+    np.testing.assert_allclose(y, expected, atol=1e-4)
+    for mine, other in [(x, x), (ours.scale, theirs.gamma), (ours.offset, theirs.beta)]:
+        np.testing.assert_allclose(tape.gradient(loss, mine),
+                                   tape.gradient(expected_loss, other),
+                                   atol=1e-3)
+
+
+@pytest.mark.parametrize('momentum, epsilon', [(0.95, 1e-3), (0.6, 1e-5)])
+def test_moving_averages_agree_with_keras(momentum, epsilon):
+    ours, theirs = _pair(momentum, epsilon)
+    for step in range(3):
+        ours(_batch(step), True)
+        theirs(_batch(step), training=True)
+    np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=1e-5)
+    np.testing.assert_allclose(ours(_batch()), theirs(_batch()), atol=1e-4)
+
+
+def test_defaults_are_no_change_in_inference():
+    x = _batch()
+    np.testing.assert_allclose(BatchNorm(CHANNELS)(x), x / np.sqrt(1.001), rtol=1e-5)
+
+
+def test_inference_leaves_the_averages():
+    layer, _ = _pair()
+    before = [v.numpy() for v in layer.variables]
+    layer(_batch())
+    np.testing.assert_array_equal(before, [v.numpy() for v in layer.variables])
+
+
+def test_only_scale_and_offset_are_trainable():
+    layer = BatchNorm(CHANNELS)
+    assert {v.name for v in layer.trainable_variables} == {'scale:0', 'offset:0'}
+    assert len(layer.variables) == 4
+
+
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize('dtype', [tf.bfloat16, tf.float16])
+def test_half_precision_keeps_float32_statistics(dtype, training):
+    exact, _ = _pair()
+    half, _ = _pair()
+    x = tf.cast(_batch(), dtype)
+    y, expected = half(x, training), exact(tf.cast(x, tf.float32), training)
+    assert y.dtype == dtype
+    assert {v.dtype for v in half.variables} == {tf.float32}
+    np.testing.assert_allclose(tf.cast(y, tf.float32), expected, rtol=0.01, atol=0.02)
+    np.testing.assert_allclose(half.moving_variance, exact.moving_variance, rtol=1e-4)
+
+
+def test_compiled_is_the_same():
+    eager, _ = _pair()
+    compiled, _ = _pair()
+    y = tf.function(lambda x: compiled(x, True), jit_compile=True)(_batch())
+    np.testing.assert_allclose(y, eager(_batch(), True), atol=1e-4)
+    np.testing.assert_allclose(compiled.moving_mean, eager.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(compiled.moving_variance,
+                               eager.moving_variance,
+                               rtol=1e-5)
+
+
+def test_a_single_pixel_has_no_variance():
+    layer = BatchNorm(CHANNELS, momentum=0.5)
+    y = layer(3 * tf.ones([1, 1, 1, CHANNELS]), True)
+    np.testing.assert_allclose(y, tf.zeros_like(y), atol=1e-6)
+    np.testing.assert_allclose(layer.moving_mean, [1.5] * CHANNELS)
+    np.testing.assert_allclose(layer.moving_variance, [0.5] * CHANNELS)
