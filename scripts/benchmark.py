@@ -28,7 +28,7 @@ from pathlib import Path
 from absl import app
 
 from scripts import flags, quiet
-from scripts.benchmarks.settings import Settings, config_fields, unused
+from scripts.benchmarks.settings import config_fields, Settings, unused
 from trainers.config import ConfigError
 
 DESCRIPTION = """
@@ -50,9 +50,7 @@ know.
                           Say what there is to choose from, and leave.
 """
 
-_FIELDS = [*dataclasses.fields(Settings), *config_fields()]
-flags.define_listings()
-flags.define(_FIELDS)
+FIELDS = [*dataclasses.fields(Settings), *config_fields()]
 
 
 def main(argv: list[str]) -> int:
@@ -93,18 +91,20 @@ def measure(load_average: tuple[float, float, float] | None) -> None:
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
     config = flags.config_from_flags()
     environment = report.surroundings(load_average)
+    ignored = unused(settings.mode, list(flags.given(FIELDS)))
+    print(report.header(environment, settings.mode, ignored), flush=True)
     result = modes.MODES[settings.mode](config, settings)
-    given = list(flags.given(_FIELDS))
-    print(report.header(environment, settings.mode, result.settings,
-                        unused(settings.mode, given)))
-    print(f'\n{report.table(result)}')
+    print(report.results(result))
     if settings.json:
         report.write(Path(settings.json), environment, settings.mode, result)
 
 
 def run() -> None:
     """Parses the command line and measures."""
-    app.run(main, flags_parser=flags.parser(DESCRIPTION, lambda: flags.describe(_FIELDS)))
+    flags.define_listings()
+    flags.define(FIELDS)
+    parser = flags.parser(DESCRIPTION, lambda: flags.describe(FIELDS))
+    app.run(main, flags_parser=parser)
 
 
 if __name__ == '__main__':

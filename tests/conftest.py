@@ -10,7 +10,7 @@ import pytest
 @pytest.fixture(scope='session')
 def data_folder() -> Path:
     """The folder of real data sets; tests that need it are skipped without it."""
-    beside = Path(__file__).resolve().parents[1].parent / 'shared' / 'data'
+    beside = Path(__file__).resolve().parents[2] / 'shared' / 'data'
     folder = Path(os.environ.get('TAPESTRY_TEST_DATA') or beside)
     if not folder.is_dir():
         pytest.skip(f'no test data: {folder} is not a folder; set $TAPESTRY_TEST_DATA')

@@ -14,9 +14,15 @@ class Recipe(NamedTuple):
 
 
 RECIPES: dict[str, Recipe] = {
-    'default': Recipe('Adam with a warm-up and a cosine, for the built-in dataset.', {
-        'epochs': 8,
-        'warmup_epochs': 1.0,
+    'default': Recipe('Small steps and many of them, for the built-in dataset.', {
+        'epochs': 6,
+        'batch_size': 32,
+        'optimizer': 'adam',
+        'learning_rate': 5e-4,
+        'schedule': 'cosine',
+        'warmup_epochs': 0.25,
+        'dropout': 0.1,
+        'aux_dropout': 0.1,
     }),
     'system_a': Recipe(
         'Inception v1 on Tiny ImageNet as in "TensorFlow in Action", chapter 6.', {

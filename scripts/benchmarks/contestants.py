@@ -109,6 +109,7 @@ def bare_decoding(name: str, split: Split, batch_size: int,
         return tf.map_fn(lambda path: tf.size(decode(tf.io.read_file(path))), paths,
                          fn_output_signature=tf.int32)
 
+    assert split.paths is not None
     paths = tf.data.Dataset.from_tensor_slices(list(split.paths))
     batches = paths.batch(batch_size, drop_remainder=True)
     batches = batches.map(decoded, tf.data.AUTOTUNE).ignore_errors().repeat()

@@ -70,8 +70,8 @@ def race(config: Config, source: Source, rival: Contestant,
         specification = train.specify(config, source)
         trainer = train.build(config, specification, source)
         steps = config.limit_train_batches
-        with (Stopwatch(epochs + 1, steps, rival) as stopwatch,
-              train.open_directory(config, source) as directory):
+        stopwatch = Stopwatch(epochs + 1, steps, rival)
+        with stopwatch, train.open_directory(config, source) as directory:
             Loop(config, specification, source, trainer, directory, BadFiles(),
                  StopRequest(), stopwatch).run()
     return stopwatch.loop[1:], stopwatch.rival[1:]

@@ -20,8 +20,26 @@ def gflop_per_step(trainer: Trainer, batch: Batch) -> float:
 
 
 def count_macs(graph: tf.Graph) -> int:
-    """Multiplications with accumulation of a graph's convolutions and products."""
-    return sum(_macs(op) for op in graph.get_operations() if 'neighbours' not in op.name)
+    """Multiplications with accumulation of a function's convolutions and products.
+
+    Args:
+        graph: of a concrete function. What nothing depends on is not counted, since
+            it is not carried out either: TensorFlow traces the gradients of a
+            convolution by both of its inputs, whether they are asked for or not.
+    """
+    return sum(_macs(op) for op in _needed(graph) if 'neighbours' not in op.name)
+
+
+def _needed(graph: tf.Graph) -> set[tf.Operation]:
+    """The operations that results or changes of variables depend on."""
+    waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
+    needed: set[tf.Operation] = set()
+    while waiting:
+        op = waiting.pop()
+        if op not in needed:
+            needed.add(op)
+            waiting += [tensor.op for tensor in op.inputs] + list(op.control_inputs)
+    return needed
 
 
 def _macs(op: tf.Operation) -> int:

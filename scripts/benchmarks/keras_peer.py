@@ -14,8 +14,8 @@ from scripts.benchmarks.timing import Contestant, timed
 from trainers.config import Config, ConfigError
 from vision.data import Batch
 from vision.layers.inception import Widths
-from vision.models.inception_v1 import (AUXILIARY_AFTER, BODY, COMPACT_STEM,
-                                        SMALL_IMAGE_STEM, Conv, Norm, Pool, Stem)
+from vision.models.inception_v1 import (AUXILIARY_AFTER, BODY, COMPACT_STEM, Conv, Norm,
+                                        Pool, SMALL_IMAGE_STEM, Stem)
 from vision.models.normalization import NORMALIZATIONS
 
 STEMS: dict[str, Stem] = {
@@ -71,14 +71,14 @@ def training_steps(name: str, config: Config, normalization: str, classes: int,
 
 def network(model: str, classes: int, image_size: int, policy: str = 'float32',
             dropout: float = 0.0, aux_dropout: float = 0.0) -> keras.Model:
-    """The network: normalized pictures → probabilities of the main and both other heads.
+    """Normalized pictures → probabilities of the main and both other heads.
 
     Under a mixed policy local response norms are left out: TensorFlow's kernel, which
     Keras calls, is float32 only and raises.
     """
     x = pictures = keras.Input([image_size, image_size, 3])
-    for row in STEMS[model]:
-        x = _stem_layer(x, row, policy)
+    for layer in STEMS[model]:
+        x = _stem_layer(x, layer, policy)
     auxiliary = []
     for row in BODY:
         if isinstance(row, Pool):

@@ -1,23 +1,25 @@
 """The modes of the benchmark: who competes in each, and what is compared."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from scripts.benchmarks import end_to_end as loop
 from scripts.benchmarks import keras_peer
-from scripts.benchmarks.contestants import (bare_decoding, device_batch,
-                                            matrix_product, noise, pipeline,
-                                            synthetic_source, training_steps)
-from scripts.benchmarks.settings import SYNTHETIC, USED, Settings
-from scripts.benchmarks.timing import Contestant, Row, compete, ratio, row, warm_up
+from scripts.benchmarks.contestants import (bare_decoding, device_batch, matrix_product,
+                                            noise, pipeline, synthetic_source,
+                                            training_steps)
+from scripts.benchmarks.settings import Settings, SYNTHETIC, USED
+from scripts.benchmarks.timing import (compete, Contestant, ratio, Row, row, warm_up,
+                                       with_shares)
 from trainers import precision, train
 from trainers.config import Config
 from trainers.loop import steps_per_epoch
 from vision import data, models
 from vision.data import BadFiles, DatasetError, Source, Split
 
-SECONDS_PER_EPOCH = 3.0  # Of the training loop in end_to_end.
+MEMORY, FILES = 'from memory', 'from files'
+SECONDS_PER_EPOCH = 5.0  # Of the training loop in end_to_end.
 
 
 class Result(NamedTuple):
@@ -40,10 +42,8 @@ def step(config: Config, settings: Settings) -> Result:
     source = synthetic_source(config, settings.classes)
     ceiling = matrix_product(config.precision)
     ours = _steps(config, source, f'{config.model}, {config.precision}')
-    best, reached = compete([ceiling, ours], settings, settings.steps)
-    rows = [each._replace(share_of_matmul=each.gflops / best.gflops)
-            for each in (best, reached)]
-    return Result(_described(config, settings), rows, {})
+    rows = compete([ceiling, ours], settings, settings.steps)
+    return _result(config, settings, with_shares(rows, ceiling.name))
 
 
 def input_pipeline(config: Config, settings: Settings) -> Result:
@@ -51,21 +51,21 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
     source = train.load_source(config)
     config = _plain(config, source.image_size)
     data.steps_per_epoch(source.splits['train'], config.batch_size)
-    augmentations = {(), config.augment}
-    contestants: list[Contestant] = []
+    contestants, pairs = [], []
     for place, split in _places(config, source).items():
-        for augment in sorted(augmentations):
-            contestants.append(pipeline(
-                ', '.join([f'from {place}', *augment]), split,
-                dataclasses.replace(config, augment=augment), settings.warmup_steps))
+        plain = dataclasses.replace(config, augment=())
+        contestants.append(pipeline(place, split, plain, settings.warmup_steps))
+        if config.augment:
+            name = f'{place}, {" ".join(config.augment)}'
+            contestants.append(pipeline(name, split, config, settings.warmup_steps))
+            pairs.append((name, place))
     if source.splits['train'].paths is not None:
-        contestants.append(bare_decoding('read and decode only', source.splits['train'],
-                                         config.batch_size, settings.warmup_steps))
+        contestants.append(bare_decoding('reading and decoding only',
+                                         source.splits['train'], config.batch_size,
+                                         settings.warmup_steps))
+        pairs.append((FILES, contestants[-1].name))
     rows = compete(contestants, settings, settings.steps)
-    ratios = {}
-    for each in rows[1:]:
-        ratios |= ratio(each, rows[0])
-    return Result(_described(config, settings), rows, ratios)
+    return _result(config, settings, rows, pairs)
 
 
 def end_to_end(config: Config, settings: Settings) -> Result:
@@ -89,12 +89,12 @@ def end_to_end(config: Config, settings: Settings) -> Result:
         raise DatasetError('Expected at least two training steps in a turn of the '
                            f'loop, received {steps}: set --steps or --batch_size so.')
     config = dataclasses.replace(config, limit_train_batches=steps,
-                                 log_every=max(1, min(config.log_every, steps // 4)))
+                                 log_every=max(1, min(config.log_every, steps // 2)))
     loop_seconds, rival_seconds = loop.race(config, source, rival, settings.repeats)
-    rows = [row(dataclasses.replace(rival, name='training loop'), loop_seconds),
-            row(rival, rival_seconds)]
-    described = {**_described(config, settings), 'steps': steps}
-    return Result(described, rows, ratio(*rows))
+    whole = dataclasses.replace(rival, name='the training loop')
+    return _result(config, dataclasses.replace(settings, steps=steps),
+                   [row(whole, loop_seconds), row(rival, rival_seconds)],
+                   [(whole.name, rival.name)])
 
 
 def peers(config: Config, settings: Settings) -> Result:
@@ -111,16 +111,14 @@ def peers(config: Config, settings: Settings) -> Result:
     single = dataclasses.replace(config, precision='float32')
     ours = _steps(single, source, 'ours, float32')
     theirs = _peer(config, source, ours, 'float32')
-    contestants = [theirs, ours]
+    contestants, pairs = [theirs, ours], [(ours.name, theirs.name)]
     if config.precision != 'float32':
-        mixed = f'mixed_{config.precision}'
-        contestants += [_peer(config, source, ours, mixed),
-                        _steps(config, source, f'ours, {config.precision}')]
+        fast = _steps(config, source, f'ours, {config.precision}')
+        mixed = _peer(config, source, ours, f'mixed_{config.precision}')
+        contestants += [mixed, fast]
+        pairs += [(fast.name, theirs.name), (fast.name, mixed.name)]
     rows = compete(contestants, settings, settings.steps or 1)
-    ratios = ratio(rows[1], rows[0])
-    if len(rows) > 2:
-        ratios |= ratio(rows[3], rows[0]) | ratio(rows[3], rows[2])
-    return Result(_described(config, settings), rows, ratios)
+    return _result(config, settings, rows, pairs)
 
 
 MODES: dict[str, Callable[[Config, Settings], Result]] = {
@@ -164,15 +162,21 @@ def _places(config: Config, source: Source) -> dict[str, Split]:
     """The training split wherever training may have it."""
     split = source.splits['train']
     in_memory = train.in_memory(config, source, BadFiles()).splits['train']
-    places = {'memory': in_memory} if in_memory.images is not None else {}
-    return places | ({'files': split} if split.paths is not None else {})
+    places = {} if in_memory.images is None else {MEMORY: in_memory}
+    return places if split.paths is None else {**places, FILES: split}
 
 
-def _described(config: Config, settings: Settings) -> dict[str, Any]:
+def _result(config: Config, settings: Settings, rows: list[Row],
+            pairs: Sequence[tuple[str, str]] = ()) -> Result:
+    """Rows, the ratios of those pairs of them, and the settings that shaped them."""
     names = [field.name for field in dataclasses.fields(settings)
              if field.name not in ('mode', 'json')]
     if settings.mode not in SYNTHETIC:
         names.remove('classes')
     values = config.to_dict()
-    return {name: values[name] for name in USED[settings.mode]} | {
-        name: getattr(settings, name) for name in names}
+    shaping = {name: values[name] for name in USED[settings.mode]}
+    shaping |= {name: getattr(settings, name) for name in names}
+    by_name = {each.name: each for each in rows}
+    return Result(shaping, rows, {f'{first} / {second}':
+                                  ratio(by_name[first], by_name[second])
+                                  for first, second in pairs})

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from trainers.config import Config, ConfigError, check, setting
+from trainers.config import check, Config, ConfigError, setting
 
 _MEASUREMENT = 'Measurement'
 
@@ -43,7 +43,7 @@ class Settings:
     repeats: int = setting(10, _MEASUREMENT, 'Turns of each contestant.', minimum=1)
     steps: int = setting(0,
                          _MEASUREMENT,
-                         'Steps in a turn; 0: as many as take about a second, three in '
+                         'Steps in a turn; 0: as many as take about a second, five in '
                          'end_to_end, and a single one in peers.',
                          minimum=0)
     warmup_steps: int = setting(2,
@@ -76,6 +76,6 @@ def unused(mode: str, given: list[str]) -> list[str]:
 def _check_writable(path: Path) -> None:
     """A wrong path shows before the measuring, not after it."""
     if path.is_dir() or not path.parent.is_dir():
-        found = 'is a folder' if path.is_dir() else f'lies in {path.parent}, which is none'
+        found = 'is a folder' if path.is_dir() else f'needs a folder {path.parent}'
         raise ConfigError('Expected --json to be a file in a folder that exists; '
                           f'{path} {found}.')

@@ -91,7 +91,8 @@ def compete(contestants: Sequence[Contestant], settings: Settings,
     seconds: list[list[float]] = [[] for _ in contestants]
     with Progress(settings.repeats) as progress:
         for repeat in range(settings.repeats):
-            for index in np.roll(np.arange(len(contestants)), -repeat):
+            for place in range(len(contestants)):
+                index = (place + repeat) % len(contestants)
                 taken = contestants[index].turn(turns[index])
                 seconds[index].append(taken / turns[index])
             progress.update(repeat + 1, {})
@@ -119,8 +120,15 @@ def row(contestant: Contestant, seconds: Sequence[float]) -> Row:
     )
 
 
-def ratio(first: Row, second: Row) -> dict[str, float]:
-    """How many times as fast the first is, by the medians, under the names of both."""
+def ratio(first: Row, second: Row) -> float:
+    """How many times as many pictures a second the first has, by the medians."""
     assert first.images_per_second and second.images_per_second
-    quotient = first.images_per_second.median / second.images_per_second.median
-    return {f'{first.name} / {second.name}': quotient}
+    return first.images_per_second.median / second.images_per_second.median
+
+
+def with_shares(rows: Sequence[Row], ceiling: str) -> list[Row]:
+    """The rows with `share_of_matmul` filled in from the one of that name."""
+    best = next(each.gflops for each in rows if each.name == ceiling)
+    assert best
+    return [each._replace(share_of_matmul=each.gflops / best) if each.gflops else each
+            for each in rows]

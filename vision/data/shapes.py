@@ -104,7 +104,7 @@ def _place(x: np.ndarray, y: np.ndarray, count: int,
     size = draw(0.5, 0.8)
     room = 0.95 - size
     x, y = x - room * draw(-1, 1), y - room * draw(-1, 1)
-    angle, stretch = draw(-0.7, 0.7), np.exp(draw(-0.1, 0.1))
+    angle, stretch = draw(-0.5, 0.5), np.exp(draw(-0.1, 0.1))
     cos, sin = np.cos(angle), np.sin(angle)
     return ((x * cos + y * sin) * stretch / size, (y * cos - x * sin) / stretch / size,
             size)
@@ -114,23 +114,16 @@ def _colours(count: int,
              rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two background colours and an ink, each [count, 1, 1, 3] in 0..1.
 
-    Ink and background differ in hue, and in lightness one way or the other.
+    Ink and background differ in hue, and the ink is the lighter.
     """
-    hue = rng.random([count, 1, 1])
-    dark = rng.random([count, 1, 1]) < 0.5
 
-    def colour(hue: np.ndarray, saturation: tuple[float, float],
-               dark_value: tuple[float, float],
-               light_value: tuple[float, float]) -> np.ndarray:
-        value = np.where(dark, rng.uniform(*dark_value, dark.shape),
-                         rng.uniform(*light_value, dark.shape))
-        return _hsv(hue, rng.uniform(*saturation, dark.shape), value)
+    def draw(low: float, high: float) -> np.ndarray:
+        return rng.uniform(low, high, [count, 1, 1])
 
-    base = colour(hue, (0.35, 0.7), (0.15, 0.4), (0.8, 1))
-    accent = colour(hue + rng.uniform(-0.15, 0.15, hue.shape), (0.3, 0.7), (0.3, 0.55),
-                    (0.6, 0.8))
-    ink = colour(hue + rng.uniform(0.25, 0.75, hue.shape), (0.5, 0.9), (0.8, 1),
-                 (0.2, 0.45))
+    hue = draw(0, 1)
+    base = _hsv(hue, draw(0.35, 0.7), draw(0.15, 0.4))
+    accent = _hsv(hue + draw(-0.15, 0.15), draw(0.3, 0.7), draw(0.3, 0.55))
+    ink = _hsv(hue + draw(0.25, 0.75), draw(0.5, 0.9), draw(0.8, 1))
     return base, accent, ink
 
 

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from vision.layers.initializers import Initializer
+from vision.layers.initializers import centered_he_normal
 from vision.layers.initializers import glorot_uniform
-from vision.layers.initializers import he_normal
 from vision.layers.normalization import BatchNorm
 
 
@@ -54,8 +54,7 @@ class Conv2D(tf.Module):
 class ConvBlock(tf.Module):
     """Convolution, then batch norm where asked, then ReLU.
 
-    With batch norm the convolution has no bias, since the norm's own offset follows,
-    and the kernel starts as He et al. propose; without it as in Caffe's GoogLeNet.
+    With batch norm the convolution has no bias, since the norm's own offset follows.
     `Conv2D` explains the arguments that are not named here.
 
     Args:
@@ -81,7 +80,7 @@ class ConvBlock(tf.Module):
                            stride=stride,
                            padding=padding,
                            bias=not batch_norm,
-                           initializer=he_normal,
+                           initializer=centered_he_normal,
                            dtype=dtype)
         self.norm = BatchNorm(out_channels) if batch_norm else None
         self.relu = relu

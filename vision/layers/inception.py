@@ -15,7 +15,7 @@ from vision.layers.pooling import MaxPool
 
 
 class Widths(NamedTuple):
-    """Output channels inside one Inception block, in the order of the paper's table 1."""
+    """Output channels inside one Inception block, in the paper's order (table 1)."""
 
     conv1: int
     reduce3: int

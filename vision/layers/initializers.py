@@ -31,6 +31,18 @@ def he_normal(shape: tuple[int, ...]) -> tf.Tensor:
     return tf.random.normal(shape, stddev=math.sqrt(2 / fan_in))
 
 
+def centered_he_normal(shape: tuple[int, ...]) -> tf.Tensor:
+    """`he_normal` with the mean over each unit's inputs subtracted.
+
+    What comes out of a ReLU is positive, so a kernel whose weights do not cancel pushes
+    all pictures the same way, and behind twenty layers they look alike. Centered, a
+    network without batch norm starts to learn much sooner. Huang et al., 2017: Centered
+    weight normalization in accelerating training of deep neural networks.
+    """
+    kernel = he_normal(shape)
+    return kernel - tf.reduce_mean(kernel, range(len(shape) - 1), keepdims=True)
+
+
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
     """Inputs and outputs of one unit: `[in, out]` or `[height, width, in, out]`."""
     area = math.prod(shape[:-2])

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 
 class BatchNorm(tf.Module):
-    """Batch normalization of `[B, H, W, C]`: by the batch in training, else by averages.
+    """Batch norm of `[B, H, W, C]`: by the batch in training, else by averages.
 
     Statistics, scale and offset are float32 whatever the input's type. Ioffe and
     Szegedy, 2015, https://arxiv.org/abs/1502.03167.
@@ -146,7 +146,7 @@ def _normalizer(radius: int, bias: float, alpha: float,
 
 
 def _neighbours(x: tf.Tensor, radius: int) -> tf.Tensor:
-    """Sum over the channels at most `radius` away, for every channel of `[B, H, W, C]`."""
+    """For every channel of `[B, H, W, C]` the sum of those at most `radius` away."""
     channels = np.arange(x.shape[-1])
     band = np.abs(channels[:, None] - channels) <= radius
     with tf.name_scope('neighbours'):

@@ -46,7 +46,7 @@ def default_normalization(name: str) -> str:
 
 
 def default_image_size(name: str) -> int:
-    """The side in pixels that the model called `name` is made for unless told otherwise.
+    """The side in pixels that the model called `name` has unless told otherwise.
 
     Raises:
         UserError: there is no model of that name.

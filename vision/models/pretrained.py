@@ -75,8 +75,7 @@ def _variables(model: InceptionV1) -> dict[str, tf.Variable]:
                 layers[f'{block}/{name}'] = getattr(stage, ours).conv
     layers['loss3/classifier'] = model.classifier
     return {
-        f'{name}/{part}': getattr(layer, part)
-        for name, layer in layers.items()
+        f'{name}/{part}': getattr(layer, part) for name, layer in layers.items()
         for part in ('kernel', 'bias')
     }
 

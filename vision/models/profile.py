@@ -19,7 +19,8 @@ def count_macs(model: tf.Module, image_size: int) -> int:
     pictures = tf.TensorSpec([1, image_size, image_size, 3], tf.uint8)
     graph = tf.function(lambda images: model(images).main).get_concrete_function(
         pictures).graph
-    return sum(_macs(op) for op in graph.get_operations() if 'neighbours' not in op.name)
+    operations = graph.get_operations()
+    return sum(_macs(op) for op in operations if 'neighbours' not in op.name)
 
 
 def _macs(op: tf.Operation) -> int:

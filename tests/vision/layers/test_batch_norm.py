@@ -22,8 +22,8 @@ def _pair(momentum: float = 0.95,
     theirs = keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
     theirs.build([None, None, None, CHANNELS])
     theirs.set_weights(values)
-    for variable, value in zip(
-        [ours.scale, ours.offset, ours.moving_mean, ours.moving_variance], values):
+    variables = [ours.scale, ours.offset, ours.moving_mean, ours.moving_variance]
+    for variable, value in zip(variables, values):
         variable.assign(value)
     return ours, theirs
 
@@ -39,8 +39,7 @@ def test_agrees_with_keras_in_value_and_gradient(training):
     np.testing.assert_allclose(y, expected, atol=1e-4)
     for mine, other in [(x, x), (ours.scale, theirs.gamma), (ours.offset, theirs.beta)]:
         np.testing.assert_allclose(tape.gradient(loss, mine),
-                                   tape.gradient(expected_loss, other),
-                                   atol=1e-3)
+                                   tape.gradient(expected_loss, other), atol=1e-3)
 
 
 @pytest.mark.parametrize('momentum, epsilon', [(0.95, 1e-3), (0.6, 1e-5)])
@@ -91,8 +90,7 @@ def test_compiled_is_the_same():
     y = tf.function(lambda x: compiled(x, True), jit_compile=True)(_batch())
     np.testing.assert_allclose(y, eager(_batch(), True), atol=1e-4)
     np.testing.assert_allclose(compiled.moving_mean, eager.moving_mean, rtol=1e-5)
-    np.testing.assert_allclose(compiled.moving_variance,
-                               eager.moving_variance,
+    np.testing.assert_allclose(compiled.moving_variance, eager.moving_variance,
                                rtol=1e-5)
 
 

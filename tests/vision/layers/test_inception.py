@@ -3,9 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.layers import AuxiliaryHead
-from vision.layers import ConvBlock
-from vision.layers import InceptionBlock
+from vision.layers import AuxiliaryHead, ConvBlock, InceptionBlock
 from vision.layers.inception import Widths
 
 WIDTHS = Widths(conv1=6, reduce3=4, conv3=8, reduce5=3, conv5=5, pool=7)
@@ -18,10 +16,8 @@ def _noise(*shape: int) -> tf.Tensor:
 
 def _conv(block: ConvBlock, x, training: bool = False):
     """The same block out of Keras layers, with the block's weights."""
-    conv = keras.layers.Conv2D(block.conv.kernel.shape[-1],
-                               block.conv.kernel.shape[0],
-                               padding='same',
-                               use_bias=block.norm is None)
+    conv = keras.layers.Conv2D(block.conv.kernel.shape[-1], block.conv.kernel.shape[0],
+                               padding='same', use_bias=block.norm is None)
     y = conv(x)
     conv.set_weights([v for v in (block.conv.kernel, block.conv.bias) if v is not None])
     if block.norm is not None:
@@ -61,8 +57,7 @@ def test_block_gradient_agrees_with_keras():
         tape.watch(x)
         loss = tf.reduce_sum(tf.sin(block(x)))
         expected_loss = tf.reduce_sum(tf.sin(twin(x)))
-    np.testing.assert_allclose(tape.gradient(loss, x),
-                               tape.gradient(expected_loss, x),
+    np.testing.assert_allclose(tape.gradient(loss, x), tape.gradient(expected_loss, x),
                                atol=1e-4)
 
 

@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.layers.initializers import glorot_uniform
-from vision.layers.initializers import he_normal
+from vision.layers.initializers import glorot_uniform, he_normal
 
 # Shape, inputs and outputs of one unit.
 SHAPES = [((300, 200), 300, 200), ((5, 5, 32, 64), 800, 1600)]

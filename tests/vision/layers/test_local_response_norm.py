@@ -2,8 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.layers import LocalResponseNorm
-from vision.layers import local_response_norm
+from vision.layers import local_response_norm, LocalResponseNorm
 
 # Radius, bias, alpha, beta: TensorFlow's defaults, Caffe's GoogLeNet, AlexNet, no
 # neighbours, and an odd one.
@@ -33,22 +32,23 @@ def _formula(x: np.ndarray, radius: int, bias: float, alpha: float,
     return x / (bias + alpha * np.stack(energy, -1))**beta
 
 
-def _value_and_gradient(function, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _value_and_gradient(function, x: tf.Tensor,
+                        setting: tuple = DEFAULTS) -> tuple[tf.Tensor, tf.Tensor]:
     """y, and the gradient of a sum in which each output has a weight of its own."""
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = function(x)
+        y = function(x, *setting)
     weights = tf.cast(tf.cos(tf.range(tf.size(y), dtype=tf.float32)), y.dtype)
-    return y, tape.gradient(y, x, tf.reshape(weights, y.shape))
+    return y, tape.gradient(y, x, tf.reshape(weights, tf.shape(y)))
 
 
 @pytest.mark.parametrize('setting', SETTINGS)
 @pytest.mark.parametrize('channels', [1, 4, 64])
 def test_agrees_with_tensorflow_in_value_and_gradient(setting, channels):
     x = _noise(channels)
-    y, dx = _value_and_gradient(lambda x: local_response_norm(x, *setting), x)
-    expected, expected_dx = _value_and_gradient(
-        lambda x: tf.nn.local_response_normalization(x, *setting), x)
+    y, dx = _value_and_gradient(local_response_norm, x, setting)
+    expected, expected_dx = _value_and_gradient(tf.nn.local_response_normalization, x,
+                                                setting)
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(dx, expected_dx, rtol=1e-5, atol=1e-5)
 
@@ -56,8 +56,7 @@ def test_agrees_with_tensorflow_in_value_and_gradient(setting, channels):
 @pytest.mark.parametrize('setting', SETTINGS)
 def test_is_its_formula(setting):
     x = _noise(12)
-    np.testing.assert_allclose(local_response_norm(x, *setting),
-                               _formula(x, *setting),
+    np.testing.assert_allclose(local_response_norm(x, *setting), _formula(x, *setting),
                                rtol=1e-5)
 
 
@@ -74,14 +73,12 @@ def test_the_gradient_is_the_limit_of_differences(setting, channels):
 @pytest.mark.parametrize('dtype, tolerance', [(tf.bfloat16, 0.03), (tf.float16, 0.003)])
 def test_half_precision(dtype, tolerance, setting):
     x = tf.cast(_noise(64), dtype)
-    function = lambda x: local_response_norm(x, *setting)
-    y, dx = _value_and_gradient(function, x)
-    expected, expected_dx = _value_and_gradient(function, tf.cast(x, tf.float32))
+    y, dx = _value_and_gradient(local_response_norm, x, setting)
+    expected, expected_dx = _value_and_gradient(local_response_norm,
+                                                tf.cast(x, tf.float32), setting)
     assert y.dtype == dx.dtype == dtype
     for half, full in [(y, expected), (dx, expected_dx)]:
-        np.testing.assert_allclose(tf.cast(half, tf.float32),
-                                   full,
-                                   rtol=tolerance,
+        np.testing.assert_allclose(tf.cast(half, tf.float32), full, rtol=tolerance,
                                    atol=tolerance * np.abs(full).max())
 
 
@@ -96,20 +93,21 @@ def test_float16_holds_where_squares_overflow(size):
 @pytest.mark.parametrize('dtype', [tf.float32, tf.bfloat16, tf.float16])
 def test_compiled_is_the_same(dtype):
     x = tf.cast(_noise(12), dtype)
-    both = lambda x: _value_and_gradient(local_response_norm, x)
+
+    def both(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return _value_and_gradient(local_response_norm, x)
+
     tolerance = {tf.float32: 1e-5, tf.bfloat16: 0.03, tf.float16: 0.003}[dtype]
     for compiled, eager in zip(tf.function(both, jit_compile=True)(x), both(x)):
         np.testing.assert_allclose(tf.cast(compiled, tf.float32),
-                                   tf.cast(eager, tf.float32),
-                                   rtol=tolerance,
+                                   tf.cast(eager, tf.float32), rtol=tolerance,
                                    atol=tolerance)
 
 
 def test_takes_maps_of_unknown_size():
     function = tf.function(lambda x: _value_and_gradient(local_response_norm, x)[0],
                            input_signature=[tf.TensorSpec([None, None, None, 12])])
-    np.testing.assert_allclose(function(_noise(12)),
-                               local_response_norm(_noise(12)),
+    np.testing.assert_allclose(function(_noise(12)), local_response_norm(_noise(12)),
                                rtol=1e-6)
 
 
@@ -121,9 +119,9 @@ def test_the_layer_passes_its_numbers_on():
 
 
 @pytest.mark.parametrize('wrong, right', [
-    ({'radius': -1}, {'radius': 0}),
-    ({'bias': 0.0}, {'bias': 0.1}),
-    ({'alpha': -0.1}, {'alpha': 0.0}),
+    (dict(radius=-1), dict(radius=0)),
+    (dict(bias=0.0), dict(bias=0.1)),
+    (dict(alpha=-0.1), dict(alpha=0.0)),
 ])
 def test_numbers_out_of_range(wrong, right):
     local_response_norm(_noise(3), **right)
