@@ -12,9 +12,15 @@ from vision.models import MODELS
 def show(values: flags.FlagValues) -> bool:
     """Prints the lists that the flags ask for; returns whether there were any."""
     listings = {
-        'list_models': {name: _summary(make) for name, make in MODELS.items()},
-        'list_datasets': {name: _summary(load) for name, load in DATASETS.items()},
-        'list_recipes': {name: recipe.description for name, recipe in RECIPES.items()},
+        'list_models': {
+            name: _summary(make) for name, make in MODELS.items()
+        },
+        'list_datasets': {
+            name: _summary(load) for name, load in DATASETS.items()
+        },
+        'list_recipes': {
+            name: recipe.description for name, recipe in RECIPES.items()
+        },
     }
     asked = [entries for flag, entries in listings.items() if values[flag].value]
     for entries in asked:

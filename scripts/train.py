@@ -65,7 +65,8 @@ def main(argv: list[str]) -> int:
 
 def run() -> None:
     """Parses the command line and trains."""
-    app.run(main, flags_parser=config_flags.parser(DESCRIPTION, config_flags.config_help))
+    app.run(main, flags_parser=config_flags.parser(DESCRIPTION,
+                                                   config_flags.config_help))
 
 
 if __name__ == '__main__':

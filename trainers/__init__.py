@@ -1,1 +1,1 @@
-"""How a network learns: configuration, losses, the two steps and the run around them."""
+"""How a network learns: configuration, losses, two steps, and the run around them."""

@@ -1,8 +1,7 @@
 """A moving average of the weights, evaluated beside the weights themselves."""
 
 import contextlib
-from typing import Iterator
-from typing import Sequence
+from typing import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -18,9 +17,7 @@ class MovingAverage(tf.Module):
         decay: share of the old average that an update keeps, in [0, 1).
     """
 
-    def __init__(self,
-                 variables: Sequence[tf.Variable],
-                 decay: float,
+    def __init__(self, variables: Sequence[tf.Variable], decay: float,
                  name: str = 'moving_average'):
         super().__init__(name=name)
         self.variables_averaged = tuple(variables)
@@ -31,7 +28,7 @@ class MovingAverage(tf.Module):
         ]
 
     def update(self, step: tf.Tensor) -> None:
-        """Moves the averages towards the variables; `step` counts the updates so far."""
+        """Moves the averages towards the variables after `step` earlier updates."""
         step = tf.cast(step, tf.float32)
         share = 1 - tf.minimum(self.decay, (1 + step) / (10 + step))
         for average, variable in zip(self.averages, self.variables_averaged):

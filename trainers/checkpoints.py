@@ -100,8 +100,7 @@ class Checkpoints:
             raise CheckpointError(
                 f'{folder}: the checkpoint could not be saved: {error}. Those saved '
                 'before are untouched. Make room or mend the disk, then run the same '
-                'command again to resume.'
-            ) from error
+                'command again to resume.') from error
         self._rotate(step)
         return folder
 
@@ -126,9 +125,9 @@ class Checkpoints:
         damaged: set[Path] = set()
         # The folder is listed again each time: a run may be saving while we read.
         while remaining := {
-            step: folder
-            for step, folder in self._folders().items()
-            if folder not in damaged
+                step: folder
+                for step, folder in self._folders().items()
+                if folder not in damaged
         }:
             step = max(remaining)
             folder = remaining[step]
@@ -145,8 +144,7 @@ class Checkpoints:
             raise CheckpointError(
                 f'{self._directory}: expected a sound checkpoint, but all are damaged. '
                 'Put back a copy of one as step-<number>, or start afresh with another '
-                '--run_dir.'
-            )
+                '--run_dir.')
         return None
 
     def _names(self) -> list[str]:
@@ -178,7 +176,7 @@ class Checkpoints:
 
     def _rotate(self, saved: int) -> None:
         folders = self._folders()
-        for step in sorted(folders)[: -self._keep]:
+        for step in sorted(folders)[:-self._keep]:
             if step != saved:
                 # Renamed first, so that a kill leaves no half a checkpoint in sight.
                 doomed = self._directory / f'.removing-{folders[step].name}'
@@ -206,7 +204,9 @@ class Checkpoints:
         _log.warning(
             'CHECKPOINT DAMAGED: %s: %s. It is set aside as %s, and the one before it '
             'is tried.',
-            folder, damage, target.name,
+            folder,
+            damage,
+            target.name,
         )  # fmt: skip
         return target
 
@@ -228,18 +228,18 @@ class Checkpoints:
         listed = differences[:8] + ([f'and {more} more'] if more > 0 else [])
         raise CheckpointError(
             f'{folder}: the checkpoint belongs to another architecture or '
-            'optimizer:\n  '
-            + '\n  '.join(listed)
-            + '\nUse the settings that it was trained with, or another --run_dir.'
-        )
+            'optimizer:\n  ' + '\n  '.join(listed) +
+            '\nUse the settings that it was trained with, or another --run_dir.')
 
 
 def _write_manifest(folder: Path) -> None:
     manifest = {
         'format': FORMAT,
         'files': {
-            path.name: {'size': path.stat().st_size, 'sha256': _file_sha256(path)}
-            for path in sorted(folder.iterdir())
+            path.name: {
+                'size': path.stat().st_size,
+                'sha256': _file_sha256(path)
+            } for path in sorted(folder.iterdir())
         },
     }
     text = json.dumps({**manifest, 'sha256': _manifest_sha256(manifest)}, indent=2)
@@ -279,8 +279,7 @@ def _verify(folder: Path, step: int) -> dict[str, Any]:
             raise _Damage(f'{name} cannot be read: {error}') from error
         # No access, too many open files: that says nothing about the checkpoint.
         raise CheckpointError(
-            f'{folder}: the checkpoint cannot be read: {error}'
-        ) from error
+            f'{folder}: the checkpoint cannot be read: {error}') from error
     if state['step'] != step:
         raise _Damage(f'state.json: expected step {step}, got {state["step"]}')
     return state
@@ -299,8 +298,7 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     if manifest['format'] != FORMAT:
         raise CheckpointError(
             f'{folder}: expected checkpoint format {FORMAT}, got '
-            f'{manifest["format"]}. Use the version of the program that wrote it.'
-        )
+            f'{manifest["format"]}. Use the version of the program that wrote it.')
     return manifest['files']
 
 
@@ -339,8 +337,7 @@ def _stored_variables(prefix: str) -> dict[str, str]:
     shapes = reader.get_variable_to_shape_map()
     dtypes = reader.get_variable_to_dtype_map()
     nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')
-    ).nodes
+        reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')).nodes
 
     def children(node_id: int) -> dict[str, int]:
         return {child.local_name: child.node_id for child in nodes[node_id].children}
@@ -362,9 +359,8 @@ def _live_variables(objects: tf.train.Checkpoint) -> dict[str, str]:
     }
 
 
-def _walk(
-    root: Any, children: Callable[[Any], dict[str, Any]]
-) -> Iterator[tuple[str, Any]]:
+def _walk(root: Any, children: Callable[[Any], dict[str,
+                                                    Any]]) -> Iterator[tuple[str, Any]]:
     """Walks each top-level part by itself, breadth first, as (path, node).
 
     By itself because an optimizer refers to the model's variables too: names in the

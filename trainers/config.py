@@ -1,10 +1,9 @@
-"""A run's whole configuration: one frozen dataclass that flags and files are made of."""
+"""A run's whole configuration: one dataclass that flags and files are made of."""
 
 import dataclasses
 import difflib
 import math
-from typing import Any
-from typing import Mapping
+from typing import Any, Mapping
 
 from vision.errors import UserError
 
@@ -13,13 +12,8 @@ class ConfigError(UserError):
     """A setting has a value that no run can have."""
 
 
-def setting(default: Any,
-            group: str,
-            text: str,
-            *,
-            choices: tuple[str, ...] = (),
-            minimum: float = -math.inf,
-            maximum: float = math.inf,
+def setting(default: Any, group: str, text: str, *, choices: tuple[str, ...] = (),
+            minimum: float = -math.inf, maximum: float = math.inf,
             shapes_results: bool = True) -> Any:
     """A field of Config.
 
@@ -33,15 +27,15 @@ def setting(default: Any,
         shapes_results: whether the value can change the weights that come out; a run
             resumes only with the same values of all such settings.
     """
-    return dataclasses.field(default=default,
-                             metadata={
-                                 'group': group,
-                                 'help': text,
-                                 'choices': choices,
-                                 'minimum': minimum,
-                                 'maximum': maximum,
-                                 'shapes_results': shapes_results,
-                             })
+    return dataclasses.field(
+        default=default, metadata={
+            'group': group,
+            'help': text,
+            'choices': choices,
+            'minimum': minimum,
+            'maximum': maximum,
+            'shapes_results': shapes_results,
+        })
 
 
 RUN = 'The run'
@@ -64,116 +58,85 @@ class Config:
 
     model: str = setting('inception_v1', RUN, 'Network to train; see --list_models.')
     dataset: str = setting('shapes', RUN, 'Dataset; see --list_datasets.')
-    data_dir: str = setting('',
-                            RUN,
-                            'Folder that holds the dataset.',
+    data_dir: str = setting('', RUN, 'Folder that holds the dataset.',
                             shapes_results=False)
-    recipe: str = setting('default',
-                          RUN,
+    recipe: str = setting('default', RUN,
                           'Named settings to start from; see --list_recipes.')
-    run_dir: str = setting('',
-                           RUN,
-                           'Folder of the run; by default runs/<model>-<dataset>, with '
-                           'the recipe behind it unless it is the default.',
-                           shapes_results=False)
-    resume: str = setting('auto',
-                          RUN,
-                          'What to do where the folder holds a run already: continue it '
-                          '(auto), demand one (must) or refuse (never).',
-                          choices=('auto', 'must', 'never'),
-                          shapes_results=False)
+    run_dir: str = setting(
+        '', RUN, 'Folder of the run; by default runs/<model>-<dataset>, with '
+        'the recipe behind it unless it is the default.', shapes_results=False)
+    resume: str = setting(
+        'auto', RUN, 'What to do where the folder holds a run already: continue it '
+        '(auto), demand one (must) or refuse (never).',
+        choices=('auto', 'must', 'never'), shapes_results=False)
 
-    image_size: int = setting(0,
-                              DATA,
+    image_size: int = setting(0, DATA,
                               "Side of the pictures in pixels; 0: the dataset's own.",
                               minimum=0)
     image_size_schedule: tuple[str, ...] = setting(
         (), DATA, 'Smaller training pictures at first, as SIZE@EPOCH,...: 32@0,48@10 '
         'trains at 32 pixels from the start and at 48 from epoch 10.')
     augment: tuple[str, ...] = setting(
-        (), DATA,
-        'Augmentations in order, each NAME or NAME:NUMBER: pad_crop:4,flip.')
+        (), DATA, 'Augmentations in order, each NAME or NAME:NUMBER: pad_crop:4,flip.')
     normalization: str = setting(
-        '',
-        DATA, "How pixels enter the network; empty: the model's own.",
+        '', DATA, "How pixels enter the network; empty: the model's own.",
         choices=('', 'unit', 'symmetric', 'center', 'standardize', 'caffe'))
     validation_fraction: float = setting(
         0.1, DATA, 'Share of the training pictures held out where the dataset has no '
         'validation split.', minimum=0.001, maximum=0.9)
     split_seed: int = setting(4321, DATA, 'Seed of that split.', minimum=0)
-    cache: str = setting('auto',
-                         DATA,
-                         'Decode all pictures once into memory (ram), never (off), or '
-                         'where they fit a quarter of the free memory (auto).',
-                         choices=('auto', 'ram', 'off'),
-                         shapes_results=False)
+    cache: str = setting(
+        'auto', DATA, 'Decode all pictures once into memory (ram), never (off), or '
+        'where they fit a quarter of the free memory (auto).',
+        choices=('auto', 'ram', 'off'), shapes_results=False)
     max_bad_fraction: float = setting(
         0.01, DATA, 'Share of pictures that may fail to decode before the run stops.',
         minimum=0, maximum=1, shapes_results=False)
 
-    dropout: float = setting(0.4,
-                             NETWORK,
+    dropout: float = setting(0.4, NETWORK,
                              'Share of features dropped before the classifier.',
-                             minimum=0,
-                             maximum=0.99)
-    aux_dropout: float = setting(0.7,
-                                 NETWORK,
-                                 'The same in the auxiliary heads.',
-                                 minimum=0,
-                                 maximum=0.99)
-    aux_weight: float = setting(0.3,
-                                NETWORK,
-                                "Weight of each auxiliary head's loss.",
+                             minimum=0, maximum=0.99)
+    aux_dropout: float = setting(0.7, NETWORK, 'The same in the auxiliary heads.',
+                                 minimum=0, maximum=0.99)
+    aux_weight: float = setting(0.3, NETWORK, "Weight of each auxiliary head's loss.",
                                 minimum=0)
 
-    epochs: int = setting(10, OPTIMIZATION, 'Passes over the training split.', minimum=1)
+    epochs: int = setting(10, OPTIMIZATION, 'Passes over the training split.',
+                          minimum=1)
     batch_size: int = setting(64, OPTIMIZATION, 'Pictures in one step.', minimum=1)
-    optimizer: str = setting('adam',
-                             OPTIMIZATION,
+    optimizer: str = setting('adam', OPTIMIZATION,
                              'Optimizer; sgd has Nesterov momentum.',
                              choices=('sgd', 'adam', 'adamw', 'rmsprop'))
-    learning_rate: float = setting(1e-3,
-                                   OPTIMIZATION,
-                                   'Learning rate, at its highest.',
+    learning_rate: float = setting(1e-3, OPTIMIZATION, 'Learning rate, at its highest.',
                                    minimum=0)
-    momentum: float = setting(0.9,
-                              OPTIMIZATION,
-                              'Momentum of sgd and rmsprop.',
-                              minimum=0,
-                              maximum=0.9999)
-    schedule: str = setting('cosine',
-                            OPTIMIZATION,
-                            'Course of the learning rate over the run.',
-                            choices=('constant', 'exponential', 'step', 'cosine',
-                                     'one_cycle'))
+    momentum: float = setting(0.9, OPTIMIZATION, 'Momentum of sgd and rmsprop.',
+                              minimum=0, maximum=0.9999)
+    schedule: str = setting(
+        'cosine', OPTIMIZATION, 'Course of the learning rate over the run.',
+        choices=('constant', 'exponential', 'step', 'cosine', 'one_cycle'))
     decay_rate: float = setting(
         0.96, OPTIMIZATION,
         'Factor of the exponential and step schedules, once every --decay_epochs.',
         minimum=0, maximum=1)
-    decay_epochs: float = setting(1.0,
-                                  OPTIMIZATION,
-                                  'Epochs between two such factors.',
+    decay_epochs: float = setting(1.0, OPTIMIZATION, 'Epochs between two such factors.',
                                   minimum=0.001)
-    warmup_epochs: float = setting(
-        0.0, OPTIMIZATION, 'Epochs over which the rate first rises from 0.', minimum=0)
+    warmup_epochs: float = setting(0.0, OPTIMIZATION,
+                                   'Epochs over which the rate first rises from 0.',
+                                   minimum=0)
     weight_decay: float = setting(
         0.0, OPTIMIZATION, 'Decay of all kernels: decoupled for adamw, a term '
         'decay / 2 · Σw² of the loss for the others.', minimum=0)
-    clip_norm: float = setting(0.0,
-                               OPTIMIZATION,
+    clip_norm: float = setting(0.0, OPTIMIZATION,
                                "Upper bound of the gradient's global norm; 0: none.",
                                minimum=0)
-    label_smoothing: float = setting(0.0,
-                                     OPTIMIZATION,
+    label_smoothing: float = setting(0.0, OPTIMIZATION,
                                      'Share of each label spread over all classes.',
-                                     minimum=0,
-                                     maximum=0.99)
+                                     minimum=0, maximum=0.99)
     ema: float = setting(
         0.0, OPTIMIZATION, 'Decay of a moving average of the weights, evaluated beside '
         'them; 0: none.', minimum=0, maximum=0.99999)
 
-    monitor: str = setting('top1',
-                           STOPPING,
+    monitor: str = setting('top1', STOPPING,
                            'Validation figure that decides which epoch is best.',
                            choices=('top1', 'loss'))
     early_stopping: int = setting(
@@ -182,50 +145,37 @@ class Config:
     plateau_patience: int = setting(
         0, STOPPING, 'Epochs without a lower validation loss after which the learning '
         'rate drops; 0: never.', minimum=0)
-    plateau_factor: float = setting(0.5,
-                                    STOPPING,
-                                    'Factor of that drop.',
-                                    minimum=0,
+    plateau_factor: float = setting(0.5, STOPPING, 'Factor of that drop.', minimum=0,
                                     maximum=1)
 
     precision: str = setting(
-        'auto',
-        SPEED, 'Type of the arithmetic; auto takes the fastest that this machine has '
+        'auto', SPEED,
+        'Type of the arithmetic; auto takes the fastest that this machine has '
         'in hardware and keeps accuracy.',
         choices=('auto', 'float32', 'bfloat16', 'float16'))
     xla: bool = setting(False, SPEED, 'Compile the steps with XLA.')
-    seed: int = setting(0,
-                        SPEED,
-                        'Seed of weights, order, augmentation and dropout.',
-                        minimum=0,
-                        maximum=2**31 - 1)
+    seed: int = setting(0, SPEED, 'Seed of weights, order, augmentation and dropout.',
+                        minimum=0, maximum=2**31 - 1)
     deterministic: bool = setting(
         False, SPEED, 'Allow only operations that give the same bits on every run '
         '(slower on GPUs; CPUs do so anyway).')
 
-    log_every: int = setting(50,
-                             WATCHING,
+    log_every: int = setting(50, WATCHING,
                              'Steps between two readings of the training metrics.',
-                             minimum=1,
-                             shapes_results=False)
+                             minimum=1, shapes_results=False)
     checkpoint_minutes: float = setting(
         10.0, WATCHING,
         'Minutes between two saves within an epoch; every epoch ends with one.',
         minimum=0, shapes_results=False)
-    histograms: bool = setting(False,
-                               WATCHING,
+    histograms: bool = setting(False, WATCHING,
                                'Write histograms of all weights every epoch.',
                                shapes_results=False)
 
     dry_run: bool = setting(
         False, TRYING, 'One step of everything in a temporary folder, then leave.')
-    limit_train_batches: int = setting(0,
-                                       TRYING,
-                                       'Training steps in an epoch; 0: all.',
+    limit_train_batches: int = setting(0, TRYING, 'Training steps in an epoch; 0: all.',
                                        minimum=0)
-    limit_eval_batches: int = setting(0,
-                                      TRYING,
-                                      'Batches in an evaluation; 0: all.',
+    limit_eval_batches: int = setting(0, TRYING, 'Batches in an evaluation; 0: all.',
                                       minimum=0)
     overfit_batches: int = setting(
         0, TRYING, 'Train and validate on only so many batches of the training split, '
@@ -249,10 +199,11 @@ class Config:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f' Did you mean {close[0]}?' if close else ''
                 raise ConfigError(f'There is no setting {name!r}.{hint}')
-        return cls(**{
+        settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
-        })
+        }
+        return cls(**settings)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON has them."""
@@ -282,8 +233,9 @@ def parse_size_schedule(schedule: tuple[str, ...]) -> list[tuple[int, int]]:
     for entry in schedule:
         size, separator, epoch = entry.partition('@')
         if not (separator and size.isdecimal() and epoch.isdecimal()):
-            raise ConfigError('Expected --image_size_schedule as SIZE@EPOCH,... such as '
-                              f'32@0,48@10; received {entry!r}.')
+            raise ConfigError(
+                'Expected --image_size_schedule as SIZE@EPOCH,... such as '
+                f'32@0,48@10; received {entry!r}.')
         phases.append((int(epoch), int(size)))
     epochs = [epoch for epoch, _ in phases]
     if phases and (epochs[0] != 0 or epochs != sorted(set(epochs))):
@@ -298,7 +250,7 @@ def check(field: dataclasses.Field, value: Any) -> None:
     Raises:
         ConfigError: the value is not allowed; the message names the setting.
     """
-    kind = type(field.default)
+    kind: Any = type(field.default)
     if kind is float and type(value) is int:
         return check(field, float(value))
     if type(value) is not kind:
@@ -318,4 +270,5 @@ def check(field: dataclasses.Field, value: Any) -> None:
             raise ConfigError(f'Expected --{field.name} to be {bounds}, received '
                               f'{value}.')
         if kind is float and not math.isfinite(value):
-            raise ConfigError(f'Expected --{field.name} to be finite, received {value}.')
+            raise ConfigError(
+                f'Expected --{field.name} to be finite, received {value}.')

@@ -53,8 +53,7 @@ def gpus() -> list[Gpu]:
             Gpu(
                 details.get('device_name', device.name),
                 details.get('compute_capability'),
-            )
-        )
+            ))
     return found
 
 

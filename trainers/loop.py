@@ -14,7 +14,7 @@ from trainers import checks, metrics, plots
 from trainers.checkpoints import Checkpoints
 from trainers.config import Config, parse_size_schedule
 from trainers.history import History
-from trainers.progress import Progress, format_duration
+from trainers.progress import Progress
 from trainers.run_directory import RunDirectory
 from trainers.signals import StopRequest
 from trainers.summaries import Summaries, variables_by_path
@@ -42,12 +42,11 @@ def sample(split: Split, count: int, seed: int) -> Split:
     """At most `count` pictures of a split, drawn at random and kept in its order."""
     count = min(count, len(split))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:count])
-    return Split(labels=split.labels[chosen],
-                 names=[split.names[index] for index in chosen],
-                 images=None if split.images is None else split.images[chosen],
-                 paths=None if split.paths is None else
-                 [split.paths[index] for index in chosen],
-                 weights=split.weights[chosen])
+    return Split(
+        labels=split.labels[chosen], names=[split.names[index] for index in chosen],
+        images=None if split.images is None else split.images[chosen],
+        paths=None if split.paths is None else [split.paths[index] for index in chosen],
+        weights=split.weights[chosen])
 
 
 class Pace:
@@ -112,11 +111,11 @@ class Loop:
                                 tf.train.Checkpoint(**trainer.evaluated()))
         self.summaries = Summaries(directory)
         self._eval_batches = {
-            split: data.eval_batches(source.splits[split],
-                                     batch_size=config.batch_size,
-                                     image_size=specification.image_size,
-                                     limit=config.limit_eval_batches or None,
-                                     bad_files=bad_files)
+            split:
+                data.eval_batches(source.splits[split], batch_size=config.batch_size,
+                                  image_size=specification.image_size,
+                                  limit=config.limit_eval_batches or None,
+                                  bad_files=bad_files)
             for split in ('validation', 'test')
         }
         self._began = time.monotonic()
@@ -226,15 +225,17 @@ class Loop:
         if self.history.plateaued(self.config):
             factor = self.trainer.plateau * self.config.plateau_factor
             self.trainer.plateau.assign(factor)
-            _log.info('No lower validation loss for %d epochs: the learning rate drops '
-                      'to %g of its schedule.', self.config.plateau_patience, factor)
+            _log.info(
+                'No lower validation loss for %d epochs: the learning rate drops '
+                'to %g of its schedule.', self.config.plateau_patience, factor)
         if best:
             with self._chosen_weights():
-                self.best.save(self.step, {
-                    'epoch': epoch,
-                    'weights': 'averaged' if self.config.ema else 'raw',
-                    'specification': self.specification.to_dict(),
-                })
+                self.best.save(
+                    self.step, {
+                        'epoch': epoch,
+                        'weights': 'averaged' if self.config.ema else 'raw',
+                        'specification': self.specification.to_dict(),
+                    })
         self.trainer.losses.reset()
         self.trainer.accuracies.reset()
         self._save()
@@ -299,30 +300,31 @@ class Loop:
         """Shows some validation pictures with what the network takes them for."""
         split = sample(self.source.splits['validation'], PICTURES_SHOWN, seed=0)
         size = self.specification.image_size
-        batch = next(iter(data.eval_batches(split, batch_size=len(split),
-                                            image_size=size)))
+        batch = next(
+            iter(data.eval_batches(split, batch_size=len(split), image_size=size)))
         guesses = self.trainer.predict(batch.images)
         names = self.source.classes
-        self.summaries.predictions(
-            self.step, batch.images.numpy(),
-            [f'{names[guess]} ({names[label]})' if guess != label else names[guess]
-             for guess, label in zip(guesses, split.labels)],
-            [bool(right) for right in guesses == split.labels])
+        self.summaries.predictions(self.step, batch.images.numpy(), [
+            f'{names[guess]} ({names[label]})' if guess != label else names[guess]
+            for guess, label in zip(guesses, split.labels)
+        ], [bool(right) for right in guesses == split.labels])
 
     def _log_training(self, seen: tuple[dict, dict]) -> tuple[dict, dict]:
         """Writes the means since `seen` to TensorBoard; returns the sums of now."""
         now = self._read_totals()
-        losses, accuracies = (
-            metrics.means({name: value - before[name]
-                           for name, value in after.items()})
-            for before, after in zip(seen, now))
+        losses, accuracies = (metrics.means({
+            name: value - before[name] for name, value in after.items()
+        }) for before, after in zip(seen, now))
         if not math.isfinite(losses['loss']):
             raise DivergedError(
                 f'The loss became {losses["loss"]} by step {self.step:,}. The last '
                 f'checkpoint in {self.directory.checkpoints_last} is from before that. '
                 'Start a run with a lower --learning_rate, or with --clip_norm.')
-        values = {'loss/total': losses['loss'], 'loss/weight_decay':
-                  losses['weight_decay'], 'gradient_norm': losses['gradient_norm']}
+        values = {
+            'loss/total': losses['loss'],
+            'loss/weight_decay': losses['weight_decay'],
+            'gradient_norm': losses['gradient_norm']
+        }
         for head in self.trainer.heads:
             values[f'loss/{head}'] = losses[f'{head}_loss']
             values[f'top1/{head}'] = accuracies[f'{head}_top1']
@@ -334,10 +336,12 @@ class Loop:
 
     def _show_progress(self) -> None:
         losses, accuracies = map(metrics.means, self._read_totals())
-        shown = {'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/'
-                          f'{self.config.epochs}',
-                 'loss': f'{losses["loss"]:.3f}',
-                 'top-1': f'{accuracies["main_top1"]:.1%}'}
+        shown = {
+            'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/'
+                     f'{self.config.epochs}',
+            'loss': f'{losses["loss"]:.3f}',
+            'top-1': f'{accuracies["main_top1"]:.1%}'
+        }
         for head in self.trainer.heads[1:]:
             shown[head] = f'{accuracies[f"{head}_top1"]:.1%}'
         shown['images/s'] = f'{self.history.images_per_second:,.0f}'
@@ -373,12 +377,12 @@ class Loop:
     def _save(self) -> None:
         self._saved = time.monotonic()
         history = dataclasses.replace(
-            self.history,
-            elapsed=self.history.elapsed + self._saved - self._began)
-        self.last.save(self.step, {
-            'history': dataclasses.asdict(history),
-            'specification': self.specification.to_dict(),
-        })
+            self.history, elapsed=self.history.elapsed + self._saved - self._began)
+        self.last.save(
+            self.step, {
+                'history': dataclasses.asdict(history),
+                'specification': self.specification.to_dict(),
+            })
 
     def _save_is_due(self) -> bool:
         minutes = (time.monotonic() - self._saved) / 60
@@ -418,11 +422,8 @@ class Loop:
 
     def _train_batches(self, start: int, end: int, size: int) -> tf.data.Dataset:
         return data.train_batches(self.source.splits['train'],
-                                  batch_size=self.config.batch_size,
-                                  image_size=size,
-                                  seed=self.config.seed,
-                                  augment=self.config.augment,
-                                  start_step=start,
-                                  end_step=end,
+                                  batch_size=self.config.batch_size, image_size=size,
+                                  seed=self.config.seed, augment=self.config.augment,
+                                  start_step=start, end_step=end,
                                   limit=self.config.limit_train_batches or None,
                                   bad_files=self.bad_files)

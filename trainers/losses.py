@@ -3,8 +3,7 @@
 import tensorflow as tf
 
 
-def cross_entropy(labels: tf.Tensor,
-                  logits: tf.Tensor,
+def cross_entropy(labels: tf.Tensor, logits: tf.Tensor,
                   smoothing: float = 0.0) -> tf.Tensor:
     """Softmax cross-entropy of each picture, in nats.
 

@@ -1,7 +1,6 @@
 """Sums over pictures, kept on the device and read when somebody looks."""
 
-from typing import Mapping
-from typing import Sequence
+from typing import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -19,8 +18,7 @@ class Totals(tf.Module):
     def __init__(self, names: Sequence[str], name: str = 'totals'):
         super().__init__(name=name)
         self.names = tuple(names)
-        self.sums = tf.Variable(tf.zeros(len(self.names), tf.float64),
-                                trainable=False,
+        self.sums = tf.Variable(tf.zeros(len(self.names), tf.float64), trainable=False,
                                 name='sums')
 
     def add(self, values: Mapping[str, tf.Tensor]) -> None:
@@ -42,8 +40,7 @@ def head_names(heads: int) -> list[str]:
     return ['main'] + [f'aux{index + 1}' for index in range(heads - 1)]
 
 
-def hits(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor,
-         k: int) -> tf.Tensor:
+def hits(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor, k: int) -> tf.Tensor:
     """Weight of the pictures whose label is among the `k` largest logits, float32.
 
     Args:

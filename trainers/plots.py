@@ -129,14 +129,11 @@ def _best_epoch(rows: Sequence[dict[str, float | int]]) -> tuple[float, str] | N
     return None
 
 
-def _points(
-    rows: Sequence[dict[str, float | int]], key: str
-) -> list[tuple[float, float]]:
-    return [
-        (row['epoch'], row[key])
-        for row in rows
-        if math.isfinite(row.get(key, math.nan))
-    ]
+def _points(rows: Sequence[dict[str, float | int]],
+            key: str) -> list[tuple[float, float]]:
+    return [(row['epoch'], row[key])
+            for row in rows
+            if math.isfinite(row.get(key, math.nan))]
 
 
 def _draw(
@@ -161,17 +158,24 @@ def _draw(
         )
 
 
-def _mark(
-    axes: Axes, rows: Sequence[dict[str, float | int]], epoch: float, key: str
-) -> None:
+def _mark(axes: Axes, rows: Sequence[dict[str, float | int]], epoch: float,
+          key: str) -> None:
     value = dict(_points(rows, key))[epoch]
     axes.plot(
-        epoch, value, marker='*', markersize=14, color=_INK, markeredgecolor='white',
-        zorder=5, clip_on=False,
+        epoch,
+        value,
+        marker='*',
+        markersize=14,
+        color=_INK,
+        markeredgecolor='white',
+        zorder=5,
+        clip_on=False,
     )  # fmt: skip
     axes.set_title(
         f'best top-1 {value:.2%} in epoch {epoch:g}',
-        loc='right', fontsize=9, color=_INK,
+        loc='right',
+        fontsize=9,
+        color=_INK,
     )  # fmt: skip
 
 
@@ -182,7 +186,8 @@ def _explain(loss: Axes, accuracy: Axes) -> None:
         loss.legend(loc='best', **style)
     if any(line.get_linestyle() == '--' for line in accuracy.lines):
         accuracy.legend(
-            [Line2D([], [], color=_INK), Line2D([], [], color=_INK, linestyle='--')],
+            [Line2D([], [], color=_INK),
+             Line2D([], [], color=_INK, linestyle='--')],
             ['top-1', 'top-5'],
             loc='best',
             **style,
@@ -224,18 +229,14 @@ def _write_title(
         text.set_text(title.rstrip() + '…')
 
 
-def _check_pictures(
-    images: NDArray[np.uint8], titles: Sequence[str], correct: Sequence[bool] | None
-) -> None:
+def _check_pictures(images: NDArray[np.uint8], titles: Sequence[str],
+                    correct: Sequence[bool] | None) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(
-            f'Expected images as uint8 [N, H, W, 3], got {images.dtype} '
-            f'{list(images.shape)}.'
-        )
+        raise ValueError(f'Expected images as uint8 [N, H, W, 3], got {images.dtype} '
+                         f'{list(images.shape)}.')
     lengths = {len(images), len(titles), len(titles if correct is None else correct)}
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError(
             f'Expected as many titles (and marks) as images, and at least one, got '
             f'{len(images)} images, {len(titles)} titles and '
-            f'{"no" if correct is None else len(correct)} marks.'
-        )
+            f'{"no" if correct is None else len(correct)} marks.')

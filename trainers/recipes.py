@@ -14,47 +14,52 @@ class Recipe(NamedTuple):
 
 
 RECIPES: dict[str, Recipe] = {
-    'default': Recipe('Small steps and many of them, for the built-in dataset.', {
-        'epochs': 6,
-        'batch_size': 32,
-        'optimizer': 'adam',
-        'learning_rate': 5e-4,
-        'schedule': 'cosine',
-        'warmup_epochs': 0.25,
-        'dropout': 0.1,
-        'aux_dropout': 0.1,
-    }),
-    'system_a': Recipe(
-        'Inception v1 on Tiny ImageNet as in "TensorFlow in Action", chapter 6.', {
-            'model': 'inception_v1',
-            'dataset': 'tiny_imagenet',
-            'image_size': 56,
-            'normalization': 'center',
-            'batch_size': 128,
-            'epochs': 50,
-            'optimizer': 'adam',
-            'learning_rate': 1e-3,
-            'schedule': 'constant',
-            'dropout': 0.0,
-            'aux_dropout': 0.0,
-            'aux_weight': 0.3,
-        }),
-    'system_b': Recipe(
-        'The same chapter told again: smaller stem, augmentation, early stopping.', {
-            'model': 'inception_v1_compact',
-            'dataset': 'tiny_imagenet',
-            'image_size': 56,
-            'normalization': 'unit',
-            'augment': ('rotate:20', 'shift:0.2', 'flip'),
-            'batch_size': 64,
-            'epochs': 50,
-            'optimizer': 'adam',
-            'learning_rate': 1e-3,
-            'schedule': 'constant',
-            'aux_weight': 0.3,
-            'early_stopping': 5,
-            'monitor': 'top1',
-        }),
+    'default':
+        Recipe(
+            'Small steps and many of them, for the built-in dataset.', {
+                'epochs': 6,
+                'batch_size': 32,
+                'optimizer': 'adam',
+                'learning_rate': 5e-4,
+                'schedule': 'cosine',
+                'warmup_epochs': 0.25,
+                'dropout': 0.1,
+                'aux_dropout': 0.1,
+            }),
+    'system_a':
+        Recipe(
+            'Inception v1 on Tiny ImageNet as in "TensorFlow in Action", chapter 6.', {
+                'model': 'inception_v1',
+                'dataset': 'tiny_imagenet',
+                'image_size': 56,
+                'normalization': 'center',
+                'batch_size': 128,
+                'epochs': 50,
+                'optimizer': 'adam',
+                'learning_rate': 1e-3,
+                'schedule': 'constant',
+                'dropout': 0.0,
+                'aux_dropout': 0.0,
+                'aux_weight': 0.3,
+            }),
+    'system_b':
+        Recipe(
+            'The same chapter told again: smaller stem, augmentation, early stopping.',
+            {
+                'model': 'inception_v1_compact',
+                'dataset': 'tiny_imagenet',
+                'image_size': 56,
+                'normalization': 'unit',
+                'augment': ('rotate:20', 'shift:0.2', 'flip'),
+                'batch_size': 64,
+                'epochs': 50,
+                'optimizer': 'adam',
+                'learning_rate': 1e-3,
+                'schedule': 'constant',
+                'aux_weight': 0.3,
+                'early_stopping': 5,
+                'monitor': 'top1',
+            }),
 }
 
 

@@ -13,12 +13,12 @@ import tensorflow as tf
 from trainers import environment, precision
 from trainers.config import Config, ConfigError, parse_size_schedule
 from trainers.loop import Loop, sample, steps_per_epoch
-from trainers.progress import ConsoleHandler, Progress, format_duration
+from trainers.progress import ConsoleHandler, format_duration, Progress
 from trainers.run_directory import RunDirectory
 from trainers.signals import stop_on_signals
 from trainers.trainer import Trainer
 from vision import data, models
-from vision.data import BadFiles, Source
+from vision.data import BadFiles, Source, Split
 from vision.models.profile import count_macs, count_parameters
 from vision.models.specification import Specification
 
@@ -67,11 +67,8 @@ def simplify(config: Config) -> Config:
     if not config.dry_run:
         return config
     folder = tempfile.mkdtemp(prefix='tapestry-dry-run-')
-    return dataclasses.replace(config,
-                               epochs=1,
-                               limit_train_batches=1,
-                               limit_eval_batches=1,
-                               image_size_schedule=(),
+    return dataclasses.replace(config, epochs=1, limit_train_batches=1,
+                               limit_eval_batches=1, image_size_schedule=(),
                                run_dir=folder)
 
 
@@ -93,11 +90,10 @@ def load_source(config: Config) -> Source:
 
 def specify(config: Config, source: Source) -> Specification:
     """What is stored with the weights, and how pictures are prepared from now on."""
-    return Specification(model=config.model,
-                         classes=source.classes,
-                         image_size=config.image_size or source.image_size,
-                         normalization=config.normalization or
-                         models.default_normalization(config.model))
+    return Specification(
+        model=config.model, classes=source.classes, image_size=config.image_size or
+        source.image_size, normalization=config.normalization or
+        models.default_normalization(config.model))
 
 
 def open_directory(config: Config, source: Source) -> RunDirectory:
@@ -131,9 +127,9 @@ def build(config: Config, specification: Specification, source: Source) -> Train
         for _, size in parse_size_schedule(config.image_size_schedule):
             # Traced only: a size that the auxiliary heads cannot take shows here,
             # not hours later when its epoch comes.
-            pictures = tf.TensorSpec([1, size, size, 3], tf.uint8)
-            tf.function(lambda images: model(images, True, tf.zeros([2], tf.int64))
-                       ).get_concrete_function(pictures)
+            seed = tf.constant([0, 0])
+            step = tf.function(lambda images, seed=seed: model(images, True, seed))
+            step.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
     except ValueError as error:
         raise ConfigError(str(error)) from error
     return Trainer(model, config, steps_per_epoch(config, source), dtype)
@@ -141,14 +137,20 @@ def build(config: Config, specification: Specification, source: Source) -> Train
 
 def in_memory(config: Config, source: Source, bad_files: BadFiles) -> Source:
     """The source with its pictures decoded once, where that is wanted and possible."""
-    splits = dict(source.splits)
-    for name, split in splits.items():
-        wanted = config.cache == 'ram' or (config.cache == 'auto' and source.fixed_size
-                                           and data.fits_in_memory(
-                                               split, source.image_size))
-        if split.images is None and wanted:
-            splits[name] = data.decode_to_memory(split, source.image_size, bad_files)
-    return dataclasses.replace(source, splits=splits)
+    # Crops are taken from the full resolution; without them the resize is paid once.
+    crops = any(spec.startswith('random_resized_crop') for spec in config.augment)
+    one_size = not crops and not config.image_size_schedule
+    size = config.image_size if one_size and config.image_size else source.image_size
+
+    def prepare(split: Split) -> Split:
+        fits = source.fixed_size and data.fits_in_memory(split, size)
+        wanted = config.cache == 'ram' or (config.cache == 'auto' and fits)
+        if split.images is not None or not wanted:
+            return split
+        return data.decode_to_memory(split, size, bad_files)
+
+    splits = {name: prepare(split) for name, split in source.splits.items()}
+    return dataclasses.replace(source, splits=splits, image_size=size)
 
 
 def record_environment(directory: RunDirectory) -> None:
@@ -177,7 +179,8 @@ def describe(config: Config, specification: Specification, source: Source,
     """Says what is going to be trained, on what, where and how."""
     model, size = trainer.model, specification.image_size
     heads = sum(map(count_parameters, getattr(model, 'heads', {}).values()))
-    counts = ', '.join(f'{len(split):,} {name}' for name, split in source.splits.items())
+    counts = ', '.join(
+        f'{len(split):,} {name}' for name, split in source.splits.items())
     devices = ', '.join(gpu.name for gpu in environment.gpus()) or \
         f'{environment.describe()["cpu"]["model"]}'
     steps = steps_per_epoch(config, source)
@@ -205,8 +208,8 @@ def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -
     _log.info('Best epoch  %d of %d: validation top-1 %.2f%%, top-5 %.2f%%, loss %.3f',
               results['best_epoch'], results['epochs'], 100 * validation['top1'],
               100 * validation['top5'], validation['loss'])
-    _log.info('Test        top-1 %.2f%%, top-5 %.2f%%, loss %.3f%s',
-              100 * test['top1'], 100 * test['top5'], test['loss'],
+    _log.info('Test        top-1 %.2f%%, top-5 %.2f%%, loss %.3f%s', 100 * test['top1'],
+              100 * test['top5'], test['loss'],
               ' (averaged weights)' if config.ema else '')
     _log.info('Time        %s; %.0f images/s in training',
               format_duration(results['seconds']), results['images_per_second'])

@@ -4,13 +4,10 @@ from typing import Any, Iterable
 
 import tensorflow as tf
 
-from trainers import metrics
-from trainers import optimizers
-from trainers import schedules
+from trainers import metrics, optimizers, schedules
 from trainers.averaging import MovingAverage
 from trainers.config import Config
-from trainers.losses import cross_entropy
-from trainers.losses import l2
+from trainers.losses import cross_entropy, l2
 from trainers.metrics import Totals
 from vision.data import Batch
 
@@ -28,28 +25,25 @@ class Trainer(tf.Module):
         precision: type of the arithmetic, for the choice of loss scaling.
     """
 
-    def __init__(self,
-                 model: tf.Module,
-                 config: Config,
-                 steps_per_epoch: int,
-                 precision: str = 'float32',
-                 name: str = 'trainer'):
+    def __init__(self, model: tf.Module, config: Config, steps_per_epoch: int,
+                 precision: str = 'float32', name: str = 'trainer'):
         super().__init__(name=name)
         self.model = model
         self.config = config
         self.weights = list(model.trainable_variables)
         self.learning_rate = schedules.create(config, steps_per_epoch)
         self.optimizer = optimizers.create(config, self.weights, precision)
-        self.average = MovingAverage(model.variables, config.ema) if config.ema else None
+        self.average = MovingAverage(model.variables,
+                                     config.ema) if config.ema else None
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='step')
         self.plateau = tf.Variable(1.0, trainable=False, name='plateau')
 
         self.heads = metrics.head_names(1 + len(getattr(model, 'heads', ())))
         self.losses = Totals(['weight', 'loss', 'weight_decay', 'gradient_norm'] +
                              [f'{head}_loss' for head in self.heads])
-        self.accuracies = Totals(['weight'] + [
-            f'{head}_{metric}' for head in self.heads for metric in ('top1', 'top5')
-        ])
+        self.accuracies = Totals(
+            ['weight'] +
+            [f'{head}_{metric}' for head in self.heads for metric in ('top1', 'top5')])
         self.evaluation = Totals(['weight', 'loss', 'top1', 'top5'])
 
         compiled = config.xla or None
@@ -91,7 +85,8 @@ class Trainer(tf.Module):
         gradients = tape.gradient(scaled_loss, self.weights)
         gradient_norm = tf.linalg.global_norm(gradients) * loss / scaled_loss
 
-        self.optimizer.learning_rate.assign(self.learning_rate(self.step) * self.plateau)
+        self.optimizer.learning_rate.assign(
+            self.learning_rate(self.step) * self.plateau)
         self.optimizer.apply(gradients, self.weights)
         if self.average is not None:
             self.average.update(self.step)
@@ -102,7 +97,9 @@ class Trainer(tf.Module):
             'loss': loss,
             'weight_decay': decay,
             'gradient_norm': gradient_norm,
-            **{f'{head}_loss': term for head, term in zip(self.heads, [main, *aux])},
+            **{
+                f'{head}_loss': term for head, term in zip(self.heads, [main, *aux])
+            },
         })
         self._count_hits(batch, [outputs.main, *outputs.aux])
 

@@ -89,12 +89,9 @@ def training_steps(name: str, trainer: Trainer, batch: Batch) -> Contestant:
 
 def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Contestant:
     """The input pipeline of training, whose batches nobody looks at."""
-    batches = data.train_batches(split,
-                                 batch_size=config.batch_size,
-                                 image_size=config.image_size,
-                                 seed=config.seed,
-                                 augment=config.augment,
-                                 end_step=2**40)
+    batches = data.train_batches(split, batch_size=config.batch_size,
+                                 image_size=config.image_size, seed=config.seed,
+                                 augment=config.augment, end_step=2**40)
     return Contestant(name, _drained(batches, warmup_steps), config.batch_size)
 
 
@@ -117,8 +114,7 @@ def bare_decoding(name: str, split: Split, batch_size: int,
                       batch_size)
 
 
-def _drained(batches: tf.data.Dataset,
-             warmup_steps: int) -> Callable[[int], float]:
+def _drained(batches: tf.data.Dataset, warmup_steps: int) -> Callable[[int], float]:
     """A turn of taking batches.
 
     Each turn has an iterator of its own: one that is kept would fill its buffers while

@@ -109,6 +109,7 @@ def _stem_layer(x: keras.KerasTensor, row: Conv | Pool | Norm,
 
 def _inception(x: keras.KerasTensor, block: str, widths: Widths,
                policy: str) -> keras.KerasTensor:
+
     def conv(x: keras.KerasTensor, name: str, channels: int,
              kernel_size: int = 1) -> keras.KerasTensor:
         return _conv(x, f'{block}_{name}', channels, kernel_size, policy)

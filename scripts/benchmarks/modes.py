@@ -60,9 +60,9 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
             contestants.append(pipeline(name, split, config, settings.warmup_steps))
             pairs.append((name, place))
     if source.splits['train'].paths is not None:
-        contestants.append(bare_decoding('reading and decoding only',
-                                         source.splits['train'], config.batch_size,
-                                         settings.warmup_steps))
+        contestants.append(
+            bare_decoding('reading and decoding only', source.splits['train'],
+                          config.batch_size, settings.warmup_steps))
         pairs.append((FILES, contestants[-1].name))
     rows = compete(contestants, settings, settings.steps)
     return _result(config, settings, rows, pairs)
@@ -92,9 +92,10 @@ def end_to_end(config: Config, settings: Settings) -> Result:
                                  log_every=max(1, min(config.log_every, steps // 2)))
     loop_seconds, rival_seconds = loop.race(config, source, rival, settings.repeats)
     whole = dataclasses.replace(rival, name='the training loop')
-    return _result(config, dataclasses.replace(settings, steps=steps),
-                   [row(whole, loop_seconds), row(rival, rival_seconds)],
-                   [(whole.name, rival.name)])
+    return _result(
+        config, dataclasses.replace(settings, steps=steps),
+        [row(whole, loop_seconds), row(rival, rival_seconds)],
+        [(whole.name, rival.name)])
 
 
 def peers(config: Config, settings: Settings) -> Result:
@@ -131,13 +132,10 @@ MODES: dict[str, Callable[[Config, Settings], Result]] = {
 
 def _plain(config: Config, image_size: int) -> Config:
     """The settings without what interrupts or averages, and with nothing left open."""
-    return dataclasses.replace(config,
-                               image_size=config.image_size or image_size,
+    return dataclasses.replace(config, image_size=config.image_size or image_size,
                                image_size_schedule=(),
-                               precision=precision.resolve(config.precision),
-                               ema=0.0,
-                               early_stopping=0,
-                               plateau_patience=0,
+                               precision=precision.resolve(config.precision), ema=0.0,
+                               early_stopping=0, plateau_patience=0,
                                limit_eval_batches=1)
 
 
@@ -145,8 +143,7 @@ def _steps(config: Config, source: Source, name: str,
            split: Split | None = None) -> Contestant:
     """Training steps on one batch: of `split`, by default the source's whole split."""
     trainer = train.build(config, train.specify(config, source), source)
-    return training_steps(name, trainer,
-                          device_batch(split or source.splits['train']))
+    return training_steps(name, trainer, device_batch(split or source.splits['train']))
 
 
 def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:
@@ -169,14 +166,19 @@ def _places(config: Config, source: Source) -> dict[str, Split]:
 def _result(config: Config, settings: Settings, rows: list[Row],
             pairs: Sequence[tuple[str, str]] = ()) -> Result:
     """Rows, the ratios of those pairs of them, and the settings that shaped them."""
-    names = [field.name for field in dataclasses.fields(settings)
-             if field.name not in ('mode', 'json')]
+    names = [
+        field.name
+        for field in dataclasses.fields(settings)
+        if field.name not in ('mode', 'json')
+    ]
     if settings.mode not in SYNTHETIC:
         names.remove('classes')
     values = config.to_dict()
     shaping = {name: values[name] for name in USED[settings.mode]}
     shaping |= {name: getattr(settings, name) for name in names}
     by_name = {each.name: each for each in rows}
-    return Result(shaping, rows, {f'{first} / {second}':
-                                  ratio(by_name[first], by_name[second])
-                                  for first, second in pairs})
+    return Result(
+        shaping, rows, {
+            f'{first} / {second}': ratio(by_name[first], by_name[second])
+            for first, second in pairs
+        })

@@ -51,9 +51,9 @@ def is_busy(environment: dict[str, Any]) -> bool:
 
 def results(result: Result) -> str:
     """The settings, then rows and ratios in aligned columns."""
-    settings = ', '.join(f'{name} {_text(value)}'
-                         for name, value in result.settings.items()
-                         if value not in ('', [], False))
+    settings = ', '.join(
+        f'{name} {_text(value)}' for name, value in result.settings.items()
+        if value not in ('', [], False))
     titles = ('', 'images/s', 'quartiles', 'GFLOP/s', 'of matmul')
     ratios = [(name, f'{value:.3f}') for name, value in result.ratios.items()]
     rows = _without_empty_columns([titles, *map(_cells, result.rows)])
@@ -104,11 +104,9 @@ def _text(value: Any) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     rate, share = row.images_per_second, row.share_of_matmul
-    return (row.name,
-            _number(rate.median) if rate else '',
+    return (row.name, _number(rate.median) if rate else '',
             f'{_number(rate.low)} .. {_number(rate.high)}' if rate else '',
-            _number(row.gflops) if row.gflops else '',
-            f'{share:.1%}' if share else '')
+            _number(row.gflops) if row.gflops else '', f'{share:.1%}' if share else '')
 
 
 def _without_empty_columns(lines: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -125,7 +123,8 @@ def _number(value: float) -> str:
 def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
     """The first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines)]
-    return '\n'.join('   '.join(
-        [line[0].ljust(widths[0])] +
-        [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]).rstrip()
-                     for line in lines)
+    return '\n'.join(
+        '   '.join([line[0].ljust(widths[0])] +
+                   [cell.rjust(width)
+                    for cell, width in zip(line[1:], widths[1:])]).rstrip()
+        for line in lines)

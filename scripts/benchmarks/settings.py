@@ -28,29 +28,22 @@ class Settings:
         ConfigError: a value is not allowed; the message names the setting.
     """
 
-    mode: str = setting('step',
-                        _MEASUREMENT,
-                        'What to measure: training steps on made-up pictures; the '
-                        'input pipeline; the whole training loop beside such steps; '
-                        'or the network beside the same one in Keras.',
-                        choices=tuple(USED))
+    mode: str = setting(
+        'step', _MEASUREMENT,
+        'What to measure: training steps on made-up pictures; the '
+        'input pipeline; the whole training loop beside such steps; '
+        'or the network beside the same one in Keras.', choices=tuple(USED))
     json: str = setting('', _MEASUREMENT, 'File to write everything to as JSON.')
-    classes: int = setting(200,
-                           _MEASUREMENT,
+    classes: int = setting(200, _MEASUREMENT,
                            'Classes of the made-up pictures of step and peers.',
-                           minimum=2,
-                           maximum=100_000)
+                           minimum=2, maximum=100_000)
     repeats: int = setting(10, _MEASUREMENT, 'Turns of each contestant.', minimum=1)
-    steps: int = setting(0,
-                         _MEASUREMENT,
-                         'Steps in a turn; 0: as many as take about a second, five in '
-                         'end_to_end, and a single one in peers.',
-                         minimum=0)
-    warmup_steps: int = setting(2,
-                                _MEASUREMENT,
-                                'Steps of each contestant before its first turn that '
-                                'are not counted, after the one that traces it.',
-                                minimum=1)
+    steps: int = setting(
+        0, _MEASUREMENT, 'Steps in a turn; 0: as many as take about a second, five in '
+        'end_to_end, and a single one in peers.', minimum=0)
+    warmup_steps: int = setting(
+        2, _MEASUREMENT, 'Steps of each contestant before its first turn that '
+        'are not counted, after the one that traces it.', minimum=1)
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -99,8 +99,7 @@ def compete(contestants: Sequence[Contestant], settings: Settings,
     return [row(*each) for each in zip(contestants, seconds)]
 
 
-def warm_up(contestant: Contestant,
-            settings: Settings,
+def warm_up(contestant: Contestant, settings: Settings,
             seconds: float = SECONDS_PER_TURN) -> int:
     """Warms a contestant up; returns how many of its steps take so many seconds."""
     contestant.turn(1)  # The first step is traced, which takes much longer.
@@ -130,5 +129,7 @@ def with_shares(rows: Sequence[Row], ceiling: str) -> list[Row]:
     """The rows with `share_of_matmul` filled in from the one of that name."""
     best = next(each.gflops for each in rows if each.name == ceiling)
     assert best
-    return [each._replace(share_of_matmul=each.gflops / best) if each.gflops else each
-            for each in rows]
+    return [
+        each._replace(share_of_matmul=each.gflops / best) if each.gflops else each
+        for each in rows
+    ]

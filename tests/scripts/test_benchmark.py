@@ -68,8 +68,11 @@ def measured(mode: str, tmp_path: Path, steps: int = 2, repeats: int = 2,
     """What a mode writes as JSON, checked against the documented schema."""
     settings = Settings(mode=mode, steps=steps, repeats=repeats, warmup_steps=1,
                         classes=10)
-    config = recipes.configure('default',
-                               {'batch_size': 4, 'model': 'tiny', **overrides})
+    config = recipes.configure('default', {
+        'batch_size': 4,
+        'model': 'tiny',
+        **overrides
+    })
     result = modes.MODES[mode](config, settings)
     report.write(tmp_path / 'figures.json', report.surroundings((1.0, 2.0, 3.0)), mode,
                  result)
@@ -97,8 +100,11 @@ def check_schema(content: dict, mode: str) -> None:
 
 
 def medians(content: dict) -> dict[str, float]:
-    return {each['name']: each['images_per_second']['median']
-            for each in content['rows'] if each['images_per_second']}
+    return {
+        each['name']: each['images_per_second']['median']
+        for each in content['rows']
+        if each['images_per_second']
+    }
 
 
 def test_step(tmp_path):
@@ -157,8 +163,9 @@ def test_peers(tmp_path, monkeypatch):
     theirs, ours, mixed, fast = medians(content)
     assert (theirs, ours) == ('Keras, float32', 'ours, float32')
     assert (mixed, fast) == ('Keras, mixed_bfloat16 without LRN', 'ours, bfloat16')
-    assert list(content['ratios']) == [f'{ours} / {theirs}', f'{fast} / {theirs}',
-                                       f'{fast} / {mixed}']
+    assert list(content['ratios']) == [
+        f'{ours} / {theirs}', f'{fast} / {theirs}', f'{fast} / {mixed}'
+    ]
     assert len({each['gflop_per_image'] for each in content['rows']}) == 1
 
 
@@ -199,8 +206,12 @@ def weights_of(model: tf.Module, name: str) -> list[np.ndarray]:
 
 
 def test_flops_of_a_training_step():
-    config = recipes.configure('default', {'model': 'tiny', 'batch_size': 6,
-                                           'image_size': 32, 'precision': 'float32'})
+    config = recipes.configure('default', {
+        'model': 'tiny',
+        'batch_size': 6,
+        'image_size': 32,
+        'precision': 'float32'
+    })
     source = contestants.synthetic_source(config, classes=10)
     ours = modes._steps(config, source, 'ours')
     # The first convolution has no gradient by the pictures; the others have both.
@@ -254,9 +265,11 @@ def test_row():
 
 
 def test_ratios_and_shares():
-    rows = [row(Contestant('a', float, 8, 16.0), [2.0]),
-            row(Contestant('b', float, 8, 16.0), [0.5]),
-            row(Contestant('c', float, 8), [1.0])]
+    rows = [
+        row(Contestant('a', float, 8, 16.0), [2.0]),
+        row(Contestant('b', float, 8, 16.0), [0.5]),
+        row(Contestant('c', float, 8), [1.0])
+    ]
     assert ratio(rows[0], rows[1]) == 0.25
     shares = [each.share_of_matmul for each in with_shares(rows, 'b')]
     assert shares == [0.25, 1.0, None]
@@ -267,8 +280,10 @@ class Recorder:
 
     def __init__(self, **seconds: float):
         self.turns: list[tuple[str, int]] = []
-        self.contestants = [Contestant(name, self._turn(name, each), images=10)
-                            for name, each in seconds.items()]
+        self.contestants = [
+            Contestant(name, self._turn(name, each), images=10)
+            for name, each in seconds.items()
+        ]
 
     def _turn(self, name: str, seconds: float):
 
@@ -283,8 +298,17 @@ def test_contestants_take_turns():
     recorder = Recorder(a=0.5, b=0.25)
     rows = compete(recorder.contestants, Settings(repeats=3, warmup_steps=2), steps=0)
     assert recorder.turns == [
-        ('a', 1), ('a', 2), ('b', 1), ('b', 2),  # the warm-up
-        ('a', 2), ('b', 4), ('b', 4), ('a', 2), ('a', 2), ('b', 4)]
+        ('a', 1),
+        ('a', 2),
+        ('b', 1),
+        ('b', 2),  # the warm-up
+        ('a', 2),
+        ('b', 4),
+        ('b', 4),
+        ('a', 2),
+        ('a', 2),
+        ('b', 4)
+    ]
     assert [each.images_per_second for each in rows] == [(20,) * 3, (40,) * 3]
     compete(recorder.contestants, Settings(repeats=1, warmup_steps=2), steps=7)
     assert recorder.turns[-2:] == [('a', 7), ('b', 7)]
@@ -320,11 +344,21 @@ def test_modes_have_settings_and_say_what_they_ignore():
 
 
 @pytest.mark.parametrize(('values', 'message'), [
-    ({'mode': 'inputs'}, "--mode to be one of step, .*'inputs'. Did you mean input"),
-    ({'repeats': 0}, '--repeats to be at least 1, received 0'),
-    ({'classes': 1}, '--classes to be .* received 1'),
-    ({'json': '/'}, '--json to be a file .* / is a folder'),
-    ({'json': '/nowhere/a.json'}, '--json to be a file .* needs a folder /nowhere'),
+    ({
+        'mode': 'inputs'
+    }, "--mode to be one of step, .*'inputs'. Did you mean input"),
+    ({
+        'repeats': 0
+    }, '--repeats to be at least 1, received 0'),
+    ({
+        'classes': 1
+    }, '--classes to be .* received 1'),
+    ({
+        'json': '/'
+    }, '--json to be a file .* / is a folder'),
+    ({
+        'json': '/nowhere/a.json'
+    }, '--json to be a file .* needs a folder /nowhere'),
 ])
 def test_settings_are_checked(values, message, tmp_path):
     Settings(mode='input', repeats=1, classes=2, json=str(tmp_path / 'a.json'))
@@ -334,9 +368,17 @@ def test_settings_are_checked(values, message, tmp_path):
 
 def surroundings(**changes) -> dict:
     cpu = {'model': 'A CPU', 'cores': 8, 'usable_cores': 8}
-    return {'started': '2026-01-01', 'tensorflow': '2', 'keras': '3', 'numpy': '2',
-            'python': '3', 'cpu': cpu, 'gpus': [], 'load_average': (1.0, 1.0, 1.0),
-            **changes}
+    return {
+        'started': '2026-01-01',
+        'tensorflow': '2',
+        'keras': '3',
+        'numpy': '2',
+        'python': '3',
+        'cpu': cpu,
+        'gpus': [],
+        'load_average': (1.0, 1.0, 1.0),
+        **changes
+    }
 
 
 def test_header():
@@ -348,16 +390,23 @@ def test_header():
                          ['augment'])
     assert 'Note      Other processes keep this machine busy' in busy
     assert 'Unused    --augment: this mode does not look at it.' in busy
-    gpus = report.header(surroundings(gpus=[{'name': 'A GPU'}], load_average=None),
-                         'step', [])
+    gpus = report.header(surroundings(gpus=[{
+        'name': 'A GPU'
+    }], load_average=None), 'step', [])
     assert 'Device    A GPU' in gpus and 'Load      unknown' in gpus
 
 
 def test_results_are_aligned():
-    rows = [Row('product', None, 1234.0),
-            Row('ours', Spread(23.44, 9.126, 100.4), 50.0)]
-    shown = report.results(modes.Result({'augment': ['flip', 'zoom'], 'xla': False,
-                                         'steps': 2}, rows, {'ours / theirs': 1.5}))
+    rows = [
+        Row('product', None, 1234.0),
+        Row('ours', Spread(23.44, 9.126, 100.4), 50.0)
+    ]
+    shown = report.results(
+        modes.Result({
+            'augment': ['flip', 'zoom'],
+            'xla': False,
+            'steps': 2
+        }, rows, {'ours / theirs': 1.5}))
     assert shown.split('\n') == [
         'Settings  augment flip,zoom, steps 2',
         '',

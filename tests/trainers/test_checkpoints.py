@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Model(tf.Module):
+
     def __init__(self, units: int = 4, extra: bool = False):
         super().__init__()
         self.kernels = [tf.Variable(tf.random.normal([3, units])) for _ in range(2)]
@@ -111,16 +112,17 @@ def test_restores_every_bit_into_fresh_objects(optimizer, tmp_path):
 
 def test_restores_every_bit_in_a_new_process(saved):
     directory, contents = saved
-    script = (
-        'import sys; from pathlib import Path\n'
-        'from tests.trainers.test_checkpoints import *\n'
-        'objects = make_objects()\n'
-        'Checkpoints(Path(sys.argv[1]), objects).restore()\n'
-        "print(b''.join(values(objects)).hex())\n"
-    )
+    script = ('import sys; from pathlib import Path\n'
+              'from tests.trainers.test_checkpoints import *\n'
+              'objects = make_objects()\n'
+              'Checkpoints(Path(sys.argv[1]), objects).restore()\n'
+              "print(b''.join(values(objects)).hex())\n")
     done = subprocess.run(
         [sys.executable, '-c', script, str(directory)],
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )  # fmt: skip
     assert done.stdout.split()[-1] == b''.join(contents[2]).hex()
 
@@ -132,9 +134,8 @@ def test_state_comes_back_bit_for_bit(tmp_path):
     checkpoints = Checkpoints(tmp_path, make_objects())
     checkpoints.save(7, state)
     restored = checkpoints.restore()
-    assert [struct.pack('<d', each) for each in restored.pop('floats')] == [
-        struct.pack('<d', each) for each in floats
-    ]
+    packed = [struct.pack('<d', each) for each in restored.pop('floats')]
+    assert packed == [struct.pack('<d', each) for each in floats]
     assert math.isnan(restored.pop('nan'))
     assert restored == {'step': 7, 'best': None, 'rows': [{'epoch': 1}]}
 
@@ -184,8 +185,10 @@ def flip(path: Path, place: float, bit: int) -> None:
 
 
 DAMAGES = {
-    'truncated': lambda path: os.truncate(path, path.stat().st_size // 2),
-    'one byte short': lambda path: os.truncate(path, path.stat().st_size - 1),
+    'truncated': lambda path: os.truncate(path,
+                                          path.stat().st_size // 2),
+    'one byte short': lambda path: os.truncate(path,
+                                               path.stat().st_size - 1),
     'emptied': lambda path: os.truncate(path, 0),
     'grown': lambda path: path.write_bytes(path.read_bytes() + b'\0'),
     'missing': lambda path: path.unlink(),
@@ -201,9 +204,8 @@ DAMAGES = {
 
 @pytest.mark.parametrize('name', FILES)
 @pytest.mark.parametrize('damage', DAMAGES)
-def test_damaged_is_set_aside_and_the_one_before_used(
-    name, damage, copy, saved, caplog
-):
+def test_damaged_is_set_aside_and_the_one_before_used(name, damage, copy, saved,
+                                                      caplog):
     DAMAGES[damage](copy / 'step-000000002' / name)
     objects = make_objects()
     state = Checkpoints(copy, objects).restore()
@@ -279,15 +281,20 @@ def test_damaged_twice_gets_another_name(copy, saved):
 @pytest.mark.parametrize(
     ('other', 'message'),
     [
-        ({'units': 5}, r'model/kernels/0: float32 \[3, 4\] in .*float32 \[3, 5\] h'),
-        ({'extra': True}, r'model/extra: nothing in the checkpoint, float32 \[\] here'),
-        ({'optimizer': 'sgd'}, r'optimizer/_variables/\d+: .*'),
+        ({
+            'units': 5
+        }, r'model/kernels/0: float32 \[3, 4\] in .*float32 \[3, 5\] h'),
+        ({
+            'extra': True
+        }, r'model/extra: nothing in the checkpoint, float32 \[\] here'),
+        ({
+            'optimizer': 'sgd'
+        }, r'optimizer/_variables/\d+: .*'),
     ],
 )
 @pytest.mark.parametrize('set_aside', [True, False])
-def test_another_architecture_is_named_and_touches_nothing(
-    other, message, set_aside, copy
-):
+def test_another_architecture_is_named_and_touches_nothing(other, message, set_aside,
+                                                           copy):
     objects = make_objects(**other)
     before = values(objects)
     with pytest.raises(CheckpointError, match='(?s)another architecture.*' + message):
@@ -390,9 +397,8 @@ for _ in sys.stdin:
 
 def make_few_objects(step: int = 0) -> tf.train.Checkpoint:
     """Enough to be killed with."""
-    return tf.train.Checkpoint(
-        model=tf.Variable(tf.zeros([100])), step=tf.Variable(step, dtype=tf.int64)
-    )
+    return tf.train.Checkpoint(model=tf.Variable(tf.zeros([100])),
+                               step=tf.Variable(step, dtype=tf.int64))
 
 
 def save_for_ever(directory: Path) -> None:
@@ -412,7 +418,10 @@ def test_survives_being_killed_while_saving(tmp_path):
     objects = make_few_objects()
     process = subprocess.Popen(
         [sys.executable, '-c', SAVER, str(directory)],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )  # fmt: skip
     with process:
         for _ in range(4):

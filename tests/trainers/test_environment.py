@@ -60,7 +60,10 @@ def git(folder: Path, *arguments: str) -> str:
     identity = ['-c', 'user.name=A', '-c', 'user.email=a@example.org']
     done = subprocess.run(
         ['git', *identity, *arguments],
-        cwd=folder, check=True, capture_output=True, text=True,
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        text=True,
     )  # fmt: skip
     return done.stdout.strip()
 

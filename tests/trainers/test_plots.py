@@ -11,16 +11,19 @@ from trainers.plots import picture_grid, plot_curves
 
 def make_rows(epochs: int, averaged: bool = True) -> list[dict[str, float | int]]:
     names = ['train', 'validation'] + ['validation_averaged'] * averaged
-    return [
-        {
-            'epoch': epoch,
-            **{f'{name}_loss': 5 / epoch for name in names},
-            **{f'{name}_top1': 1 - 1 / (epoch + 1) for name in names},
-            **{f'{name}_top5': 1 - 0.5 / (epoch + 1) for name in names},
-            'learning_rate': 0.1 / epoch,
-        }
-        for epoch in range(1, epochs + 1)
-    ]
+    return [{
+        'epoch': epoch,
+        **{
+            f'{name}_loss': 5 / epoch for name in names
+        },
+        **{
+            f'{name}_top1': 1 - 1 / (epoch + 1) for name in names
+        },
+        **{
+            f'{name}_top5': 1 - 0.5 / (epoch + 1) for name in names
+        },
+        'learning_rate': 0.1 / epoch,
+    } for epoch in range(1, epochs + 1)]
 
 
 def has_colour(path, colour: str) -> bool:
@@ -64,7 +67,7 @@ def test_a_grid_repeats_whole_pixels(tmp_path):
     assert grid.shape == (2 * (150 + 22 + 12) + 12, 3 * (144 + 12) + 12, 3)
     for index, image in enumerate(images):
         top, left = 12 + 22 + index // 3 * 184, 12 + index % 3 * 156
-        shown = grid[top : top + 150, left : left + 120]
+        shown = grid[top:top + 150, left:left + 120]
         np.testing.assert_array_equal(shown, image.repeat(3, 0).repeat(3, 1))
     stored = (imread(tmp_path / 'grid.png')[..., :3] * 255).round()
     np.testing.assert_array_equal(stored, grid)
@@ -94,8 +97,8 @@ def test_titles_are_coloured_by_correctness():
 def test_odd_titles_stay_in_their_cells():
     images = np.full([2, 144, 144, 3], 255, np.uint8)
     grid = picture_grid(images, ['a very long title ' * 9, ''])
-    assert grid[:, 12 + 144 :].min() == 255
-    assert grid[:, : 12 + 144].min() < 100
+    assert grid[:, 12 + 144:].min() == 255
+    assert grid[:, :12 + 144].min() < 100
     picture_grid(images, ['$not math', '猫'])
 
 

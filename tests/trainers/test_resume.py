@@ -24,10 +24,8 @@ FINAL_STEP = 15
 
 def start(run_dir: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, '-m', 'scripts.train', f'--run_dir={run_dir}']
-    return subprocess.Popen([*command, *SETTINGS, *more],
-                            stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT,
-                            text=True)
+    return subprocess.Popen([*command, *SETTINGS, *more], stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True)
 
 
 def finish(run_dir: Path, *more: str) -> str:
@@ -55,8 +53,10 @@ def variables(run_dir: Path, kind: str) -> dict[str, bytes]:
     """The newest checkpoint's tensors as bytes."""
     folder = max((run_dir / 'checkpoints' / kind).glob('step-*'))
     reader = tf.train.load_checkpoint(str(folder / 'variables'))
-    names = [name for name in reader.get_variable_to_shape_map()
-             if not name.startswith('_CHECKPOINTABLE')]
+    names = [
+        name for name in reader.get_variable_to_shape_map()
+        if not name.startswith('_CHECKPOINTABLE')
+    ]
     return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
 
 

@@ -134,7 +134,10 @@ sys.stdin.read()
 def test_one_process_at_a_time_and_a_kill_frees_it(tmp_path):
     holder = subprocess.Popen(
         [sys.executable, '-c', HOLD, str(tmp_path)],
-        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )  # fmt: skip
     with holder:
         assert holder.stdout.readline() == 'open\n'
@@ -156,7 +159,11 @@ def test_a_run_killed_in_its_first_moments_is_new(tmp_path):
     with start(tmp_path) as run:
         assert not run.resumed
     assert RunDirectory.read(tmp_path) == (
-        {'model': 'small', 'rate': 0.1, 'size': [56, 56]},
+        {
+            'model': 'small',
+            'rate': 0.1,
+            'size': [56, 56]
+        },
         LABELS,
     )
 
@@ -239,14 +246,21 @@ def test_reading_writes_nothing(tmp_path):
 
 def test_metrics_come_back_bit_for_bit(tmp_path):
     rows = [
-        {'epoch': 1, 'loss': 1 / 3, 'rate': np.float32(0.1)},
-        {'epoch': np.int64(2), 'loss': math.nan, 'rate': np.float64(1e-300)},
+        {
+            'epoch': 1,
+            'loss': 1 / 3,
+            'rate': np.float32(0.1)
+        },
+        {
+            'epoch': np.int64(2),
+            'loss': math.nan,
+            'rate': np.float64(1e-300)
+        },
     ]
     run = RunDirectory(tmp_path)
     run.write_metrics(rows)
     assert run.metrics.read_text() == (
-        'epoch,loss,rate\n1,0.3333333333333333,0.10000000149011612\n2,nan,1e-300\n'
-    )
+        'epoch,loss,rate\n1,0.3333333333333333,0.10000000149011612\n2,nan,1e-300\n')
     with run.metrics.open(newline='') as file:
         first = next(csv.DictReader(file))
     assert float(first['loss']) == 1 / 3

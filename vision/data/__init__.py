@@ -7,7 +7,7 @@ from vision.data import shapes, tiny_imagenet
 from vision.data.bad_files import BadFile, BadFiles
 from vision.data.memory import decode_to_memory, fits_in_memory
 from vision.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
-from vision.data.source import (SPLITS, DatasetError, Source, Split, check_disjoint,
+from vision.data.source import (check_disjoint, DatasetError, Source, Split, SPLITS,
                                 stratified_split)
 
 __all__ = [

@@ -4,15 +4,12 @@ Variables are float32 and are made in `__init__` from explicit channel counts. T
 arithmetic runs in the block's `dtype`, to which it casts its variables when called.
 """
 
-from vision.layers.convolution import Conv2D
-from vision.layers.convolution import ConvBlock
+from vision.layers.convolution import Conv2D, ConvBlock
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
-from vision.layers.inception import AuxiliaryHead
-from vision.layers.inception import InceptionBlock
-from vision.layers.normalization import BatchNorm
-from vision.layers.normalization import LocalResponseNorm
-from vision.layers.normalization import local_response_norm
+from vision.layers.inception import AuxiliaryHead, InceptionBlock
+from vision.layers.normalization import (BatchNorm, local_response_norm,
+                                         LocalResponseNorm)
 from vision.layers.pooling import MaxPool
 
 __all__ = [

@@ -2,9 +2,7 @@
 
 import tensorflow as tf
 
-from vision.layers.initializers import Initializer
-from vision.layers.initializers import centered_he_normal
-from vision.layers.initializers import glorot_uniform
+from vision.layers.initializers import centered_he_normal, glorot_uniform, Initializer
 from vision.layers.normalization import BatchNorm
 
 
@@ -24,17 +22,10 @@ class Conv2D(tf.Module):
         dtype: floating-point type of the arithmetic; the variables stay float32.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 kernel_size: int,
-                 *,
-                 stride: int = 1,
-                 padding: str | int = 'SAME',
-                 bias: bool = True,
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
+                 stride: int = 1, padding: str | int = 'SAME', bias: bool = True,
                  initializer: Initializer = glorot_uniform,
-                 dtype: tf.DType = tf.float32,
-                 name: str | None = None):
+                 dtype: tf.DType = tf.float32, name: str | None = None):
         super().__init__(name=name)
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         self.kernel = tf.Variable(initializer(shape), name='kernel')
@@ -62,26 +53,14 @@ class ConvBlock(tf.Module):
         relu: whether the block ends in a ReLU.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 out_channels: int,
-                 kernel_size: int,
-                 *,
-                 stride: int = 1,
-                 padding: str | int = 'SAME',
-                 batch_norm: bool = False,
-                 relu: bool = True,
-                 dtype: tf.DType = tf.float32,
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
+                 stride: int = 1, padding: str | int = 'SAME', batch_norm: bool = False,
+                 relu: bool = True, dtype: tf.DType = tf.float32,
                  name: str | None = None):
         super().__init__(name=name)
-        self.conv = Conv2D(in_channels,
-                           out_channels,
-                           kernel_size,
-                           stride=stride,
-                           padding=padding,
-                           bias=not batch_norm,
-                           initializer=centered_he_normal,
-                           dtype=dtype)
+        self.conv = Conv2D(in_channels, out_channels, kernel_size, stride=stride,
+                           padding=padding, bias=not batch_norm,
+                           initializer=centered_he_normal, dtype=dtype)
         self.norm = BatchNorm(out_channels) if batch_norm else None
         self.relu = relu
 

@@ -27,9 +27,7 @@ class Dropout(tf.Module):
         self.rate = rate
         self.salt = salt
 
-    def __call__(self,
-                 x: tf.Tensor,
-                 training: bool = False,
+    def __call__(self, x: tf.Tensor, training: bool = False,
                  seed: tf.Tensor | None = None) -> tf.Tensor:
         """Returns `x` with values dropped; `seed` is an integer tensor of shape [2]."""
         if not training or self.rate == 0:

@@ -43,20 +43,12 @@ class InceptionBlock(tf.Module):
         dtype: floating-point type of the arithmetic.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 widths: Widths,
-                 *,
-                 batch_norm: bool = False,
-                 dtype: tf.DType = tf.float32,
-                 name: str | None = None):
+    def __init__(self, in_channels: int, widths: Widths, *, batch_norm: bool = False,
+                 dtype: tf.DType = tf.float32, name: str | None = None):
         super().__init__(name=name)
 
         def conv(inputs: int, outputs: int, kernel_size: int) -> ConvBlock:
-            return ConvBlock(inputs,
-                             outputs,
-                             kernel_size,
-                             batch_norm=batch_norm,
+            return ConvBlock(inputs, outputs, kernel_size, batch_norm=batch_norm,
                              dtype=dtype)
 
         self.conv1 = conv(in_channels, widths.conv1, 1)
@@ -95,16 +87,9 @@ class AuxiliaryHead(tf.Module):
         dtype: floating-point type of the arithmetic.
     """
 
-    def __init__(self,
-                 in_channels: int,
-                 map_size: int,
-                 classes: int,
-                 *,
-                 dropout: float = 0.7,
-                 salt: int = 0,
-                 batch_norm: bool = False,
-                 dtype: tf.DType = tf.float32,
-                 name: str | None = None):
+    def __init__(self, in_channels: int, map_size: int, classes: int, *,
+                 dropout: float = 0.7, salt: int = 0, batch_norm: bool = False,
+                 dtype: tf.DType = tf.float32, name: str | None = None):
         super().__init__(name=name)
         self.map_size = map_size
         self.cells = (map_size - min(5, map_size)) // 3 + 1
@@ -113,9 +98,7 @@ class AuxiliaryHead(tf.Module):
         self.dropout = Dropout(dropout, salt)
         self.classifier = Dense(1024, classes, dtype=dtype)
 
-    def __call__(self,
-                 x: tf.Tensor,
-                 training: bool = False,
+    def __call__(self, x: tf.Tensor, training: bool = False,
                  seed: tf.Tensor | None = None) -> tf.Tensor:
         height, width = x.shape[1:3]
         if height is None or height != width:

@@ -19,36 +19,25 @@ class BatchNorm(tf.Module):
         epsilon: added to the variance.
     """
 
-    def __init__(self,
-                 channels: int,
-                 *,
-                 momentum: float = 0.95,
-                 epsilon: float = 1e-3,
+    def __init__(self, channels: int, *, momentum: float = 0.95, epsilon: float = 1e-3,
                  name: str | None = None):
         super().__init__(name=name)
         self.scale = tf.Variable(tf.ones(channels), name='scale')
         self.offset = tf.Variable(tf.zeros(channels), name='offset')
-        self.moving_mean = tf.Variable(tf.zeros(channels),
-                                       trainable=False,
+        self.moving_mean = tf.Variable(tf.zeros(channels), trainable=False,
                                        name='moving_mean')
-        self.moving_variance = tf.Variable(tf.ones(channels),
-                                           trainable=False,
+        self.moving_variance = tf.Variable(tf.ones(channels), trainable=False,
                                            name='moving_variance')
         self.momentum = momentum
         self.epsilon = epsilon
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if not training:
-            return tf.compat.v1.nn.fused_batch_norm(x,
-                                                    self.scale,
-                                                    self.offset,
+            return tf.compat.v1.nn.fused_batch_norm(x, self.scale, self.offset,
                                                     self.moving_mean,
-                                                    self.moving_variance,
-                                                    self.epsilon,
+                                                    self.moving_variance, self.epsilon,
                                                     is_training=False)[0]
-        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x,
-                                                             self.scale,
-                                                             self.offset,
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, self.scale, self.offset,
                                                              epsilon=self.epsilon,
                                                              is_training=True)
         # The fused kernel returns the sample variance, Σ/(n-1); the moving average is
@@ -65,13 +54,8 @@ class BatchNorm(tf.Module):
 class LocalResponseNorm(tf.Module):
     """`local_response_norm` as a block; the defaults are those of TensorFlow's op."""
 
-    def __init__(self,
-                 *,
-                 radius: int = 5,
-                 bias: float = 1.0,
-                 alpha: float = 1.0,
-                 beta: float = 0.5,
-                 name: str | None = None):
+    def __init__(self, *, radius: int = 5, bias: float = 1.0, alpha: float = 1.0,
+                 beta: float = 0.5, name: str | None = None):
         super().__init__(name=name)
         self.radius = radius
         self.bias = bias
@@ -83,11 +67,8 @@ class LocalResponseNorm(tf.Module):
         return local_response_norm(x, self.radius, self.bias, self.alpha, self.beta)
 
 
-def local_response_norm(x: tf.Tensor,
-                        radius: int = 5,
-                        bias: float = 1.0,
-                        alpha: float = 1.0,
-                        beta: float = 0.5) -> tf.Tensor:
+def local_response_norm(x: tf.Tensor, radius: int = 5, bias: float = 1.0,
+                        alpha: float = 1.0, beta: float = 0.5) -> tf.Tensor:
     """Divides each channel by a power of the energy of its neighbours.
 
     y[c] = x[c] / (bias + alpha · Σ x[i]², |i - c| ≤ radius) ** beta

@@ -8,13 +8,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from vision.layers import AuxiliaryHead
-from vision.layers import ConvBlock
-from vision.layers import Dense
-from vision.layers import Dropout
-from vision.layers import InceptionBlock
-from vision.layers import LocalResponseNorm
-from vision.layers import MaxPool
+from vision.layers import (AuxiliaryHead, ConvBlock, Dense, Dropout, InceptionBlock,
+                           LocalResponseNorm, MaxPool)
 from vision.layers.inception import Widths
 from vision.models.normalization import NORMALIZATIONS
 from vision.models.outputs import Outputs
@@ -121,16 +116,9 @@ class InceptionV1(tf.Module):
         ValueError: a number is out of range or the normalization is unknown.
     """
 
-    def __init__(self,
-                 classes: int,
-                 image_size: int,
-                 *,
-                 stem: Stem,
-                 normalization: str,
-                 batch_norm: bool = False,
-                 dropout: float = 0.4,
-                 aux_dropout: float = 0.7,
-                 dtype: tf.DType = tf.float32,
+    def __init__(self, classes: int, image_size: int, *, stem: Stem, normalization: str,
+                 batch_norm: bool = False, dropout: float = 0.4,
+                 aux_dropout: float = 0.7, dtype: tf.DType = tf.float32,
                  name: str = 'inception_v1'):
         super().__init__(name=name)
         if classes < 2:
@@ -159,18 +147,13 @@ class InceptionV1(tf.Module):
             self.stages[block] = InceptionBlock(channels, widths, **options)
             channels = widths.out
             if block in AUXILIARY_AFTER:
-                self.heads[block] = AuxiliaryHead(channels,
-                                                  side,
-                                                  classes,
+                self.heads[block] = AuxiliaryHead(channels, side, classes,
                                                   dropout=aux_dropout,
-                                                  salt=1 + len(self.heads),
-                                                  **options)
+                                                  salt=1 + len(self.heads), **options)
         self.dropout = Dropout(dropout)
         self.classifier = Dense(channels, classes, dtype=dtype)
 
-    def __call__(self,
-                 images: tf.Tensor,
-                 training: bool = False,
+    def __call__(self, images: tf.Tensor, training: bool = False,
                  seed: tf.Tensor | None = None) -> Outputs:
         """Returns the logits.
 
@@ -196,12 +179,9 @@ class InceptionV1(tf.Module):
         channels, side = 3, self.image_size
         for index, row in enumerate(stem):
             if isinstance(row, Conv):
-                self.stages[row.name] = ConvBlock(channels,
-                                                  row.channels,
-                                                  row.kernel_size,
-                                                  stride=row.stride,
-                                                  padding=row.padding,
-                                                  relu=row.relu,
+                self.stages[row.name] = ConvBlock(channels, row.channels,
+                                                  row.kernel_size, stride=row.stride,
+                                                  padding=row.padding, relu=row.relu,
                                                   **options)
                 channels = row.channels
                 side = -(-side // row.stride)
@@ -209,59 +189,37 @@ class InceptionV1(tf.Module):
                 self._add_pool(row)
                 side = -(-side // row.stride)
             else:
-                self.stages[f'norm{index}'] = LocalResponseNorm(radius=row.radius,
-                                                                alpha=row.alpha,
-                                                                beta=row.beta)
+                self.stages[f'norm{index}'] = LocalResponseNorm(
+                    radius=row.radius, alpha=row.alpha, beta=row.beta)
         return channels, side
 
     def _add_pool(self, row: Pool) -> None:
         self.stages[f'pool{len(self.stages)}'] = MaxPool(3, row.stride)
 
 
-def inception_v1(classes: int,
-                 image_size: int = 56,
-                 normalization: str = 'symmetric',
+def inception_v1(classes: int, image_size: int = 56, normalization: str = 'symmetric',
                  **options) -> InceptionV1:
     """Inception v1 with a stride-1 stem for small pictures, and LRN."""
-    return InceptionV1(classes,
-                       image_size,
-                       stem=SMALL_IMAGE_STEM,
-                       normalization=normalization,
-                       **options)
+    return InceptionV1(classes, image_size, stem=SMALL_IMAGE_STEM,
+                       normalization=normalization, **options)
 
 
-def inception_v1_compact(classes: int,
-                         image_size: int = 56,
-                         normalization: str = 'symmetric',
-                         **options) -> InceptionV1:
+def inception_v1_compact(classes: int, image_size: int = 56,
+                         normalization: str = 'symmetric', **options) -> InceptionV1:
     """A third of the work: a stem that pools more and has no LRN."""
-    return InceptionV1(classes,
-                       image_size,
-                       stem=COMPACT_STEM,
-                       normalization=normalization,
-                       **options)
+    return InceptionV1(classes, image_size, stem=COMPACT_STEM,
+                       normalization=normalization, **options)
 
 
-def inception_v1_bn(classes: int,
-                    image_size: int = 64,
-                    normalization: str = 'symmetric',
-                    **options) -> InceptionV1:
+def inception_v1_bn(classes: int, image_size: int = 64,
+                    normalization: str = 'symmetric', **options) -> InceptionV1:
     """The compact one with batch norm after every convolution, for accuracy."""
-    return InceptionV1(classes,
-                       image_size,
-                       stem=COMPACT_STEM,
-                       batch_norm=True,
-                       normalization=normalization,
-                       **options)
+    return InceptionV1(classes, image_size, stem=COMPACT_STEM, batch_norm=True,
+                       normalization=normalization, **options)
 
 
-def googlenet(classes: int = 1000,
-              image_size: int = 224,
-              normalization: str = 'caffe',
+def googlenet(classes: int = 1000, image_size: int = 224, normalization: str = 'caffe',
               **options) -> InceptionV1:
     """The paper's network, padded and normalized as BVLC's weights expect."""
-    return InceptionV1(classes,
-                       image_size,
-                       stem=PAPER_STEM,
-                       normalization=normalization,
-                       **options)
+    return InceptionV1(classes, image_size, stem=PAPER_STEM,
+                       normalization=normalization, **options)

@@ -31,11 +31,9 @@ class Specification:
 
     def build(self, **options) -> tf.Module:
         """Makes the model with fresh weights; options are those of `models.create`."""
-        return models.create(self.model,
-                             classes=len(self.classes),
+        return models.create(self.model, classes=len(self.classes),
                              image_size=self.image_size,
-                             normalization=self.normalization,
-                             **options)
+                             normalization=self.normalization, **options)
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as JSON has it."""

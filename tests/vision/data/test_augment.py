@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import DatasetError, augment, decode
+from vision.data import augment, DatasetError, decode
 from vision.data.augment import AUGMENTATIONS, compose, parse
 
 NAMES = sorted(AUGMENTATIONS)

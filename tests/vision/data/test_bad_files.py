@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import (BadFiles, DatasetError, Split, decode_to_memory, eval_batches,
+from vision.data import (BadFiles, DatasetError, decode_to_memory, eval_batches, Split,
                          train_batches)
 
 BAD = (3, 7, 20)

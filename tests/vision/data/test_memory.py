@@ -1,7 +1,7 @@
 import numpy as np
 import tensorflow as tf
 
-from vision.data import Split, decode, decode_to_memory, fits_in_memory
+from vision.data import decode, decode_to_memory, fits_in_memory, Split
 
 
 def test_decoding_gives_the_pictures_and_reports_progress(noise, files):

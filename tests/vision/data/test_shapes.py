@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from vision.data import DatasetError, check_disjoint, load
+from vision.data import check_disjoint, DatasetError, load
 
 # Of all pictures and labels; a different drawing is a different dataset.
 GOLDEN = 'c77b28aa5c39ff8ff361aa343ede5bc7d80b3a960c1fab6750143af58898b715'

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vision.data import (DatasetError, Source, Split, check_disjoint, load,
+from vision.data import (check_disjoint, DatasetError, load, Source, Split,
                          stratified_split)
 
 

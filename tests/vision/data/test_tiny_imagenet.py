@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import DatasetError, check_disjoint, decode_to_memory, load
+from vision.data import check_disjoint, DatasetError, decode_to_memory, load
 from vision.data.tiny_imagenet import class_names
 
 WNIDS = ('n02', 'n01', 'n03')  # Not in sorted order, as in the archive.
