@@ -27,6 +27,9 @@ signal with everything saved.
                           Say what there is to choose from, and leave.
 """
 
+EXIT_PROBLEM = 1
+EXIT_USAGE = 2
+
 config_flags.define_listings()
 config_flags.define_config()
 
@@ -34,7 +37,12 @@ config_flags.define_config()
 def main(argv: list[str]) -> int:
     """Trains, or lists what there is; returns the exit code."""
     del argv
-    # TensorFlow takes seconds to import: help and misspelt flags need not wait.
+    try:
+        config = config_flags.config_from_flags()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return EXIT_USAGE
+    # TensorFlow takes seconds to import: help and mistaken settings need not wait.
     quiet.import_tensorflow()
     from scripts import listings
     from trainers.loop import Stopped
@@ -50,13 +58,10 @@ def main(argv: list[str]) -> int:
                         force=True)
     logging.getLogger('absl').setLevel(logging.WARNING)  # TensorFlow's own notes
     try:
-        train(config_flags.config_from_flags(), console)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
+        train(config, console)
     except UserError as error:
         print(error, file=sys.stderr)
-        return 1
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_PROBLEM
     except Stopped as stopped:
         print(stopped, file=sys.stderr)
         return EXIT_STOPPED

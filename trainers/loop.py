@@ -139,6 +139,9 @@ class Loop:
             if self.step == 0:
                 self._check_start()
             self._train()
+            if self.history.exhausted(self.config):
+                _log.info('No better epoch for %d epochs: stopped early.',
+                          self.config.early_stopping)
             return self._finish()
         finally:
             self.history.elapsed += time.monotonic() - self._began
@@ -171,20 +174,21 @@ class Loop:
 
     def _train(self) -> None:
         """Trains through the phases of the size schedule to the end of the run."""
-        while (epoch := len(self.history.rows)) < self.config.epochs:
+        while not self._finished():
+            epoch = len(self.history.rows)
             size = self._image_size(epoch)
-            last = epoch + 1
-            while last < self.config.epochs and self._image_size(last) == size:
-                last += 1
+            end = epoch + 1
+            while end < self.config.epochs and self._image_size(end) == size:
+                end += 1
             batches = iter(
-                self._train_batches(self.step, last * self.steps_per_epoch, size))
+                self._train_batches(self.step, end * self.steps_per_epoch, size))
             pace = Pace()
-            for epoch in range(epoch, last):
-                self._train_epoch(epoch, batches, pace)
-                if self.history.exhausted(self.config):
-                    _log.info('No better epoch for %d epochs: stopping early.',
-                              self.config.early_stopping)
-                    return
+            while not self._finished() and len(self.history.rows) < end:
+                self._train_epoch(len(self.history.rows), batches, pace)
+
+    def _finished(self) -> bool:
+        return (len(self.history.rows) == self.config.epochs or
+                self.history.exhausted(self.config))
 
     def _train_epoch(self, epoch: int, batches: tf.data.Iterator, pace: Pace) -> None:
         """Trains to the end of an epoch, counted from 0, and looks at what came out."""
@@ -193,6 +197,7 @@ class Loop:
         while (step := self.step) < end:
             to_log = self.config.log_every - step % self.config.log_every
             self._take_steps(batches, min(pace.steps, to_log, end - step), pace)
+            self._check_finite(self._read_totals()[0]['loss'])
             if self.step % self.config.log_every == 0 or self.step == end:
                 seen = self._log_training(seen)
             self._show_progress()
@@ -213,6 +218,15 @@ class Loop:
             self.history.seconds += seconds
             self.history.images += count * self.config.batch_size
 
+    def _check_finite(self, loss: float) -> None:
+        """Stops the run before weights that are no numbers are saved or shown."""
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f'The loss became {loss} by step {self.step:,}. The checkpoints in '
+                f'{self.directory.checkpoints_last} are from before that. Start a run '
+                'with a lower --learning_rate, or with --clip_norm, in another '
+                '--run_dir.')
+
     def _end_epoch(self, epoch: int) -> None:
         """Evaluates, decides what is best, and saves."""
         try:
@@ -220,6 +234,7 @@ class Loop:
         except Stopped:
             self._save()
             raise
+        self._check_finite(row['validation_loss'])
         best = self.history.add(row, self.config)
         self._describe_epoch(row, best)
         if self.history.plateaued(self.config):
@@ -315,11 +330,6 @@ class Loop:
         losses, accuracies = (metrics.means({
             name: value - before[name] for name, value in after.items()
         }) for before, after in zip(seen, now))
-        if not math.isfinite(losses['loss']):
-            raise DivergedError(
-                f'The loss became {losses["loss"]} by step {self.step:,}. The last '
-                f'checkpoint in {self.directory.checkpoints_last} is from before that. '
-                'Start a run with a lower --learning_rate, or with --clip_norm.')
         values = {
             'loss/total': losses['loss'],
             'loss/weight_decay': losses['weight_decay'],
@@ -352,12 +362,12 @@ class Loop:
         state = self.best.restore()
         assert state is not None, 'A run of at least one epoch has a best one.'
         names = ('averaged', 'raw') if self.trainer.average is not None else ('raw',)
-        results: dict[str, Any] = {name: {} for name in names}
+        by_weights: dict[str, dict] = {name: {} for name in names}
         for split in ('validation', 'test'):
             # The best checkpoint holds the weights that were chosen in the model's
             # place: the averaged ones, where there are any.
             for name, result in zip(names, self._evaluate(split).values()):
-                results[name][split] = result
+                by_weights[name][split] = result
         elapsed = self.history.elapsed + time.monotonic() - self._began
         results = {
             'best_epoch': state['epoch'],
@@ -367,9 +377,8 @@ class Loop:
             'training_seconds': self.history.seconds,
             'images_per_second': self.history.images_per_second,
             'weights': names[0],
-            'validation': results[names[0]]['validation'],
-            'test': results[names[0]]['test'],
-            'by_weights': results,
+            **by_weights[names[0]],
+            'by_weights': by_weights,
         }
         self.directory.write_json(self.directory.results, results)
         return results

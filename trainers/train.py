@@ -36,6 +36,8 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
         loop.Stopped: a signal came; everything is saved.
         UserError: something that a person can mend; the message says how.
     """
+    if config.dry_run:
+        return _dry_run(config, console)
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     config = simplify(config)
@@ -61,15 +63,21 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
 
 
 def simplify(config: Config) -> Config:
-    """Settings that follow from `dry_run` and `overfit_batches`."""
-    if config.overfit_batches:
-        config = dataclasses.replace(config, augment=(), image_size_schedule=())
-    if not config.dry_run:
+    """The settings that `overfit_batches` implies: pictures as they are."""
+    if not config.overfit_batches:
         return config
-    folder = tempfile.mkdtemp(prefix='tapestry-dry-run-')
-    return dataclasses.replace(config, epochs=1, limit_train_batches=1,
-                               limit_eval_batches=1, image_size_schedule=(),
-                               run_dir=folder)
+    return dataclasses.replace(config, augment=(), image_size_schedule=())
+
+
+def _dry_run(config: Config, console: ConsoleHandler) -> dict[str, Any]:
+    """One step of everything, in a folder that is gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix='tapestry-dry-run-') as folder:
+        short = dataclasses.replace(config, dry_run=False, epochs=1,
+                                    limit_train_batches=1, limit_eval_batches=1,
+                                    run_dir=f'{folder}/run')
+        results = train(short, console)
+    _log.info('Dry run passed: one step of everything works, and nothing was kept.')
+    return results
 
 
 def load_source(config: Config) -> Source:
