@@ -5,9 +5,10 @@ The fields are those of Config, or of another dataclass made with `config.settin
 
 import dataclasses
 import difflib
+import io
 import sys
 import textwrap
-from typing import Any, Callable, Iterable, Sequence
+from typing import Any, Callable, Iterable, NoReturn, Sequence
 
 from absl import flags
 
@@ -71,11 +72,17 @@ def parser(description: str,
     """
 
     def parse(argv: Sequence[str]) -> list[str]:
+        for stream in (sys.stdout, sys.stderr):  # not every terminal has every sign
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors='backslashreplace')
         if {'--help', '-help', '-h', '--helpfull', '--helpshort'} & set(argv[1:]):
             print(f'{description.strip()}\n\n{listing()}')
             sys.exit(0)
         try:
             rest = FLAGS(list(argv))
+        except flags.UnrecognizedFlagError as error:
+            name = error.flagname
+            _refuse(f'There is no flag --{name}.{_suggest(name)}')
         except flags.Error as error:
             _refuse(str(error).rstrip('.') + '.')
         if rest[1:]:
@@ -109,7 +116,7 @@ def _describe(field: dataclasses.Field) -> list[str]:
     if isinstance(default, float):
         default = f'{default:g}'
     notes = [choices] if choices else []
-    if default not in ('', (), False):
+    if default not in ('', ()) and default is not False:
         notes.append(f'default {default}')
     text = field.metadata['help'] + (f' [{"; ".join(notes)}]' if notes else '')
     first = f'  {name:<23} '
@@ -126,6 +133,6 @@ def _suggest(word: str) -> str:
     return f' Did you mean --{close[0]}{separator}{value}?'
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(2)

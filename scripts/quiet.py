@@ -34,7 +34,12 @@ def quiet_stderr() -> Iterator[None]:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and lets it find its devices, quietly."""
+    """Imports TensorFlow and lets it find its devices, quietly.
+
+    Keras is kept from reading and writing ~/.keras, so that no other backend slips in.
+    """
+    os.environ['KERAS_BACKEND'] = 'tensorflow'
+    os.environ['KERAS_HOME'] = os.path.join(os.devnull, 'keras')  # cannot exist
     with quiet_stderr():
         import tensorflow as tf
         tf.config.list_physical_devices()

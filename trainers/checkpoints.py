@@ -207,7 +207,7 @@ class Checkpoints:
             folder,
             damage,
             target.name,
-        )  # fmt: skip
+        )
         return target
 
     def _read(self, folder: Path, whole: bool) -> None:

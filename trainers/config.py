@@ -1,11 +1,10 @@
 """A run's whole configuration: one dataclass that flags and files are made of."""
 
 import dataclasses
-import difflib
 import math
 from typing import Any, Mapping
 
-from vision.errors import UserError
+from vision.errors import suggestion, UserError
 
 
 class ConfigError(UserError):
@@ -93,21 +92,20 @@ class Config:
         0.01, DATA, 'Share of pictures that may fail to decode before the run stops.',
         minimum=0, maximum=1, shapes_results=False)
 
-    dropout: float = setting(0.4, NETWORK,
+    dropout: float = setting(0.1, NETWORK,
                              'Share of features dropped before the classifier.',
                              minimum=0, maximum=0.99)
-    aux_dropout: float = setting(0.7, NETWORK, 'The same in the auxiliary heads.',
+    aux_dropout: float = setting(0.1, NETWORK, 'The same in the auxiliary heads.',
                                  minimum=0, maximum=0.99)
     aux_weight: float = setting(0.3, NETWORK, "Weight of each auxiliary head's loss.",
                                 minimum=0)
 
-    epochs: int = setting(10, OPTIMIZATION, 'Passes over the training split.',
-                          minimum=1)
-    batch_size: int = setting(64, OPTIMIZATION, 'Pictures in one step.', minimum=1)
+    epochs: int = setting(6, OPTIMIZATION, 'Passes over the training split.', minimum=1)
+    batch_size: int = setting(32, OPTIMIZATION, 'Pictures in one step.', minimum=1)
     optimizer: str = setting('adam', OPTIMIZATION,
                              'Optimizer; sgd has Nesterov momentum.',
                              choices=('sgd', 'adam', 'adamw', 'rmsprop'))
-    learning_rate: float = setting(1e-3, OPTIMIZATION, 'Learning rate, at its highest.',
+    learning_rate: float = setting(5e-4, OPTIMIZATION, 'Learning rate, at its highest.',
                                    minimum=0)
     momentum: float = setting(0.9, OPTIMIZATION, 'Momentum of sgd and rmsprop.',
                               minimum=0, maximum=0.9999)
@@ -120,7 +118,7 @@ class Config:
         minimum=0, maximum=1)
     decay_epochs: float = setting(1.0, OPTIMIZATION, 'Epochs between two such factors.',
                                   minimum=0.001)
-    warmup_epochs: float = setting(0.0, OPTIMIZATION,
+    warmup_epochs: float = setting(0.25, OPTIMIZATION,
                                    'Epochs over which the rate first rises from 0.',
                                    minimum=0)
     weight_decay: float = setting(
@@ -196,9 +194,8 @@ class Config:
         known = [field.name for field in dataclasses.fields(cls)]
         for name in values:
             if name not in known:
-                close = difflib.get_close_matches(name, known, n=1)
-                hint = f' Did you mean {close[0]}?' if close else ''
-                raise ConfigError(f'There is no setting {name!r}.{hint}')
+                raise ConfigError(
+                    f'There is no setting {name!r}.{suggestion(name, known)}')
         settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
@@ -256,17 +253,18 @@ def check(field: dataclasses.Field, value: Any) -> None:
     if type(value) is not kind:
         raise ConfigError(f'Expected --{field.name} to be a {kind.__name__}, received '
                           f'{value!r}.')
+    if kind is tuple and not all(isinstance(entry, str) for entry in value):
+        raise ConfigError(f'Expected --{field.name} to be a tuple of strings, received '
+                          f'{value!r}.')
     choices = field.metadata['choices']
     if choices and value not in choices:
-        close = difflib.get_close_matches(value, choices, n=1)
-        hint = f' Did you mean {close[0]}?' if close else ''
         names = ', '.join(choice for choice in choices if choice)
         raise ConfigError(f'Expected --{field.name} to be one of {names}; received '
-                          f'{value!r}.{hint}')
+                          f'{value!r}.{suggestion(value, choices)}')
     if kind in (int, float):
         low, high = field.metadata['minimum'], field.metadata['maximum']
         if not low <= value <= high:  # also refuses NaN
-            bounds = f'at least {low:g}' if high == math.inf else f'{low:g} to {high:g}'
+            bounds = f'at least {low}' if high == math.inf else f'{low} to {high}'
             raise ConfigError(f'Expected --{field.name} to be {bounds}, received '
                               f'{value}.')
         if kind is float and not math.isfinite(value):

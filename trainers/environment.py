@@ -34,7 +34,7 @@ def describe() -> dict[str, Any]:
         'keras': keras.__version__,
         'numpy': np.__version__,
         'cpu': {
-            'model': _cpu_model(),
+            'model': cpu_model(),
             'cores': os.cpu_count(),
             'usable_cores': _usable_cores(),
             'bfloat16': supports_bfloat16_cpu(),
@@ -78,7 +78,8 @@ def _cpuinfo(key: str) -> str | None:
     return None
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
+    """The processor's name."""
     return _cpuinfo('model name') or platform.processor() or platform.machine()
 
 

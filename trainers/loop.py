@@ -144,7 +144,6 @@ class Loop:
                           self.config.early_stopping)
             return self._finish()
         finally:
-            self.history.elapsed += time.monotonic() - self._began
             self._write_bad_files()
             self.summaries.close()
 
@@ -153,7 +152,9 @@ class Loop:
         state = self.last.restore()
         if state is not None:
             self.history = History.from_dict(state['history'])
-            self.directory.write_metrics(self.history.rows)
+            self.bad_files.restore(state['bad_files'])
+            if self.history.rows:
+                self._write_history()
             _log.info('Resuming after step %s of %s.', f'{self.step:,}',
                       f'{self.total_steps:,}')
         elif self.directory.resumed:
@@ -164,13 +165,13 @@ class Loop:
         """Looks at the first batch and at the loss of the untrained network."""
         size = self._image_size(0)
         batch = next(iter(self._train_batches(0, 1, size)))
-        checks.check_batch(batch, len(self.source.classes))
-        loss = self.trainer.evaluate([batch])['loss']
-        checks.check_initial_loss(loss, len(self.source.classes))
         shown = batch.images[:PICTURES_SHOWN].numpy()
         titles = [self.source.classes[label] for label in batch.labels.numpy()]
         self.summaries.training_pictures(0, shown, titles[:len(shown)])
         self.summaries.config(self.config)
+        checks.check_batch(batch, len(self.source.classes))
+        loss = self.trainer.evaluate([batch])['loss']
+        checks.check_initial_loss(loss, len(self.source.classes))
 
     def _train(self) -> None:
         """Trains through the phases of the size schedule to the end of the run."""
@@ -197,7 +198,9 @@ class Loop:
         while (step := self.step) < end:
             to_log = self.config.log_every - step % self.config.log_every
             self._take_steps(batches, min(pace.steps, to_log, end - step), pace)
-            self._check_finite(self._read_totals()[0]['loss'])
+            losses, _ = self._read_totals()
+            # Gradients too: the loss is from before their update.
+            self._check_finite(losses['loss'] + losses['gradient_norm'])
             if self.step % self.config.log_every == 0 or self.step == end:
                 seen = self._log_training(seen)
             self._show_progress()
@@ -254,11 +257,8 @@ class Loop:
         self.trainer.losses.reset()
         self.trainer.accuracies.reset()
         self._save()
-        self.directory.write_metrics(self.history.rows)
-        plots.plot_curves(self.history.rows, self.directory.plots / 'curves.png')
+        self._write_history()
         self.summaries.flush()
-        self.bad_files.check(sum(map(len, self.source.splits.values())),
-                             self.config.max_bad_fraction)
 
     def _row(self, epoch: int) -> dict[str, float]:
         """A row of metrics.csv: nothing in it depends on the clock."""
@@ -268,8 +268,10 @@ class Loop:
             'step': self.step,
             'learning_rate': float(self.trainer.optimizer.learning_rate.numpy()),
         }
+        # As in validation, `loss` is the main head's; the weighted sum is apart.
+        renamed = {'loss': 'total_loss', 'main_loss': 'loss'}
         for name, value in metrics.means(losses).items():
-            row[f'train_{name}'] = value
+            row[f'train_{renamed.get(name, name)}'] = value
         for name, value in metrics.means(accuracies).items():
             row[f'train_{name.removeprefix("main_")}'] = value
         for prefix, result in self._evaluate('validation').items():
@@ -316,7 +318,9 @@ class Loop:
         split = sample(self.source.splits['validation'], PICTURES_SHOWN, seed=0)
         size = self.specification.image_size
         batch = next(
-            iter(data.eval_batches(split, batch_size=len(split), image_size=size)))
+            iter(
+                data.eval_batches(split, batch_size=len(split), image_size=size,
+                                  bad_files=self.bad_files)))
         guesses = self.trainer.predict(batch.images)
         names = self.source.classes
         self.summaries.predictions(self.step, batch.images.numpy(), [
@@ -349,7 +353,7 @@ class Loop:
         shown = {
             'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/'
                      f'{self.config.epochs}',
-            'loss': f'{losses["loss"]:.3f}',
+            'loss': f'{losses["main_loss"]:.3f}',
             'top-1': f'{accuracies["main_top1"]:.1%}'
         }
         for head in self.trainer.heads[1:]:
@@ -383,13 +387,22 @@ class Loop:
         self.directory.write_json(self.directory.results, results)
         return results
 
+    def _write_history(self) -> None:
+        self.directory.write_metrics(self.history.rows)
+        plots.plot_curves(self.history.rows, self.directory.plots / 'curves.png',
+                          self.history.best_epoch)
+
     def _save(self) -> None:
+        self._write_bad_files()
+        total = sum(map(len, self.source.splits.values()))
+        self.bad_files.check(total, self.config.max_bad_fraction)
         self._saved = time.monotonic()
         history = dataclasses.replace(
             self.history, elapsed=self.history.elapsed + self._saved - self._began)
         self.last.save(
             self.step, {
                 'history': dataclasses.asdict(history),
+                'bad_files': list(self.bad_files.items()),
                 'specification': self.specification.to_dict(),
             })
 

@@ -43,14 +43,21 @@ def head_names(heads: int) -> list[str]:
 def hits(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor, k: int) -> tf.Tensor:
     """Weight of the pictures whose label is among the `k` largest logits, float32.
 
+    Of equal logits the first counts as the largest, as in argmax. (`tf.math.in_top_k`
+    takes all of them for hits, which flatters the coarse logits of bfloat16.)
+
     Args:
         labels: int32 `[B]`.
         logits: float32 `[B, classes]`; a row that is not finite counts as wrong.
         weights: float32 `[B]`.
         k: how many logits count; all of them where there are fewer classes.
     """
-    correct = tf.math.in_top_k(labels, logits, min(k, logits.shape[-1]))
-    return tf.reduce_sum(weights * tf.cast(correct, tf.float32))
+    own = tf.gather(logits, labels, batch_dims=1)[:, tf.newaxis]
+    earlier = tf.range(logits.shape[-1]) < labels[:, tf.newaxis]
+    ahead = (logits > own) | ((logits == own) & earlier)
+    rank = tf.reduce_sum(tf.cast(ahead, tf.int32), axis=-1)
+    finite = tf.reduce_all(tf.math.is_finite(logits), axis=-1)
+    return tf.reduce_sum(weights * tf.cast((rank < k) & finite, tf.float32))
 
 
 def means(totals: Mapping[str, float]) -> dict[str, float]:

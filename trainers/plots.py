@@ -35,12 +35,15 @@ _TITLE = 22
 _DPI = 100
 
 
-def plot_curves(rows: Sequence[dict[str, float | int]], path: Path) -> None:
+def plot_curves(rows: Sequence[dict[str, float | int]], path: Path,
+                best_epoch: int | None = None) -> None:
     """Draws loss, accuracy and learning rate by epoch into a PNG.
 
     Args:
       rows: of metrics.csv, at least one; accuracies as fractions. Missing keys and
         values that are not finite are left out.
+      path: of the PNG.
+      best_epoch: the epoch to mark; by default that of the best accuracy.
     Raises:
       ValueError: there are no rows.
     """
@@ -49,7 +52,7 @@ def plot_curves(rows: Sequence[dict[str, float | int]], path: Path) -> None:
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08, wspace=0.03)
     figure = Figure(figsize=(12.8, 4.2), dpi=_DPI, layout=layout)
     loss, accuracy, rate = figure.subplots(1, 3)
-    best = _best_epoch(rows)
+    best = _best_epoch(rows, best_epoch)
     for name, (label, colour) in _SERIES.items():
         _draw(loss, rows, f'{name}_loss', label, colour)
         _draw(accuracy, rows, f'{name}_top1', label, colour)
@@ -120,12 +123,13 @@ def picture_grid(
     return grid
 
 
-def _best_epoch(rows: Sequence[dict[str, float | int]]) -> tuple[float, str] | None:
-    """Epoch of the best validation accuracy, of the averaged weights if there are."""
+def _best_epoch(rows: Sequence[dict[str, float | int]],
+                epoch: int | None) -> tuple[float, str] | None:
+    """The epoch to mark and whose accuracy: of averaged weights where there are any."""
     for key in ('validation_averaged_top1', 'validation_top1'):
         if points := _points(rows, key):
-            best = max(points, key=lambda point: point[1])  # The first of equals.
-            return best[0], key
+            best = max(points, key=lambda point: point[1])[0]  # The first of equals.
+            return (epoch if epoch in dict(points) else best), key
     return None
 
 
@@ -170,13 +174,13 @@ def _mark(axes: Axes, rows: Sequence[dict[str, float | int]], epoch: float,
         markeredgecolor='white',
         zorder=5,
         clip_on=False,
-    )  # fmt: skip
+    )
     axes.set_title(
         f'best top-1 {value:.2%} in epoch {epoch:g}',
         loc='right',
         fontsize=9,
         color=_INK,
-    )  # fmt: skip
+    )
 
 
 def _explain(loss: Axes, accuracy: Axes) -> None:

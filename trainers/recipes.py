@@ -1,9 +1,9 @@
 """Named settings: a recipe overrides defaults, and flags given by hand override it."""
 
-import difflib
 from typing import Any, NamedTuple
 
 from trainers.config import Config, ConfigError
+from vision.errors import suggestion
 
 
 class Recipe(NamedTuple):
@@ -20,18 +20,8 @@ def _recipe(name: str, description: str, **settings: Any) -> None:
     RECIPES[name] = Recipe(description, settings)
 
 
-_recipe(
-    'default',
-    'Small steps and many of them, for the built-in dataset.',
-    epochs=6,
-    batch_size=32,
-    optimizer='adam',
-    learning_rate=5e-4,
-    schedule='cosine',
-    warmup_epochs=0.25,
-    dropout=0.1,
-    aux_dropout=0.1,
-)
+# The defaults of Config are chosen for the built-in dataset.
+_recipe('default', 'Small steps and many of them, for the built-in dataset.')
 
 _recipe(
     'tiny_imagenet_best',
@@ -66,6 +56,7 @@ _recipe(
     optimizer='adam',
     learning_rate=1e-3,
     schedule='constant',
+    warmup_epochs=0.0,
     dropout=0.0,
     aux_dropout=0.0,
     aux_weight=0.3,
@@ -84,6 +75,9 @@ _recipe(
     optimizer='adam',
     learning_rate=1e-3,
     schedule='constant',
+    warmup_epochs=0.0,
+    dropout=0.4,
+    aux_dropout=0.7,
     aux_weight=0.3,
     early_stopping=5,
     monitor='top1',
@@ -97,9 +91,7 @@ def configure(recipe: str, overrides: dict[str, Any]) -> Config:
         ConfigError: the recipe is unknown or a value is not allowed.
     """
     if recipe not in RECIPES:
-        close = difflib.get_close_matches(recipe, RECIPES, n=1)
-        hint = f' Did you mean {close[0]}?' if close else ''
         raise ConfigError(f'Expected --recipe to be one of {", ".join(RECIPES)}; '
-                          f'received {recipe!r}.{hint}')
+                          f'received {recipe!r}.{suggestion(recipe, RECIPES)}')
     settings = {**RECIPES[recipe].settings, 'recipe': recipe, **overrides}
     return Config.from_dict(settings)

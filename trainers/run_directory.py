@@ -146,7 +146,7 @@ class RunDirectory:
                     run.tensorboard_train,
                     run.tensorboard_validation,
                     run.export,
-            ):  # fmt: skip
+            ):
                 files.make_directory(folder)
         except OSError as error:
             run.close()

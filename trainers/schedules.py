@@ -14,8 +14,8 @@ Schedule = Callable[[tf.Tensor], tf.Tensor]
 def create(config: Config, steps_per_epoch: int) -> Schedule:
     """The schedule that the configuration names, with its warm-up in front.
 
-    The warm-up rises linearly from 0 and reaches the full rate after `warmup_epochs`;
-    the schedule behind it spans the rest of the run.
+    The warm-up rises linearly from 0 over `warmup_epochs` to where the schedule
+    starts, which spans the rest of the run.
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
     total = max(1, config.epochs * steps_per_epoch - warmup)

@@ -12,13 +12,14 @@ import tensorflow as tf
 
 from trainers import environment, precision
 from trainers.config import Config, ConfigError, parse_size_schedule
-from trainers.loop import Loop, sample, steps_per_epoch
+from trainers.loop import Loop, sample, steps_per_epoch, Stopped
 from trainers.progress import ConsoleHandler, format_duration, Progress
 from trainers.run_directory import RunDirectory
 from trainers.signals import stop_on_signals
 from trainers.trainer import Trainer
 from vision import data, models
-from vision.data import BadFiles, Source, Split
+from vision.data import augment, BadFiles, Source, Split
+from vision.errors import UserError
 from vision.models.profile import count_macs, count_parameters
 from vision.models.specification import Specification
 
@@ -45,13 +46,15 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
     specification = specify(config, source)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        # Built before there is a directory, which would hold on to refused settings.
+        trainer = build(config, specification, source)
         directory = stack.enter_context(open_directory(config, source))
         stack.enter_context(log_to(directory.log))
         record_environment(directory)
-        trainer = build(config, specification, source)
         describe(config, specification, source, trainer, directory)
         bad_files = BadFiles()
         source = in_memory(config, source, bad_files)
+        bad_files.check(count_pictures(source), config.max_bad_fraction)
         total = config.epochs * steps_per_epoch(config, source)
         console.progress = stack.enter_context(Progress(total))
         loop = Loop(config, specification, source, trainer, directory, bad_files, stop,
@@ -63,16 +66,17 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
 
 
 def simplify(config: Config) -> Config:
-    """The settings that `overfit_batches` implies: pictures as they are."""
+    """The settings that `overfit_batches` implies: nothing that keeps from fitting."""
     if not config.overfit_batches:
         return config
-    return dataclasses.replace(config, augment=(), image_size_schedule=())
+    return dataclasses.replace(config, augment=(), image_size_schedule=(), dropout=0.0,
+                               aux_dropout=0.0, label_smoothing=0.0, weight_decay=0.0)
 
 
 def _dry_run(config: Config, console: ConsoleHandler) -> dict[str, Any]:
     """One step of everything, in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix='tapestry-dry-run-') as folder:
-        short = dataclasses.replace(config, dry_run=False, epochs=1,
+        short = dataclasses.replace(config, dry_run=False, resume='auto', epochs=1,
                                     limit_train_batches=1, limit_eval_batches=1,
                                     run_dir=f'{folder}/run')
         results = train(short, console)
@@ -125,7 +129,10 @@ def build(config: Config, specification: Specification, source: Source) -> Train
 
     Raises:
         ConfigError: the model does not take one of the settings.
+        DatasetError: there is no such augmentation, or too few pictures for a batch.
     """
+    for spec in config.augment:
+        augment.parse(spec)
     tf.random.set_seed(config.seed)
     dtype = precision.resolve(config.precision)
     try:
@@ -136,7 +143,8 @@ def build(config: Config, specification: Specification, source: Source) -> Train
             # Traced only: a size that the auxiliary heads cannot take shows here,
             # not hours later when its epoch comes.
             seed = tf.constant([0, 0])
-            step = tf.function(lambda images, seed=seed: model(images, True, seed))
+            step = tf.function(lambda images, seed=seed: model(images, True, seed),
+                               autograph=False)
             step.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
     except ValueError as error:
         raise ConfigError(str(error)) from error
@@ -158,25 +166,45 @@ def in_memory(config: Config, source: Source, bad_files: BadFiles) -> Source:
         return data.decode_to_memory(split, size, bad_files)
 
     splits = {name: prepare(split) for name, split in source.splits.items()}
-    return dataclasses.replace(source, splits=splits, image_size=size)
+    # Decoded pictures may have another size than the source's own.
+    return dataclasses.replace(source, splits=splits, fixed_size=False)
+
+
+def count_pictures(source: Source) -> int:
+    """Pictures of all splits."""
+    return sum(map(len, source.splits.values()))
 
 
 def record_environment(directory: RunDirectory) -> None:
     """Adds this start to environment.json, which lists every start of the run."""
     starts = []
     with contextlib.suppress(FileNotFoundError, ValueError):
-        starts = json.loads(directory.environment.read_text())
+        starts = json.loads(directory.environment.read_bytes())
     directory.write_json(directory.environment, [*starts, environment.describe()])
 
 
 @contextlib.contextmanager
 def log_to(path: Path) -> Iterator[None]:
-    """Appends all log messages to a file meanwhile, with the time in front."""
-    handler = logging.FileHandler(path, encoding='utf-8')
+    """Appends all log messages to a file meanwhile, and how it ended if not well."""
+    # Names of files need not be valid UTF-8.
+    handler = logging.FileHandler(path, encoding='utf-8', errors='backslashreplace')
     handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     logging.getLogger().addHandler(handler)
     try:
         yield
+    except Exception as error:
+        # Only the file: on the terminal it is the command that says it.
+        expected = isinstance(error, (UserError, Stopped))
+        handler.handle(
+            logging.makeLogRecord({
+                'levelname':
+                    'INFO' if isinstance(error, Stopped) else 'ERROR',
+                'msg':
+                    str(error) if expected else repr(error),
+                'exc_info':
+                    None if expected else (type(error), error, error.__traceback__),
+            }))
+        raise
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
@@ -189,8 +217,7 @@ def describe(config: Config, specification: Specification, source: Source,
     heads = sum(map(count_parameters, getattr(model, 'heads', {}).values()))
     counts = ', '.join(
         f'{len(split):,} {name}' for name, split in source.splits.items())
-    devices = ', '.join(gpu.name for gpu in environment.gpus()) or \
-        f'{environment.describe()["cpu"]["model"]}'
+    gpus = ', '.join(gpu.name for gpu in environment.gpus())
     steps = steps_per_epoch(config, source)
     for title, text in {
             'Model': f'{config.model}: {count_parameters(model):,} parameters, '
@@ -202,7 +229,7 @@ def describe(config: Config, specification: Specification, source: Source,
             'Training': f'{config.epochs} epochs of {steps:,} steps of '
                         f'{config.batch_size}; {config.optimizer}, '
                         f'{config.schedule} from {config.learning_rate:g}',
-            'Arithmetic': f'{model.dtype.name} on {devices}',
+            'Arithmetic': f'{model.dtype.name} on {gpus or environment.cpu_model()}',
             'Run': str(directory.path),
             'Watch': f'tensorboard --logdir={directory.path / "tensorboard"}',
     }.items():
@@ -221,5 +248,9 @@ def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -
               ' (averaged weights)' if config.ema else '')
     _log.info('Time        %s; %.0f images/s in training',
               format_duration(results['seconds']), results['images_per_second'])
-    _log.info('Results     %s, %s, %s', directory.results, directory.metrics,
+    _log.info('Results     %s and %s beside it', directory.results,
+              directory.metrics.name)
+    _log.info('Next        look at %s, or at more of it with',
               directory.plots / 'curves.png')
+    _log.info('            tensorboard --logdir=%s', directory.path / 'tensorboard')
+    _log.info('            train longer or otherwise in another --run_dir; see --help')

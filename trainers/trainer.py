@@ -15,8 +15,8 @@ from vision.data import Batch
 class Trainer(tf.Module):
     """A model, its optimizer and the two steps.
 
-    All that a step changes is a variable of this module, so a checkpoint of the module
-    is the whole state of the training.
+    All that a step changes is a variable, and `checkpointed` names all of them: a
+    checkpoint of those is the whole state of the training.
 
     Args:
         model: called as `model(images, training, seed)`.
@@ -30,6 +30,7 @@ class Trainer(tf.Module):
         super().__init__(name=name)
         self.model = model
         self.config = config
+        self.precision = precision
         self.weights = list(model.trainable_variables)
         self.learning_rate = schedules.create(config, steps_per_epoch)
         self.optimizer = optimizers.create(config, self.weights, precision)
@@ -83,7 +84,10 @@ class Trainer(tf.Module):
             loss = main + self.config.aux_weight * sum(aux) + decay
             scaled_loss = self.optimizer.scale_loss(loss)
         gradients = tape.gradient(scaled_loss, self.weights)
-        gradient_norm = tf.linalg.global_norm(gradients) * loss / scaled_loss
+        unscale = tf.math.divide_no_nan(loss, scaled_loss)  # the loss may be 0
+        gradient_norm = tf.linalg.global_norm(gradients) * unscale
+        if self.precision == 'float16':  # an overflow: `apply` skips this update
+            gradient_norm = tf.where(tf.math.is_finite(gradient_norm), gradient_norm, 0)
 
         self.optimizer.learning_rate.assign(
             self.learning_rate(self.step) * self.plateau)

@@ -448,7 +448,7 @@ def test_command(tmp_path):
 
 
 @pytest.mark.parametrize(('arguments', 'code', 'message'), [
-    (['--repeat=3'], 2, "Unknown command line flag 'repeat'. Did you mean: repeats"),
+    (['--repeat=3'], 2, 'There is no flag --repeat. Did you mean --repeats?'),
     (['input'], 2, "Did not expect 'input'."),
     (['--mode=input', '--dataset=tiny_imagenet'], 1, 'needs a data directory'),
 ])

@@ -123,7 +123,7 @@ def test_restores_every_bit_in_a_new_process(saved):
         capture_output=True,
         text=True,
         check=True,
-    )  # fmt: skip
+    )
     assert done.stdout.split()[-1] == b''.join(contents[2]).hex()
 
 
@@ -422,7 +422,7 @@ def test_survives_being_killed_while_saving(tmp_path):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
     with process:
         for _ in range(4):
             print('go', file=process.stdin, flush=True)

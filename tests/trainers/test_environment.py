@@ -64,7 +64,7 @@ def git(folder: Path, *arguments: str) -> str:
         check=True,
         capture_output=True,
         text=True,
-    )  # fmt: skip
+    )
     return done.stdout.strip()
 
 

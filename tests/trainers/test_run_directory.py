@@ -138,7 +138,7 @@ def test_one_process_at_a_time_and_a_kill_frees_it(tmp_path):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
     with holder:
         assert holder.stdout.readline() == 'open\n'
         message = rf'pid {holder.pid} on .*, started 20\d\d-.*\+00:00\. Wait'

@@ -1,6 +1,5 @@
 """Datasets by name, and the pipeline that makes batches of them."""
 
-import difflib
 from collections.abc import Callable
 
 from vision.data import shapes, tiny_imagenet
@@ -9,6 +8,7 @@ from vision.data.memory import decode_to_memory, fits_in_memory
 from vision.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
 from vision.data.source import (check_disjoint, DatasetError, Source, Split, SPLITS,
                                 stratified_split)
+from vision.errors import suggestion
 
 __all__ = [
     'Batch', 'BadFile', 'BadFiles', 'DATASETS', 'DatasetError', 'SPLITS', 'Source',
@@ -30,8 +30,7 @@ def load(name: str, data_dir: str = '', seed: int = 0,
     Raises DatasetError for an unknown name or data that is not what it should be.
     """
     if name not in DATASETS:
-        close = difflib.get_close_matches(name, DATASETS, 1)
-        hint = f' Did you mean {close[0]}?' if close else ''
         raise DatasetError(
-            f'Unknown dataset {name!r}; expected one of {", ".join(DATASETS)}.{hint}')
+            f'Unknown dataset {name!r}; expected one of {", ".join(DATASETS)}.'
+            f'{suggestion(name, DATASETS)}')
     return DATASETS[name](data_dir, seed, validation_fraction)

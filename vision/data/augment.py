@@ -5,7 +5,6 @@ out, seed an integer [2], size the side in pixels that the network wants. The sa
 gives the same picture. Where a picture is moved, its reflection fills the gap.
 """
 
-import difflib
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ import tensorflow as tf
 
 from vision.data import decode
 from vision.data.source import DatasetError
+from vision.errors import suggestion
 
 
 def pad_crop(image: tf.Tensor, seed: tf.Tensor, size: int,
@@ -172,10 +172,9 @@ def parse(spec: str) -> Augmentation:
     """
     name, *numbers = spec.split(':')
     if name not in AUGMENTATIONS:
-        close = difflib.get_close_matches(name, AUGMENTATIONS, 1)
-        hint = f' Did you mean {close[0]}?' if close else ''
         raise DatasetError(f'Unknown augmentation {name!r} in {spec!r}; expected one '
-                           f'of {", ".join(AUGMENTATIONS)}.{hint}')
+                           f'of {", ".join(AUGMENTATIONS)}.'
+                           f'{suggestion(name, AUGMENTATIONS)}')
     expected = list(inspect.signature(AUGMENTATIONS[name]).parameters.values())[3:]
     if len(numbers) > len(expected):
         takes = ':'.join([name, *(p.name for p in expected)])

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from vision.data.source import DatasetError
@@ -30,6 +31,12 @@ class BadFiles:
             self._files.setdefault(name, BadFile(name, label, reason))
         if not known:
             logging.getLogger(__name__).warning('Skipping %s: %s', name, reason)
+
+    def restore(self, files: Iterable[Sequence]) -> None:
+        """Remembers, without a word, what `items` returned in an earlier process."""
+        with self._lock:
+            for file in files:
+                self._files.setdefault(file[0], BadFile(*file))
 
     def items(self) -> tuple[BadFile, ...]:
         """The files so far, sorted by name: threads find them in any order."""

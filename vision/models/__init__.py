@@ -1,12 +1,11 @@
 """The networks, by name."""
 
-import difflib
 import inspect
 from typing import Any, Callable
 
 import tensorflow as tf
 
-from vision.errors import UserError
+from vision.errors import suggestion, UserError
 from vision.models import inception_v1
 from vision.models.outputs import Outputs
 
@@ -60,10 +59,8 @@ def _default(name: str, option: str) -> Any:
 
 def _find(name: str) -> Callable[..., tf.Module]:
     if name not in MODELS:
-        close = difflib.get_close_matches(name, MODELS, n=1)
-        hint = f' Did you mean {close[0]}?' if close else ''
         raise UserError(f'Expected a model of {", ".join(MODELS)}; received {name!r}.'
-                        f'{hint}')
+                        f'{suggestion(name, MODELS)}')
     return MODELS[name]
 
 
