@@ -136,6 +136,7 @@ class Loop:
         """
         try:
             self._resume()
+            self._check_bad_files()
             if self.step == 0:
                 self._check_start()
             self._train()
@@ -393,9 +394,7 @@ class Loop:
                           self.history.best_epoch)
 
     def _save(self) -> None:
-        self._write_bad_files()
-        total = sum(map(len, self.source.splits.values()))
-        self.bad_files.check(total, self.config.max_bad_fraction)
+        self._check_bad_files()
         self._saved = time.monotonic()
         history = dataclasses.replace(
             self.history, elapsed=self.history.elapsed + self._saved - self._began)
@@ -426,6 +425,11 @@ class Loop:
 
     def _read_totals(self) -> tuple[dict[str, float], dict[str, float]]:
         return self.trainer.losses.read(), self.trainer.accuracies.read()
+
+    def _check_bad_files(self) -> None:
+        self._write_bad_files()
+        total = sum(map(len, self.source.splits.values()))
+        self.bad_files.check(total, self.config.max_bad_fraction)
 
     def _write_bad_files(self) -> None:
         items = self.bad_files.items()

@@ -54,7 +54,6 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
         describe(config, specification, source, trainer, directory)
         bad_files = BadFiles()
         source = in_memory(config, source, bad_files)
-        bad_files.check(count_pictures(source), config.max_bad_fraction)
         total = config.epochs * steps_per_epoch(config, source)
         console.progress = stack.enter_context(Progress(total))
         loop = Loop(config, specification, source, trainer, directory, bad_files, stop,
@@ -168,11 +167,6 @@ def in_memory(config: Config, source: Source, bad_files: BadFiles) -> Source:
     splits = {name: prepare(split) for name, split in source.splits.items()}
     # Decoded pictures may have another size than the source's own.
     return dataclasses.replace(source, splits=splits, fixed_size=False)
-
-
-def count_pictures(source: Source) -> int:
-    """Pictures of all splits."""
-    return sum(map(len, source.splits.values()))
 
 
 def record_environment(directory: RunDirectory) -> None:

@@ -74,7 +74,7 @@ def test_missing_dataset_says_how_to_get_it(tmp_path):
 
 def test_whole_run(tmp_path):
     done = call('--model=inception_v1_compact', '--epochs=1', '--batch_size=8',
-                '--limit_train_batches=2', '--limit_eval_batches=1',
+                '--limit_train_batches=2', '--limit_eval_batches=1', '--optimizer=sgd',
                 f'--run_dir={tmp_path}/run')
     assert done.returncode == 0, done.stderr
     # Where there is no terminal the progress comes as lines now and then.

@@ -18,6 +18,7 @@ CHAPTER_6 = {
     'optimizer': 'adam',
     'learning_rate': 1e-3,
     'schedule': 'constant',
+    'warmup_epochs': 0.0,
     'aux_weight': 0.3,
     'label_smoothing': 0.0,
     'weight_decay': 0.0,

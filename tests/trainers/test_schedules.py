@@ -16,7 +16,12 @@ STEPS_PER_EPOCH = 10
 
 def rate(step: int, epochs: int = 4, **settings) -> float:
     """The learning rate at a step of a run of 10 steps an epoch."""
-    config = Config(learning_rate=PEAK, epochs=epochs, **settings)
+    config = Config(**{
+        'learning_rate': PEAK,
+        'epochs': epochs,
+        'warmup_epochs': 0,
+        **settings
+    })
     learning_rate = schedules.create(config, STEPS_PER_EPOCH)
     return float(learning_rate(tf.constant(step, tf.int64)))
 
