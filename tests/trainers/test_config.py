@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+from typing import Any
 
 import pytest
 
@@ -17,13 +18,13 @@ def ends() -> list:
     """(setting, the end of its range, the next number beyond)."""
     found = []
     for field in NUMBERS:
-        for end, outward in (('minimum', -math.inf), ('maximum', math.inf)):
-            bound = type(field.default)(field.metadata[end]) if math.isfinite(
-                field.metadata[end]) else None
-            if bound is None:
+        kind: Any = type(field.default)
+        for end, outward in (('minimum', -1), ('maximum', 1)):
+            if not math.isfinite(field.metadata[end]):
                 continue
-            beyond = bound + int(math.copysign(1, outward)) if isinstance(
-                bound, int) else math.nextafter(bound, outward)
+            bound = kind(field.metadata[end])
+            beyond = (bound + outward if kind is int else math.nextafter(
+                bound, outward * math.inf))
             found.append(
                 pytest.param(field.name, bound, beyond, id=f'{field.name}-{end}'))
     return found
@@ -93,8 +94,9 @@ def test_numbers_are_finite(name, value):
 def test_choices(field):
     for choice in field.metadata['choices']:
         assert getattr(Config(**{field.name: choice}), field.name) == choice
+    wrong: Any = {field.name: 'zebra'}
     with pytest.raises(ConfigError, match=f'--{field.name} to be one of .*zebra'):
-        Config(**{field.name: 'zebra'})
+        Config(**wrong)
 
 
 @pytest.mark.parametrize('name, wrong, meant', [

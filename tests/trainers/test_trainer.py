@@ -271,7 +271,6 @@ def test_half_precision(trainer, precision):
 
 @pytest.mark.slow
 def test_xla_computes_the_same():
-    config = dataclasses.replace(CONFIG, optimizer='adam')
     results = []
     for xla in (False, True):
         model = make_model()
@@ -279,7 +278,7 @@ def test_xla_computes_the_same():
         model.dropout.rate = 0.0
         for head in model.heads.values():
             head.dropout.rate = 0.0
-        trainer = Trainer(model, dataclasses.replace(config, xla=xla), 10)
+        trainer = Trainer(model, dataclasses.replace(CONFIG, xla=xla), 10)
         trainer.train_step(make_batch())
         results.append({**trainer.losses.read(), **trainer.evaluate([make_batch()])})
     assert results[1] == pytest.approx(results[0], rel=1e-3)

@@ -1,0 +1,45 @@
+"""What the README shows is what the code does."""
+
+import inspect
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from trainers.recipes import RECIPES
+from trainers.trainer import Trainer
+from vision import models
+from vision.models.profile import count_parameters
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
+def table(title: str) -> dict[str, str]:
+    """First and last column of the table whose first heading is `title`."""
+    rows = re.search(rf'^\| {title} \|.*\n\| -.*\n((?:\|.*\n)+)', README, re.MULTILINE)
+    cells = [line.strip('|').split('|') for line in rows[1].splitlines()]
+    return {first.strip(' `'): last.strip() for first, *_, last in cells}
+
+
+def test_training_step_is_the_real_one():
+    shown = re.search(r'```python\n(def _train_step.*?)```', README, re.DOTALL)[1]
+    source = textwrap.dedent(inspect.getsource(Trainer._train_step))
+    assert shown == source
+
+
+def test_all_recipes_are_described():
+    assert table('recipe').keys() == RECIPES.keys()
+
+
+@pytest.mark.parametrize('name', models.MODELS)
+def test_parameters(name):
+    count, _, size = table('model')[name].partition(' at ')
+    model = models.create(name, classes=200, image_size=int(size.removesuffix(' px')))
+    assert count_parameters(model) == int(count.replace(',', ''))
+
+
+def test_files_exist():
+    for target in re.findall(r'\]\((?!http)([^)#]+)\)', README):
+        assert (ROOT / target).exists(), target
