@@ -51,10 +51,10 @@ class Checkpoints:
     Only one process may save or set aside at a time; any number may read.
 
     Args:
-      directory: made by the first save.
-      objects: everything to store. All variables must exist before `restore`, so build
-        the optimizer first.
-      keep: how many to keep.
+        directory: made by the first save.
+        objects: everything to store. All variables must exist before `restore`, so
+            build the optimizer first.
+        keep: how many to keep.
     """
 
     def __init__(self, directory: Path, objects: tf.train.Checkpoint, keep: int = 2):
@@ -75,9 +75,10 @@ class Checkpoints:
         new one is safe.
 
         Args:
-          state: JSON values with str keys; the step is added as 'step'.
+            state: JSON values with str keys; the step is added as 'step'.
+
         Raises:
-          CheckpointError: the disk refused; the checkpoints there are untouched.
+            CheckpointError: the disk refused; the checkpoints there are untouched.
         """
         # nan and inf are legal in a state (a loss may be either): Python writes and
         # reads them as NaN and Infinity. Other floats come back bit for bit.
@@ -111,14 +112,16 @@ class Checkpoints:
         to `damaged-step-...` with a warning, and the one before it is used.
 
         Args:
-          set_aside: False for a command that only reads: nothing in the folder is
-            changed, and top-level names of the checkpoint that the objects lack (say
-            the optimizer) are left out.
+            set_aside: False for a command that only reads: nothing in the folder is
+                changed, and top-level names of the checkpoint that the objects lack
+                (say the optimizer) are left out.
+
         Returns:
-          The state with its 'step', or None if there never was a checkpoint.
+            The state with its 'step', or None if there never was a checkpoint.
+
         Raises:
-          CheckpointError: all are damaged, or the newest sound one belongs to another
-            architecture (which then stays where it is, the objects as they were).
+            CheckpointError: all are damaged, or the newest sound one belongs to another
+                architecture (which then stays where it is, the objects as they were).
         """
         if set_aside:
             self._tidy()

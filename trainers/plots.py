@@ -40,12 +40,13 @@ def plot_curves(rows: Sequence[dict[str, float | int]], path: Path,
     """Draws loss, accuracy and learning rate by epoch into a PNG.
 
     Args:
-      rows: of metrics.csv, at least one; accuracies as fractions. Missing keys and
-        values that are not finite are left out.
-      path: of the PNG.
-      best_epoch: the epoch to mark; by default that of the best accuracy.
+        rows: of metrics.csv, at least one; accuracies as fractions. Missing keys and
+            values that are not finite are left out.
+        path: of the PNG.
+        best_epoch: the epoch to mark; by default that of the best accuracy.
+
     Raises:
-      ValueError: there are no rows.
+        ValueError: there are no rows.
     """
     if not rows:
         raise ValueError('Expected at least one epoch to plot, got none.')
@@ -86,14 +87,16 @@ def picture_grid(
     """Arranges pictures in a grid, each below its title; small ones are magnified.
 
     Args:
-      images: uint8 [N, H, W, 3], at least one.
-      titles: N lines; what does not fit is cut.
-      path: of a PNG to write, if any.
-      correct: colours each title green or red.
+        images: uint8 [N, H, W, 3], at least one.
+        titles: N lines; what does not fit is cut.
+        path: of a PNG to write, if any.
+        correct: colours each title green or red.
+
     Returns:
-      The grid, uint8 [rows, columns, 3] in pixels.
+        The grid, uint8 [rows, columns, 3] in pixels.
+
     Raises:
-      ValueError: the arguments do not belong together.
+        ValueError: the arguments do not belong together.
     """
     _check_pictures(images, titles, correct)
     scale = math.ceil(_CELL / max(images.shape[1:3]))

@@ -39,9 +39,9 @@ def format_line(
     """' 42 %  epoch 3/7  step 420/1,000  loss 2.31  3 m 05 s left'.
 
     Args:
-      fields: name -> value as it is to be shown, in this order.
-      left: seconds to go, None while nobody can tell.
-      width: columns to cut the line to.
+        fields: name -> value as it is to be shown, in this order.
+        left: seconds to go, None while nobody can tell.
+        width: columns to cut the line to.
     """
     percent = 100 * step // total_steps if total_steps else 100
     parts = [f'{percent:3d} %', f'step {step:,}/{total_steps:,}']
@@ -57,9 +57,9 @@ class Progress:
     Use it as a context manager, so that it leaves the terminal clean.
 
     Args:
-      total_steps: of the whole run.
-      stream: standard error by default.
-      interval: seconds between two lines where there is no terminal.
+        total_steps: of the whole run.
+        stream: standard error by default.
+        interval: seconds between two lines where there is no terminal.
     """
 
     def __init__(

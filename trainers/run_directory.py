@@ -40,8 +40,8 @@ class RunDirectory:
     takes the directory for writing; use it as a context manager.
 
     Attributes:
-      path: the directory.
-      resumed: whether `open` found a run in it.
+        path: the directory.
+        resumed: whether `open` found a run in it.
     """
 
     def __init__(self, path: Path):
@@ -117,14 +117,16 @@ class RunDirectory:
         """Takes a directory for writing: a new run, or one to go on with.
 
         Args:
-          config: the whole configuration, in JSON values; config.json holds the newest.
-          compared: the settings of it that affect results: those must not change.
-          labels: the classes; they must not change either.
-          resume: whether a run in the directory may ('auto'), 'must', or must 'never'
-            be there.
+            config: the whole configuration, in JSON values; config.json holds the
+                newest.
+            compared: the settings of it that affect results: those must not change.
+            labels: the classes; they must not change either.
+            resume: whether a run in the directory may ('auto'), 'must', or must 'never'
+                be there.
+
         Raises:
-          RunDirectoryError: something else is there, another process has it, the
-            settings differ, or the place cannot be written to.
+            RunDirectoryError: something else is there, another process has it, the
+                settings differ, or the place cannot be written to.
         """
         run = cls(path)
         try:
@@ -163,7 +165,7 @@ class RunDirectory:
         """The configuration and labels of a run, without touching it.
 
         Raises:
-          RunDirectoryError: there is no run, or it cannot be read.
+            RunDirectoryError: there is no run, or it cannot be read.
         """
         run = cls(path)
         try:
@@ -211,7 +213,7 @@ class RunDirectory:
         """Rewrites metrics.csv, one row an epoch; floats come back bit for bit.
 
         Raises:
-          ValueError: a row has other columns than the first.
+            ValueError: a row has other columns than the first.
         """
         columns = list(rows[0]) if rows else []
         for row in rows:
