@@ -1,0 +1,19 @@
+"""Settings that the tests of all models share."""
+
+import pytest
+
+from vision.layers import convolution
+from vision.layers.initializers import he_normal
+
+
+@pytest.fixture(scope='package', autouse=True)
+def plain_kernels():
+    """Kernels that are not centered.
+
+    Behind centered ones the features of a fresh network are small differences of large
+    numbers, which magnifies rounding; two computations of the same thing are compared
+    more strictly without.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convolution, 'centered_he_normal', he_normal)
+        yield
