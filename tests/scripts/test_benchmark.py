@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from scripts.benchmarks import contestants, end_to_end, flops, keras_peer, modes, report
+from scripts.benchmarks import contestants, end_to_end, keras_peer, modes, report
 from scripts.benchmarks.settings import Settings, unused, USED
 from scripts.benchmarks.timing import (compete, Contestant, ratio, Row, row, Spread,
                                        spread, warm_up, with_shares)
@@ -21,6 +21,7 @@ from vision import data, models
 from vision.data import DatasetError, DATASETS, Source, Split
 from vision.layers import Conv2D, Dense, local_response_norm
 from vision.models import inception_v1, MODELS, Outputs
+from vision.models.profile import count_graph_macs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -232,7 +233,7 @@ def test_flops_of_a_training_step():
 ])
 def test_macs(function, macs):
     pictures = tf.TensorSpec([1, 8, 8, 4])
-    assert flops.count_macs(
+    assert count_graph_macs(
         tf.function(function).get_concrete_function(pictures).graph) == macs
 
 
@@ -247,7 +248,7 @@ def test_flops_of_depthwise_gradients():
 
     traced = gradients.get_concrete_function(tf.TensorSpec([1, 8, 8, 4]),
                                              tf.TensorSpec([3, 3, 4, 2]))
-    assert flops.count_macs(traced.graph) == 3 * (8 * 8 * 8 * 9)
+    assert count_graph_macs(traced.graph) == 3 * (8 * 8 * 8 * 9)
 
 
 def test_spread():
