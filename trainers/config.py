@@ -83,7 +83,10 @@ class Config:
     validation_fraction: float = setting(
         0.1, DATA, 'Share of the training pictures held out where the dataset has no '
         'validation split.', minimum=0.001, maximum=0.9)
-    split_seed: int = setting(4321, DATA, 'Seed of that split.', minimum=0)
+    test_fraction: float = setting(
+        0.1, DATA, 'Share held out before that where it has no test split either.',
+        minimum=0.001, maximum=0.9)
+    split_seed: int = setting(4321, DATA, 'Seed of these splits.', minimum=0)
     cache: str = setting(
         'auto', DATA, 'Decode all pictures once into memory (ram), never (off), or '
         'where they fit a quarter of the free memory (auto).',

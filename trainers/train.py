@@ -89,8 +89,9 @@ def load_source(config: Config) -> Source:
     Raises:
         DatasetError: there is no such dataset, or it is not what it should be.
     """
-    source = data.load(config.dataset, config.data_dir, config.split_seed,
-                       config.validation_fraction)
+    held_out = data.HeldOut(config.split_seed, config.validation_fraction,
+                            config.test_fraction)
+    source = data.load(config.dataset, config.data_dir, held_out)
     data.check_disjoint(source)
     if not config.overfit_batches:
         return source

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vision.data.source import DatasetError, Source, Split
+from vision.data.source import DatasetError, HeldOut, Source, Split
 
 IMAGE_SIZE = 32
 TRAIN, VALIDATION, TEST = 3_000, 500, 500  # Pictures, the same number of each class.
@@ -23,12 +23,12 @@ _PIXEL = 2 / IMAGE_SIZE
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
-def load(data_dir: str = '', seed: int = 0, validation_fraction: float = 0.1) -> Source:
+def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
     """The same pictures each time: no argument changes them.
 
     Raises DatasetError if a data_dir is given, since none would be read.
     """
-    del seed, validation_fraction
+    del held_out
     if data_dir:
         raise DatasetError('shapes is built in and reads no files, got data_dir='
                            f'{data_dir!r}; leave it out, or name another dataset.')

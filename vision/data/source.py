@@ -1,7 +1,9 @@
 """What a dataset is: named classes and three checked splits in a fixed order."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,17 @@ class DatasetError(UserError):
     """The data is not what it should be; the message says what to do."""
 
 
+class HeldOut(NamedTuple):
+    """What to take from the training pictures where a dataset has no such split.
+
+    seed: decides which pictures are taken.
+    validation, test: shares of each class, between 0 and 1.
+    """
+    seed: int = 0
+    validation: float = 0.1
+    test: float = 0.1
+
+
 @dataclass(frozen=True, eq=False)
 class Split:
     """N labelled pictures in a fixed order, in memory or on disk.
@@ -22,6 +35,8 @@ class Split:
     names: N strings, each picture's file path relative to the data directory.
     images: uint8 [N, H, W, 3], or None where the pictures are files.
     paths: N file paths, or None where the pictures are in memory.
+    ranges: int64 [N, 2], offset and length in bytes of each encoded picture within
+        its file; None where each is a file of its own.
     weights: float32 [N], 0 for a picture that could not be decoded; ones by default.
 
     Raises DatasetError where these do not fit together.
@@ -30,6 +45,7 @@ class Split:
     names: Sequence[str]
     images: np.ndarray | None = None
     paths: Sequence[str] | None = None
+    ranges: np.ndarray | None = None
     weights: np.ndarray = None  # type: ignore[assignment]  # Set when built.
 
     def __post_init__(self) -> None:
@@ -45,6 +61,8 @@ class Split:
             raise DatasetError(f'A split holds either images or paths, got {given}.')
         if self.images is not None:
             _check_images(self.images)
+        if self.ranges is not None:
+            _check_ranges(self.ranges)
         self._check_lengths()
 
     def __len__(self) -> int:
@@ -59,6 +77,8 @@ class Split:
             'pictures': len(pictures),
             'weights': len(self.weights),
         }
+        if self.ranges is not None:
+            lengths['ranges'] = len(self.ranges)
         if len(set(lengths.values())) > 1:
             raise DatasetError(
                 'A split needs one label, name and weight for each picture, got ' +
@@ -75,6 +95,15 @@ def _check_images(images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
         raise DatasetError('images must be uint8 [N, H, W, 3], '
                            f'got {images.dtype} {list(images.shape)}.')
+
+
+def _check_ranges(ranges: np.ndarray) -> None:
+    if ranges.ndim != 2 or ranges.shape[1] != 2 or ranges.dtype != np.int64:
+        raise DatasetError('ranges must be int64 [N, 2], '
+                           f'got {ranges.dtype} {list(ranges.shape)}.')
+    if ranges.min(initial=0) < 0:
+        raise DatasetError('ranges must be offsets and lengths of 0 or more, got '
+                           f'{ranges.min()}.')
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,7 +155,7 @@ class Source:
 
 
 def _check_unique(what: str, names: Sequence[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or not names:
         found = f'{", ".join(twice)} twice' if twice else 'none'
         raise DatasetError(f'{what} must be unique and at least one, got {found}.')
@@ -137,7 +166,8 @@ def check_disjoint(source: Source) -> None:
     owner: dict[str, str] = {}
     shared: dict[str, tuple[str, str]] = {}
     for split_name, split in source.splits.items():
-        for key in {*split.names, *(split.paths or ())}:
+        whole_files = split.paths if split.paths and split.ranges is None else ()
+        for key in {*split.names, *whole_files}:
             first = owner.setdefault(key, split_name)
             if first != split_name:
                 shared[key] = (first, split_name)

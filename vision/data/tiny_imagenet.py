@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vision.data.source import DatasetError, Source, Split, stratified_split
+from vision.data.source import (DatasetError, HeldOut, Source, Split,
+                                stratified_split)
 
 IMAGE_SIZE = 64
 FOLDER = 'tiny-imagenet-200'
@@ -14,7 +15,7 @@ URL = f'https://cs231n.stanford.edu/{FOLDER}.zip'
 ARCHIVE_BYTES = 248_100_043
 
 
-def load(data_dir: str, seed: int, validation_fraction: float) -> Source:
+def load(data_dir: str, held_out: HeldOut) -> Source:
     """The folder `tiny-imagenet-200`, or the folder that holds it.
 
     Labels follow the sorted wnids, so they depend on the classes alone and not on the
@@ -26,10 +27,10 @@ def load(data_dir: str, seed: int, validation_fraction: float) -> Source:
     root = _find(data_dir)
     wnids = sorted(filter(None, _lines(root, 'wnids.txt')))
     paths, labels = _index_train(root, wnids)
-    kept, held_out = stratified_split(labels, validation_fraction, seed)
+    kept, validation = stratified_split(labels, held_out.validation, held_out.seed)
     splits = {
         'train': _split(root, paths, labels, kept),
-        'validation': _split(root, paths, labels, held_out),
+        'validation': _split(root, paths, labels, validation),
         'test': _index_test(root, wnids),
     }
     return Source('tiny_imagenet', class_names(wnids, _words(root)), splits, IMAGE_SIZE,

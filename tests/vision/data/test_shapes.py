@@ -3,14 +3,14 @@ import hashlib
 import numpy as np
 import pytest
 
-from vision.data import check_disjoint, DatasetError, load
+from vision.data import check_disjoint, DatasetError, HeldOut, load
 
 # Of all pictures and labels; a different drawing is a different dataset.
 GOLDEN = '4559035dff22b0339e04819b3da4d719c3ec732ef465cdf319c5058c11e1e726'
 
 
 def test_the_same_bits_everywhere_whatever_the_seed():
-    splits = load('shapes', seed=7, validation_fraction=0.3).splits
+    splits = load('shapes', held_out=HeldOut(seed=7, validation=0.3)).splits
     digest = hashlib.sha256()
     for name in ('train', 'validation', 'test'):
         digest.update(splits[name].images.tobytes() + splits[name].labels.tobytes())

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import check_disjoint, DatasetError, decode_to_memory, load
+from vision.data import check_disjoint, DatasetError, decode_to_memory, HeldOut, load
 from vision.data.tiny_imagenet import class_names
 
 WNIDS = ('n02', 'n01', 'n03')  # Not in sorted order, as in the archive.
@@ -31,8 +31,8 @@ def layout(tmp_path):
     return root
 
 
-def _load(root, **options):
-    return load('tiny_imagenet', data_dir=str(root), **options)
+def _load(root, **held_out):
+    return load('tiny_imagenet', str(root), HeldOut(**held_out))
 
 
 def test_the_layout_is_read(layout):
@@ -68,7 +68,7 @@ def test_the_seed_and_the_fraction_decide_what_is_held_out(layout):
         return list(_load(layout, **options).splits['validation'].names)
 
     assert held_out(seed=1) == held_out(seed=1) != held_out(seed=2)
-    assert len(held_out(validation_fraction=0.3)) == 9
+    assert len(held_out(validation=0.3)) == 9
 
 
 @pytest.mark.parametrize('contents, got', [(None, 'no such folder'),
