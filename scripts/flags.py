@@ -28,7 +28,7 @@ _DEFINE: dict[type, Callable[..., Any]] = {
 
 def define_listings() -> None:
     """Defines the flags that `listings.show` answers."""
-    for kind in ('models', 'datasets', 'recipes'):
+    for kind in ('models', 'datasets', 'recipes', 'augmentations'):
         flags.DEFINE_bool(f'list_{kind}', False, f'List the {kind} and leave.')
 
 

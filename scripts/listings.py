@@ -5,7 +5,8 @@ import inspect
 from absl import flags
 
 from trainers.recipes import RECIPES
-from vision.data import DATASETS
+from vision.data import DATASETS, tfds
+from vision.data.augment import AUGMENTATIONS, parameters
 from vision.models import MODELS
 
 
@@ -16,16 +17,24 @@ def show(values: flags.FlagValues) -> bool:
             name: _summary(make) for name, make in MODELS.items()
         },
         'list_datasets': {
-            name: _summary(load) for name, load in DATASETS.items()
+            **{
+                name: _summary(load) for name, load in DATASETS.items()
+            },
+            'tfds:<name>': _summary(tfds.load),
         },
         'list_recipes': {
             name: recipe.description for name, recipe in RECIPES.items()
         },
+        'list_augmentations': {
+            ':'.join([name, *(f'{p.default:g}' for p in parameters(name))]):
+                _summary(function) for name, function in AUGMENTATIONS.items()
+        },
     }
     asked = [entries for flag, entries in listings.items() if values[flag].value]
     for entries in asked:
+        width = max(22, *map(len, entries))
         for name, text in entries.items():
-            print(f'{name:<22} {text}')
+            print(f'{name:<{width}} {text}')
     return bool(asked)
 
 

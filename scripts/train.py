@@ -23,7 +23,7 @@ The same command again continues a run that was stopped. Exit codes: 0 done, 1 a
 problem that the message explains, 2 a flag that it does not know, 75 stopped by a
 signal with everything saved.
 
-  --list_models, --list_datasets, --list_recipes
+  --list_models, --list_datasets, --list_recipes, --list_augmentations
                           Say what there is to choose from, and leave.
 """
 

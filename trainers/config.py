@@ -76,7 +76,8 @@ class Config:
         (), DATA, 'Smaller training pictures at first, as SIZE@EPOCH,...: 32@0,48@10 '
         'trains at 32 pixels from the start and at 48 from epoch 10.')
     augment: tuple[str, ...] = setting(
-        (), DATA, 'Augmentations in order, each NAME or NAME:NUMBER: pad_crop:4,flip.')
+        (), DATA, 'Augmentations in order, each NAME or NAME:NUMBER, such as '
+        'pad_crop:4,flip; see --list_augmentations.')
     normalization: str = setting(
         '', DATA, "How pixels enter the network; empty: the model's own.",
         choices=('', 'unit', 'symmetric', 'center', 'standardize', 'caffe'))
@@ -88,9 +89,20 @@ class Config:
         minimum=0.001, maximum=0.9)
     split_seed: int = setting(4321, DATA, 'Seed of these splits.', minimum=0)
     cache: str = setting(
-        'auto', DATA, 'Decode all pictures once into memory (ram), never (off), or '
-        'where they fit a quarter of the free memory (auto).',
-        choices=('auto', 'ram', 'off'), shapes_results=False)
+        'auto', DATA, 'Decode all pictures once into memory (ram), into a file that '
+        'later runs use again (disk), never (off), or into memory where they fit a '
+        'quarter of what is free (auto).', choices=('auto', 'ram', 'disk', 'off'),
+        shapes_results=False)
+    cache_dir: str = setting(
+        '', DATA, 'Folder of --cache=disk; by default .tapestry beside the pictures.',
+        shapes_results=False)
+    download: bool = setting(
+        False, DATA, 'Fetch the dataset into --data_dir first, where it is not there '
+        'and has a public address.', shapes_results=False)
+    class_weights: str = setting(
+        'none', DATA, 'Weight of each class in the training loss: the same for all '
+        '(none), or as if each had as many pictures (balanced).',
+        choices=('none', 'balanced'))
     max_bad_fraction: float = setting(
         0.01, DATA, 'Share of pictures that may fail to decode before the run stops.',
         minimum=0, maximum=1, shapes_results=False)

@@ -2,10 +2,11 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import math
 import time
-from typing import Any, Iterator, NoReturn
+from typing import Any, Iterator, NamedTuple, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -42,11 +43,7 @@ def sample(split: Split, count: int, seed: int) -> Split:
     """At most `count` pictures of a split, drawn at random and kept in its order."""
     count = min(count, len(split))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:count])
-    return Split(
-        labels=split.labels[chosen], names=[split.names[index] for index in chosen],
-        images=None if split.images is None else split.images[chosen],
-        paths=None if split.paths is None else [split.paths[index] for index in chosen],
-        weights=split.weights[chosen])
+    return data.take(split, chosen)
 
 
 class Pace:
@@ -67,6 +64,12 @@ class Pace:
             return False
         self.steps = max(1, round(steps * SECONDS_PER_CALL / max(seconds, 1e-6)))
         return True
+
+
+class Sums(NamedTuple):
+    """What the training totals have added up to."""
+    losses: dict[str, float]
+    accuracies: dict[str, float]
 
 
 class Stopped(Exception):
@@ -199,12 +202,13 @@ class Loop:
         while (step := self.step) < end:
             to_log = self.config.log_every - step % self.config.log_every
             self._take_steps(batches, min(pace.steps, to_log, end - step), pace)
-            losses, _ = self._read_totals()
+            now = self._read_totals()
             # Gradients too: the loss is from before their update.
-            self._check_finite(losses['loss'] + losses['gradient_norm'])
+            self._check_finite(now.losses['loss'] + now.losses['gradient_norm'])
             if self.step % self.config.log_every == 0 or self.step == end:
-                seen = self._log_training(seen)
-            self._show_progress()
+                self._log_training(seen, now)
+                seen = now
+            self._show_progress(now)
             if self.stop:
                 self._save()
                 self._leave()
@@ -316,22 +320,24 @@ class Loop:
 
     def _show_predictions(self) -> None:
         """Shows some validation pictures with what the network takes them for."""
-        split = sample(self.source.splits['validation'], PICTURES_SHOWN, seed=0)
-        size = self.specification.image_size
-        batch = next(
-            iter(
-                data.eval_batches(split, batch_size=len(split), image_size=size,
-                                  bad_files=self.bad_files)))
-        guesses = self.trainer.predict(batch.images)
-        names = self.source.classes
+        batch, names = self._shown, self.source.classes
+        guesses, labels = self.trainer.predict(batch.images), batch.labels.numpy()
         self.summaries.predictions(self.step, batch.images.numpy(), [
             f'{names[guess]} ({names[label]})' if guess != label else names[guess]
-            for guess, label in zip(guesses, split.labels)
-        ], [bool(right) for right in guesses == split.labels])
+            for guess, label in zip(guesses, labels)
+        ], [bool(right) for right in guesses == labels])
 
-    def _log_training(self, seen: tuple[dict, dict]) -> tuple[dict, dict]:
-        """Writes the means since `seen` to TensorBoard; returns the sums of now."""
-        now = self._read_totals()
+    @functools.cached_property
+    def _shown(self) -> Batch:
+        """The same few validation pictures, epoch after epoch."""
+        split = sample(self.source.splits['validation'], PICTURES_SHOWN, seed=0)
+        batches = data.eval_batches(split, batch_size=len(split),
+                                    image_size=self.specification.image_size,
+                                    bad_files=self.bad_files)
+        return next(iter(batches))
+
+    def _log_training(self, seen: Sums, now: Sums) -> None:
+        """Writes the means of what came between the two to TensorBoard."""
         losses, accuracies = (metrics.means({
             name: value - before[name] for name, value in after.items()
         }) for before, after in zip(seen, now))
@@ -347,10 +353,9 @@ class Loop:
         values['learning_rate'] = float(self.trainer.optimizer.learning_rate.numpy())
         values['images_per_second'] = self.history.images_per_second
         self.summaries.train(self.step, values)
-        return now
 
-    def _show_progress(self) -> None:
-        losses, accuracies = map(metrics.means, self._read_totals())
+    def _show_progress(self, now: Sums) -> None:
+        losses, accuracies = map(metrics.means, now)
         shown = {
             'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/'
                      f'{self.config.epochs}',
@@ -423,8 +428,8 @@ class Loop:
             with self.trainer.average.swapped_in():
                 yield
 
-    def _read_totals(self) -> tuple[dict[str, float], dict[str, float]]:
-        return self.trainer.losses.read(), self.trainer.accuracies.read()
+    def _read_totals(self) -> Sums:
+        return Sums(self.trainer.losses.read(), self.trainer.accuracies.read())
 
     def _check_bad_files(self) -> None:
         self._write_bad_files()

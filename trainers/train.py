@@ -5,20 +5,25 @@ import dataclasses
 import json
 import logging
 import tempfile
+from collections import Counter
 from pathlib import Path
 from typing import Any, Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from trainers import environment, precision
+from trainers.caching import decoded
 from trainers.config import Config, ConfigError, parse_size_schedule
+from trainers.downloading import download
 from trainers.loop import Loop, sample, steps_per_epoch, Stopped
 from trainers.progress import ConsoleHandler, format_duration, Progress
 from trainers.run_directory import RunDirectory
 from trainers.signals import stop_on_signals
 from trainers.trainer import Trainer
 from vision import data, models
-from vision.data import augment, BadFiles, Source, Split
+from vision.data import BadFiles, Source
+from vision.data.augment import Augmenter
 from vision.errors import UserError
 from vision.models.profile import count_macs, count_parameters
 from vision.models.specification import Specification
@@ -53,7 +58,7 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
         record_environment(directory)
         describe(config, specification, source, trainer, directory)
         bad_files = BadFiles()
-        source = in_memory(config, source, bad_files)
+        source = decoded(config, source, bad_files)
         total = config.epochs * steps_per_epoch(config, source)
         console.progress = stack.enter_context(Progress(total))
         loop = Loop(config, specification, source, trainer, directory, bad_files, stop,
@@ -61,6 +66,7 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
         results = loop.run()
         console.progress.finish()
         conclude(config, directory, results)
+        describe_bad_files(bad_files, source)
     return results
 
 
@@ -89,6 +95,8 @@ def load_source(config: Config) -> Source:
     Raises:
         DatasetError: there is no such dataset, or it is not what it should be.
     """
+    if config.download:
+        download(config.dataset, config.data_dir)
     held_out = data.HeldOut(config.split_seed, config.validation_fraction,
                             config.test_fraction)
     source = data.load(config.dataset, config.data_dir, held_out)
@@ -131,8 +139,7 @@ def build(config: Config, specification: Specification, source: Source) -> Train
         ConfigError: the model does not take one of the settings.
         DatasetError: there is no such augmentation, or too few pictures for a batch.
     """
-    for spec in config.augment:
-        augment.parse(spec)
+    Augmenter(config.augment, specification.image_size)
     tf.random.set_seed(config.seed)
     dtype = precision.resolve(config.precision)
     try:
@@ -148,26 +155,18 @@ def build(config: Config, specification: Specification, source: Source) -> Train
             step.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    return Trainer(model, config, steps_per_epoch(config, source), dtype)
+    return Trainer(model, config, steps_per_epoch(config, source), dtype,
+                   class_weights(config, source))
 
 
-def in_memory(config: Config, source: Source, bad_files: BadFiles) -> Source:
-    """The source with its pictures decoded once, where that is wanted and possible."""
-    # Crops are taken from the full resolution; without them the resize is paid once.
-    crops = any(spec.startswith('random_resized_crop') for spec in config.augment)
-    one_size = not crops and not config.image_size_schedule
-    size = config.image_size if one_size and config.image_size else source.image_size
-
-    def prepare(split: Split) -> Split:
-        fits = source.fixed_size and data.fits_in_memory(split, size)
-        wanted = config.cache == 'ram' or (config.cache == 'auto' and fits)
-        if split.images is not None or not wanted:
-            return split
-        return data.decode_to_memory(split, size, bad_files)
-
-    splits = {name: prepare(split) for name, split in source.splits.items()}
-    # Decoded pictures may have another size than the source's own.
-    return dataclasses.replace(source, splits=splits, fixed_size=False)
+def class_weights(config: Config, source: Source) -> np.ndarray | None:
+    """float32 [classes] so that each class counts alike and pictures 1 on average."""
+    if config.class_weights == 'none':
+        return None
+    labels = source.splits['train'].labels
+    counts = np.bincount(labels, minlength=len(source.classes))
+    present = np.count_nonzero(counts)
+    return (len(labels) / (present * np.maximum(counts, 1))).astype(np.float32)
 
 
 def record_environment(directory: RunDirectory) -> None:
@@ -249,3 +248,14 @@ def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -
               directory.plots / 'curves.png')
     _log.info('            tensorboard --logdir=%s', directory.path / 'tensorboard')
     _log.info('            train longer or otherwise in another --run_dir; see --help')
+
+
+def describe_bad_files(bad_files: BadFiles, source: Source) -> None:
+    """Says how many pictures of which classes were left out, where there were any."""
+    counts = Counter(file.label for file in bad_files.items())
+    if counts:
+        classes = ', '.join(f'{count} of {source.classes[label]}'
+                            for label, count in counts.most_common())
+        _log.warning(
+            'Left out    %d pictures that cannot be decoded (%s); see '
+            'bad_files.csv', counts.total(), classes)

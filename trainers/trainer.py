@@ -2,6 +2,7 @@
 
 from typing import Any, Iterable
 
+import numpy as np
 import tensorflow as tf
 
 from trainers import metrics, optimizers, schedules
@@ -23,14 +24,17 @@ class Trainer(tf.Module):
         config: the run's settings.
         steps_per_epoch: steps in one pass over the training split.
         precision: type of the arithmetic, for the choice of loss scaling.
+        class_weights: float32 `[classes]`, or None for the same everywhere.
     """
 
     def __init__(self, model: tf.Module, config: Config, steps_per_epoch: int,
-                 precision: str = 'float32', name: str = 'trainer'):
+                 precision: str = 'float32', class_weights: np.ndarray | None = None,
+                 name: str = 'trainer'):
         super().__init__(name=name)
         self.model = model
         self.config = config
         self.precision = precision
+        self.class_weights = class_weights
         self.weights = list(model.trainable_variables)
         self.learning_rate = schedules.create(config, steps_per_epoch)
         self.optimizer = optimizers.create(config, self.weights, precision)
@@ -132,8 +136,18 @@ class Trainer(tf.Module):
 
     def _mean_loss(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
         """Sum over the pictures that count, divided by the size of the whole batch."""
-        losses = cross_entropy(batch.labels, logits, self.config.label_smoothing)
+        losses = self._losses(batch.labels, logits)
+        if batch.partners is not None and batch.shares is not None:
+            theirs = self._losses(batch.partners, logits)
+            losses = batch.shares * losses + (1 - batch.shares) * theirs
         return tf.reduce_sum(batch.weights * losses) / batch.labels.shape[0]
+
+    def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+        """Cross-entropy of each picture, weighted by its class."""
+        losses = cross_entropy(labels, logits, self.config.label_smoothing)
+        if self.class_weights is None:
+            return losses
+        return losses * tf.gather(self.class_weights, labels)
 
     def _weight_decay(self) -> tf.Tensor:
         """Decay as a term of the loss; adamw decays in its update instead."""

@@ -137,8 +137,8 @@ def test_size_schedule_refused(schedule, message):
 def test_settings_that_do_not_shape_results():
     config = Config()
     assert config.to_dict().keys() - config.results_dict().keys() == {
-        'data_dir', 'run_dir', 'resume', 'cache', 'max_bad_fraction', 'log_every',
-        'checkpoint_minutes', 'histograms'
+        'data_dir', 'run_dir', 'resume', 'cache', 'cache_dir', 'download',
+        'max_bad_fraction', 'log_every', 'checkpoint_minutes', 'histograms'
     }
     assert config.results_dict().items() <= config.to_dict().items()
 

@@ -57,9 +57,10 @@ def install(name: str, data_dir: Path,
             progress: LabelledProgress | None = None) -> Path:
     """Downloads and extracts a dataset; returns its folder, `<data_dir>/<folder>`.
 
-    A folder that is there is returned at once, also where data_dir is that folder. An archive that lies in data_dir is
-    used; it is removed once it is extracted. What an interrupted call has downloaded
-    is used by the next. Of two processes the second waits for the first.
+    A folder that is there is returned at once, also where data_dir is that folder. An
+    archive that lies in data_dir is used; it is removed once it is extracted. What an
+    interrupted call has downloaded is used by the next. Of two processes the second
+    waits for the first.
 
     Raises DatasetError for a dataset that has no archive here, and where the archive
     cannot be had, is not the one expected, or cannot be extracted.

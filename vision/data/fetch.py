@@ -1,131 +1,238 @@
 """Getting the pictures of one batch, from memory or from files that may be bad."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from vision.data.augment import compose
+from vision.data import decode
+from vision.data.augment import Augmenter
 from vision.data.bad_files import BadFiles
-from vision.data.decode import decode
 from vision.data.source import Split
 
-# (indices int64 [B], seeds int64 [B, 2]) -> images uint8 [B, S, S, 3], weights [B].
-Fetch = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-# (image [h, w, 3], seed int64 [2]) -> image uint8 [S, S, 3].
-Prepare = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
+# Batches of pictures, weights float32 [B], and shares float32 [B] or None.
+Fetched = tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]
+# (indices int64 [B], seeds int64 [B]) -> images uint8 [B, S, S, 3] and the rest.
+Fetch = Callable[[tf.Tensor, tf.Tensor], Fetched]
+# (indices, seeds) -> images uint8 [B, h, w, 3], and weights or which are good, [B].
+Load = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
-def fetcher(split: Split, specs: Sequence[str], size: int,
-            bad_files: BadFiles) -> Fetch:
+def fetcher(split: Split, augmenter: Augmenter, bad_files: BadFiles) -> Fetch:
     """Makes the function that gets a batch's pictures, augmented, and their weights.
 
-    Undecodable files become zeros of weight 0, recorded in bad_files.
+    Undecodable files get the weight 0 and are recorded in bad_files.
     """
-    prepare = compose(specs, size)
-    if split.images is None:
-        return _from_files(split, prepare, size, bad_files)
-    ready = not specs and split.images.shape[1:3] == (size, size)
-    return _from_memory(split, None if ready else prepare, size)
+    whole = split.side is not None and augmenter.takes(split.side)
+    if split.images is not None:
+        load = _from_memory(split, augmenter, whole)
+    else:
+        load = _from_files(split, augmenter, whole, bad_files)
 
-
-def on_host(array: np.ndarray | Sequence[str]) -> tf.Tensor:
-    """A constant in main memory, where the input runs, also on a machine with a GPU."""
-    with tf.device('/CPU:0'):
-        return tf.constant(array)
-
-
-def _from_memory(split: Split, prepare: Prepare | None, size: int) -> Fetch:
-    assert split.images is not None
-    pictures, weights = on_host(split.images), on_host(split.weights)
-
-    def fetch(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = tf.gather(pictures, indices)
-        if prepare is not None:
-            images = _each(prepare, images, seeds, size)
-        return images, tf.gather(weights, indices)
+    def fetch(indices: tf.Tensor, seeds: tf.Tensor) -> Fetched:
+        images, weights = load(indices, seeds)
+        images, shares = augmenter(images, seeds, weights, prepared=not whole)
+        return images, weights, shares
 
     return fetch
 
 
-def _from_files(split: Split, prepare: Prepare, size: int,
-                bad_files: BadFiles) -> Fetch:
-    assert split.paths is not None
-    paths, weights = on_host(split.paths), on_host(split.weights)
-    read_or_substitute = _substituting_reader(split, size, bad_files)
+def on_host(array: np.ndarray | Sequence[str]) -> tf.Tensor:
+    """A tensor in main memory, where the input runs, also on a machine with a GPU.
 
-    def prepare_contents(contents: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return prepare(decode(contents), seed)
+    A large array that allows it is shared rather than copied, so that it can be a
+    memory-mapped file.
+    """
+    with tf.device('/CPU:0'):
+        if isinstance(array, np.ndarray) and array.flags.writeable and (
+                array.flags.c_contiguous and array.ctypes.data % 64 == 0):
+            return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
+        return tf.constant(array)
 
-    def prepare_file(path: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        return prepare_contents(tf.io.read_file(path), seed)
 
-    def fast(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = _each(prepare_file, tf.gather(paths, indices), seeds, size)
+def _from_memory(split: Split, augmenter: Augmenter, whole: bool) -> Load:
+    assert split.images is not None
+    pictures, weights = on_host(split.images), on_host(split.weights)
+
+    def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images = _prepare(tf.gather(pictures, indices), seeds, augmenter, whole)
         return images, tf.gather(weights, indices)
 
-    def careful(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        contents, good = tf.py_function(read_or_substitute, [indices],
-                                        (tf.string, tf.bool))
-        contents = tf.ensure_shape(contents, indices.shape)
-        good = tf.ensure_shape(good, indices.shape)
-        images = _each(prepare_contents, contents, seeds, size)
-        images = tf.where(good[:, tf.newaxis, tf.newaxis, tf.newaxis], images, 0)
+    return load
+
+
+def _from_files(split: Split, augmenter: Augmenter, whole: bool,
+                bad_files: BadFiles) -> Load:
+    read, weights = _reader(split), on_host(split.weights)
+    side = split.side or augmenter.size
+
+    def picture(contents: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        """One picture, [side, side, 3], of a file of any kind."""
+        if split.side is None:
+            return augmenter.prepare_contents(contents, seed)
+        return decode.fit(decode.decode(contents), side)
+
+    def pictures(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        contents = read(indices)
+
+        def one_by_one() -> tf.Tensor:
+            return _each(picture, contents, seeds, side)
+
+        if split.side is None:
+            images = one_by_one()
+        else:
+            images = tf.cond(tf.reduce_all(decode.is_plain(contents)),
+                             lambda: _decode_plain(contents, side), one_by_one)
+        return images, tf.ones_like(indices, tf.bool)
+
+    careful = _substituting(split, picture, side, bad_files)
+    load_pictures = _first_that_works(pictures, careful)
+
+    def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, good = load_pictures(indices, seeds)
+        if split.side is not None:
+            images = _prepare(images, seeds, augmenter, whole)
         return images, tf.where(good, tf.gather(weights, indices), 0.)
 
-    return _first_that_works(fast, careful)
+    return load
 
 
-def _first_that_works(fast: Fetch, careful: Fetch) -> Fetch:
+def _reader(split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes `indices -> contents`, both [B]."""
+    if split.ranges is None:
+        assert split.paths is not None
+        paths = on_host(split.paths)
+
+        def read(indices: tf.Tensor) -> tf.Tensor:
+            # Written out, not a loop: TensorFlow's costs as much as the reading.
+            return tf.stack([
+                tf.io.read_file(path) for path in tf.unstack(tf.gather(paths, indices))
+            ])
+
+        return read
+
+    def read_ranges(indices: np.ndarray) -> np.ndarray:
+        return np.array([_read(split, index) for index in indices], object)
+
+    return lambda indices: tf.ensure_shape(
+        tf.numpy_function(read_ranges, [indices], tf.string), indices.shape)
+
+
+def _read(split: Split, index: int) -> bytes:
+    """The bytes of an encoded picture.
+
+    Raises OSError.
+    """
+    assert split.paths is not None
+    if split.ranges is None:
+        with open(split.paths[index], 'rb') as file:
+            return file.read()
+    file_descriptor = os.open(split.paths[index], os.O_RDONLY)
+    try:
+        offset, length = split.ranges[index]
+        return os.pread(file_descriptor, length, offset)
+    finally:
+        os.close(file_descriptor)
+
+
+def _decode_plain(contents: tf.Tensor, side: int) -> tf.Tensor:
+    """Decodes pictures of the side that they should have; uint8 [B, side, side, 3]."""
+    images = [decode.decode_plain(file) for file in tf.unstack(contents)]
+    return tf.stack([tf.ensure_shape(image, [side, side, 3]) for image in images])
+
+
+def _prepare(images: tf.Tensor, seeds: tf.Tensor, augmenter: Augmenter,
+             whole: bool) -> tf.Tensor:
+    """Crops or fits uint8 [B, h, w, 3], unless whole batches will do as they are."""
+    if whole:
+        return images
+    if not augmenter.crops:
+        return decode.fit(images, augmenter.size)
+    return _each(augmenter.prepare, images, seeds, augmenter.size)
+
+
+def _first_that_works(fast: Load, careful: Load) -> Load:
     """The function that does what fast does, or careful where an operation in it fails.
 
     A graph cannot catch an error, but a dataset can leave out the element that
     raised it. The careful way costs nothing until then.
     """
 
-    def fetch(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         attempt = tf.data.Dataset.from_tensors((indices, seeds))
         results = attempt.map(fast).ignore_errors(log_warning=False)
         results = results.concatenate(attempt.map(careful)).take(1)
         return results.get_single_element()
 
-    return fetch
+    return load
 
 
-def _substituting_reader(split: Split, size: int, bad_files: BadFiles) -> Callable:
-    """Makes `indices -> (contents, good)`; a bad file's contents are a black PNG."""
-    black = tf.io.encode_png(tf.zeros([size, size, 3], tf.uint8))
-    assert split.paths is not None
-    paths = split.paths
+def _substituting(split: Split, picture: Callable, side: int,
+                  bad_files: BadFiles) -> Load:
+    """Makes `(indices, seeds) -> (images, good)`; a bad file's picture is black."""
+    # Traced once it is needed, which is seldom.
+    picture = tf.function(picture, autograph=False)
 
-    def read(index: int) -> tuple[tf.Tensor, bool]:
+    def get(index: int, seed: tf.Tensor) -> np.ndarray | None:
         try:
-            contents = tf.io.read_file(paths[index])
-            decode(contents)
-            return contents, True
-        except tf.errors.OpError as error:
-            bad_files.record(split.names[index], int(split.labels[index]),
-                             _reason(error))
-            return black, False
+            contents = tf.constant(_read(split, index))
+        except OSError as error:
+            reason = error.strerror or str(error)
+        else:
+            try:
+                return picture(contents, seed).numpy()
+            except tf.errors.OpError:
+                found = _why_undecodable(contents)
+                if found is None:
+                    raise  # The file is not to blame.
+                reason = found
+        bad_files.record(split.names[index], int(split.labels[index]), reason)
+        return None
 
-    def read_all(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        contents, good = zip(*map(read, indices.numpy()))
-        return tf.stack(contents), tf.constant(good)
+    def get_all(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        images = np.zeros([len(indices), side, side, 3], np.uint8)
+        good = np.zeros(len(indices), bool)
+        for place, (index, seed) in enumerate(zip(indices.numpy(), seeds)):
+            with tf.device('/CPU:0'):
+                image = get(index, seed)
+            if image is not None:
+                images[place], good[place] = image, True
+        return images, good
 
-    return read_all
+    def careful(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        images, good = tf.py_function(get_all, [indices, seeds], (tf.uint8, tf.bool))
+        return (tf.ensure_shape(images, [*indices.shape, side, side, 3]),
+                tf.ensure_shape(good, indices.shape))
+
+    return careful
 
 
-def _reason(error: tf.errors.OpError) -> str:
-    """TensorFlow's message on one line, without the names of graph nodes."""
-    message = re.sub(r'\{\{.*?\}\}|\[Op:.*?\]', '', error.message)
-    return ' '.join(message.split())
+_decode_alone = tf.function(decode.decode, autograph=False)
 
 
-def _each(function: Prepare, pictures: tf.Tensor, seeds: tf.Tensor,
+def _why_undecodable(contents: tf.Tensor) -> str | None:
+    """What is wrong with a file, on one line; None where nothing is."""
+    try:
+        _decode_alone(contents)
+    except tf.errors.OpError as error:
+        # A graph's error is a stack trace, an empty line, the reason, and a line of
+        # nodes.
+        message = error.message.split('\n\n')[-1].split('\n\t')[0]
+        message = re.sub(
+            r'\{\{.*?\}\}|\[Op:.*?\]( name:)?|\d+ root error.*\n.*\(0\) \w+:|'
+            r'assertion failed:|jpeg::Uncompress failed.| or crop window|'
+            r'failed to slurp gif file:|[][]', '', message)
+        return ' '.join(message.split()).rstrip('.')
+    return None
+
+
+def _each(function: Callable, pictures: tf.Tensor, seeds: tf.Tensor,
           size: int) -> tf.Tensor:
     """Applies a function to each example of a batch; uint8 [B, size, size, 3]."""
-    # One after the other: the batches run in parallel, and that is cheaper.
+    # One after the other: the batches run in parallel, that is cheaper, and only one
+    # large picture a batch is in memory.
     return tf.map_fn(lambda args: function(*args), (pictures, seeds),
                      parallel_iterations=1,
                      fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8))

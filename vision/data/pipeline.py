@@ -5,21 +5,33 @@ of the input is the step: batches are the same bits from any starting step, what
 the parallelism.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
 
+from vision.data.augment import Augmenter, draws
+from vision.data.augment.mixing import partners
 from vision.data.bad_files import BadFiles
 from vision.data.fetch import fetcher, on_host
 from vision.data.source import DatasetError, Split
 
 
 class Batch(NamedTuple):
-    """images uint8 [B, S, S, 3], labels int32 [B], weights float32 [B]."""
+    """Pictures with what is known of them.
+
+    images: uint8 [B, S, S, 3].
+    labels: int32 [B].
+    weights: float32 [B], 0 for padding and for pictures that could not be decoded.
+    partners: int32 [B], the labels of what was mixed into the pictures, or None.
+    shares: float32 [B] in 0.5..1, how much of each picture its own label names, or None
+        where nothing is mixed.
+    """
     images: tf.Tensor
     labels: tf.Tensor
     weights: tf.Tensor
+    partners: tf.Tensor | None = None
+    shares: tf.Tensor | None = None
 
 
 def steps_per_epoch(split: Split, batch_size: int) -> int:
@@ -41,11 +53,11 @@ def train_batches(split: Split, *, batch_size: int, image_size: int, seed: int,
     """The batches of steps start_step..end_step - 1, shuffled and augmented.
 
     Each epoch is a permutation of its own; with `limit` it ends after that many
-    batches. An undecodable picture becomes zeros of weight 0 and a bad file.
+    batches. An undecodable picture gets the weight 0 and becomes a bad file.
     """
     epoch_steps = steps_per_epoch(split, batch_size)
     epoch_steps = min(epoch_steps, limit) if limit else epoch_steps
-    fetch = fetcher(split, augment, image_size, bad_files or BadFiles())
+    fetch = fetcher(split, Augmenter(augment, image_size), bad_files or BadFiles())
     labels = on_host(split.labels)
 
     def batch(step: tf.Tensor) -> Batch:
@@ -56,11 +68,13 @@ def train_batches(split: Split, *, batch_size: int, image_size: int, seed: int,
         if shuffle:
             indices = tf.random.experimental.index_shuffle(
                 indices, key, tf.constant(len(split) - 1, tf.int64))
-        images, weights = fetch(indices, _example_seeds(key, indices))
-        return Batch(images, tf.gather(labels, indices), weights)
+        images, weights, shares = fetch(indices, draws.of_examples(key, indices))
+        own = tf.gather(labels, indices)
+        if shares is None:
+            return Batch(images, own, weights)
+        return Batch(images, own, weights, partners(own), shares)
 
-    steps = tf.data.Dataset.range(start_step, end_step)
-    return steps.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _map(tf.data.Dataset.range(start_step, end_step), batch)
 
 
 def eval_batches(split: Split, *, batch_size: int, image_size: int,
@@ -72,22 +86,22 @@ def eval_batches(split: Split, *, batch_size: int, image_size: int,
     """
     steps = -(-len(split) // batch_size)
     steps = min(steps, limit) if limit else steps
-    fetch = fetcher(split, (), image_size, bad_files or BadFiles())
+    fetch = fetcher(split, Augmenter((), image_size), bad_files or BadFiles())
     labels = on_host(split.labels)
 
     def batch(step: tf.Tensor) -> Batch:
         indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         real = indices < len(split)
         indices = tf.where(real, indices, 0)
-        images, weights = fetch(indices, tf.zeros([batch_size, 2], tf.int64))
+        images, weights, _ = fetch(indices, tf.zeros_like(indices))
         weights = tf.where(real, weights, 0.)
         return Batch(images, tf.gather(labels, indices), weights)
 
-    dataset = tf.data.Dataset.range(steps)
-    return dataset.map(batch, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return _map(tf.data.Dataset.range(steps), batch)
 
 
-def _example_seeds(key: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """int64 [B, 2]: a number drawn for (seed, epoch), beside each example's index."""
-    drawn = tf.random.stateless_uniform([], key, None, None, tf.int64)
-    return tf.stack([tf.fill(indices.shape, drawn), indices], 1)
+def _map(steps: tf.data.Dataset, batch: Callable[[tf.Tensor],
+                                                 Batch]) -> tf.data.Dataset:
+    # There is nothing for AutoGraph to convert, and looking for it takes seconds.
+    plainly = tf.autograph.experimental.do_not_convert(batch)
+    return steps.map(plainly, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)

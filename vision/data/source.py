@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -38,6 +38,8 @@ class Split:
     ranges: int64 [N, 2], offset and length in bytes of each encoded picture within
         its file; None where each is a file of its own.
     weights: float32 [N], 0 for a picture that could not be decoded; ones by default.
+    side: pixels a side where all pictures are squares of one size, else None; known
+        by itself of pictures in memory.
 
     Raises DatasetError where these do not fit together.
     """
@@ -47,6 +49,7 @@ class Split:
     paths: Sequence[str] | None = None
     ranges: np.ndarray | None = None
     weights: np.ndarray = None  # type: ignore[assignment]  # Set when built.
+    side: int | None = None
 
     def __post_init__(self) -> None:
         if self.weights is None:
@@ -61,6 +64,8 @@ class Split:
             raise DatasetError(f'A split holds either images or paths, got {given}.')
         if self.images is not None:
             _check_images(self.images)
+            height, width = self.images.shape[1:3]
+            object.__setattr__(self, 'side', height if height == width else None)
         if self.ranges is not None:
             _check_ranges(self.ranges)
         self._check_lengths()
@@ -138,6 +143,12 @@ class Source:
                                f'{", ".join(SPLITS)}, got {", ".join(self.splits)}.')
         for name, split in self.splits.items():
             self._check_split(name, split)
+        if self.fixed_size:
+            object.__setattr__(
+                self, 'splits', {
+                    name: replace(split, side=self.image_size)
+                    for name, split in self.splits.items()
+                })
 
     def _check_split(self, name: str, split: Split) -> None:
         low, high = split.labels.min(), split.labels.max()
@@ -177,6 +188,16 @@ def check_disjoint(source: Source) -> None:
         raise DatasetError(
             f'{source.name}: a picture must belong to one split only, got '
             f'{len(shared)} shared: {examples}. Remove the copies.')
+
+
+def take(split: Split, indices: np.ndarray) -> Split:
+    """The pictures of a split at these indices, in their order."""
+    at = indices.tolist()
+    return replace(split, labels=split.labels[indices],
+                   names=[split.names[i] for i in at], weights=split.weights[indices],
+                   images=None if split.images is None else split.images[indices],
+                   paths=None if split.paths is None else [split.paths[i] for i in at],
+                   ranges=None if split.ranges is None else split.ranges[indices])
 
 
 def stratified_split(labels: np.ndarray, fraction: float,

@@ -6,17 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vision.data.source import (DatasetError, HeldOut, Source, Split,
-                                stratified_split)
+from vision.data.layout import how_to_get
+from vision.data.source import DatasetError, HeldOut, Source, Split, stratified_split
 
 IMAGE_SIZE = 64
 FOLDER = 'tiny-imagenet-200'
-URL = f'https://cs231n.stanford.edu/{FOLDER}.zip'
-ARCHIVE_BYTES = 248_100_043
 
 
 def load(data_dir: str, held_out: HeldOut) -> Source:
-    """The folder `tiny-imagenet-200`, or the folder that holds it.
+    """200 classes of 64x64 photographs: tiny-imagenet-200, or the folder around it.
 
     Labels follow the sorted wnids, so they depend on the classes alone and not on the
     order of the lines in wnids.txt. The train folder is split by class into train and
@@ -38,8 +36,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 
 
 def _find(data_dir: str) -> Path:
-    how = (f'Get {URL} ({ARCHIVE_BYTES:,} bytes), unzip it with '
-           f'`unzip -q {FOLDER}.zip -d DIR` and pass --data_dir=DIR/{FOLDER}.')
+    how = how_to_get('tiny_imagenet')
     if not data_dir:
         raise DatasetError(f'tiny_imagenet needs a data directory, got none. {how}')
     for root in (Path(data_dir), Path(data_dir) / FOLDER):

@@ -117,6 +117,6 @@ def test_stratified_split_refuses_other_fractions(fraction):
 def test_load_knows_its_datasets_and_suggests_the_nearest():
     assert load('shapes').name == 'shapes'
     with pytest.raises(
-            DatasetError, match='one of shapes, tiny_imagenet. Did you mean '
+            DatasetError, match='one of shapes, .*or tfds:<name>. Did you mean '
             'tiny_imagenet'):
         load('tiny-imagenet')

@@ -1,0 +1,9 @@
+"""Augmentations: pure functions of pictures and seeds, and their composition."""
+
+from vision.data.augment.compose import Augmenter
+from vision.data.augment.specs import (Augmentation, AUGMENTATIONS, MIXING, parameters,
+                                       parse)
+
+__all__ = [
+    'AUGMENTATIONS', 'Augmentation', 'Augmenter', 'MIXING', 'parameters', 'parse'
+]
