@@ -59,11 +59,11 @@ def decode_to_disk(split: Split, side: int, folder: Path,
     bad_files = bad_files or BadFiles()
     with locked(file):
         fingerprint = _fingerprint(split, side)
-        bad = _bad_in(file, fingerprint)
+        bad = _bad_in(file, fingerprint, len(split) * side**2 * 3)
         if bad is None:
             bad = _write(file, split, side, fingerprint, progress)
-    # 'c' is for TensorFlow, which shares only what it could write to; nothing does.
-    images = np.memmap(file, np.uint8, 'c', shape=(len(split), side, side, 3))
+        # 'c' is for TensorFlow, which shares only what it could write to; nobody does.
+        images = np.memmap(file, np.uint8, 'c', shape=(len(split), side, side, 3))
     weights = split.weights.copy()
     for index, reason in bad:
         bad_files.record(split.names[index], int(split.labels[index]), reason)
@@ -113,14 +113,17 @@ def _write(file: Path, split: Split, side: int, fingerprint: str,
     return bad
 
 
-def _bad_in(file: Path, fingerprint: str) -> list[tuple[int, str]] | None:
-    """The bad pictures of a file made of the very same sources; None without one."""
+def _bad_in(file: Path, fingerprint: str, size: int) -> list[tuple[int, str]] | None:
+    """The bad pictures of a file made of the very same sources; None without one.
+
+    size: bytes that the file has to have.
+    """
     try:
         record = json.loads(_record(file).read_text(encoding='utf-8'))
-        if record['fingerprint'] == fingerprint and file.exists():
+        if record['fingerprint'] == fingerprint and file.stat().st_size == size:
             return record['bad']
-        _log.info('The pictures are not those of %s any more: decoding them again.',
-                  file)
+        _log.info('%s is not whole or not of these pictures any more: decoding '
+                  'them again.', file)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None

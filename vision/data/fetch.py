@@ -39,7 +39,7 @@ def fetcher(split: Split, augmenter: Augmenter, bad_files: BadFiles) -> Fetch:
     return fetch
 
 
-def on_host(array: np.ndarray | Sequence[str]) -> tf.Tensor:
+def on_host(array: np.ndarray | Sequence[bytes]) -> tf.Tensor:
     """A tensor in main memory, where the input runs, also on a machine with a GPU.
 
     A large array that allows it is shared rather than copied, so that it can be a
@@ -103,7 +103,7 @@ def _reader(split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
     """Makes `indices -> contents`, both [B]."""
     if split.ranges is None:
         assert split.paths is not None
-        paths = on_host(split.paths)
+        paths = on_host([os.fsencode(path) for path in split.paths])
 
         def read(indices: tf.Tensor) -> tf.Tensor:
             # Written out, not a loop: TensorFlow's costs as much as the reading.
@@ -184,7 +184,7 @@ def _substituting(split: Split, picture: Callable, side: int,
             try:
                 return picture(contents, seed).numpy()
             except tf.errors.OpError:
-                found = _why_undecodable(contents)
+                found = why_undecodable(contents)
                 if found is None:
                     raise  # The file is not to blame.
                 reason = found
@@ -212,7 +212,7 @@ def _substituting(split: Split, picture: Callable, side: int,
 _decode_alone = tf.function(decode.decode, autograph=False)
 
 
-def _why_undecodable(contents: tf.Tensor) -> str | None:
+def why_undecodable(contents: tf.Tensor) -> str | None:
     """What is wrong with a file, on one line; None where nothing is."""
     try:
         _decode_alone(contents)

@@ -1,0 +1,1 @@
+"""What `scripts.explore` looks for in a dataset, and how it shows what it found."""

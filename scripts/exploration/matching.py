@@ -1,0 +1,82 @@
+"""Pairs of 64-bit hashes that differ in a few bits, without comparing all with all."""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+_BAND = 16  # Bits.
+_BANDS = 64 // _BAND
+# At most 11 bits in four bands: one band has at most 2 of them (the pigeonhole
+# principle), so looking up each band with 0, 1 and 2 bits flipped misses no pair.
+_FLIPPED = 2
+MAX_DISTANCE = _BANDS * (_FLIPPED + 1) - 1
+_CHUNK = 1 << 21  # Pairs looked at together: about a hundred MB.
+
+_MASKS = np.array([
+    sum(1 << bit
+        for bit in bits)
+    for flipped in range(_FLIPPED + 1)
+    for bits in itertools.combinations(range(_BAND), flipped)
+], np.uint16)
+_ONES = np.array([bin(value).count('1') for value in range(1 << _BAND)], np.uint8)
+
+
+def close_pairs(hashes: np.ndarray, distance: int) -> Iterator[np.ndarray]:
+    """Yields int64 [K, 2], pairs first < second, each pair once, in no order.
+
+    hashes: uint64 [N].
+    distance: bits that may differ, at most MAX_DISTANCE.
+    """
+    assert distance <= MAX_DISTANCE
+    bands = _bands(hashes)
+    for band in range(_BANDS):
+        for pairs in _lookup(bands[:, band]):
+            first, second = bands[pairs[:, 0]], bands[pairs[:, 1]]
+            ones = _ONES[first ^ second]
+            # What an earlier band has found already is not found again.
+            new = (ones[:, :band] > _FLIPPED).all(1)
+            yield pairs[new & (ones.sum(1) <= distance)]
+
+
+def distances(hashes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """int64 [K]: the bits in which the hashes of each pair differ."""
+    bands = _bands(hashes)
+    return _ONES[bands[pairs[:, 0]] ^ bands[pairs[:, 1]]].sum(1, dtype=np.int64)
+
+
+def _bands(hashes: np.ndarray) -> np.ndarray:
+    """uint16 [N, 4]."""
+    return np.ascontiguousarray(hashes).view(np.uint16).reshape(len(hashes), _BANDS)
+
+
+def _lookup(keys: np.ndarray) -> Iterator[np.ndarray]:
+    """Pairs whose keys differ in at most _FLIPPED bits, in chunks [K, 2]."""
+    order = np.argsort(keys, kind='stable')
+    counts = np.bincount(keys, minlength=1 << _BAND)
+    starts = np.cumsum(counts) - counts
+    for mask in _MASKS:
+        wanted = keys ^ mask
+        totals = np.cumsum(counts[wanted])
+        for rows in _chunks(totals):
+            yield _expand(rows, starts[wanted[rows]], counts[wanted[rows]], order)
+
+
+def _chunks(totals: np.ndarray) -> Iterator[np.ndarray]:
+    """Consecutive rows that have about _CHUNK partners together, at least one row."""
+    start, done = 0, 0
+    while start < len(totals):
+        end = max(int(np.searchsorted(totals, done + _CHUNK, 'right')), start + 1)
+        yield np.arange(start, end)
+        start, done = end, int(totals[end - 1])
+
+
+def _expand(rows: np.ndarray, starts: np.ndarray, counts: np.ndarray,
+            order: np.ndarray) -> np.ndarray:
+    """Each row beside the `counts` entries of order from `starts` on that follow it."""
+    first = np.repeat(rows, counts)
+    ends = np.cumsum(counts)
+    within = np.arange(len(first)) - np.repeat(ends - counts, counts)
+    second = order[np.repeat(starts, counts) + within]
+    later = first < second
+    return np.stack([first[later], second[later]], 1)

@@ -1,0 +1,61 @@
+"""Numbers and names as people read them, and tables of them."""
+
+import os
+from collections.abc import Sequence
+
+
+def printable(text: str) -> str:
+    """The text with whatever cannot be printed, or not as one line, escaped.
+
+    File names can hold line breaks, colours of a terminal and bytes that are no text.
+    """
+    if text.isprintable():
+        return text
+    return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def short(text: str, width: int) -> str:
+    """The printable text, its beginning cut off to the width: names differ at the end.
+    """
+    text = printable(text)
+    return text if len(text) <= width else '…' + text[len(text) - width + 1:]
+
+
+def brief(path: str, width: int) -> str:
+    """The last part of a path, cut to the width."""
+    return short(os.path.basename(path) or path, width)
+
+
+def number(value: float) -> str:
+    """'1,234', '61.5', '0.123': whole, or with three digits that count."""
+    if value == int(value):
+        return f'{int(value):,}'
+    decimals = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3
+    return f'{value:,.{decimals}f}'
+
+
+def percent(share: float) -> str:
+    return f'{100 * share:.1f} %'
+
+
+def counted(count: int, one: str, many: str = '') -> str:
+    """'1 picture', '2 pictures'."""
+    return f'{count:,} {one if count == 1 else many or one + "s"}'
+
+
+def counts(frequencies: dict[str, int]) -> str:
+    """'JPEG 11,000, PNG 3'."""
+    return ', '.join(f'{name} {count:,}' for name, count in frequencies.items())
+
+
+def table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Aligned lines: the first `left` columns to the left, the others to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths))
+        ]
+        lines.append('  '.join(cells).rstrip())
+    return lines
