@@ -1,10 +1,10 @@
-"""Measures speed: `python -m scripts.benchmark --mode=step|input|end_to_end|peers`.
+"""Measures speed: `python -m scripts.benchmark`; `--mode` says of what.
 
 With --json=FILE everything that is printed is also written as one JSON object:
 
     environment   the machine, the versions, the code's commit, `load_average` of 1, 5
                   and 15 minutes before the start (null where unknown)
-    mode          step, input, end_to_end or peers
+    mode          step, input, end_to_end, peers or input_peers
     settings      what the figures depend on; precision and image_size as they came to
                   be, steps 0 where their number was chosen by the clock
     rows          one object for each contestant:
@@ -42,11 +42,14 @@ Measures speed, with contestants that take turns in one process.
       The whole training loop, beside its steps alone.
   python -m scripts.benchmark --mode=peers
       The network beside the same one in Keras.
+  python -m scripts.benchmark --mode=input_peers --recipe=system_b --data_dir=DIR
+      The input pipeline beside Keras' own and bare reading and decoding, on the same
+      files.
 
 Exit codes: 0 done, 1 a problem that the message explains, 2 a flag that it does not
 know.
 
-  --list_models, --list_datasets, --list_recipes
+  --list_models, --list_datasets, --list_recipes, --list_augmentations
                           Say what there is to choose from, and leave.
 """
 

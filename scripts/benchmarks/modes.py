@@ -1,10 +1,14 @@
 """The modes of the benchmark: who competes in each, and what is compared."""
 
 import dataclasses
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from scripts.benchmarks import end_to_end as loop
+from scripts.benchmarks import input_peers as keras_input
 from scripts.benchmarks import keras_peer
 from scripts.benchmarks.contestants import (bare_decoding, device_batch, matrix_product,
                                             noise, pipeline, synthetic_source,
@@ -13,6 +17,7 @@ from scripts.benchmarks.settings import Settings, SYNTHETIC, USED
 from scripts.benchmarks.timing import (compete, Contestant, ratio, Row, row, warm_up,
                                        with_shares)
 from trainers import precision, train
+from trainers.caching import decoded
 from trainers.config import Config
 from trainers.loop import steps_per_epoch
 from vision import data, models
@@ -20,6 +25,8 @@ from vision.data import BadFiles, DatasetError, Source, Split
 
 MEMORY, FILES = 'from memory', 'from files'
 SECONDS_PER_EPOCH = 5.0  # Of the training loop in end_to_end.
+
+_log = logging.getLogger(__name__)
 
 
 class Result(NamedTuple):
@@ -51,20 +58,18 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
     source = train.load_source(config)
     config = _plain(config, source.image_size)
     data.steps_per_epoch(source.splits['train'], config.batch_size)
+    places = _places(config, source)
     contestants, pairs = [], []
-    for place, split in _places(config, source).items():
+    for place, split in places.items():
         plain = dataclasses.replace(config, augment=())
         contestants.append(pipeline(place, split, plain, settings.warmup_steps))
         if config.augment:
             name = f'{place}, {" ".join(config.augment)}'
             contestants.append(pipeline(name, split, config, settings.warmup_steps))
             pairs.append((name, place))
-    if source.splits['train'].paths is not None:
-        contestants.append(
-            bare_decoding('reading and decoding only', source.splits['train'],
-                          config.batch_size, settings.warmup_steps))
-        pairs.append((FILES, contestants[-1].name))
-    rows = compete(contestants, settings, settings.steps)
+    bare = _bare_decoding('reading and decoding only', places, settings)
+    pairs += [(FILES, each.name) for each in bare]
+    rows = compete([*contestants, *bare], settings, settings.steps)
     return _result(config, settings, rows, pairs)
 
 
@@ -79,7 +84,7 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     """
     source = train.load_source(config)
     config = _plain(config, source.image_size)
-    source = train.in_memory(config, source, BadFiles())
+    source = decoded(config, source, BadFiles())
     made_up = noise(config.batch_size, config.image_size, len(source.classes))
     rival = _steps(config, source, 'steps on made-up pictures', made_up)
     fitting = max(4, warm_up(rival, settings, SECONDS_PER_EPOCH))
@@ -122,11 +127,35 @@ def peers(config: Config, settings: Settings) -> Result:
     return _result(config, settings, rows, pairs)
 
 
+def input_peers(config: Config, settings: Settings) -> Result:
+    """The input pipeline beside what else feeds a network, all from the same files.
+
+    Raises:
+        ConfigError: Keras cannot read these pictures, or augment them so.
+        DatasetError: Keras stopped at a picture.
+    """
+    keras_input.check_augmentations(config.augment)
+    source = train.load_source(config)
+    config = _plain(config, source.image_size)
+    keras_input.check_files(source.splits['train'])
+    data.steps_per_epoch(source.splits['train'], config.batch_size)
+    places = _places(config, source)
+    ours = _our_inputs(config, places, settings)
+    bare = _bare_decoding('bare reading and decoding', places, settings)
+    with keras_input.linked(_good_files(places), config.batch_size) as folder:
+        theirs = keras_input.contestants(folder, config, settings.warmup_steps)
+        rows = compete([*theirs, *bare, *ours], settings, settings.steps)
+    pairs = [(our.name, peer.name) for our in ours[:2] for peer in theirs]
+    pairs += [(ours[0].name, each.name) for each in bare]
+    return _result(config, settings, rows, pairs)
+
+
 MODES: dict[str, Callable[[Config, Settings], Result]] = {
     'step': step,
     'input': input_pipeline,
     'end_to_end': end_to_end,
     'peers': peers,
+    'input_peers': input_peers,
 }
 
 
@@ -158,9 +187,43 @@ def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Cont
 def _places(config: Config, source: Source) -> dict[str, Split]:
     """The training split wherever training may have it."""
     split = source.splits['train']
-    in_memory = train.in_memory(config, source, BadFiles()).splits['train']
+    in_memory = decoded(config, source, BadFiles()).splits['train']
     places = {} if in_memory.images is None else {MEMORY: in_memory}
     return places if split.paths is None else {**places, FILES: split}
+
+
+def _our_inputs(config: Config, places: dict[str, Split],
+                settings: Settings) -> list[Contestant]:
+    """From files; and, where training may have them there, from memory."""
+    ours = [
+        pipeline(f'ours, {place}', places[place], config, settings.warmup_steps)
+        for place in (FILES, MEMORY)
+        if place in places
+    ]
+    if MEMORY in places and config.augment:
+        plain = dataclasses.replace(config, augment=())
+        ours.append(
+            pipeline(f'ours, {MEMORY}, without augmentation', places[MEMORY], plain,
+                     settings.warmup_steps))
+    return ours
+
+
+def _bare_decoding(name: str, places: dict[str, Split],
+                   settings: Settings) -> list[Contestant]:
+    """Reading and decoding, where pictures are files of their own; else nothing."""
+    if FILES not in places:
+        return []
+    if places[FILES].ranges is not None:
+        _log.warning('Left out: %s, since the pictures lie in larger files.', name)
+        return []
+    return [bare_decoding(name, _good_files(places), settings.warmup_steps)]
+
+
+def _good_files(places: dict[str, Split]) -> Split:
+    """The files, without those that could not be decoded to memory."""
+    if MEMORY not in places:
+        return places[FILES]
+    return data.take(places[FILES], np.flatnonzero(places[MEMORY].weights))
 
 
 def _result(config: Config, settings: Settings, rows: list[Row],

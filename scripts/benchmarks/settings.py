@@ -16,6 +16,8 @@ USED: dict[str, tuple[str, ...]] = {
     'end_to_end': ('recipe', 'model', 'dataset', 'data_dir', 'image_size', 'augment',
                    'cache', 'batch_size', 'optimizer', 'precision', 'xla'),
     'peers': ('recipe', 'model', 'image_size', 'batch_size', 'precision'),
+    'input_peers': ('recipe', 'dataset', 'data_dir', 'image_size', 'augment', 'cache',
+                    'batch_size'),
 }
 SYNTHETIC = ('step', 'peers')  # These make their pictures up and need --classes.
 
@@ -32,7 +34,8 @@ class Settings:
         'step', _MEASUREMENT,
         'What to measure: training steps on made-up pictures; the '
         'input pipeline; the whole training loop beside such steps; '
-        'or the network beside the same one in Keras.', choices=tuple(USED))
+        'the network beside the same one in Keras; or the input pipeline beside '
+        "Keras' own.", choices=tuple(USED))
     json: str = setting('', _MEASUREMENT, 'File to write everything to as JSON.')
     classes: int = setting(200, _MEASUREMENT,
                            'Classes of the made-up pictures of step and peers.',

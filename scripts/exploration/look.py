@@ -1,11 +1,12 @@
 """One look at one picture: its header by Pillow, its pixels by TensorFlow."""
 
+import functools
 import hashlib
 import io
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import imagehash
@@ -14,8 +15,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from scripts.exploration.pictures import read
-from vision.data import Split
-from vision.data.decode import decode, fit
+from vision.data import decode, Split
 from vision.data.fetch import on_host, why_undecodable
 
 THUMBNAIL = 12  # Pixels a side of what is kept of each picture: 432 bytes.
@@ -62,9 +62,8 @@ class Decoded(NamedTuple):
 def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Decoded]:
     """Decodes pictures of a split, many at a time, in their order.
 
-    Those that cannot be read or decoded are left out; see `look_at_bad`.
+    Leaves out what takes a closer look: files that are not plain, and bad ones.
     """
-
     # Shared by all calls; a function in Python would make them wait in line.
     images = None if split.images is None else on_host(split.images)
     paths = None
@@ -74,13 +73,16 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
     def load(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
         if images is not None:
             image = images[index]
-            return index, tf.constant(b''), image, fit(image, image_size)
+            return index, tf.constant(b''), image, decode.fit(image, image_size)
         if paths is not None:
             contents = tf.io.read_file(paths[index])
         else:
             contents = tf.numpy_function(lambda i: read(split, i), [index], tf.string)
-        image = decode(tf.ensure_shape(contents, []))
-        return index, contents, image, fit(image, image_size)
+            contents = tf.ensure_shape(contents, [])
+        plain = decode.check(decode.is_plain(contents), 'Not a plain file')
+        with tf.control_dependencies([plain]):
+            image = decode.decode_plain(contents)
+        return index, contents, image, decode.fit(image, image_size)
 
     with tf.device('/CPU:0'):
         pictures = tf.data.Dataset.from_tensor_slices(indices)
@@ -89,6 +91,18 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
         pictures = pictures.ignore_errors(log_warning=False)
     for picture in pictures.as_numpy_iterator():
         yield Decoded(*picture)
+
+
+@functools.cache  # Tracing takes longer than a hundred pictures.
+def _decoder(image_size: int) -> Callable:
+    """Makes `contents -> (picture uint8 [h, w, 3], fitted to the size)`."""
+
+    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+    def decode_and_fit(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = decode.decode(contents)
+        return image, decode.fit(image, image_size)
+
+    return decode_and_fit
 
 
 def look_at(picture: Decoded) -> Seen:
@@ -104,17 +118,22 @@ def look_at(picture: Decoded) -> Seen:
     return Seen(facts, thumbnail, refused=refused)
 
 
-def look_at_bad(split: Split, index: int) -> Seen:
-    """Looks at a file that cannot be read or decoded."""
+def look_closely(split: Split, index: int, image_size: int) -> Seen:
+    """Looks at a file of any kind, whatever is wrong with it."""
     facts = np.zeros(1, FACTS)[0]
     nothing = np.zeros([THUMBNAIL, THUMBNAIL, 3], np.uint8)
     try:
         contents = read(split, index)
     except OSError as error:
         return Seen(facts, nothing, str(error.strerror or error))
-    facts['file_digest'] = _digest(contents)
-    refused = _describe_header(facts, contents)
-    return Seen(facts, nothing, _undecodable(contents, facts, refused))
+    try:
+        with tf.device('/CPU:0'):
+            image, fitted = _decoder(image_size)(tf.constant(contents))
+    except tf.errors.OpError:
+        facts['file_digest'] = _digest(contents)
+        refused = _describe_header(facts, contents)
+        return Seen(facts, nothing, _undecodable(contents, facts, refused))
+    return look_at(Decoded(index, contents, image.numpy(), fitted.numpy()))
 
 
 def _describe_header(facts: np.void, contents: bytes) -> str:

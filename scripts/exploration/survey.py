@@ -1,17 +1,14 @@
 """Looks at every picture once and keeps a few numbers of each."""
 
 import contextlib
-import os
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
-from scripts.exploration.look import (decoded, FACTS, look_at, look_at_bad, Seen,
+from scripts.exploration.look import (decoded, FACTS, look_at, look_closely, Seen,
                                       THUMBNAIL)
 from vision.data import Source, Split, SPLITS
 
@@ -68,7 +65,7 @@ class Survey:
 
 def survey(source: Source, image_size: int = 0, max_pictures: int = 0,
            progress: Callable[[int], None] = lambda count: None) -> Survey:
-    """Looks at the pictures of all splits with as many threads as there are cores.
+    """Looks at the pictures of all splits.
 
     image_size: the side to which pictures are fitted; 0: the dataset's own.
     max_pictures: look at no more than these, evenly spread; 0: at all.
@@ -103,37 +100,23 @@ def _look_at_split(result: Survey, name: str, progress: Callable[[int], None]) -
     split = result.source.splits[name]
     members = np.flatnonzero(result.members(name))
     picture_of = dict(zip(result.index[members].tolist(), members.tolist()))
-    # Few at a time: a picture of a camera takes 36 MB.
-    looking: deque[tuple[int, Future[Seen]]] = deque()
-    with ThreadPoolExecutor(_cores()) as pool:
-        for picture in decoded(split, result.index[members], result.image_size):
-            task = pool.submit(look_at, picture)
-            looking.append((picture_of.pop(int(picture.place)), task))
-            if len(looking) > 2 * _cores():
-                _note(result, *looking.popleft())
-                progress(1)
-        for each in looking:
-            _note(result, *each)
-            progress(1)
-        for index, picture in picture_of.items():
-            _note(result, picture, pool.submit(look_at_bad, split, index))
-            progress(1)
+    # TensorFlow decodes in threads of its own. More of Python's would wait for each
+    # other: with two it takes twice as long.
+    for picture in decoded(split, result.index[members], result.image_size):
+        _note(result, picture_of.pop(int(picture.place)), look_at(picture))
+        progress(1)
+    for index, rest in picture_of.items():
+        _note(result, rest, look_closely(split, index, result.image_size))
+        progress(1)
 
 
-def _note(result: Survey, picture: int, task: 'Future[Seen]') -> None:
-    seen = task.result()
+def _note(result: Survey, picture: int, seen: Seen) -> None:
     result.facts[picture] = seen.facts
     result.thumbnails[picture] = seen.thumbnail
     if seen.undecodable:
         result.undecodable[picture] = seen.undecodable
     if seen.refused:
         result.refused[picture] = seen.refused
-
-
-def _cores() -> int:
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager

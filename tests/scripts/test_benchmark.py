@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from scripts.benchmarks import contestants, end_to_end, keras_peer, modes, report
 from scripts.benchmarks.settings import Settings, unused, USED
@@ -138,6 +139,86 @@ def test_input_from_files_survives_a_broken_one(tmp_path, files):
     assert list(content['ratios']) == [f'from files / {bare}']
     content = measured('input', tmp_path, dataset='files', cache='off')
     assert list(medians(content)) == ['from files', bare]
+
+
+def test_bare_decoding_is_left_out_of_larger_files(caplog):
+    parts = Split(np.zeros(2, np.int32), ['a', 'b'], paths=['all.bin', 'all.bin'],
+                  ranges=np.array([[0, 5], [5, 5]]))
+    places = {modes.FILES: parts}
+    assert not modes._bare_decoding('bare reading', places, Settings(mode='input'))
+    assert caplog.messages == [
+        'Left out: bare reading, since the pictures lie in larger files.'
+    ]
+
+
+@pytest.mark.parametrize(('extension', 'side', 'shape'), [
+    ('.jpg', 24, (2, 24, 24, 3)),
+    ('.png', None, (2,)),
+    ('.bmp', 24, (2,)),
+])
+def test_what_bare_decoding_decodes(tmp_path, extension, side, shape):
+    path = tmp_path / f'picture{extension}'
+    Image.new('RGB', (24, 24)).save(path)
+    paths = [str(path)] * 2
+    decoded = contestants._decoding(paths, side)(tf.constant(paths))
+    assert decoded.shape == shape
+    if len(shape) == 1:
+        assert list(decoded) == [24 * 24 * 3] * 2
+
+
+def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(contestants, 'FILES_AT_ONCE', 3)
+    path = str(tmp_path / 'picture.png')
+    tf.io.write_file(path, tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)))
+    for count, images in [(1, 1), (9, 2), (100, 3)]:
+        split = Split(np.zeros(count, np.int32), [path] * count, paths=[path] * count)
+        each = contestants.bare_decoding('bare', split, warmup_steps=1)
+        assert each.images == images
+        assert each.turn(40) > 0
+
+
+def test_input_peers(tmp_path, files, capfd):
+    # A broken file ends no run: it was found when the pictures went to memory.
+    content = measured('input_peers', tmp_path, repeats=1, dataset='files',
+                       augment=('flip', 'rotate:20'), image_size=16)
+    rates = medians(content)
+    assert list(rates) == [
+        'ImageDataGenerator', 'image_dataset_from_directory',
+        'bare reading and decoding', 'ours, from files', 'ours, from memory',
+        'ours, from memory, without augmentation'
+    ]
+    assert list(content['ratios']) == [
+        'ours, from files / ImageDataGenerator',
+        'ours, from files / image_dataset_from_directory',
+        'ours, from memory / ImageDataGenerator',
+        'ours, from memory / image_dataset_from_directory',
+        'ours, from files / bare reading and decoding'
+    ]
+    for name, value in content['ratios'].items():
+        first, second = name.split(' / ')
+        assert value == pytest.approx(rates[first] / rates[second])
+    assert content['settings']['batch_size'] == 4
+    assert 'classes' not in content['settings']
+    assert 'Found' not in ''.join(capfd.readouterr())
+
+
+def test_input_peers_without_memory_and_augmentation(tmp_path, files):
+    paths = DATASETS['files']('', data.HeldOut()).splits['train'].paths
+    assert paths is not None
+    Path(paths[3]).write_bytes(Path(paths[0]).read_bytes())
+    content = measured('input_peers', tmp_path, repeats=1, dataset='files', cache='off')
+    assert list(
+        medians(content))[2:] == ['bare reading and decoding', 'ours, from files']
+    assert len(content['ratios']) == 3
+
+
+@pytest.mark.parametrize(('overrides', 'message'), [
+    ({'augment': ('mixup',)}, 'some of flip, .* received mixup'),
+    ({'dataset': 'shapes'}, 'files of their own .* in memory'),
+])  # yapf: disable
+def test_input_peers_refuses(overrides, message, tmp_path, files):
+    with pytest.raises(ConfigError, match=message):
+        measured('input_peers', tmp_path, **{'dataset': 'files', **overrides})
 
 
 def test_end_to_end(tmp_path):
@@ -342,6 +423,7 @@ def test_modes_have_settings_and_say_what_they_ignore():
     assert unused('peers', given) == ['augment']
     assert unused('input', given) == ['classes', 'model']
     assert unused('end_to_end', given) == ['classes']
+    assert unused('input_peers', given) == ['classes', 'model']
 
 
 @pytest.mark.parametrize(('values', 'message'), [

@@ -91,6 +91,7 @@ def test_killed_at_arbitrary_moments(undisturbed, tmp_path):
     assert_same_run(run_dir, undisturbed)
 
 
+@pytest.mark.slow
 def test_stopped_by_signals_saves_and_says_so(undisturbed, tmp_path):
     run_dir = tmp_path / 'run'
     for number, step in ((signal.SIGTERM, 2), (signal.SIGINT, 7)):

@@ -183,7 +183,8 @@ def test_many_steps_in_a_call_are_the_same_steps(trainer):
     batches = [make_batch(seed) for seed in range(3)]
 
     def batch_after_batch() -> tf.data.Iterator:
-        stacked = Batch(*(tf.stack(parts) for parts in zip(*(batch[:3] for batch in batches))))
+        stacked = Batch(
+            *(tf.stack(parts) for parts in zip(*(batch[:3] for batch in batches))))
         return iter(tf.data.Dataset.from_tensor_slices(stacked))
 
     with restored(trainer):

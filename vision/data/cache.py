@@ -122,8 +122,9 @@ def _bad_in(file: Path, fingerprint: str, size: int) -> list[tuple[int, str]] | 
         record = json.loads(_record(file).read_text(encoding='utf-8'))
         if record['fingerprint'] == fingerprint and file.stat().st_size == size:
             return record['bad']
-        _log.info('%s is not whole or not of these pictures any more: decoding '
-                  'them again.', file)
+        _log.info(
+            '%s is not whole or not of these pictures any more: decoding '
+            'them again.', file)
     except (OSError, ValueError, KeyError, TypeError):
         pass
     return None

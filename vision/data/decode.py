@@ -6,6 +6,7 @@ is dropped, and an animated GIF is its first frame; animated WebP is refused. Th
 picture is turned the way its EXIF orientation says, as viewers show it.
 """
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -28,101 +29,112 @@ def decode(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
     Raises tf.errors.InvalidArgumentError where the bytes are not a whole picture, of a
     kind that this decoder knows, of at most MAX_PIXELS.
     """
-    # Traced once, however many pipelines need it.
-    decode_any = _decode_any if tf.executing_eagerly() else _traced_decode_any
-    # Few files need all the care.
-    image = tf.cond(is_plain(contents), lambda: _decode_jpeg_or_png(contents, at_least),
-                    lambda: decode_any(contents, at_least))
+    header = _header(contents)
+    kind = _kind(header)
+    jpeg_shape = _jpeg_shape(contents)
+    with tf.control_dependencies(_checks(header, kind, jpeg_shape)):
+        contents, kind = tf.identity(contents), tf.identity(kind)
+    indexed = tf.equal(kind, _MAGICS.index(_BMP)) & (_little(header, 28, 2) == 8)
+    way = tf.where(kind <= 1, _power(jpeg_shape, at_least), tf.where(indexed, 4, 5))
+    image = tf.switch_case(way, [
+        *_by_ratios(contents),
+        lambda: _decode_indexed_bmp(contents),
+        # Asked for three channels, it would refuse WebP that has alpha.
+        lambda: tf.io.decode_image(contents, expand_animations=False)[..., :3],
+    ])  # yapf: disable
+    image = tf.ensure_shape(image, [None, None, 3])
+    image = exif.upright(image, exif.orientation(contents))
     return tf.ensure_shape(image, [None, None, 3])
 
 
-def _decode_any(contents: tf.Tensor, at_least: int | None) -> tf.Tensor:
-    header = _header(contents)
-    kind = _kind(header)
-    area = tf.switch_case(kind, [
-        lambda: _jpeg_area(contents),
-        lambda: _area(_big(header, 16, 4), _big(header, 20, 4)),
-        lambda: _area(_little(header, 6, 2), _little(header, 8, 2)),
-        lambda: _area(_little(header, 18, 4), _signed(_little(header, 22, 4))),
-        lambda: _webp_area(header),
-        lambda: tf.constant(0, tf.int64),
-    ])
-    checks = [
-        tf.debugging.Assert(kind < len(_MAGICS),
-                            ['Not a JPEG, PNG, GIF, BMP or WebP file']),
-        tf.debugging.Assert((kind != _MAGICS.index(_BMP)) | _is_known_bmp(header), [
-            'Expected a BMP file of 8, 24 or 32 bits a pixel and compression 0, got',
-            _little(header, 28, 2), 'and',
-            _little(header, 30, 4)
-        ]),
-        # TensorFlow 2.21 overwrites memory that is not its own for some of these.
-        tf.debugging.Assert((kind != _MAGICS.index(_WEBP)) | ~_is_animated_webp(header),
-                            ['Expected a WebP file of one picture, got an animation']),
-        tf.debugging.Assert(area <= MAX_PIXELS,
-                            [f'Expected at most {MAX_PIXELS} pixels, got', area])
-    ]
-    with tf.control_dependencies(checks):
-        contents, kind = tf.identity(contents), tf.identity(kind)
-    indexed = (kind == _MAGICS.index(_BMP)) & (_little(header, 28, 2) == 8)
-    image = tf.switch_case(
-        tf.where(kind <= 1, 0, tf.where(indexed, 1, 2)),
-        [
-            lambda: _decode_jpeg_or_png(contents, at_least),
-            lambda: _decode_indexed_bmp(contents),
-            # Asked for three channels, it would refuse WebP that has alpha.
-            lambda: tf.io.decode_image(contents, expand_animations=False)[..., :3],
-        ])
-    return exif.upright(tf.ensure_shape(image, [None, None, 3]),
-                        exif.orientation(contents))
-
-
-_traced_decode_any = tf.function(_decode_any, autograph=False)
-
-
-def _decode_jpeg_or_png(contents: tf.Tensor, at_least: int | None) -> tf.Tensor:
+def decode_plain(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
+    """Does what `decode` does, for a file for which `is_plain` holds."""
     if at_least is None:
-        return decode_plain(contents)
-    sides = tf.cond(
-        tf.strings.substr(contents, 0, 1) == b'\xff',
-        lambda: tf.image.extract_jpeg_shape(contents)[:2],
-        lambda: tf.zeros([2], tf.int32))
-    times = tf.reduce_min(sides) // at_least
-    power = tf.reduce_sum(tf.cast(times >= tf.constant([2, 4, 8]), tf.int32))
-    return tf.switch_case(
-        power, [lambda ratio=2**i: decode_plain(contents, ratio) for i in range(4)])
+        return _decode_by(contents, 1)
+    power = _power(_jpeg_shape(contents), at_least)
+    image = tf.switch_case(power, _by_ratios(contents))
+    return tf.ensure_shape(image, [None, None, 3])
 
 
-def decode_plain(contents: tf.Tensor, ratio: int = 1) -> tf.Tensor:
-    """Decodes a JPEG or PNG file, as it lies; uint8 [h, w, 3].
+def _power(jpeg_shape: tf.Tensor, at_least: int | None) -> tf.Tensor:
+    """How often a JPEG may be halved, up to 3 times; int32 scalar."""
+    times = tf.reduce_min(jpeg_shape) // (at_least or 2**30)
+    return tf.reduce_sum(tf.cast(times >= [2, 4, 8], tf.int32))
 
-    ratio: 1, 2, 4 or 8, by which a JPEG becomes smaller.
-    """
+
+def _by_ratios(contents: tf.Tensor) -> list[Callable[[], tf.Tensor]]:
+    return [functools.partial(_decode_by, contents, 2**i) for i in range(4)]
+
+
+def _decode_by(contents: tf.Tensor, ratio: int) -> tf.Tensor:
+    """Decodes a JPEG or PNG file, as it lies; a JPEG becomes smaller by the ratio."""
     # The accurate transform is as fast as the default, and gives Pillow's picture bit
     # for bit. The operation reads PNG as well.
     return tf.io.decode_jpeg(contents, channels=3, ratio=ratio,
                              dct_method='INTEGER_ACCURATE')
 
 
-def crop(contents: tf.Tensor, window: Callable[..., tf.Tensor]) -> tf.Tensor:
+def _jpeg_shape(contents: tf.Tensor) -> tf.Tensor:
+    """Height and width; int32 [2], zeros of what is no JPEG."""
+    is_jpeg = _starts(_header(contents), _JPEG)
+    return tf.cond(is_jpeg, lambda: tf.image.extract_jpeg_shape(contents)[:2],
+                   lambda: tf.zeros([2], tf.int32))
+
+
+def _checks(header: tf.Tensor, kind: tf.Tensor, jpeg_shape: tf.Tensor) -> list:
+    """Operations that fail for files that are not to be decoded."""
+    none = tf.constant(0, tf.int64)
+    area = tf.stack([
+        _area(jpeg_shape[1], jpeg_shape[0]),
+        _area(_big(header, 16, 4), _big(header, 20, 4)),
+        _area(_little(header, 6, 2), _little(header, 8, 2)),
+        _area(_little(header, 18, 4), _signed(_little(header, 22, 4))),
+        _webp_area(header), none
+    ])[kind]
+    return [
+        check(kind < len(_MAGICS), 'Not a JPEG, PNG, GIF, BMP or WebP file'),
+        check(
+            tf.not_equal(kind, _MAGICS.index(_BMP)) | _is_known_bmp(header),
+            'Expected a BMP file of 8, 24 or 32 bits a pixel and compression 0, got',
+            _little(header, 28, 2), 'and', _little(header, 30, 4)),
+        # TensorFlow 2.21 overwrites memory that is not its own for some of these.
+        check(
+            tf.not_equal(kind, _MAGICS.index(_WEBP)) | ~_is_animated_webp(header),
+            'Expected a WebP file of one picture, got an animation'),
+        check(area <= MAX_PIXELS, f'Expected at most {MAX_PIXELS} pixels, got', area),
+    ]
+
+
+def check(condition: tf.Tensor, *words: str | tf.Tensor) -> tf.Operation | None:
+    """An operation that fails with these words unless the condition holds."""
+    # TensorFlow's usual assertion is a conditional each, which takes long to optimize.
+    return tf.raw_ops.Assert(
+        condition=condition,
+        data=[tf.constant(w) if isinstance(w, str) else w for w in words])
+
+
+def crop(contents: tf.Tensor, window: Callable[..., tf.Tensor],
+         plain: bool = False) -> tf.Tensor:
     """Decodes a window of a picture; of a plain JPEG, only that; uint8 [h, w, 3].
 
     window: takes the picture's height and width, and returns int32 [4]: top, left,
         height and width.
+    plain: whether `is_plain` holds.
     """
 
     def slowly() -> tf.Tensor:
-        image = decode(contents)
+        image = decode_plain(contents) if plain else decode(contents)
         height, width, _ = tf.unstack(tf.shape(image))
         top, left, rows, columns = tf.unstack(window(height, width))
         return image[top:top + rows, left:left + columns]
 
     def quickly() -> tf.Tensor:
-        height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents))
+        height, width = tf.unstack(_jpeg_shape(contents))
         return tf.io.decode_and_crop_jpeg(contents, window(height, width), channels=3,
                                           dct_method='INTEGER_ACCURATE')
 
-    jpeg = tf.strings.substr(contents, 0, 1) == b'\xff'
-    return tf.cond(jpeg & is_plain(contents), quickly, slowly)
+    jpeg = _starts(_header(contents), _JPEG)
+    return tf.cond(jpeg if plain else jpeg & is_plain(contents), quickly, slowly)
 
 
 def is_plain(contents: tf.Tensor) -> tf.Tensor:
@@ -186,11 +198,6 @@ def _area(width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
     return tf.cast(tf.minimum(area, 2.**62), tf.int64)
 
 
-def _jpeg_area(contents: tf.Tensor) -> tf.Tensor:
-    height, width, _ = tf.unstack(tf.image.extract_jpeg_shape(contents))
-    return _area(width, height)
-
-
 def _webp_area(header: tf.Tensor) -> tf.Tensor:
     """WebP has three layouts, told apart by their first chunk (RFC 9649)."""
     lossy = _area(_little(header, 26, 2) % 2**14, _little(header, 28, 2) % 2**14)
@@ -222,9 +229,9 @@ def _decode_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
     indices = tf.io.decode_bmp(contents)[..., 0]
     used = tf.cast(tf.reduce_max(indices), tf.int32) + 1
     room = tf.cast(_little(header, 10, 4), tf.int32) - start
-    check = tf.debugging.Assert((start > 14) & (4 * used <= room),
-                                ['Expected a BMP palette of', used, 'colours'])
-    with tf.control_dependencies([check]):
+    enough = check((start > 14) & (4 * used <= room), 'Expected a BMP palette of', used,
+                   'colours')
+    with tf.control_dependencies([enough]):
         palette = tf.strings.substr(contents, start, 4 * used)
     palette = tf.reshape(tf.io.decode_raw(palette, tf.uint8), [-1, 4])
     return tf.gather(palette[:, 2::-1], tf.cast(indices, tf.int32))

@@ -24,51 +24,49 @@ def orientation(contents: tf.Tensor) -> tf.Tensor:
     is_webp = (_equal(first[:4], b'RIFF') & _equal(first[8:16], b'WEBPVP8X') &
                (tf.bitwise.bitwise_and(first[20], _WEBP_HAS_EXIF) > 0))
     kind = tf.where(is_jpeg, 0, tf.where(is_png, 1, tf.where(is_webp, 2, 3)))
-    found = tf.switch_case(kind, [
-        lambda: _find(contents, 2, _jpeg_segment),
-        lambda: _find(contents, 8, _png_chunk),
-        lambda: _find(contents, 12, _webp_chunk), lambda: tf.constant(0)
-    ])
-    return tf.cond(found > 0, lambda: _read_tag(contents, found),
-                   lambda: tf.constant(1))
+    return _read_tag(contents, _find(contents, kind))
 
 
 def upright(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     """Turns [h, w, 3] as its orientation, 1..8, demands."""
 
     def turned() -> tf.Tensor:
-        swapped = tf.cond(value >= 5, lambda: tf.transpose(image, [1, 0, 2]),
-                          lambda: image)
-        # 6, for one, is swapped and then mirrored left to right.
+        # 6, for one, is transposed and then mirrored left to right.
+        axes = tf.where(value >= 5, [1, 0, 2], [0, 1, 2])
         mirrored = tf.stack([_among(value, (3, 4, 7, 8)), _among(value, (2, 3, 6, 7))])
-        return tf.reverse(swapped, tf.boolean_mask([0, 1], mirrored))
+        return tf.reverse(tf.transpose(image, axes), tf.boolean_mask([0, 1], mirrored))
 
-    return tf.cond(value == 1, lambda: image, turned)
+    return tf.cond(tf.equal(value, 1), lambda: image, turned)
 
 
 def _among(value: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
     return tf.reduce_any(value == list(numbers))
 
 
-def _find(contents: tf.Tensor, start: int, segment) -> tf.Tensor:
-    """Where the TIFF data begin in the file, or 0; walks from segment to segment."""
+def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
+    """Where the TIFF data begin in the file, or 0; walks from segment to segment.
 
-    def look(at: tf.Tensor, found: tf.Tensor, left: tf.Tensor):
-        payload, following, stop = segment(contents, at)
-        following = tf.where(stop | (payload > 0), -1, following)
-        return following, tf.maximum(found, payload), left - 1
-
+    kind: 0 JPEG, 1 PNG, 2 WebP, 3 anything else.
+    """
     size = tf.strings.length(contents)
+
+    def look(at: tf.Tensor, found: tf.Tensor, left: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        head = _bytes(contents, at, 14)
+        # All three, which is less work than to choose: they are some additions.
+        ways = _jpeg_segment(head, at), _png_chunk(head, at), _webp_chunk(head, at)
+        payload, following, stop = (tf.stack(values)[kind] for values in zip(*ways))
+        return tf.where(stop | (payload > 0), -1, following), payload, left - 1
+
+    start = tf.constant([2, 8, 12, -1])[kind]
     zero = tf.constant(0)
     _, found, _ = tf.while_loop(
         lambda at, _, left: (at >= 0) & (at < size - 8) & (left > 0), look,
-        (tf.constant(start), zero, tf.constant(_SEGMENTS)))
+        (start, zero, tf.constant(_SEGMENTS)))
     return found
 
 
-def _jpeg_segment(contents: tf.Tensor, at: tf.Tensor):
+def _jpeg_segment(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Where EXIF data begin, or 0; where the next segment begins; whether to stop."""
-    head = _bytes(contents, at, 10)
     is_metadata = (head[1] >= 0xE0) & (head[1] <= 0xEF) | (head[1] == 0xFE)
     length = head[2] * 256 + head[3]
     is_exif = (head[1] == 0xE1) & _equal(head[4:10], b'Exif\0\0') & (length > 8)
@@ -79,16 +77,14 @@ def _jpeg_segment(contents: tf.Tensor, at: tf.Tensor):
                      0), following, is_marker & ~is_metadata)
 
 
-def _png_chunk(contents: tf.Tensor, at: tf.Tensor):
-    head = _bytes(contents, at, 8)
+def _png_chunk(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     length = _number(head[:4], False)
     is_last = _equal(head[4:8], b'IDAT')
     return (tf.where(_equal(head[4:8], b'eXIf'), at + 8,
                      0), at + 12 + length, is_last | (length < 0))
 
 
-def _webp_chunk(contents: tf.Tensor, at: tf.Tensor):
-    head = _bytes(contents, at, 14)
+def _webp_chunk(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     length = _number(head[4:8], True)
     # Some writers leave JPEG's prefix before the TIFF data.
     start = at + 8 + tf.where(_equal(head[8:14], b'Exif\0\0'), 6, 0)
@@ -110,7 +106,7 @@ def _read_tag(contents: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     is_it = ((tags == _ORIENTATION) & (_number(entries[:, 2:4], little) == _SHORT) &
              (_number(entries[:, 4:8], little) == 1))
     is_it &= (tf.range(_ENTRIES) < count) & valid
-    value = tf.reduce_max(tf.where(is_it, values, 0))
+    value = tf.reduce_max(tf.where(is_it & (start > 0), values, 0))
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 

@@ -1,5 +1,6 @@
 """Getting the pictures of one batch, from memory or from files that may be bad."""
 
+import functools
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -68,27 +69,27 @@ def _from_files(split: Split, augmenter: Augmenter, whole: bool,
     read, weights = _reader(split), on_host(split.weights)
     side = split.side or augmenter.size
 
-    def picture(contents: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """One picture, [side, side, 3], of a file of any kind."""
+    def picture(contents: tf.Tensor, seed: tf.Tensor, plain: bool = False) -> tf.Tensor:
+        """One picture, [side, side, 3], of a file of any kind, or of a plain one."""
         if split.side is None:
-            return augmenter.prepare_contents(contents, seed)
+            return augmenter.prepare_contents(contents, seed, plain)
         return decode.fit(decode.decode(contents), side)
 
-    def pictures(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def pictures(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         contents = read(indices)
+        # Most files are plain, and a graph that reads no other is ready much sooner.
+        plain = tf.reduce_all(decode.is_plain(contents))
+        with tf.control_dependencies([decode.check(plain, 'Not all are plain')]):
+            contents = tf.identity(contents)
+        if split.side is not None:
+            return _decode_all(contents, side)
+        return _each(functools.partial(picture, plain=True), contents, seeds, side)
 
-        def one_by_one() -> tf.Tensor:
-            return _each(picture, contents, seeds, side)
-
-        if split.side is None:
-            images = one_by_one()
-        else:
-            images = tf.cond(tf.reduce_all(decode.is_plain(contents)),
-                             lambda: _decode_plain(contents, side), one_by_one)
-        return images, tf.ones_like(indices, tf.bool)
+    def fast(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return pictures(indices, seeds), tf.ones_like(indices, tf.bool)
 
     careful = _substituting(split, picture, side, bad_files)
-    load_pictures = _first_that_works(pictures, careful)
+    load_pictures = _first_that_works(fast, careful)
 
     def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, good = load_pictures(indices, seeds)
@@ -137,8 +138,8 @@ def _read(split: Split, index: int) -> bytes:
         os.close(file_descriptor)
 
 
-def _decode_plain(contents: tf.Tensor, side: int) -> tf.Tensor:
-    """Decodes pictures of the side that they should have; uint8 [B, side, side, 3]."""
+def _decode_all(contents: tf.Tensor, side: int) -> tf.Tensor:
+    """Decodes plain files of pictures of that side; uint8 [B, side, side, 3]."""
     images = [decode.decode_plain(file) for file in tf.unstack(contents)]
     return tf.stack([tf.ensure_shape(image, [side, side, 3]) for image in images])
 
@@ -172,8 +173,10 @@ def _first_that_works(fast: Load, careful: Load) -> Load:
 def _substituting(split: Split, picture: Callable, side: int,
                   bad_files: BadFiles) -> Load:
     """Makes `(indices, seeds) -> (images, good)`; a bad file's picture is black."""
-    # Traced once it is needed, which is seldom.
-    picture = tf.function(picture, autograph=False)
+    # Traced once they are needed, if they are.
+    one = tf.function(picture, autograph=False)
+    all_of = tf.function(lambda contents, seeds: _each(picture, contents, seeds, side),
+                         autograph=False, reduce_retracing=True)
 
     def get(index: int, seed: tf.Tensor) -> np.ndarray | None:
         try:
@@ -182,7 +185,7 @@ def _substituting(split: Split, picture: Callable, side: int,
             reason = error.strerror or str(error)
         else:
             try:
-                return picture(contents, seed).numpy()
+                return one(contents, seed).numpy()
             except tf.errors.OpError:
                 found = why_undecodable(contents)
                 if found is None:
@@ -191,15 +194,23 @@ def _substituting(split: Split, picture: Callable, side: int,
         bad_files.record(split.names[index], int(split.labels[index]), reason)
         return None
 
-    def get_all(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def get_one_by_one(indices: np.ndarray,
+                       seeds: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
         images = np.zeros([len(indices), side, side, 3], np.uint8)
         good = np.zeros(len(indices), bool)
-        for place, (index, seed) in enumerate(zip(indices.numpy(), seeds)):
-            with tf.device('/CPU:0'):
-                image = get(index, seed)
+        for place, (index, seed) in enumerate(zip(indices, seeds)):
+            image = get(index, seed)
             if image is not None:
                 images[place], good[place] = image, True
         return images, good
+
+    def get_all(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        with tf.device('/CPU:0'):
+            try:
+                contents = tf.constant([_read(split, i) for i in indices.numpy()])
+                return all_of(contents, seeds).numpy(), np.ones(len(indices), bool)
+            except (OSError, tf.errors.OpError):
+                return get_one_by_one(indices.numpy(), seeds)
 
     def careful(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, good = tf.py_function(get_all, [indices, seeds], (tf.uint8, tf.bool))

@@ -74,7 +74,7 @@ def test_decoding_to_memory_keeps_the_weights(noise, damaged):
 
 def test_a_bug_in_the_code_is_not_taken_for_a_bad_file(files, monkeypatch):
 
-    def broken(self, contents, seed):
+    def broken(self, contents, seed, plain=False):
         return tf.ensure_shape(tf.io.decode_png(contents, 3)[:, :-1], [24, 24, 3])
 
     monkeypatch.setattr(Augmenter, 'prepare_contents', broken)

@@ -1,7 +1,6 @@
 import io
 import re
 import struct
-import time
 import zipfile
 
 import numpy as np
@@ -183,10 +182,8 @@ def _claiming(kind: str, height: int, width: int) -> bytes:
 def test_a_picture_too_large_is_refused_before_it_is_decoded(kind):
     # The numbers in VP8 and VP8L have 14 bits.
     side = 16_000 if kind in ('VP8', 'VP8L') else 20_000
-    start = time.monotonic()
     message = _error(_claiming(kind, side, side))
     assert f'Expected at most 100000000 pixels, got {side**2}' in message
-    assert time.monotonic() - start < 5
     if kind != 'BMP':  # That lies upside down.
         assert decode(tf.constant(_claiming(kind, 4, 4))).shape == (4, 4, 3)
 
@@ -195,7 +192,7 @@ def test_a_plain_jpeg_too_large_is_refused():
     file = bytearray(_saved(_image(4, 4), 'JPEG'))
     at = file.find(b'\xff\xc0') + 5
     file[at:at + 4] = struct.pack('>HH', 20_000, 20_000)
-    assert 'Invalid JPEG data' in _error(bytes(file))
+    assert 'at most 100000000 pixels, got 400000000' in _error(bytes(file))
 
 
 def _bitmap(bits: int, compression: int = 0, extra: bytes = b'', pixels: bytes = b''):

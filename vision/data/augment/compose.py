@@ -55,11 +55,13 @@ class Augmenter:
         top, left, rows, columns = tf.unstack(self._window(seed)(height, width))
         return self._resize(image[top:top + rows, left:left + columns])
 
-    def prepare_contents(self, contents: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """The same from a file's bytes."""
-        if not self.crops:
-            return decode.fit(decode.decode(contents, at_least=self.size), self.size)
-        return self._resize(decode.crop(contents, self._window(seed)))
+    def prepare_contents(self, contents: tf.Tensor, seed: tf.Tensor,
+                         plain: bool = False) -> tf.Tensor:
+        """The same from a file's bytes; plain: whether `decode.is_plain` holds."""
+        if self.crops:
+            return self._resize(decode.crop(contents, self._window(seed), plain))
+        decoder = decode.decode_plain if plain else decode.decode
+        return decode.fit(decoder(contents, at_least=self.size), self.size)
 
     def _window(self, seed: tf.Tensor) -> Callable[..., tf.Tensor]:
         crop = self._steps[0]
