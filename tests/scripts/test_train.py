@@ -11,6 +11,7 @@ import pytest
 from trainers.config import Config
 from trainers.recipes import RECIPES
 from vision.data import DATASETS
+from vision.data.augment import AUGMENTATIONS
 from vision.models import MODELS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -38,10 +39,12 @@ def test_help_is_grouped_short_and_needs_no_tensorflow():
 
 
 def test_lists():
-    done = call('--list_models', '--list_datasets', '--list_recipes')
+    done = call('--list_models', '--list_datasets', '--list_recipes',
+                '--list_augmentations')
     assert (done.returncode, done.stderr) == (0, '')
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    assert list(lines) == [*MODELS, *DATASETS, *RECIPES]
+    names = [name.partition(':')[0] for name in lines]
+    assert names == [*MODELS, *DATASETS, 'tfds', *RECIPES, *AUGMENTATIONS]
     assert all(text.endswith('.') for text in lines.values())
 
 
