@@ -29,6 +29,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from trainers import files
+from vision.disk import flush
 from vision.errors import UserError
 
 FORMAT = 1
@@ -93,8 +94,8 @@ class Checkpoints:
             (temporary / 'state.json').write_text(text, encoding='utf-8')
             _write_manifest(temporary)
             for path in temporary.iterdir():
-                files.flush(path)
-            files.flush(temporary)
+                flush(path)
+            flush(temporary)
             self._publish(temporary, folder)
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -174,7 +175,7 @@ class Checkpoints:
             shutil.rmtree(replaced, ignore_errors=True)
             folder.rename(replaced)
         temporary.rename(folder)
-        files.flush(self._directory)
+        flush(self._directory)
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _rotate(self, saved: int) -> None:

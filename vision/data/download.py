@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.util import Retry
 
 from vision.data.source import DatasetError
+from vision.disk import flush
 
 Progress = Callable[[int, int | None], None]  # (bytes done, bytes in all if known)
 
@@ -279,15 +280,6 @@ def _finish(file: _File) -> None:
     file.part.replace(file.path)
     flush(file.path.parent)
     file.origin.unlink(missing_ok=True)
-
-
-def flush(path: Path) -> None:
-    """Waits until a file's bytes, or a folder's list of names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _sha256(path: Path) -> str:

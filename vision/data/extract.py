@@ -17,8 +17,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vision.data.download import flush, locked, Progress
+from vision.data.download import locked, Progress
 from vision.data.source import DatasetError
+from vision.disk import flush
 
 _CHUNK = 1 << 20  # Bytes held in memory at a time.
 _BLOCK = 4096  # Bytes that a file takes up on the disk are a multiple of this.

@@ -6,7 +6,7 @@ from vision.layers import convolution
 from vision.layers.initializers import he_normal
 
 
-@pytest.fixture(scope='package', autouse=True)
+@pytest.fixture(scope='module', autouse=True)
 def plain_kernels():
     """Kernels that are not centered.
 
