@@ -20,34 +20,29 @@ from trainers import recipes
 from trainers.config import ConfigError
 from vision import data, models
 from vision.data import DatasetError, DATASETS, Source, Split
-from vision.layers import Conv2D, Dense, local_response_norm
-from vision.models import inception_v1, MODELS, Outputs
+from vision.layers import Conv2D, ConvBlock, LocalResponseNorm
+from vision.models import inception_v1, MODELS, Network
 from vision.models.profile import count_graph_macs
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-class Tiny(tf.Module):
+def tiny(classes, image_size=32, normalization='unit', dtype=tf.float32, **options):
     """Two convolutions with a local response norm between them, and a classifier."""
-
-    def __init__(self, classes, image_size=32, normalization='unit', dropout=0.0,
-                 aux_dropout=0.0, dtype=tf.float32, name='tiny'):
-        super().__init__(name=name)
-        self.first = Conv2D(3, 4, 3, stride=2, dtype=dtype)
-        self.second = Conv2D(4, 8, 5, dtype=dtype)
-        self.classifier = Dense(8, classes, dtype=dtype)
-        self.dtype = dtype
-
-    def __call__(self, images, training=False, seed=None):
-        x = local_response_norm(self.first(tf.cast(images, self.dtype) / 255))
-        x = tf.reduce_mean(tf.nn.relu(self.second(x)), [1, 2])
-        return Outputs(tf.cast(self.classifier(x), tf.float32))
+    stages = {
+        'first': Conv2D(3, 4, 3, stride=2, dtype=dtype),
+        'norm': LocalResponseNorm(),
+        'second': ConvBlock(4, 8, 5, dtype=dtype),
+    }
+    return Network(stages, 8, image_size // 2, classes=classes, image_size=image_size,
+                   min_image_size=2, normalization=normalization, dtype=dtype,
+                   **options)
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """A network and a matrix that take no time."""
-    monkeypatch.setitem(MODELS, 'tiny', Tiny)
+    monkeypatch.setitem(MODELS, 'tiny', tiny)
     monkeypatch.setattr(contestants, 'MATRIX_SIDE', 64)
 
 
@@ -282,7 +277,7 @@ def weights_of(model: tf.Module, name: str) -> list[np.ndarray]:
         block, part = name[:12], name[13:]
         found = getattr(model.stages[block], part)
     else:
-        found = model.stages.get(name, model.classifier)
+        found = model.stages.get(name, model.head.classifier)
     found = getattr(found, 'conv', found)
     return [found.kernel.numpy(), found.bias.numpy()]
 

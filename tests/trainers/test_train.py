@@ -20,8 +20,8 @@ from trainers.run_directory import RunDirectoryError
 from trainers.train import default_run_dir, train
 from vision.data import DatasetError
 from vision.errors import UserError
-from vision.layers import AuxiliaryHead, ConvBlock, Dense
-from vision.models import MODELS, Outputs
+from vision.layers import AuxiliaryHead, ConvBlock
+from vision.models import MODELS, Network
 
 SHORT = {
     'dataset': 'shapes',
@@ -38,24 +38,16 @@ SHORT = {
 AVERAGED = {'optimizer': 'sgd', 'ema': 0.9, 'weight_decay': 1e-4}
 
 
-class Small(tf.Module):
+def small(classes, image_size=32, normalization='symmetric', auxiliary=True,
+          aux_dropout=0.0, dtype=tf.float32, **options):
     """One convolution with an auxiliary head behind it: trains in no time."""
-
-    def __init__(self, classes, image_size=32, normalization='symmetric', dropout=0.0,
-                 aux_dropout=0.0, dtype=tf.float32, name='small'):
-        super().__init__(name=name)
-        self.conv = ConvBlock(3, 16, 5, stride=4, dtype=dtype)
-        self.heads = {
-            'conv': AuxiliaryHead(16, image_size // 4, classes, dropout=aux_dropout)
-        }
-        self.classifier = Dense(16, classes, dtype=dtype)
-        self.dtype = dtype
-
-    def __call__(self, images, training=False, seed=None):
-        x = self.conv(tf.cast(images, self.dtype) / 127.5 - 1)
-        aux = (self.heads['conv'](x, training, seed),) if training else ()
-        x = self.classifier(tf.reduce_mean(x, [1, 2]))
-        return Outputs(tf.cast(x, tf.float32), aux)
+    stages = {'conv': ConvBlock(3, 16, 5, stride=4, dtype=dtype)}
+    heads = {}
+    if auxiliary:
+        heads['conv'] = AuxiliaryHead(16, image_size // 4, classes, dropout=aux_dropout)
+    return Network(stages, 16, image_size // 4, classes=classes, image_size=image_size,
+                   min_image_size=4, normalization=normalization, heads=heads,
+                   dtype=dtype, **options)
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -64,7 +56,7 @@ def surroundings():
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.INFO)
-    MODELS['small'] = Small
+    MODELS['small'] = small
     yield
     del MODELS['small']
     root.setLevel(level)

@@ -216,11 +216,11 @@ def test_auxiliary_heads_without_weight_learn_nothing(trainer, eagerly):
     unweighted = Trainer(trainer.model, config, 10)
     model = trainer.model
     heads = [v for head in model.heads.values() for v in head.trainable_variables]
-    before = [v.numpy() for v in heads], model.classifier.kernel.numpy()
+    before = [v.numpy() for v in heads], model.head.classifier.kernel.numpy()
     with restored(unweighted):
         unweighted.train_step(make_batch())
         assert same([v.numpy() for v in heads], before[0])
-        assert not np.array_equal(model.classifier.kernel, before[1])
+        assert not np.array_equal(model.head.classifier.kernel, before[1])
 
 
 def test_rate_follows_schedule_and_plateau(trainer, eagerly):
@@ -276,7 +276,7 @@ def test_xla_computes_the_same():
     for xla in (False, True):
         model = make_model()
         # XLA draws other dropout masks.
-        model.dropout.rate = 0.0
+        model.head.dropout.rate = 0.0
         for head in model.heads.values():
             head.dropout.rate = 0.0
         trainer = Trainer(model, dataclasses.replace(CONFIG, xla=xla), 10)

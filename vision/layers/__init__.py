@@ -7,6 +7,7 @@ arithmetic runs in the block's `dtype`, to which it casts its variables when cal
 from vision.layers.convolution import Conv2D, ConvBlock
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
+from vision.layers.head import Head
 from vision.layers.inception import AuxiliaryHead, InceptionBlock
 from vision.layers.normalization import (BatchNorm, local_response_norm,
                                          LocalResponseNorm)
@@ -19,6 +20,7 @@ __all__ = [
     'ConvBlock',
     'Dense',
     'Dropout',
+    'Head',
     'InceptionBlock',
     'LocalResponseNorm',
     'MaxPool',

@@ -1,9 +1,13 @@
 """Convolution, and the convolution block that networks are made of."""
 
+from typing import Callable, Mapping
+
 import tensorflow as tf
 
 from vision.layers.initializers import centered_he_normal, glorot_uniform, Initializer
 from vision.layers.normalization import BatchNorm
+
+Activation = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Conv2D(tf.Module):
@@ -43,32 +47,42 @@ class Conv2D(tf.Module):
 
 
 class ConvBlock(tf.Module):
-    """Convolution, then batch norm where asked, then ReLU.
+    """Convolution, then batch norm where asked, then an activation.
 
     With batch norm the convolution has no bias, since the norm's own offset follows.
     `Conv2D` explains the arguments that are not named here.
 
     Args:
-        batch_norm: whether a batch norm stands between convolution and ReLU.
-        relu: whether the block ends in a ReLU.
+        batch_norm: whether a batch norm stands behind the convolution; as a mapping,
+            its options.
+        activation: what comes last, or None for nothing.
     """
 
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
-                 stride: int = 1, padding: str | int = 'SAME', batch_norm: bool = False,
-                 relu: bool = True, dtype: tf.DType = tf.float32,
-                 name: str | None = None):
+                 stride: int = 1, padding: str | int = 'SAME',
+                 batch_norm: bool | Mapping[str, float] = False,
+                 activation: Activation | None = tf.nn.relu,
+                 dtype: tf.DType = tf.float32, name: str | None = None):
         super().__init__(name=name)
         self.conv = Conv2D(in_channels, out_channels, kernel_size, stride=stride,
-                           padding=padding, bias=not batch_norm,
+                           padding=padding, bias=batch_norm is False,
                            initializer=centered_he_normal, dtype=dtype)
-        self.norm = BatchNorm(out_channels) if batch_norm else None
-        self.relu = relu
+        self.norm = norm_or_none(out_channels, batch_norm)
+        self.activation = activation
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         x = self.conv(x, training)
         if self.norm is not None:
             x = self.norm(x, training)
-        return tf.nn.relu(x) if self.relu else x
+        return x if self.activation is None else self.activation(x)
+
+
+def norm_or_none(channels: int,
+                 batch_norm: bool | Mapping[str, float]) -> BatchNorm | None:
+    """What a block's `batch_norm` asks for: none, one, or one with these options."""
+    if batch_norm is False:
+        return None
+    return BatchNorm(channels, **({} if batch_norm is True else batch_norm))
 
 
 def _padding(padding: str | int) -> str | list[list[int]]:

@@ -17,6 +17,9 @@ class BatchNorm(tf.Module):
         channels: channels of the input.
         momentum: share of the old moving average that a training step keeps.
         epsilon: added to the variance.
+
+    Attributes:
+        frozen: whether the averages are used in training too, and stay as they are.
     """
 
     def __init__(self, channels: int, *, momentum: float = 0.95, epsilon: float = 1e-3,
@@ -30,9 +33,10 @@ class BatchNorm(tf.Module):
                                            name='moving_variance')
         self.momentum = momentum
         self.epsilon = epsilon
+        self.frozen = False
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not training:
+        if not training or self.frozen:
             return tf.compat.v1.nn.fused_batch_norm(x, self.scale, self.offset,
                                                     self.moving_mean,
                                                     self.moving_variance, self.epsilon,

@@ -3,13 +3,13 @@
 import inspect
 from typing import Any, Callable
 
-import tensorflow as tf
-
 from vision.errors import suggestion, UserError
+from vision.layers import Head
 from vision.models import inception_v1
+from vision.models.network import Network
 from vision.models.outputs import Outputs
 
-MODELS: dict[str, Callable[..., tf.Module]] = {
+MODELS: dict[str, Callable[..., Network]] = {
     'inception_v1': inception_v1.inception_v1,
     'inception_v1_compact': inception_v1.inception_v1_compact,
     'inception_v1_bn': inception_v1.inception_v1_bn,
@@ -17,7 +17,7 @@ MODELS: dict[str, Callable[..., tf.Module]] = {
 }
 
 
-def create(name: str, **options) -> tf.Module:
+def create(name: str, **options) -> Network:
     """Makes the model called `name` with fresh weights.
 
     The weights are drawn from TensorFlow's global generator: call `tf.random.set_seed`
@@ -25,14 +25,32 @@ def create(name: str, **options) -> tf.Module:
 
     Args:
         name: a key of `MODELS`.
-        **options: arguments of that model: `classes`, `image_size`, `normalization`,
-            `dropout`, `aux_dropout`, `dtype`.
+        **options: arguments of that model, those that `option_names` lists.
 
     Raises:
         UserError: there is no model of that name.
-        ValueError: the model does not take an option's value.
+        ValueError: the model does not take an option, or its value.
     """
-    return _find(name)(name=name, **options)
+    make, accepted = _find(name), option_names(name)
+    for option in options:
+        if option not in accepted:
+            raise ValueError(f'Expected options of {name}, {", ".join(accepted)}; '
+                             f'received {option}.')
+    return make(name=name, **options)
+
+
+def option_names(name: str) -> list[str]:
+    """What the model called `name` can be told: its own, and those of every model.
+
+    Raises:
+        UserError: there is no model of that name.
+    """
+    own = inspect.signature(_find(name)).parameters.values()
+    named = [p.name for p in own if p.kind is not p.VAR_KEYWORD]
+    head = inspect.signature(Head).parameters.values()
+    shared = [p.name for p in head if p.kind is p.KEYWORD_ONLY and p.name != 'name']
+    return list(dict.fromkeys(['classes', 'image_size', 'normalization', *named,
+                               *shared]))  # yapf: disable
 
 
 def default_normalization(name: str) -> str:
@@ -57,11 +75,14 @@ def _default(name: str, option: str) -> Any:
     return inspect.signature(_find(name)).parameters[option].default
 
 
-def _find(name: str) -> Callable[..., tf.Module]:
+def _find(name: str) -> Callable[..., Network]:
     if name not in MODELS:
         raise UserError(f'Expected a model of {", ".join(MODELS)}; received {name!r}.'
                         f'{suggestion(name, MODELS)}')
     return MODELS[name]
 
 
-__all__ = ['MODELS', 'Outputs', 'create', 'default_image_size', 'default_normalization']
+__all__ = [
+    'MODELS', 'Network', 'Outputs', 'create', 'default_image_size',
+    'default_normalization', 'option_names'
+]

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from vision.errors import UserError
 from vision.layers import InceptionBlock
-from vision.models.inception_v1 import InceptionV1
+from vision.models.network import Network
 
 # Caffe's names of the layers and ours: in the stem, and in each Inception block.
 STEM = {
@@ -35,7 +35,7 @@ class PretrainedError(UserError):
     """The file or the model is not the one that the weights belong to."""
 
 
-def load_googlenet(model: InceptionV1, path: str | os.PathLike[str]) -> None:
+def load_googlenet(model: Network, path: str | os.PathLike[str]) -> None:
     """Gives a GoogLeNet of 1000 classes the weights of BVLC's, trained on ImageNet.
 
     The file has no auxiliary heads: those of the model keep their values. Either all
@@ -66,14 +66,14 @@ def load_googlenet(model: InceptionV1, path: str | os.PathLike[str]) -> None:
         variable.assign(arrays[name])
 
 
-def _variables(model: InceptionV1) -> dict[str, tf.Variable]:
+def _variables(model: Network) -> dict[str, tf.Variable]:
     """The model's variables without the auxiliary heads', by Caffe's names."""
     layers = {name: model.stages[ours].conv for name, ours in STEM.items()}
     for block, stage in model.stages.items():
         if isinstance(stage, InceptionBlock):
             for name, ours in BRANCHES.items():
                 layers[f'{block}/{name}'] = getattr(stage, ours).conv
-    layers['loss3/classifier'] = model.classifier
+    layers['loss3/classifier'] = model.head.classifier
     return {
         f'{name}/{part}': getattr(layer, part) for name, layer in layers.items()
         for part in ('kernel', 'bias')

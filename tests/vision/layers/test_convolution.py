@@ -86,7 +86,7 @@ def test_a_block_is_convolution_then_relu():
 
 
 def test_a_block_without_relu_keeps_negative_values():
-    block = ConvBlock(3, 4, 3, relu=False)
+    block = ConvBlock(3, 4, 3, activation=None)
     x = _noise(2, 6, 6, 3)
     np.testing.assert_array_equal(block(x), block.conv(x))
     assert block(x).numpy().min() < 0

@@ -117,7 +117,7 @@ def _functional_model(stem: Callable, size: int) -> keras.Model:
 
 def _ours(model: tf.Module) -> dict[str, tf.Module]:
     """The layers that have weights, by the names that the Keras model gives them."""
-    named = {'classifier': model.classifier}
+    named = {'classifier': model.head.classifier}
     for name in ('conv1', 'conv2_reduce', 'conv2'):
         named[name] = model.stages[name].conv
     for block in (f'inception_{name}' for name in BLOCKS):

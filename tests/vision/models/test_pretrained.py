@@ -33,7 +33,7 @@ def arrays(fresh) -> dict[str, np.ndarray]:
         'conv1/7x7_s2': stages['conv1'].conv,
         'conv2/3x3_reduce': stages['conv2_reduce'].conv,
         'conv2/3x3': stages['conv2'].conv,
-        'loss3/classifier': fresh.classifier,
+        'loss3/classifier': fresh.head.classifier,
     }
     for block in BLOCKS:
         for name, ours in BRANCHES.items():
@@ -78,7 +78,7 @@ def test_every_array_finds_its_place(arrays, tmp_path):
             conv = getattr(model.stages[block], ours).conv
             np.testing.assert_array_equal(conv.kernel, arrays[f'{block}/{name}/kernel'])
             np.testing.assert_array_equal(conv.bias, arrays[f'{block}/{name}/bias'])
-    np.testing.assert_array_equal(model.classifier.kernel,
+    np.testing.assert_array_equal(model.head.classifier.kernel,
                                   arrays['loss3/classifier/kernel'])
 
 

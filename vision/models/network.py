@@ -1,0 +1,172 @@
+"""A network: named stages in a row, auxiliary heads beside them, a head behind."""
+
+import re
+from typing import Iterator, Mapping, Sequence
+
+import tensorflow as tf
+
+from vision.layers import AuxiliaryHead, BatchNorm, Dropout, Head
+from vision.models.normalization import NORMALIZATIONS
+from vision.models.outputs import Outputs
+
+
+class Network(tf.Module):
+    """Pictures `[B, H, W, 3]` in 0..255 → `Outputs` of float32 logits.
+
+    Outside training any H and W from the model's smallest up will do, unless the head
+    flattens its map. In training the auxiliary heads, where there are any, need square
+    pictures.
+
+    Args:
+        stages: what the pictures pass through in turn, each called as
+            `stage(x, training)`, a `Dropout` with the seed behind it.
+        channels: channels of the last stage's output.
+        map_size: its side in pixels for pictures of `image_size`.
+        classes: number of classes.
+        image_size: side in pixels of the pictures to train on.
+        min_image_size: the smallest such side at which a pixel is left to classify.
+        normalization: a key of `NORMALIZATIONS`, applied to the pictures first.
+        heads: auxiliary heads by the stage whose output they take.
+        dtype: floating-point type of the arithmetic; variables and logits are float32.
+        **head: options of `Head`.
+
+    Raises:
+        ValueError: a number is out of range or the normalization is unknown.
+    """
+
+    def __init__(self, stages: Mapping[str, tf.Module], channels: int, map_size: int, *,
+                 classes: int, image_size: int, min_image_size: int, normalization: str,
+                 heads: Mapping[str, AuxiliaryHead] | None = None,
+                 dtype: tf.DType = tf.float32, name: str = 'network', **head):
+        super().__init__(name=name)
+        if classes < 2:
+            raise ValueError(f'Expected at least 2 classes, received {classes}.')
+        if image_size < min_image_size:
+            raise ValueError(f'Expected pictures of at least {min_image_size} pixels '
+                             f'for {name}, received image_size={image_size}.')
+        if normalization not in NORMALIZATIONS:
+            raise ValueError(f'Expected a normalization of {sorted(NORMALIZATIONS)}, '
+                             f'received {normalization!r}.')
+        self.classes = classes
+        self.image_size = image_size
+        self.normalization = normalization
+        self.dtype = dtype
+        self.stages = dict(stages)
+        self.heads = dict(heads or {})
+        self.head = Head(channels, map_size, classes, dtype=dtype, **head)
+        self._frozen: frozenset[str] = frozenset()
+
+    def __call__(self, images: tf.Tensor, training: bool = False,
+                 seed: tf.Tensor | None = None) -> Outputs:
+        """Returns the logits.
+
+        Args:
+            images: `[B, H, W, 3]` RGB in 0..255, uint8 or floating point.
+            training: whether dropout, batch statistics and auxiliary heads are on.
+            seed: integer tensor [2] that determines the dropout masks; needed in
+                training unless all dropout rates are 0.
+        """
+        x, aux = self._normalize(images), []
+        for name, stage in self.stages.items():
+            x = self._run(name, stage, x, training, seed)
+            if training and name in self.heads:
+                aux.append(self.heads[name](x, training, seed))
+        return Outputs(self.head(x, training, seed), tuple(aux))
+
+    def features(self, images: tf.Tensor) -> tf.Tensor:
+        """What the head pools out of pictures in inference, float32 `[B, features]`."""
+        x = self._normalize(images)
+        for name, stage in self.stages.items():
+            x = self._run(name, stage, x, training=False, seed=None)
+        return tf.cast(self.head.pool(x), tf.float32)
+
+    def freeze(self, *what: str) -> None:
+        """Keeps parts of the network as they are from now on; the rest is trained.
+
+        What is frozen runs in inference mode also in training, batch norms by their
+        averages, and its variables are no longer among `trainable_variables`. Trace
+        functions anew afterwards: those traced before go on with what they were.
+
+        Args:
+            *what: 'backbone', all stages; 'last:N', all but the last N of those stages
+                that have variables; 'bn', the batch norms of all stages; none of these,
+                or 'none', nothing. 'last:2' and 'bn' go together.
+
+        Raises:
+            ValueError: there is no such part, or there are fewer stages.
+        """
+        with_variables = [name for name, s in self.stages.items() if s.variables]
+        trained = len(with_variables)
+        for each in what:
+            trained = min(trained, parse_freeze(each, len(with_variables)))
+        names = list(self.stages)
+        first = names.index(with_variables[-trained]) if trained else len(names)
+        self._frozen = frozenset(names[:first])
+        for name, stage in self.stages.items():
+            for norm in _batch_norms(stage):
+                norm.frozen = name in self._frozen or 'bn' in what
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """The variables that training changes: not those of frozen parts."""
+        frozen = {id(variable) for variable in self._frozen_variables()}
+        return tuple(v for v in super().trainable_variables if id(v) not in frozen)
+
+    def depths(self) -> list[tuple[int, tf.Variable]]:
+        """Each trainable variable and how many stages lie between it and the head.
+
+        The head's own are at 0, those of the last stage with variables at 1, and those
+        of an auxiliary head at 0 like the main one's.
+        """
+        with_variables = [stage for stage in self.stages.values() if stage.variables]
+        found = {
+            id(variable): depth
+            for depth, stage in enumerate(reversed(with_variables), start=1)
+            for variable in stage.variables
+        }
+        return [(found.get(id(v), 0), v) for v in self.trainable_variables]
+
+    def _normalize(self, images: tf.Tensor) -> tf.Tensor:
+        x = NORMALIZATIONS[self.normalization](tf.cast(images, tf.float32))
+        return tf.cast(x, self.dtype)
+
+    def _run(self, name: str, stage: tf.Module, x: tf.Tensor, training: bool,
+             seed: tf.Tensor | None) -> tf.Tensor:
+        training = training and name not in self._frozen
+        if isinstance(stage, Dropout):
+            return stage(x, training, seed)
+        return stage(x, training)
+
+    def _frozen_variables(self) -> Iterator[tf.Variable]:
+        for name, stage in self.stages.items():
+            if name in self._frozen:
+                yield from stage.variables
+            for norm in _batch_norms(stage):
+                if norm.frozen:
+                    yield from norm.variables
+
+
+def parse_freeze(what: str, stages: int) -> int:
+    """How many of the stages remain trained when `what` is frozen.
+
+    Raises:
+        ValueError: `what` is not one that `Network.freeze` explains, or names more
+            stages than there are.
+    """
+    if what in ('none', 'bn'):
+        return stages
+    if what == 'backbone':
+        return 0
+    match = re.fullmatch(r'last:(\d+)', what)
+    if match is None:
+        raise ValueError('Expected to freeze backbone, last:N, bn or none; received '
+                         f'{what!r}.')
+    count = int(match[1])
+    if not 1 <= count <= stages:
+        raise ValueError(f'Expected last:N with N in 1..{stages}, the stages of the '
+                         f'network, received {what!r}.')
+    return count
+
+
+def _batch_norms(stage: tf.Module) -> Sequence[BatchNorm]:
+    return [m for m in (stage, *stage.submodules) if isinstance(m, BatchNorm)]
