@@ -8,16 +8,20 @@ from vision.data import (archives, cats_and_dogs, cifar10, csv_file, image_folde
 from vision.data.bad_files import BadFile, BadFiles
 from vision.data.cache import (cache_folder, decode_to_disk, decode_to_memory,
                                fits_in_memory)
+from vision.data.features import (extract_features, feature_eval_batches,
+                                  feature_train_batches, FeatureError, Features)
 from vision.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
 from vision.data.source import (check_disjoint, DatasetError, HeldOut, Source, Split,
                                 SPLITS, stratified_split, take)
 from vision.errors import suggestion
 
 __all__ = [
-    'Batch', 'BadFile', 'BadFiles', 'DATASETS', 'DatasetError', 'HeldOut', 'SPLITS',
-    'Source', 'Split', 'cache_folder', 'check_disjoint', 'decode_to_disk',
-    'decode_to_memory', 'eval_batches', 'fits_in_memory', 'is_tfds', 'load', 'obtain',
-    'steps_per_epoch', 'stratified_split', 'take', 'train_batches'
+    'Batch', 'BadFile', 'BadFiles', 'DATASETS', 'DatasetError', 'FeatureError',
+    'Features', 'HeldOut', 'SPLITS', 'Source', 'Split', 'cache_folder',
+    'check_disjoint', 'decode_to_disk', 'decode_to_memory', 'eval_batches',
+    'extract_features', 'feature_eval_batches', 'feature_train_batches',
+    'fits_in_memory', 'is_tfds', 'load', 'obtain', 'steps_per_epoch',
+    'stratified_split', 'take', 'train_batches'
 ]
 
 # Each is called as (data_dir, held_out).

@@ -5,7 +5,7 @@ of the input is the step: batches are the same bits from any starting step, what
 the parallelism.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Sized
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -20,7 +20,7 @@ from vision.data.source import DatasetError, Split
 class Batch(NamedTuple):
     """Pictures with what is known of them.
 
-    images: uint8 [B, S, S, 3].
+    images: uint8 [B, S, S, 3], or what a backbone made of them before, float32 [B, F].
     labels: int32 [B].
     weights: float32 [B], 0 for padding and for pictures that could not be decoded.
     partners: int32 [B], the labels of what was mixed into the pictures, or None.
@@ -34,8 +34,8 @@ class Batch(NamedTuple):
     shares: tf.Tensor | None = None
 
 
-def steps_per_epoch(split: Split, batch_size: int) -> int:
-    """Whole batches in an epoch; the remainder is dropped.
+def steps_per_epoch(split: Sized, batch_size: int) -> int:
+    """Whole batches in an epoch of a split or its features; the remainder is dropped.
 
     Raises DatasetError where the split does not fill one batch.
     """
@@ -55,26 +55,19 @@ def train_batches(split: Split, *, batch_size: int, image_size: int, seed: int,
     Each epoch is a permutation of its own; with `limit` it ends after that many
     batches. An undecodable picture gets the weight 0 and becomes a bad file.
     """
-    epoch_steps = steps_per_epoch(split, batch_size)
-    epoch_steps = min(epoch_steps, limit) if limit else epoch_steps
     fetch = fetcher(split, Augmenter(augment, image_size), bad_files or BadFiles())
     labels = on_host(split.labels)
 
-    def batch(step: tf.Tensor) -> Batch:
-        epoch = step // epoch_steps
-        key = tf.stack([tf.constant(seed, tf.int64), epoch])
-        indices = (step % epoch_steps) * batch_size + tf.range(
-            batch_size, dtype=tf.int64)
-        if shuffle:
-            indices = tf.random.experimental.index_shuffle(
-                indices, key, tf.constant(len(split) - 1, tf.int64))
+    def batch(key: tf.Tensor, indices: tf.Tensor) -> Batch:
         images, weights, shares = fetch(indices, draws.of_examples(key, indices))
         own = tf.gather(labels, indices)
         if shares is None:
             return Batch(images, own, weights)
         return Batch(images, own, weights, partners(own), shares)
 
-    return _map(tf.data.Dataset.range(start_step, end_step), batch)
+    return for_training(split, batch, batch_size=batch_size, seed=seed,
+                        start_step=start_step, end_step=end_step, shuffle=shuffle,
+                        limit=limit)
 
 
 def eval_batches(split: Split, *, batch_size: int, image_size: int,
@@ -84,24 +77,63 @@ def eval_batches(split: Split, *, batch_size: int, image_size: int,
 
     The last batch is padded with copies of example 0 of weight 0.
     """
-    steps = -(-len(split) // batch_size)
-    steps = min(steps, limit) if limit else steps
     fetch = fetcher(split, Augmenter((), image_size), bad_files or BadFiles())
     labels = on_host(split.labels)
 
-    def batch(step: tf.Tensor) -> Batch:
-        indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)
-        real = indices < len(split)
-        indices = tf.where(real, indices, 0)
+    def batch(indices: tf.Tensor) -> Batch:
         images, weights, _ = fetch(indices, tf.zeros_like(indices))
-        weights = tf.where(real, weights, 0.)
         return Batch(images, tf.gather(labels, indices), weights)
 
-    return _map(tf.data.Dataset.range(steps), batch)
+    return for_evaluation(split, batch, batch_size=batch_size, limit=limit)
+
+
+def for_training(examples: Sized, batch: Callable[[tf.Tensor, tf.Tensor], Batch], *,
+                 batch_size: int, seed: int, end_step: int, start_step: int = 0,
+                 shuffle: bool = True, limit: int | None = None) -> tf.data.Dataset:
+    """The batches of steps start_step..end_step - 1, in the order of train_batches.
+
+    batch: `(key, indices) -> Batch`, of the epoch's int64 [2] and int64 [B].
+    """
+    epoch_steps = steps_per_epoch(examples, batch_size)
+    epoch_steps = min(epoch_steps, limit) if limit else epoch_steps
+
+    def of_step(step: tf.Tensor) -> Batch:
+        epoch = step // epoch_steps
+        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        indices = (step % epoch_steps) * batch_size + tf.range(
+            batch_size, dtype=tf.int64)
+        if shuffle:
+            indices = tf.random.experimental.index_shuffle(
+                indices, key, tf.constant(len(examples) - 1, tf.int64))
+        return batch(key, indices)
+
+    return _map(tf.data.Dataset.range(start_step, end_step), of_step)
+
+
+def for_evaluation(examples: Sized, batch: Callable[[tf.Tensor], Batch], *,
+                   batch_size: int, limit: int | None = None) -> tf.data.Dataset:
+    """Every example once, in their order, the last batch padded as in eval_batches.
+
+    batch: `indices -> Batch`, of int64 [B].
+    """
+    steps = -(-len(examples) // batch_size)
+    steps = min(steps, limit) if limit else steps
+
+    def of_step(step: tf.Tensor) -> Batch:
+        indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)
+        real = indices < len(examples)
+        found = batch(tf.where(real, indices, 0))
+        return found._replace(weights=tf.where(real, found.weights, 0.))
+
+    return _map(tf.data.Dataset.range(steps), of_step)
 
 
 def _map(steps: tf.data.Dataset, batch: Callable[[tf.Tensor],
                                                  Batch]) -> tf.data.Dataset:
     # There is nothing for AutoGraph to convert, and looking for it takes seconds.
     plainly = tf.autograph.experimental.do_not_convert(batch)
-    return steps.map(plainly, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    options = tf.data.Options()
+    # They have nothing to do here, and copy each array that batches are taken from.
+    options.experimental_optimization.apply_default_optimizations = False
+    return steps.map(plainly,
+                     tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)

@@ -181,9 +181,9 @@ def test_a_cache_is_made_anew_when_a_file_changed(noise, files, tmp_path, second
     if longer:
         same_length = tf.io.encode_png(white).numpy() + longer
     _change(files.paths[7], same_length, seconds)
-    with caplog.at_level(logging.INFO, 'vision.data.cache'):
+    with caplog.at_level(logging.INFO, 'vision.data.stored'):
         split = decode_to_disk(files, 24, tmp_path / 'cache')
-    assert 'decoding them again' in caplog.text
+    assert 'is out of date: the decoded pictures are made again' in caplog.text
     np.testing.assert_array_equal(split.images[7], white if longer else noise.images[3])
     # Who has the older one keeps it.
     np.testing.assert_array_equal(first.images, noise.images)
