@@ -30,12 +30,18 @@ _BACKOFF = 0.5  # Seconds; doubled with every such attempt.
 _PASSING = (429, 500, 502, 503, 504)  # Statuses that often go away by themselves.
 
 
+class _Hash(NamedTuple):
+    """What the whole file's digest is: an algorithm of hashlib's, and hexadecimal."""
+    algorithm: str
+    digest: str
+
+
 class _File(NamedTuple):
     """What is downloaded, where to, and what is known of it beforehand."""
     url: str
     path: Path
     size: int | None
-    sha256: str | None
+    hash: _Hash | None
 
     @property
     def part(self) -> Path:
@@ -48,7 +54,8 @@ class _File(NamedTuple):
 
 
 def download(url: str, path: Path, *, size: int | None = None,
-             sha256: str | None = None, progress: Progress | None = None) -> Path:
+             sha256: str | None = None, md5: str | None = None,
+             progress: Progress | None = None) -> Path:
     """Downloads a file to `path`, unless it is there already; returns the path.
 
     The bytes gather in `<path>.part`, which a later call goes on with, and get their
@@ -57,6 +64,7 @@ def download(url: str, path: Path, *, size: int | None = None,
 
     size: bytes; a server that offers or sends any other number is refused.
     sha256: hexadecimal digest of the whole file.
+    md5: the same, where nobody has published a better one; against damage, not malice.
     progress: called with the bytes so far and in all, beginning where it resumes.
 
     Raises DatasetError, naming the address, where the file cannot be had or written or
@@ -64,7 +72,8 @@ def download(url: str, path: Path, *, size: int | None = None,
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise DatasetError(f'Expected an address of http:// or https://, got {url!r}.')
-    file = _File(url, path, size, sha256)
+    known = _Hash('sha256', sha256) if sha256 else _Hash('md5', md5) if md5 else None
+    file = _File(url, path, size, known)
     try:
         if not _is_there(file):
             with locked(path):
@@ -126,7 +135,7 @@ def _take(lock: Path) -> int:
 def _is_there(file: _File) -> bool:
     if not file.path.is_file() or file.size not in (None, file.path.stat().st_size):
         return False
-    return file.sha256 is None or file.sha256 == _sha256(file.path)
+    return file.hash is None or file.hash == _hash(file.path, file.hash.algorithm)
 
 
 def _complete(file: _File, progress: Progress) -> None:
@@ -204,7 +213,7 @@ def _resumable(file: _File) -> tuple[int, str]:
     except (FileNotFoundError, ValueError):
         return 0, ''
     # Nothing would tell when halves of two versions were joined, were both unknown.
-    known = version or file.sha256
+    known = version or file.hash
     fits = file.size is None or length <= file.size
     return (length, version) if url == file.url and known and fits else (0, '')
 
@@ -268,26 +277,27 @@ def _append(file: _File, response: requests.Response, begins: int, total: int | 
 
 def _finish(file: _File) -> None:
     """Checks the part and gives it its name."""
-    if file.sha256:
-        received = _sha256(file.part)
-        if received != file.sha256:
+    if file.hash:
+        received = _hash(file.part, file.hash.algorithm)
+        if received != file.hash:
             _drop(file)
             raise DatasetError(
-                f'Expected sha256 {file.sha256} of {file.url}, got {received}: the '
-                'file was damaged on its way or has been replaced. Run again to '
-                'download it afresh.')
+                f'Expected {file.hash.algorithm} {file.hash.digest} of {file.url}, got '
+                f'{received.digest}: the file was damaged on its way or has been '
+                'replaced. Run again to download it afresh.')
     flush(file.part)
     file.part.replace(file.path)
     flush(file.path.parent)
     file.origin.unlink(missing_ok=True)
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
+def _hash(path: Path, algorithm: str) -> _Hash:
+    # Systems that have locked MD5 out give it for uses like this one.
+    digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open('rb') as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return digest.hexdigest()
+    return _Hash(algorithm, digest.hexdigest())
 
 
 def _reason(error: BaseException) -> str:

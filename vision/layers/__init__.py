@@ -4,7 +4,8 @@ Variables are float32 and are made in `__init__` from explicit channel counts. T
 arithmetic runs in the block's `dtype`, to which it casts its variables when called.
 """
 
-from vision.layers.convolution import Conv2D, ConvBlock
+from vision.layers.convolution import (Conv2D, ConvBlock, ConvNormActivation,
+                                       DepthwiseConv2D, SeparableConv2D)
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
 from vision.layers.head import Head
@@ -18,11 +19,14 @@ __all__ = [
     'BatchNorm',
     'Conv2D',
     'ConvBlock',
+    'ConvNormActivation',
     'Dense',
+    'DepthwiseConv2D',
     'Dropout',
     'Head',
     'InceptionBlock',
     'LocalResponseNorm',
     'MaxPool',
+    'SeparableConv2D',
     'local_response_norm',
 ]

@@ -1,10 +1,11 @@
-"""Convolution, and the convolution block that networks are made of."""
+"""Convolutions, and the blocks of them that networks are made of."""
 
-from typing import Callable, Mapping
+from typing import Any, Callable, Mapping
 
 import tensorflow as tf
 
-from vision.layers.initializers import centered_he_normal, glorot_uniform, Initializer
+from vision.layers.initializers import (centered_he_normal, glorot_uniform, he_normal,
+                                        Initializer)
 from vision.layers.normalization import BatchNorm
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
@@ -46,28 +47,84 @@ class Conv2D(tf.Module):
         return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))
 
 
-class ConvBlock(tf.Module):
-    """Convolution, then batch norm where asked, then an activation.
-
-    With batch norm the convolution has no bias, since the norm's own offset follows.
-    `Conv2D` explains the arguments that are not named here.
+class DepthwiseConv2D(tf.Module):
+    """A kernel for each channel: `[B, H, W, C]` → `[B, H', W', C]` in `dtype`.
 
     Args:
+        channels: channels of the input and of the output.
+        kernel_size: side of the square kernel in pixels.
+        stride: step of the kernel in pixels, the same in both directions.
+        padding: as of `Conv2D`.
+        bias: whether an offset is added to each channel.
+        dtype: floating-point type of the arithmetic; the kernel
+            `[kernel_size, kernel_size, channels, 1]` stays float32.
+    """
+
+    def __init__(self, channels: int, kernel_size: int, *, stride: int = 1,
+                 padding: str | int = 'SAME', bias: bool = False,
+                 dtype: tf.DType = tf.float32, name: str | None = None):
+        super().__init__(name=name)
+        # Each channel is a unit of its own, with one input for each pixel. Its kernel
+        # is not centered, since that would leave of it a filter for edges alone.
+        drawn = he_normal((kernel_size, kernel_size, 1, channels))
+        shape = (kernel_size, kernel_size, channels, 1)
+        self.kernel = tf.Variable(tf.reshape(drawn, shape), name='kernel')
+        self.bias = tf.Variable(tf.zeros(channels), name='bias') if bias else None
+        self.stride = stride
+        self.padding = _padding(padding)
+        self.dtype = dtype
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        del training  # a convolution does the same in both modes
+        y = tf.nn.depthwise_conv2d(x, tf.cast(self.kernel, self.dtype),
+                                   [1, self.stride, self.stride, 1], self.padding)
+        if self.bias is None:
+            return y
+        return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))
+
+
+class SeparableConv2D(tf.Module):
+    """Depthwise, then 1×1: `[B, H, W, in]` → `[B, H', W', out]` in `dtype`.
+
+    Nothing stands between the two. `DepthwiseConv2D` explains the arguments that are
+    not named here.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        bias: whether an offset is added to each output channel.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
+                 stride: int = 1, padding: str | int = 'SAME', bias: bool = False,
+                 dtype: tf.DType = tf.float32, name: str | None = None):
+        super().__init__(name=name)
+        self.depthwise = DepthwiseConv2D(in_channels, kernel_size, stride=stride,
+                                         padding=padding, dtype=dtype)
+        self.pointwise = Conv2D(in_channels, out_channels, 1, bias=bias,
+                                initializer=centered_he_normal, dtype=dtype)
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return self.pointwise(self.depthwise(x, training), training)
+
+
+class ConvNormActivation(tf.Module):
+    """A convolution of any kind, then batch norm where asked, then an activation.
+
+    Args:
+        conv: the convolution, called as `conv(x, training)`.
+        channels: channels of its output.
         batch_norm: whether a batch norm stands behind the convolution; as a mapping,
             its options.
         activation: what comes last, or None for nothing.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
-                 stride: int = 1, padding: str | int = 'SAME',
+    def __init__(self, conv: tf.Module, channels: int, *,
                  batch_norm: bool | Mapping[str, float] = False,
-                 activation: Activation | None = tf.nn.relu,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+                 activation: Activation | None = tf.nn.relu, name: str | None = None):
         super().__init__(name=name)
-        self.conv = Conv2D(in_channels, out_channels, kernel_size, stride=stride,
-                           padding=padding, bias=batch_norm is False,
-                           initializer=centered_he_normal, dtype=dtype)
-        self.norm = norm_or_none(out_channels, batch_norm)
+        self.conv = conv
+        self.norm = norm_or_none(channels, batch_norm)
         self.activation = activation
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -77,12 +134,31 @@ class ConvBlock(tf.Module):
         return x if self.activation is None else self.activation(x)
 
 
+class ConvBlock(ConvNormActivation):
+    """`ConvNormActivation` of a `Conv2D`, which explain the arguments.
+
+    With batch norm the convolution has no bias, since the norm's own offset follows.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
+                 stride: int = 1, padding: str | int = 'SAME',
+                 batch_norm: bool | Mapping[str, float] = False,
+                 activation: Activation | None = tf.nn.relu,
+                 dtype: tf.DType = tf.float32, name: str | None = None):
+        conv = Conv2D(in_channels, out_channels, kernel_size, stride=stride,
+                      padding=padding, bias=batch_norm is False,
+                      initializer=centered_he_normal, dtype=dtype)
+        super().__init__(conv, out_channels, batch_norm=batch_norm,
+                         activation=activation, name=name)
+
+
 def norm_or_none(channels: int,
                  batch_norm: bool | Mapping[str, float]) -> BatchNorm | None:
     """What a block's `batch_norm` asks for: none, one, or one with these options."""
     if batch_norm is False:
         return None
-    return BatchNorm(channels, **({} if batch_norm is True else batch_norm))
+    options: Mapping[str, Any] = {} if batch_norm is True else batch_norm
+    return BatchNorm(channels, **options)
 
 
 def _padding(padding: str | int) -> str | list[list[int]]:

@@ -70,7 +70,13 @@ class Head(tf.Module):
             return tf.reduce_mean(x, [1, 2])
         if self.pooling == 'max':
             return tf.reduce_max(x, [1, 2])
-        # A reshape alone would deal pixels out to the wrong pictures.
+        if not x.shape[1:].is_compatible_with(self.map_shape):
+            raise ValueError(
+                f'Expected a map of shape {self.map_shape} for a head that '
+                f'flattens it, received {tuple(x.shape[1:])}: resize the '
+                'pictures, or choose pooling average or max.')
+        # Where the shape is known only later: a reshape alone would deal pixels out to
+        # the wrong pictures.
         x = tf.ensure_shape(x, [None, *self.map_shape])
         return tf.reshape(x, [-1, self.features])
 

@@ -5,7 +5,7 @@ from typing import Any, Callable
 
 from vision.errors import suggestion, UserError
 from vision.layers import Head
-from vision.models import inception_v1
+from vision.models import cifar_cnn, inception_v1, mobilenet_v2, small_cnn, xception
 from vision.models.network import Network
 from vision.models.outputs import Outputs
 
@@ -14,6 +14,10 @@ MODELS: dict[str, Callable[..., Network]] = {
     'inception_v1_compact': inception_v1.inception_v1_compact,
     'inception_v1_bn': inception_v1.inception_v1_bn,
     'googlenet': inception_v1.googlenet,
+    'small_cnn': small_cnn.small_cnn,
+    'cifar_cnn': cifar_cnn.cifar_cnn,
+    'mobilenet_v2': mobilenet_v2.mobilenet_v2,
+    'xception': xception.xception,
 }
 
 

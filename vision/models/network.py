@@ -73,6 +73,17 @@ class Network(tf.Module):
                 aux.append(self.heads[name](x, training, seed))
         return Outputs(self.head(x, training, seed), tuple(aux))
 
+    def classify(self, features: tf.Tensor, training: bool = False,
+                 seed: tf.Tensor | None = None) -> Outputs:
+        """Returns the logits of pictures whose `features` are known.
+
+        Args:
+            features: `[B, features]`, as `features` returns them.
+            training: whether dropout is on.
+            seed: as for the whole network.
+        """
+        return Outputs(self.head.classify(features, training, seed))
+
     def features(self, images: tf.Tensor) -> tf.Tensor:
         """What the head pools out of pictures in inference, float32 `[B, features]`."""
         x = self._normalize(images)
@@ -107,10 +118,15 @@ class Network(tf.Module):
                 norm.frozen = name in self._frozen or 'bn' in what
 
     @property
-    def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """The variables that training changes: not those of frozen parts."""
+    def unfrozen_variables(self) -> tuple[tf.Variable, ...]:
+        """What training can change, averages of batch norms included."""
         frozen = {id(variable) for variable in self._frozen_variables()}
-        return tuple(v for v in super().trainable_variables if id(v) not in frozen)
+        return tuple(v for v in self.variables if id(v) not in frozen)
+
+    @property
+    def trainable_variables(self) -> tuple[tf.Variable, ...]:
+        """What gradients change: not the variables of frozen parts."""
+        return tuple(v for v in self.unfrozen_variables if v.trainable)
 
     def depths(self) -> list[tuple[int, tf.Variable]]:
         """Each trainable variable and how many stages lie between it and the head.

@@ -14,6 +14,11 @@ import tensorflow as tf
 CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
 
 
+def raw(images: tf.Tensor) -> tf.Tensor:
+    """Leaves the values as they are, 0 to 255."""
+    return images
+
+
 def unit(images: tf.Tensor) -> tf.Tensor:
     """Scales to [0, 1]."""
     return images / 255
@@ -45,6 +50,7 @@ def caffe(images: tf.Tensor) -> tf.Tensor:
 Normalization = Callable[[tf.Tensor], tf.Tensor]
 
 NORMALIZATIONS: dict[str, Normalization] = {
+    'raw': raw,
     'unit': unit,
     'symmetric': symmetric,
     'center': center,

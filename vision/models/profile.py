@@ -1,11 +1,18 @@
 """How large a model is and how much work it does."""
 
+from typing import Iterable
+
 import tensorflow as tf
 
 
 def count_parameters(module: tf.Module) -> int:
-    """Trainable numbers in a module."""
-    return sum(v.shape.num_elements() for v in module.trainable_variables)
+    """Trainable numbers in a module, those of frozen parts included."""
+    return count_numbers(v for v in module.variables if v.trainable)
+
+
+def count_numbers(variables: Iterable[tf.Variable]) -> int:
+    """Numbers in variables."""
+    return sum(variable.shape.num_elements() for variable in variables)
 
 
 def count_macs(model: tf.Module, image_size: int) -> int:

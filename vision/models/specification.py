@@ -3,8 +3,6 @@
 import dataclasses
 from typing import Any, Mapping
 
-import tensorflow as tf
-
 from vision import models
 
 
@@ -21,6 +19,8 @@ class Specification:
         image_size: side in pixels that pictures are resized to.
         normalization: a key of `NORMALIZATIONS`; the model applies it itself.
         channels: order of the channels that the model takes.
+        options: what else the model was made with: its own options, and those of its
+            head that shape it.
     """
 
     model: str
@@ -28,12 +28,14 @@ class Specification:
     image_size: int
     normalization: str
     channels: str = 'RGB'
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
-    def build(self, **options) -> tf.Module:
+    def build(self, **options) -> models.Network:
         """Makes the model with fresh weights; options are those of `models.create`."""
         return models.create(self.model, classes=len(self.classes),
                              image_size=self.image_size,
-                             normalization=self.normalization, **options)
+                             normalization=self.normalization, **self.options,
+                             **options)
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as JSON has it."""
@@ -42,4 +44,11 @@ class Specification:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> 'Specification':
         """The specification that `to_dict` wrote."""
-        return cls(**{**values, 'classes': tuple(values['classes'])})
+        options = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in values.get('options', {}).items()
+        }
+        return cls(**{
+            **values, 'classes': tuple(values['classes']),
+            'options': options
+        })

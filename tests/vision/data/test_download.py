@@ -21,6 +21,7 @@ module = importlib.import_module('vision.data.download')
 CONTENT = bytes(range(256)) * 2_048  # 524,288 bytes: eight chunks.
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
+MD5 = hashlib.md5(CONTENT).hexdigest()
 HALF = SIZE // 2
 VISION = Path(str(module.__file__)).parents[1]
 # The package's __init__ would import TensorFlow, which takes seconds.
@@ -145,7 +146,8 @@ def test_a_file_is_downloaded_whole_and_alone(site, path):
     assert calls == sorted(calls) and len(calls) > 5
 
 
-@pytest.mark.parametrize('known', [{}, {'size': SIZE}, {'sha256': SHA256}])
+@pytest.mark.parametrize('known', [{}, {'size': SIZE}, {'sha256': SHA256},
+                                   {'md5': MD5}])  # yapf: disable
 def test_a_file_that_is_there_needs_no_network(site, path, known):
     path.parent.mkdir()
     path.write_bytes(CONTENT)
@@ -154,10 +156,11 @@ def test_a_file_that_is_there_needs_no_network(site, path, known):
 
 
 @pytest.mark.parametrize('there', [CONTENT[:-1], CONTENT[:-1] + b'x'])
-def test_another_file_in_its_place_is_replaced(site, path, there):
+@pytest.mark.parametrize('known', [{'sha256': SHA256}, {'md5': MD5}])
+def test_another_file_in_its_place_is_replaced(site, path, there, known):
     path.parent.mkdir()
     path.write_bytes(there)
-    download(site.url, path, size=SIZE, sha256=SHA256)
+    download(site.url, path, size=SIZE, **known)
     assert site.asked == [None] and path.read_bytes() == CONTENT
 
 
@@ -211,16 +214,18 @@ def test_halves_that_do_not_fit_are_not_joined(site, path, changes, requests):
     assert path.read_bytes() == site.content
 
 
-@pytest.mark.parametrize('headers, sha256, resumes', [({
-    'Last-Modified': 'Mon'
-}, None, True), ({
-    'ETag': 'W/"1"'
-}, None, False), ({}, None, False), ({}, SHA256, True)])
-def test_it_resumes_only_where_a_changed_file_would_show(site, path, headers, sha256,
+@pytest.mark.parametrize('headers, known, resumes', [
+    ({'Last-Modified': 'Mon'}, {}, True),
+    ({'ETag': 'W/"1"'}, {}, False),
+    ({}, {}, False),
+    ({}, {'sha256': SHA256}, True),
+    ({}, {'md5': MD5}, True),
+])  # yapf: disable
+def test_it_resumes_only_where_a_changed_file_would_show(site, path, headers, known,
                                                          resumes):
     site.headers = headers
     site.breaks = [HALF]
-    download(site.url, path, sha256=sha256)
+    download(site.url, path, **known)
     assert site.asked == [None, f'bytes={HALF}-' if resumes else None]
     assert path.read_bytes() == CONTENT
 
@@ -244,17 +249,19 @@ def test_compressed_files_stay_as_they_are(site, path):
     assert path.read_bytes() == CONTENT and site.encodings == ['identity']
 
 
-def test_a_wrong_hash_is_refused_and_the_next_run_starts_afresh(site, path):
+@pytest.mark.parametrize('algorithm, digest', [('sha256', SHA256), ('md5', MD5)])
+def test_a_wrong_hash_is_refused_and_the_next_run_starts_afresh(
+        site, path, algorithm, digest):
     site.content = b'x' + CONTENT[1:]
     with pytest.raises(DatasetError) as error:
-        download(site.url, path, size=SIZE, sha256=SHA256)
-    received = hashlib.sha256(site.content).hexdigest()
-    for part in (f'Expected sha256 {SHA256} of {site.url}, got {received}',
+        download(site.url, path, size=SIZE, **{algorithm: digest})
+    received = hashlib.new(algorithm, site.content).hexdigest()
+    for part in (f'Expected {algorithm} {digest} of {site.url}, got {received}',
                  'Run again'):
         assert part in str(error.value)
     assert _names(path) == []
     site.content = CONTENT
-    download(site.url, path, size=SIZE, sha256=SHA256)
+    download(site.url, path, size=SIZE, **{algorithm: digest})
     assert path.read_bytes() == CONTENT and site.asked == [None, None]
 
 

@@ -13,6 +13,7 @@ def _each(function) -> np.ndarray:
 
 
 EXPECTED = {
+    'raw': PIXELS,
     'unit': keras.layers.Rescaling(1 / 255)(PIXELS),
     'symmetric': keras.layers.Rescaling(1 / 127.5, offset=-1)(PIXELS),
     'center': _each(lambda picture: picture - picture.mean()),
@@ -35,7 +36,8 @@ def test_works_in_a_graph_on_pictures_of_unknown_size(name):
     np.testing.assert_allclose(function(PIXELS), EXPECTED[name], rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize('name, ends', [('unit', (0, 1)), ('symmetric', (-1, 1)),
+@pytest.mark.parametrize('name, ends', [('raw', (0, 255)), ('unit', (0, 1)),
+                                        ('symmetric', (-1, 1)),
                                         ('center', (-127.5, 127.5)),
                                         ('standardize', (-1, 1))])
 def test_black_and_white_become(name, ends):

@@ -1,0 +1,212 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision.layers import BatchNorm, ConvBlock, Dropout, MaxPool
+from vision.models import create
+from vision.models.network import Network, parse_freeze
+
+SEED = tf.constant([1, 2])
+
+
+def _network(**options) -> Network:
+    """Three convolutions with batch norm, a pool and a dropout between them."""
+    tf.random.set_seed(1)
+    dtype = options.get('dtype', tf.float32)
+    stages = {
+        'first': ConvBlock(3, 4, 3, batch_norm=True, dtype=dtype),
+        'second': ConvBlock(4, 5, 3, batch_norm=True, dtype=dtype),
+        'pool': MaxPool(2, 2),
+        'drop': Dropout(0.5, 10),
+        'third': ConvBlock(5, 6, 3, batch_norm=True, dtype=dtype),
+    }
+    options = {'classes': 3, 'image_size': 8, 'normalization': 'unit', **options}
+    return Network(stages, 6, 4, min_image_size=2, **options)
+
+
+def _images(seed: int = 1) -> tf.Tensor:
+    rng = np.random.default_rng(seed)
+    return tf.constant(rng.integers(0, 256, [4, 8, 8, 3], np.uint8))
+
+
+def _names(network: Network) -> set[str]:
+    """The stages, heads and kinds of variables that training changes."""
+    parts = {**network.stages, **network.heads, 'head': network.head}
+    trainable = {id(variable) for variable in network.trainable_variables}
+    return {
+        f'{name}/{variable.name[:-2]}' for name, part in parts.items()
+        for variable in part.variables if id(variable) in trainable
+    }
+
+
+def _of(*stages: str, norm: bool = True) -> set[str]:
+    kinds = ['kernel', *(['scale', 'offset'] if norm else [])]
+    return {f'{stage}/{kind}' for stage in stages for kind in kinds}
+
+
+HEAD = {'head/kernel', 'head/bias'}
+
+
+@pytest.mark.parametrize('what, expected', [
+    ((), _of('first', 'second', 'third') | HEAD),
+    (('none',), _of('first', 'second', 'third') | HEAD),
+    (('backbone',), HEAD),
+    (('last:1',), _of('third') | HEAD),
+    (('last:2',), _of('second', 'third') | HEAD),
+    (('last:3',), _of('first', 'second', 'third') | HEAD),
+    (('bn',), _of('first', 'second', 'third', norm=False) | HEAD),
+    (('last:2', 'bn'), _of('second', 'third', norm=False) | HEAD),
+    (('bn', 'last:2'), _of('second', 'third', norm=False) | HEAD),
+    (('last:2', 'backbone'), HEAD),
+])
+def test_what_remains_trainable(what, expected):
+    network = _network()
+    network.freeze(*what)
+    assert _names(network) == expected
+
+
+def test_freezing_again_replaces_what_was_frozen():
+    network = _network()
+    network.freeze('backbone', 'bn')
+    network.freeze('last:2')
+    assert _names(network) == _of('second', 'third') | HEAD
+    network.freeze()
+    assert _names(network) == _of('first', 'second', 'third') | HEAD
+
+
+@pytest.mark.parametrize('what, frozen', [
+    ((), ''),
+    (('last:2',), 'first'),
+    (('last:1',), 'first second'),
+    (('backbone',), 'first second third'),
+    (('bn',), 'first second third'),
+])
+def test_averages_of_frozen_batch_norms_stay(what, frozen):
+    network = _network()
+    network.freeze(*what)
+    network(_images(), training=True, seed=SEED)
+    for name in ('first', 'second', 'third'):
+        moved = np.abs(network.stages[name].norm.moving_mean).max() > 0
+        assert moved == (name not in frozen.split()), name
+
+
+def test_unfrozen_variables_have_the_averages_that_training_moves():
+    network = _network()
+    network.freeze('last:1')
+    norm = network.stages['third'].norm
+    found = {id(variable) for variable in network.unfrozen_variables}
+    expected = network.trainable_variables + (norm.moving_mean, norm.moving_variance)
+    assert found == {id(variable) for variable in expected}
+
+
+def test_a_frozen_backbone_computes_in_training_what_it_does_in_inference():
+    network = _network()
+    for _ in range(3):  # averages that differ from the batch's
+        network(_images(2), training=True, seed=SEED)
+    trained = network(_images(), training=True, seed=SEED).main
+    inference = network(_images()).main
+    assert (trained != inference).numpy().any()
+    network.freeze('backbone')  # the dropout between its stages is off as well
+    np.testing.assert_array_equal(network(_images(), training=True).main, inference)
+
+
+def test_dropout_in_front_of_the_first_trained_stage_is_frozen_too():
+    network = _network()
+    network.freeze('last:2')
+    with pytest.raises(ValueError, match='Expected a seed'):
+        network(_images(), training=True)
+    network.freeze('last:1')
+    network(_images(), training=True)
+
+
+@pytest.mark.parametrize('wrong, right, message', [
+    ('last:0', 'last:1', r'N in 1\.\.3, .* received .last:0.'),
+    ('last:4', 'last:3', r'N in 1\.\.3, .* received .last:4.'),
+    ('last', 'last:2', 'backbone, last:N, bn or none; received .last.'),
+    ('head', 'backbone', 'received .head.'),
+    ('', 'none', 'received ..'),
+])
+def test_parts_that_there_are_not(wrong, right, message):
+    network = _network()
+    network.freeze(right)
+    with pytest.raises(ValueError, match=message):
+        network.freeze(wrong)
+    with pytest.raises(ValueError, match=message):
+        parse_freeze(wrong, 3)
+
+
+@pytest.mark.parametrize('what, stages', [('none', 3), ('bn', 3), ('backbone', 0),
+                                          ('last:2', 2)])
+def test_how_many_stages_remain_trained(what, stages):
+    assert parse_freeze(what, 3) == stages
+
+
+def test_depth_counts_the_stages_with_variables_from_the_head():
+    network = _network()
+    depths = {id(variable): depth for depth, variable in network.depths()}
+    assert len(depths) == len(network.depths()) == len(network.trainable_variables)
+    parts = {'first': 3, 'second': 2, 'third': 1}
+    for name, depth in parts.items():
+        for variable in network.stages[name].trainable_variables:
+            assert depths[id(variable)] == depth, name
+    for variable in network.head.variables:
+        assert depths[id(variable)] == 0
+
+
+def test_depth_of_auxiliary_heads_is_that_of_the_head():
+    network = create('inception_v1_compact', classes=2, image_size=32)
+    depths = {id(variable): depth for depth, variable in network.depths()}
+    for head in network.heads.values():
+        assert {depths[id(variable)] for variable in head.trainable_variables} == {0}
+    assert depths[id(network.stages['conv1'].conv.kernel)] == 12
+
+
+def test_depths_are_those_of_what_is_trained():
+    network = _network()
+    network.freeze('last:1')
+    assert {depth for depth, _ in network.depths()} == {0, 1}
+
+
+@pytest.mark.parametrize('options', [{}, {'dense': (8,)}, {'pooling': 'flatten'}])
+@pytest.mark.parametrize('dtype', [tf.float32, tf.bfloat16])
+def test_classifying_the_features_is_the_whole_network(options, dtype):
+    network = _network(dtype=dtype, **options)
+    features = network.features(_images())
+    assert features.dtype == tf.float32 and features.shape == (4, network.head.features)
+    np.testing.assert_allclose(
+        network.classify(features).main,
+        network(_images()).main, atol=1e-5)
+
+
+def test_features_leave_the_averages():
+    network = _network()
+    network.features(_images())
+    for module in network.submodules:
+        if isinstance(module, BatchNorm):
+            np.testing.assert_array_equal(module.moving_mean,
+                                          tf.zeros_like(module.moving_mean))
+
+
+def test_dropout_of_features_is_that_of_the_whole_network():
+    network = _network(dropout=0.5, feature_dropout=0.3, dense=(8,))
+    network.freeze('backbone')
+    features = network.features(_images())
+    np.testing.assert_allclose(
+        network.classify(features, training=True, seed=SEED).main,
+        network(_images(), training=True, seed=SEED).main, atol=1e-6)
+
+
+def test_a_function_traced_after_freezing_leaves_what_is_frozen():
+    network = _network()
+    network.freeze('last:1')
+    before = [v.numpy() for v in network.stages['second'].variables]
+
+    @tf.function
+    def step():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(network(_images(), training=True, seed=SEED).main)
+        return tape.gradient(loss, network.trainable_variables)
+
+    assert all(gradient is not None for gradient in step())
+    for variable, value in zip(network.stages['second'].variables, before):
+        np.testing.assert_array_equal(variable, value)

@@ -1,0 +1,51 @@
+"""Blocks of convolutions with batch norm: a plain network for pictures of 32 pixels."""
+
+import tensorflow as tf
+
+from vision.layers import ConvBlock, Dropout, MaxPool
+from vision.models.network import Network
+
+# Tells the masks of the blocks, counted on from here, from those of the heads.
+_BLOCK_SALT = 10
+
+
+def cifar_cnn(classes: int, image_size: int = 32, normalization: str = 'unit', *,
+              filters: tuple[int, ...] = (64, 128, 256), convolutions: int = 1,
+              block_dropout: float = 0.25, dense: tuple[int, ...] = (512,),
+              dropout: float = 0.5, dtype: tf.DType = tf.float32, **options) -> Network:
+    """Blocks of 3×3 convolutions with batch norm and ReLU, a max pool and dropout.
+
+    Args:
+        classes: number of classes.
+        image_size: side in pixels of the pictures to train on; each block halves it.
+        normalization: a key of `NORMALIZATIONS`.
+        filters: channels of each block.
+        convolutions: how many of them a block has.
+        block_dropout: share of each block's output dropped in training.
+        dense: of `Head`.
+        dropout: of `Head`.
+        dtype: floating-point type of the arithmetic.
+        **options: of `Network` and of `Head`.
+
+    Raises:
+        ValueError: a number is out of range or the normalization is unknown.
+    """
+    if not filters or min(filters) < 1:
+        raise ValueError('Expected filters of at least one block, each at least 1, '
+                         f'received {tuple(filters)}.')
+    if convolutions < 1:
+        raise ValueError('Expected at least 1 convolution in each block, received '
+                         f'{convolutions}.')
+    stages: dict[str, tf.Module] = {}
+    channels, side = 3, image_size
+    for block, width in enumerate(filters, start=1):
+        for number in range(1, convolutions + 1):
+            stages[f'conv{block}_{number}'] = ConvBlock(channels, width, 3,
+                                                        batch_norm=True, dtype=dtype)
+            channels = width
+        stages[f'pool{block}'] = MaxPool(2, 2, 'VALID')
+        stages[f'dropout{block}'] = Dropout(block_dropout, _BLOCK_SALT + block)
+        side //= 2
+    return Network(stages, channels, side, classes=classes, image_size=image_size,
+                   min_image_size=2**len(filters), normalization=normalization,
+                   dense=dense, dropout=dropout, dtype=dtype, **options)

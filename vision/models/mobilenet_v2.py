@@ -1,0 +1,146 @@
+"""MobileNetV2, as Keras has it.
+
+Sandler et al., 2018: MobileNetV2: inverted residuals and linear bottlenecks,
+https://arxiv.org/abs/1801.04381, table 2.
+"""
+
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from vision.layers import ConvBlock, ConvNormActivation, DepthwiseConv2D
+from vision.models.network import Network
+
+
+class Row(NamedTuple):
+    """Blocks of the same width; the stride is that of the first of them."""
+
+    expansion: int
+    channels: int
+    repeats: int
+    stride: int
+
+
+TABLE = (
+    Row(1, 16, 1, 1),
+    Row(6, 24, 2, 2),
+    Row(6, 32, 3, 2),
+    Row(6, 64, 4, 2),
+    Row(6, 96, 3, 1),
+    Row(6, 160, 3, 2),
+    Row(6, 320, 1, 1),
+)
+STEM_CHANNELS = 32
+LAST_CHANNELS = 1280
+
+# The strides multiply to this: a smaller map is padding for the most part.
+MIN_IMAGE_SIZE = 32
+
+_BATCH_NORM = {'momentum': 0.999, 'epsilon': 1e-3}
+
+
+class InvertedResidual(tf.Module):
+    """Wide inside, narrow outside: `[B, H, W, in]` → `[B, H', W', out]`.
+
+    1×1 to `expansion` times the channels (left out where that is 1), 3×3 depthwise,
+    1×1 without activation. The input is added where it has the output's shape. H' and
+    W' are ⌈H/stride⌉ and ⌈W/stride⌉.
+
+    Args:
+        in_channels: channels of the input.
+        out_channels: channels of the output.
+        expansion: how many times wider the block is inside.
+        stride: step of the depthwise convolution in pixels.
+        dtype: floating-point type of the arithmetic.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int, *, expansion: int,
+                 stride: int, dtype: tf.DType = tf.float32, name: str | None = None):
+        super().__init__(name=name)
+        wide = expansion * in_channels
+        self.expand = None
+        if expansion > 1:
+            self.expand = ConvBlock(in_channels, wide, 1, batch_norm=_BATCH_NORM,
+                                    activation=tf.nn.relu6, dtype=dtype)
+        # Keras pads by hand at stride 2, to what SAME does anyway.
+        self.depthwise = ConvNormActivation(
+            DepthwiseConv2D(wide, 3, stride=stride, dtype=dtype), wide,
+            batch_norm=_BATCH_NORM, activation=tf.nn.relu6)
+        self.project = ConvBlock(wide, out_channels, 1, batch_norm=_BATCH_NORM,
+                                 activation=None, dtype=dtype)
+        self.residual = stride == 1 and in_channels == out_channels
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        y = x if self.expand is None else self.expand(x, training)
+        y = self.project(self.depthwise(y, training), training)
+        return x + y if self.residual else y
+
+
+def mobilenet_v2(classes: int, image_size: int = 224, normalization: str = 'symmetric',
+                 *, alpha: float = 1.0, dtype: tf.DType = tf.float32,
+                 **options) -> Network:
+    """MobileNetV2 of any width.
+
+    Args:
+        classes: number of classes.
+        image_size: side in pixels of the pictures to train on, at least 32.
+        normalization: a key of `NORMALIZATIONS`.
+        alpha: factor of the channels of all layers but the last convolution, which it
+            can only widen. There are weights for 0.35, 0.5, 0.75, 1, 1.3 and 1.4.
+        dtype: floating-point type of the arithmetic.
+        **options: of `Network` and of `Head`.
+
+    Raises:
+        ValueError: a number is out of range or the normalization is unknown.
+    """
+    if alpha <= 0:
+        raise ValueError(f'Expected alpha above 0, received {alpha}.')
+    channels = _round(STEM_CHANNELS * alpha)
+    last = _round(LAST_CHANNELS * max(1.0, alpha))
+
+    def conv(inputs: int, outputs: int, kernel_size: int, stride: int) -> ConvBlock:
+        return ConvBlock(inputs, outputs, kernel_size, stride=stride,
+                         batch_norm=_BATCH_NORM, activation=tf.nn.relu6, dtype=dtype)
+
+    stages: dict[str, tf.Module] = {'conv1': conv(3, channels, 3, 2)}
+    for row in TABLE:
+        # Keras cuts off before it rounds.
+        outputs = _round(int(row.channels * alpha))
+        for stride in [row.stride] + [1] * (row.repeats - 1):
+            stages[f'block_{len(stages) - 1}'] = InvertedResidual(
+                channels, outputs, expansion=row.expansion, stride=stride, dtype=dtype)
+            channels = outputs
+    stages['conv_last'] = conv(channels, last, 1, 1)
+    return Network(stages, last, -(-image_size // 32), classes=classes,
+                   image_size=image_size, min_image_size=MIN_IMAGE_SIZE,
+                   normalization=normalization, dtype=dtype, **options)
+
+
+def keras_layers(network: Network) -> dict[str, tf.Module]:
+    """Our layers that have weights, by Keras's names and in Keras's order.
+
+    The names are those of `keras.applications.MobileNetV2`, the classifier's
+    'predictions'. A layer is a `Conv2D`, `DepthwiseConv2D`, `BatchNorm` or `Dense`.
+    """
+    found = _conv_and_norm(network.stages['conv1'], 'Conv1', 'bn_Conv1')
+    for name, stage in network.stages.items():
+        if isinstance(stage, InvertedResidual):
+            prefix = 'expanded_conv' if stage.expand is None else name
+            for part in ('expand', 'depthwise', 'project'):
+                block = getattr(stage, part)
+                if block is not None:
+                    found |= _conv_and_norm(block, f'{prefix}_{part}',
+                                            f'{prefix}_{part}_BN')
+    found |= _conv_and_norm(network.stages['conv_last'], 'Conv_1', 'Conv_1_bn')
+    return {**found, 'predictions': network.head.classifier}
+
+
+def _conv_and_norm(block: ConvNormActivation, conv: str,
+                   norm: str) -> dict[str, tf.Module]:
+    return {conv: block.conv, norm: block.norm}
+
+
+def _round(channels: float) -> int:
+    """The nearest multiple of 8, at least 8 and at least 90 % of `channels`."""
+    rounded = max(8, int(channels + 4) // 8 * 8)
+    return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -1,0 +1,135 @@
+"""Xception, as Keras has it.
+
+Chollet, 2016: Xception: deep learning with depthwise separable convolutions,
+https://arxiv.org/abs/1610.02357, figure 5.
+"""
+
+from typing import NamedTuple, Sequence
+
+import tensorflow as tf
+
+from vision.layers import ConvBlock, ConvNormActivation, MaxPool, SeparableConv2D
+from vision.layers.convolution import Activation
+from vision.models.network import Network
+
+
+class Row(NamedTuple):
+    """A block: channels of its convolutions, and whether it halves the map."""
+
+    channels: tuple[int, ...]
+    halve: bool
+
+
+# Blocks 2 to 13.
+TABLE = (
+    Row((128, 128), True),
+    Row((256, 256), True),
+    Row((728, 728), True),
+    *[Row((728, 728, 728), False)] * 8,
+    Row((728, 1024), True),
+)
+EXIT_CHANNELS = {'block14_sepconv1': 1536, 'block14_sepconv2': 2048}
+
+# The strides multiply to this. Keras asks for 71 pixels, but 32 leave a map of one too.
+MIN_IMAGE_SIZE = 32
+
+_BATCH_NORM = {'momentum': 0.99, 'epsilon': 1e-3}
+
+
+class SeparableResidual(tf.Module):
+    """ReLU, separable 3×3 and batch norm in turn, with a shortcut around them all.
+
+    `[B, H, W, in]` → `[B, H', W', channels[-1]]`. With `halve`, a max pool behind them
+    and a strided 1×1 convolution in the shortcut make H' = ⌈H/2⌉ of H, else H' = H.
+
+    Args:
+        in_channels: channels of the input; without `halve` those of the output too.
+        channels: output channels of the separable convolutions.
+        halve: whether the map becomes smaller.
+        dtype: floating-point type of the arithmetic.
+    """
+
+    def __init__(self, in_channels: int, channels: Sequence[int], *, halve: bool,
+                 dtype: tf.DType = tf.float32, name: str | None = None):
+        super().__init__(name=name)
+        self.convs = [
+            _separable(inputs, outputs, None, dtype)
+            for inputs, outputs in zip([in_channels, *channels], channels)
+        ]
+        self.pool = MaxPool(3, 2) if halve else None
+        self.shortcut = ConvBlock(in_channels, channels[-1], 1, stride=2,
+                                  batch_norm=_BATCH_NORM, activation=None,
+                                  dtype=dtype) if halve else None
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        y = x
+        for conv in self.convs:
+            y = conv(tf.nn.relu(y), training)
+        if self.pool is not None:
+            y = self.pool(y, training)
+        return y + (x if self.shortcut is None else self.shortcut(x, training))
+
+
+def xception(classes: int, image_size: int = 299, normalization: str = 'symmetric', *,
+             dtype: tf.DType = tf.float32, **options) -> Network:
+    """Xception.
+
+    Args:
+        classes: number of classes.
+        image_size: side in pixels of the pictures to train on, at least 32.
+        normalization: a key of `NORMALIZATIONS`.
+        dtype: floating-point type of the arithmetic.
+        **options: of `Network` and of `Head`.
+
+    Raises:
+        ValueError: a number is out of range or the normalization is unknown.
+    """
+    stages: dict[str, tf.Module] = {}
+    stages['block1_conv1'] = ConvBlock(3, 32, 3, stride=2, padding='VALID',
+                                       batch_norm=_BATCH_NORM, dtype=dtype)
+    stages['block1_conv2'] = ConvBlock(32, 64, 3, padding='VALID',
+                                       batch_norm=_BATCH_NORM, dtype=dtype)
+    channels, side = 64, (image_size - 1) // 2 - 2
+    # The paper has no ReLU at the start of block 2; one behind a ReLU changes nothing.
+    for number, row in enumerate(TABLE, start=2):
+        stages[f'block{number}'] = SeparableResidual(channels, row.channels,
+                                                     halve=row.halve, dtype=dtype)
+        channels, side = row.channels[-1], -(-side // 2) if row.halve else side
+    for name, width in EXIT_CHANNELS.items():
+        stages[name] = _separable(channels, width, tf.nn.relu, dtype)
+        channels = width
+    return Network(stages, channels, side, classes=classes, image_size=image_size,
+                   min_image_size=MIN_IMAGE_SIZE, normalization=normalization,
+                   dtype=dtype, **options)
+
+
+def keras_layers(network: Network) -> dict[str, tf.Module]:
+    """Our layers that have weights, by Keras's names and in Keras's order.
+
+    The names are those of `keras.applications.Xception`, the classifier's
+    'predictions'. Keras leaves the four shortcuts unnamed: here they are 'conv2d_1'
+    to 'conv2d_4' and 'batch_normalization_1' to 'batch_normalization_4', as in the
+    files that it publishes, while a model just made may count otherwise. A layer is a
+    `Conv2D`, `SeparableConv2D`, `BatchNorm` or `Dense`.
+    """
+    found: dict[str, tf.Module] = {}
+    shortcuts = 0
+    for name, stage in network.stages.items():
+        if isinstance(stage, ConvNormActivation):
+            found |= {name: stage.conv, f'{name}_bn': stage.norm}
+            continue
+        for number, block in enumerate(stage.convs, start=1):
+            conv = f'{name}_sepconv{number}'
+            found |= {conv: block.conv, f'{conv}_bn': block.norm}
+        if stage.shortcut is not None:
+            shortcuts += 1
+            found[f'conv2d_{shortcuts}'] = stage.shortcut.conv
+            found[f'batch_normalization_{shortcuts}'] = stage.shortcut.norm
+    return {**found, 'predictions': network.head.classifier}
+
+
+def _separable(in_channels: int, out_channels: int, activation: Activation | None,
+               dtype: tf.DType) -> ConvNormActivation:
+    conv = SeparableConv2D(in_channels, out_channels, 3, dtype=dtype)
+    return ConvNormActivation(conv, out_channels, batch_norm=_BATCH_NORM,
+                              activation=activation)
