@@ -115,13 +115,16 @@ def _describe(field: dataclasses.Field) -> list[str]:
     default = field.default
     if isinstance(default, float):
         default = f'{default:g}'
+    elif isinstance(default, tuple):
+        default = ','.join(default)
     notes = [choices] if choices else []
-    if default not in ('', ()) and default is not False:
+    if default != '' and default is not False:
         notes.append(f'default {default}')
     text = field.metadata['help'] + (f' [{"; ".join(notes)}]' if notes else '')
     first = f'  {name:<23} '
     wrapped = textwrap.wrap(text, 62)
-    lines = [first + wrapped[0]] if len(first) <= 26 else [first, ' ' * 26 + wrapped[0]]
+    lines = ([first + wrapped[0]]
+             if len(first) <= 26 else [first.rstrip(), ' ' * 26 + wrapped[0]])
     return lines + [' ' * 26 + line for line in wrapped[1:]]
 
 

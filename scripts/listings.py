@@ -4,6 +4,7 @@ import inspect
 
 from absl import flags
 
+from trainers import networks
 from trainers.recipes import RECIPES
 from vision.data import DATASETS, tfds
 from vision.data.augment import AUGMENTATIONS, parameters
@@ -14,7 +15,7 @@ def show(values: flags.FlagValues) -> bool:
     """Prints the lists that the flags ask for; returns whether there were any."""
     listings = {
         'list_models': {
-            name: _summary(make) for name, make in MODELS.items()
+            name: f'{_summary(make)}{_options(name)}' for name, make in MODELS.items()
         },
         'list_datasets': {
             **{
@@ -36,6 +37,13 @@ def show(values: flags.FlagValues) -> bool:
         for name, text in entries.items():
             print(f'{name:<{width}} {text}')
     return bool(asked)
+
+
+def _options(model: str) -> str:
+    """What `--model_options` may say of a model, with the values that it has."""
+    own = networks.own_options(model).items()
+    written = ', '.join(f'{name}:{networks.written(p.default)}' for name, p in own)
+    return f' Options: {written}.' if written else ''
 
 
 def _summary(documented: object) -> str:

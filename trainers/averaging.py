@@ -27,12 +27,19 @@ class MovingAverage(tf.Module):
             for variable in variables
         ]
 
-    def update(self, step: tf.Tensor) -> None:
-        """Moves the averages towards the variables after `step` earlier updates."""
+    def update(self, step: tf.Tensor, changed: Sequence[tf.Variable]) -> None:
+        """Moves the averages of what has changed after `step` earlier updates."""
         step = tf.cast(step, tf.float32)
         share = 1 - tf.minimum(self.decay, (1 + step) / (10 + step))
+        references = {variable.ref() for variable in changed}
         for average, variable in zip(self.averages, self.variables_averaged):
-            average.assign_sub(share * (average - variable))
+            if variable.ref() in references:
+                average.assign_sub(share * (average - variable))
+
+    def reset(self) -> None:
+        """Begins again at the variables as they are now."""
+        for average, variable in zip(self.averages, self.variables_averaged):
+            average.assign(variable)
 
     @contextlib.contextmanager
     def swapped_in(self) -> Iterator[None]:

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import trackable_object_graph_pb2
 
@@ -126,6 +127,15 @@ class Checkpoints:
         """
         if set_aside:
             self._tidy()
+        found = self._newest(set_aside)
+        if found is None:
+            return None
+        folder, state = found
+        self._read(folder, whole=set_aside)
+        return state
+
+    def _newest(self, set_aside: bool) -> tuple[Path, dict[str, Any]] | None:
+        """The newest sound checkpoint and its state; None if there never was one."""
         damaged: set[Path] = set()
         # The folder is listed again each time: a run may be saving while we read.
         while remaining := {
@@ -142,8 +152,7 @@ class Checkpoints:
                 if not set_aside:
                     _log.warning('%s is damaged and is left out: %s', folder, damage)
                 continue
-            self._read(folder, whole=set_aside)
-            return state
+            return folder, state
         if damaged or any(name.startswith('damaged-') for name in self._names()):
             raise CheckpointError(
                 f'{self._directory}: expected a sound checkpoint, but all are damaged. '
@@ -234,6 +243,46 @@ class Checkpoints:
             f'{folder}: the checkpoint belongs to another architecture or '
             'optimizer:\n  ' + '\n  '.join(listed) +
             '\nUse the settings that it was trained with, or another --run_dir.')
+
+
+def read_variables(path: Path,
+                   part: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Variables out of a checkpoint, for a model of another shape or another run.
+
+    Args:
+        path: a folder of checkpoints, of which the newest sound one is read, or one of
+            them.
+        part: the top-level name that the variables have in the checkpoint.
+
+    Returns:
+        The arrays by their paths below `part`, such as 'stages/conv1/conv/kernel', and
+        the checkpoint's state.
+
+    Raises:
+        CheckpointError: there is none, all are damaged, or it has no such part.
+    """
+    found: tuple[Path, dict[str, Any]] | None
+    if match := _STEP.fullmatch(path.name):
+        try:
+            found = path, _verify(path, int(match[2]))
+        except _Damage as damage:
+            raise CheckpointError(f'{path}: the checkpoint is damaged: {damage}. Use '
+                                  'another one.') from damage
+    else:
+        found = Checkpoints(path, tf.train.Checkpoint())._newest(set_aside=False)
+    if found is None:
+        raise CheckpointError(f'{path}: expected a checkpoint, but there is none.')
+    folder, state = found
+    reader = tf.train.load_checkpoint(str(folder / 'variables'))
+    arrays = {
+        name.removeprefix(f'{part}/'): reader.get_tensor(key)
+        for name, key in _stored_keys(reader).items()
+        if name.startswith(f'{part}/')
+    }
+    if not arrays:
+        raise CheckpointError(f'{folder}: expected variables of a {part} in it, but '
+                              'there are none.')
+    return arrays, state
 
 
 def _write_manifest(folder: Path) -> None:
@@ -340,18 +389,24 @@ def _stored_variables(prefix: str) -> dict[str, str]:
     reader = tf.train.load_checkpoint(prefix)
     shapes = reader.get_variable_to_shape_map()
     dtypes = reader.get_variable_to_dtype_map()
+    return {
+        path: f'{dtypes[key].name} {list(shapes[key])}'
+        for path, key in _stored_keys(reader).items()
+    }
+
+
+def _stored_keys(reader: Any) -> dict[str, str]:
+    """Path in the object graph -> key in the files, for a reader of a checkpoint."""
     nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
         reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')).nodes
 
     def children(node_id: int) -> dict[str, int]:
         return {child.local_name: child.node_id for child in nodes[node_id].children}
 
-    found = {}
-    for path, node_id in _walk(0, children):
-        for attribute in nodes[node_id].attributes:
-            key = attribute.checkpoint_key
-            found[path] = f'{dtypes[key].name} {list(shapes[key])}'
-    return found
+    return {
+        path: attribute.checkpoint_key for path, node_id in _walk(0, children)
+        for attribute in nodes[node_id].attributes
+    }
 
 
 def _live_variables(objects: tf.train.Checkpoint) -> dict[str, str]:

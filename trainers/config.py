@@ -40,6 +40,7 @@ def setting(default: Any, group: str, text: str, *, choices: tuple[str, ...] = (
 RUN = 'The run'
 DATA = 'Pictures'
 NETWORK = 'Network'
+TRANSFER = 'Transfer learning'
 OPTIMIZATION = 'Optimization'
 STOPPING = 'Choosing and stopping'
 SPEED = 'Speed and reproducibility'
@@ -80,7 +81,7 @@ class Config:
         'pad_crop:4,flip; see --list_augmentations.')
     normalization: str = setting(
         '', DATA, "How pixels enter the network; empty: the model's own.",
-        choices=('', 'unit', 'symmetric', 'center', 'standardize', 'caffe'))
+        choices=('', 'raw', 'unit', 'symmetric', 'center', 'standardize', 'caffe'))
     validation_fraction: float = setting(
         0.1, DATA, 'Share of the training pictures held out where the dataset has no '
         'validation split.', minimum=0.001, maximum=0.9)
@@ -94,11 +95,12 @@ class Config:
         'quarter of what is free (auto).', choices=('auto', 'ram', 'disk', 'off'),
         shapes_results=False)
     cache_dir: str = setting(
-        '', DATA, 'Folder of --cache=disk; by default .tapestry beside the pictures.',
-        shapes_results=False)
+        '', DATA, 'Folder of --cache=disk and --features=cached; by default .tapestry '
+        'beside the pictures.', shapes_results=False)
     download: bool = setting(
-        False, DATA, 'Fetch the dataset into --data_dir first, where it is not there '
-        'and has a public address.', shapes_results=False)
+        False, DATA, 'First fetch what is not there and has a public address: the '
+        'dataset, into --data_dir, and the weights of --pretrained=imagenet.',
+        shapes_results=False)
     class_weights: str = setting(
         'none', DATA, 'Weight of each class in the training loss: the same for all '
         '(none), or as if each had as many pictures (balanced).',
@@ -107,13 +109,49 @@ class Config:
         0.01, DATA, 'Share of pictures that may fail to decode before the run stops.',
         minimum=0, maximum=1, shapes_results=False)
 
+    model_options: tuple[str, ...] = setting(
+        (), NETWORK, "The network's own options, each NAME:VALUE, such as alpha:0.35 "
+        'of mobilenet_v2 or filters:32-64 of small_cnn; see --list_models.')
+    pooling: str = setting(
+        '', NETWORK, 'How the last map becomes the features of a picture; empty: as '
+        'the network has it.', choices=('', 'average', 'max', 'flatten'))
+    dense: tuple[str, ...] = setting(
+        (), NETWORK, 'Widths of dense layers between them and the classifier, or none; '
+        'empty: as the network has them.')
+    feature_dropout: float = setting(
+        0.0, NETWORK, 'Share of the features dropped before the dense layers.',
+        minimum=0, maximum=0.99)
     dropout: float = setting(0.1, NETWORK,
-                             'Share of features dropped before the classifier.',
-                             minimum=0, maximum=0.99)
+                             'Share of what enters the classifier dropped.', minimum=0,
+                             maximum=0.99)
     aux_dropout: float = setting(0.1, NETWORK, 'The same in the auxiliary heads.',
                                  minimum=0, maximum=0.99)
     aux_weight: float = setting(0.3, NETWORK, "Weight of each auxiliary head's loss.",
                                 minimum=0)
+
+    pretrained: str = setting(
+        '', TRANSFER, 'Weights to start from: published ones (imagenet), a file '
+        '(.weights.h5, .h5 or .npz), or the folder of a run.')
+    weights_dir: str = setting(
+        '', TRANSFER, 'Folder of published weights; by default .tapestry beside the '
+        'pictures.', shapes_results=False)
+    freeze: tuple[str, ...] = setting(
+        (), TRANSFER, 'What stays as it is: backbone, last:N (all stages but the last '
+        'N), bn (batch norms), none, or last:N,bn. Frozen parts run in inference mode; '
+        'with backbone there are no auxiliary heads.')
+    features: str = setting(
+        'live', TRANSFER, 'Compute what a frozen backbone says of each picture anew '
+        'every time (live), or once, into a file (cached).', choices=('live', 'cached'))
+    finetune_epochs: int = setting(
+        0, TRANSFER, 'Epochs of a second phase, which starts from the best weights of '
+        'the first; 0: none.', minimum=0)
+    finetune_freeze: tuple[str, ...] = setting(
+        ('bn',), TRANSFER, 'What stays as it is in the second phase.')
+    finetune_learning_rate: float = setting(
+        1e-5, TRANSFER, 'Learning rate of the second phase, at its highest.', minimum=0)
+    layer_decay: float = setting(
+        1.0, TRANSFER, 'Factor of the learning rate from stage to stage, from the head '
+        'to the first.', minimum=0, maximum=1)
 
     epochs: int = setting(6, OPTIMIZATION, 'Passes over the training split.', minimum=1)
     batch_size: int = setting(32, OPTIMIZATION, 'Pictures in one step.', minimum=1)
@@ -153,8 +191,9 @@ class Config:
                            'Validation figure that decides which epoch is best.',
                            choices=('top1', 'loss'))
     early_stopping: int = setting(
-        0, STOPPING, 'Epochs without a better one after which the run ends; 0: never.',
-        minimum=0)
+        0, STOPPING,
+        'Epochs without a better one after which the run, or its first phase, '
+        'ends; 0: never.', minimum=0)
     plateau_patience: int = setting(
         0, STOPPING, 'Epochs without a lower validation loss after which the learning '
         'rate drops; 0: never.', minimum=0)
@@ -198,6 +237,7 @@ class Config:
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
         parse_size_schedule(self.image_size_schedule)
+        _check_features(self)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> 'Config':
@@ -254,6 +294,27 @@ def parse_size_schedule(schedule: tuple[str, ...]) -> list[tuple[int, int]]:
         raise ConfigError('Expected the epochs of --image_size_schedule to start at 0 '
                           f'and to rise, received {",".join(schedule)}.')
     return phases
+
+
+def _check_features(config: Config) -> None:
+    """Raises ConfigError where features would not be the same in every epoch."""
+    if config.features != 'cached':
+        return
+    if 'backbone' not in config.freeze:
+        raise ConfigError(
+            'Expected --freeze=backbone with --features=cached, since only what a '
+            f'frozen backbone says can be kept; received --freeze='
+            f'{",".join(config.freeze) or "none"}.')
+    if config.augment:
+        raise ConfigError(
+            'Expected no --augment with --features=cached, since features are computed '
+            'once and augmented pictures differ in every epoch; received --augment='
+            f'{",".join(config.augment)}. Pass --augment= or --features=live.')
+    if config.image_size_schedule:
+        raise ConfigError(
+            'Expected no --image_size_schedule with --features=cached, since features '
+            'are computed once, at --image_size. Pass --image_size_schedule= or '
+            '--features=live.')
 
 
 def check(field: dataclasses.Field, value: Any) -> None:

@@ -20,6 +20,8 @@ class History:
         stale_epochs: epochs since then.
         lowest_loss: lowest validation loss that the plateau rule has seen.
         plateau_epochs: epochs without a lower one.
+        phase: index of the phase that the run is in.
+        phase_began: epochs before this phase.
         seconds: time spent in training steps.
         images: training pictures seen in that time.
         elapsed: time since the run began, pauses left out.
@@ -31,6 +33,8 @@ class History:
     stale_epochs: int = 0
     lowest_loss: float = math.inf
     plateau_epochs: int = 0
+    phase: int = 0
+    phase_began: int = 0
     seconds: float = 0.0
     images: int = 0
     elapsed: float = 0.0
@@ -63,8 +67,15 @@ class History:
         self.stale_epochs = 0 if best else self.stale_epochs + 1
         return best
 
+    def begin_phase(self) -> None:
+        """Goes on with the next phase, which has its own patience."""
+        self.phase += 1
+        self.phase_began = len(self.rows)
+        self.stale_epochs = self.plateau_epochs = 0
+        self.lowest_loss = math.inf
+
     def exhausted(self, config: Config) -> bool:
-        """Whether early stopping ends the run here."""
+        """Whether early stopping ends the phase here."""
         return 0 < config.early_stopping <= self.stale_epochs
 
     def plateaued(self, config: Config) -> bool:

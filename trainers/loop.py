@@ -14,15 +14,19 @@ import tensorflow as tf
 from trainers import checks, metrics, plots
 from trainers.checkpoints import Checkpoints
 from trainers.config import Config, parse_size_schedule
+from trainers.features import FeatureCache
 from trainers.history import History
+from trainers.phases import phases
 from trainers.progress import Progress
 from trainers.run_directory import RunDirectory
 from trainers.signals import StopRequest
-from trainers.summaries import Summaries, variables_by_path
+from trainers.summaries import Summaries
 from trainers.trainer import Trainer
 from vision import data
 from vision.data import BadFiles, Batch, Source, Split
 from vision.errors import UserError
+from vision.models.pretrained import variables_by_path
+from vision.models.profile import count_numbers
 from vision.models.specification import Specification
 
 # Steps are grouped into calls of about so long: a signal, the progress line and the
@@ -92,11 +96,13 @@ class Loop:
         bad_files: where the pipeline records what it could not decode.
         stop: set when a signal came.
         progress: the line that shows how far the run is.
+        features: what the frozen backbone says of each split; asked for when a phase
+            trains on that instead of pictures.
     """
 
     def __init__(self, config: Config, specification: Specification, source: Source,
                  trainer: Trainer, directory: RunDirectory, bad_files: BadFiles,
-                 stop: StopRequest, progress: Progress):
+                 stop: StopRequest, progress: Progress, features: FeatureCache):
         self.config = config
         self.specification = specification
         self.source = source
@@ -105,15 +111,16 @@ class Loop:
         self.bad_files = bad_files
         self.stop = stop
         self.progress = progress
+        self.features = features
         self.history = History()
+        self.phases = phases(config)
         self.steps_per_epoch = steps_per_epoch(config, source)
-        self.total_steps = config.epochs * self.steps_per_epoch
         self.last = Checkpoints(directory.checkpoints_last,
                                 tf.train.Checkpoint(**trainer.checkpointed()))
         self.best = Checkpoints(directory.checkpoints_best,
                                 tf.train.Checkpoint(**trainer.evaluated()))
         self.summaries = Summaries(directory)
-        self._eval_batches = {
+        self._pictures = {
             split:
                 data.eval_batches(source.splits[split], batch_size=config.batch_size,
                                   image_size=specification.image_size,
@@ -129,6 +136,12 @@ class Loop:
         """Training steps taken."""
         return int(self.trainer.step.numpy())
 
+    @property
+    def epochs(self) -> int:
+        """Epochs of the run, as far as can be known: phases may end early."""
+        left = (phase.epochs for phase in self.phases[self.history.phase:])
+        return self.history.phase_began + sum(left)
+
     def run(self) -> dict[str, Any]:
         """Trains from wherever the run is to its end; returns the results.
 
@@ -143,9 +156,6 @@ class Loop:
             if self.step == 0:
                 self._check_start()
             self._train()
-            if self.history.exhausted(self.config):
-                _log.info('No better epoch for %d epochs: stopped early.',
-                          self.config.early_stopping)
             return self._finish()
         finally:
             self._write_bad_files()
@@ -156,44 +166,68 @@ class Loop:
         state = self.last.restore()
         if state is not None:
             self.history = History.from_dict(state['history'])
+            self.trainer.begin(self.history.phase)
             self.bad_files.restore(state['bad_files'])
             if self.history.rows:
                 self._write_history()
             _log.info('Resuming after step %s of %s.', f'{self.step:,}',
-                      f'{self.total_steps:,}')
+                      f'{self.epochs * self.steps_per_epoch:,}')
         elif self.directory.resumed:
             _log.warning('%s holds a run without a checkpoint: it starts at step 0.',
                          self.directory.path)
 
     def _check_start(self) -> None:
         """Looks at the first batch and at the loss of the untrained network."""
-        size = self._image_size(0)
-        batch = next(iter(self._train_batches(0, 1, size)))
+        batch = next(iter(self._picture_batches(0, 1, self._image_size(0))))
         shown = batch.images[:PICTURES_SHOWN].numpy()
         titles = [self.source.classes[label] for label in batch.labels.numpy()]
         self.summaries.training_pictures(0, shown, titles[:len(shown)])
         self.summaries.config(self.config)
         checks.check_batch(batch, len(self.source.classes))
+        if self.trainer.phase.cached:
+            batch = next(iter(self._train_batches(0, 1, size=0)))
         loss = self.trainer.evaluate([batch])['loss']
         checks.check_initial_loss(loss, len(self.source.classes))
 
     def _train(self) -> None:
-        """Trains through the phases of the size schedule to the end of the run."""
-        while not self._finished():
+        """Trains through all phases to the end of the run."""
+        while True:
+            self._train_phase()
+            if self.history.exhausted(self.config):
+                _log.info('No better epoch for %d epochs: stopped early.',
+                          self.config.early_stopping)
+            if self.history.phase + 1 == len(self.phases):
+                return
+            self._next_phase()
+
+    def _train_phase(self) -> None:
+        """Trains through the sizes of the size schedule to the end of a phase."""
+        last = self.history.phase_began + self.trainer.phase.epochs
+        while not self._phase_is_over():
             epoch = len(self.history.rows)
             size = self._image_size(epoch)
             end = epoch + 1
-            while end < self.config.epochs and self._image_size(end) == size:
+            while end < last and self._image_size(end) == size:
                 end += 1
             batches = iter(
                 self._train_batches(self.step, end * self.steps_per_epoch, size))
             pace = Pace()
-            while not self._finished() and len(self.history.rows) < end:
+            while not self._phase_is_over() and len(self.history.rows) < end:
                 self._train_epoch(len(self.history.rows), batches, pace)
 
-    def _finished(self) -> bool:
-        return (len(self.history.rows) == self.config.epochs or
+    def _phase_is_over(self) -> bool:
+        epochs = len(self.history.rows) - self.history.phase_began
+        return (epochs == self.trainer.phase.epochs or
                 self.history.exhausted(self.config))
+
+    def _next_phase(self) -> None:
+        """Begins the second phase, at the best weights of the first."""
+        state = self.best.restore()
+        assert state is not None, 'A phase of at least one epoch has a best one.'
+        self.history.begin_phase()
+        self.trainer.start_phase(self.history.phase)
+        _log.info('Second phase, from the weights of epoch %d: %s parameters learn.',
+                  state['epoch'], f'{count_numbers(self.trainer.weights):,}')
 
     def _train_epoch(self, epoch: int, batches: tf.data.Iterator, pace: Pace) -> None:
         """Trains to the end of an epoch, counted from 0, and looks at what came out."""
@@ -286,14 +320,16 @@ class Loop:
 
     def _evaluate(self, split: str) -> dict[str, dict[str, float]]:
         """Results of the raw weights under '', of averaged ones under '_averaged'."""
-        results = {'': self.trainer.evaluate(self._until_stopped(split))}
+        batches = self._eval_batches(split)
+        results = {'': self.trainer.evaluate(self._until_stopped(batches))}
         if self.trainer.average is not None:
             with self.trainer.average.swapped_in():
-                results['_averaged'] = self.trainer.evaluate(self._until_stopped(split))
+                averaged = self.trainer.evaluate(self._until_stopped(batches))
+            results['_averaged'] = averaged
         return results
 
-    def _until_stopped(self, split: str) -> Iterator[Batch]:
-        for batch in self._eval_batches[split]:
+    def _until_stopped(self, batches: tf.data.Dataset) -> Iterator[Batch]:
+        for batch in batches:
             if self.stop:
                 self._leave()
             yield batch
@@ -305,8 +341,8 @@ class Loop:
         if self.trainer.average is not None:
             validation += f', averaged {row["validation_averaged_top1"]:.2%}'
         _log.info('Epoch %d/%d: train loss %.3f, top-1 %.2f%%; validation %s%s',
-                  row['epoch'], self.config.epochs, row['train_loss'],
-                  100 * row['train_top1'], validation, ' (best so far)' if best else '')
+                  row['epoch'], self.epochs, row['train_loss'], 100 * row['train_top1'],
+                  validation, ' (best so far)' if best else '')
         scalars = {}
         for weights in ('', '_averaged'):
             for metric in ('loss', 'top1', 'top5'):
@@ -358,7 +394,7 @@ class Loop:
         losses, accuracies = map(metrics.means, now)
         shown = {
             'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/'
-                     f'{self.config.epochs}',
+                     f'{self.epochs}',
             'loss': f'{losses["main_loss"]:.3f}',
             'top-1': f'{accuracies["main_top1"]:.1%}'
         }
@@ -452,9 +488,28 @@ class Loop:
         return size
 
     def _train_batches(self, start: int, end: int, size: int) -> tf.data.Dataset:
+        """The batches of steps `start` to `end` - 1, as the phase takes them."""
+        if not self.trainer.phase.cached:
+            return self._picture_batches(start, end, size)
+        return data.feature_train_batches(self.features.splits['train'],
+                                          batch_size=self.config.batch_size,
+                                          seed=self.config.seed, start_step=start,
+                                          end_step=end,
+                                          limit=self.config.limit_train_batches or None)
+
+    def _picture_batches(self, start: int, end: int, size: int) -> tf.data.Dataset:
         return data.train_batches(self.source.splits['train'],
                                   batch_size=self.config.batch_size, image_size=size,
                                   seed=self.config.seed, augment=self.config.augment,
                                   start_step=start, end_step=end,
                                   limit=self.config.limit_train_batches or None,
                                   bad_files=self.bad_files)
+
+    def _eval_batches(self, split: str) -> tf.data.Dataset:
+        """Each picture of a split once, as the phase takes them."""
+        limit = self.config.limit_eval_batches or None
+        if self.trainer.phase.cached:
+            return data.feature_eval_batches(self.features.splits[split],
+                                             batch_size=self.config.batch_size,
+                                             limit=limit)
+        return self._pictures[split]

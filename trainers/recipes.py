@@ -83,6 +83,135 @@ _recipe(
     monitor='top1',
 )
 
+# Cats and dogs in four steps.
+_CATS_AND_DOGS = {
+    'dataset': 'cats_and_dogs',
+    'image_size': 160,
+    'batch_size': 32,
+    'epochs': 20,
+    'optimizer': 'adam',
+    'learning_rate': 1e-3,
+    'schedule': 'constant',
+    'warmup_epochs': 0.0,
+    'dropout': 0.0,
+}
+
+_recipe(
+    'system_c1',
+    'Cats and dogs, first step: two convolutions on pixels as they are.',
+    **_CATS_AND_DOGS,
+    model='small_cnn',
+    normalization='raw',
+    model_options=('filters:16-32', 'block_dropout:0.3'),
+)
+
+_recipe(
+    'system_c2',
+    'Second step: one convolution behind random flips and rotations.',
+    **_CATS_AND_DOGS,
+    model='small_cnn',
+    normalization='raw',
+    model_options=('filters:16',),
+    augment=('flip', 'rotate:72'),
+)
+
+_recipe(
+    'system_c3',
+    'Third step: the first one with pixels scaled to [-1, 1].',
+    **_CATS_AND_DOGS,
+    model='small_cnn',
+    normalization='symmetric',
+    model_options=('filters:16-32', 'block_dropout:0.3'),
+)
+
+_recipe(
+    'system_c4',
+    'Fourth step: a small head on a frozen MobileNetV2 trained on ImageNet.',
+    **_CATS_AND_DOGS,
+    model='mobilenet_v2',
+    pretrained='imagenet',
+    freeze=('backbone',),
+    pooling='max',
+    feature_dropout=0.3,
+    dense=('64',),
+)
+
+# A workflow on CIFAR-10.
+_CIFAR10 = {
+    'dataset': 'cifar10',
+    'validation_fraction': 0.2,
+    'split_seed': 42,
+    'augment': ('random_resolution:0.2', 'rotate:15', 'shift:0.1', 'flip'),
+    'batch_size': 64,
+    'epochs': 25,
+    'optimizer': 'adam',
+    'learning_rate': 1e-3,
+    'schedule': 'step',
+    'decay_rate': 0.95,
+    'decay_epochs': 1.0,
+    'warmup_epochs': 0.0,
+    'plateau_patience': 5,
+    'plateau_factor': 0.5,
+    'early_stopping': 10,
+    'monitor': 'loss',
+    'dense': ('512',),
+    'dropout': 0.5,
+}
+
+_recipe(
+    'system_d',
+    'CIFAR-10 with three blocks of convolutions, augmentation and a falling rate.',
+    **_CIFAR10,
+    model='cifar_cnn',
+    image_size=32,
+    normalization='unit',
+)
+
+_recipe(
+    'system_d_transfer',
+    'The same with the end of a MobileNetV2 trained on ImageNet.',
+    **_CIFAR10,
+    model='mobilenet_v2',
+    image_size=96,
+    pretrained='imagenet',
+    freeze=('last:3',),
+)
+
+# Dogs and cats by transfer: "Deep Learning with Python", chapter 8.
+_TRANSFER = {
+    'dataset': 'cats_and_dogs',
+    'model': 'xception',
+    'image_size': 180,
+    'pretrained': 'imagenet',
+    'freeze': ('backbone',),
+    'dense': ('256',),
+    'dropout': 0.25,
+    'batch_size': 64,
+    'epochs': 30,
+    'optimizer': 'adam',
+    'learning_rate': 1e-3,
+    'schedule': 'constant',
+    'warmup_epochs': 0.0,
+    'monitor': 'loss',
+}
+
+_recipe(
+    'system_e_features',
+    'Dogs and cats in "Deep Learning with Python", chapter 8: features kept.',
+    **_TRANSFER,
+    features='cached',
+)
+
+_recipe(
+    'system_e_finetune',
+    'The same chapter with augmentation, then the last layers trained as well.',
+    **_TRANSFER,
+    augment=('flip', 'rotate:36', 'zoom:0.2'),
+    finetune_epochs=30,
+    finetune_freeze=('last:1', 'bn'),
+    finetune_learning_rate=1e-5,
+)
+
 
 def configure(recipe: str, overrides: dict[str, Any]) -> Config:
     """Defaults, then the recipe's settings, then `overrides`.

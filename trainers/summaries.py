@@ -73,17 +73,6 @@ class Summaries:
         self._validation.close()
 
 
-def variables_by_path(module: tf.Module, prefix: str = '') -> dict[str, tf.Variable]:
-    """A module's variables by the names of the attributes that lead to them."""
-    found: dict[str, tf.Variable] = {}
-    for name, child in tf.train.TrackableView.children(module).items():
-        if isinstance(child, tf.Variable):
-            found[prefix + name] = child
-        else:
-            found.update(variables_by_path(child, f'{prefix}{name}/'))
-    return found
-
-
 def _scalars(writer: Any, step: int, values: Mapping[str, float]) -> None:
     with writer.as_default(step=step):
         for name, value in values.items():

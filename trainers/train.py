@@ -12,20 +12,22 @@ from typing import Any, Iterator
 import numpy as np
 import tensorflow as tf
 
-from trainers import environment, precision
+from trainers import environment, networks, precision, pretrained
 from trainers.caching import decoded
-from trainers.config import Config, ConfigError, parse_size_schedule
+from trainers.config import Config, ConfigError
 from trainers.downloading import download
+from trainers.features import FeatureCache
 from trainers.loop import Loop, sample, steps_per_epoch, Stopped
+from trainers.phases import phases, total_epochs
 from trainers.progress import ConsoleHandler, format_duration, Progress
 from trainers.run_directory import RunDirectory
 from trainers.signals import stop_on_signals
 from trainers.trainer import Trainer
-from vision import data, models
+from vision import data
 from vision.data import BadFiles, Source
 from vision.data.augment import Augmenter
 from vision.errors import UserError
-from vision.models.profile import count_macs, count_parameters
+from vision.models.profile import count_macs, count_numbers, count_parameters
 from vision.models.specification import Specification
 
 _log = logging.getLogger(__name__)
@@ -48,21 +50,26 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
         tf.config.experimental.enable_op_determinism()
     config = simplify(config)
     source = load_source(config)
-    specification = specify(config, source)
+    specification = networks.specify(config, source)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         # Built before there is a directory, which would hold on to refused settings.
-        trainer = build(config, specification, source)
+        trainer, notes = build(config, specification, source)
         directory = stack.enter_context(open_directory(config, source))
         stack.enter_context(log_to(directory.log))
         record_environment(directory)
         describe(config, specification, source, trainer, directory)
+        for note in notes:
+            _log.warning('%s', note)
         bad_files = BadFiles()
-        source = decoded(config, source, bad_files)
-        total = config.epochs * steps_per_epoch(config, source)
+        features = FeatureCache(config, specification, source, trainer.model, directory,
+                                bad_files)
+        if not all(phase.cached for phase in phases(config)):
+            source = decoded(config, source, bad_files)
+        total = total_epochs(config) * steps_per_epoch(config, source)
         console.progress = stack.enter_context(Progress(total))
         loop = Loop(config, specification, source, trainer, directory, bad_files, stop,
-                    console.progress)
+                    console.progress, features)
         results = loop.run()
         console.progress.finish()
         conclude(config, directory, results)
@@ -95,7 +102,9 @@ def load_source(config: Config) -> Source:
     Raises:
         DatasetError: there is no such dataset, or it is not what it should be.
     """
-    if config.download:
+    # With published weights to fetch, the pictures may be one's own.
+    if config.download and (config.pretrained != pretrained.PUBLISHED or
+                            data.is_obtainable(config.dataset)):
         download(config.dataset, config.data_dir)
     held_out = data.HeldOut(config.split_seed, config.validation_fraction,
                             config.test_fraction)
@@ -106,14 +115,6 @@ def load_source(config: Config) -> Source:
     count = config.overfit_batches * config.batch_size
     few = sample(source.splits['train'], count, config.seed)
     return dataclasses.replace(source, splits=dict.fromkeys(source.splits, few))
-
-
-def specify(config: Config, source: Source) -> Specification:
-    """What is stored with the weights, and how pictures are prepared from now on."""
-    return Specification(
-        model=config.model, classes=source.classes, image_size=config.image_size or
-        source.image_size, normalization=config.normalization or
-        models.default_normalization(config.model))
 
 
 def open_directory(config: Config, source: Source) -> RunDirectory:
@@ -132,31 +133,24 @@ def default_run_dir(config: Config) -> str:
     return f'runs/{"-".join(parts)}'
 
 
-def build(config: Config, specification: Specification, source: Source) -> Trainer:
-    """The model with its first weights, and its trainer.
+def build(config: Config, specification: Specification,
+          source: Source) -> tuple[Trainer, list[str]]:
+    """The model with its first weights in its trainer, and notes about the weights.
 
     Raises:
         ConfigError: the model does not take one of the settings.
         DatasetError: there is no such augmentation, or too few pictures for a batch.
+        UserError: the pretrained weights cannot be had, or are not of this model.
     """
     Augmenter(config.augment, specification.image_size)
-    tf.random.set_seed(config.seed)
+    steps = steps_per_epoch(config, source)
     dtype = precision.resolve(config.precision)
+    network, notes = networks.build(config, specification, dtype)
     try:
-        model = specification.build(dropout=config.dropout,
-                                    aux_dropout=config.aux_dropout,
-                                    dtype=tf.as_dtype(dtype))
-        for _, size in parse_size_schedule(config.image_size_schedule):
-            # Traced only: a size that the auxiliary heads cannot take shows here,
-            # not hours later when its epoch comes.
-            seed = tf.constant([0, 0])
-            step = tf.function(lambda images, seed=seed: model(images, True, seed),
-                               autograph=False)
-            step.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
+        trainer = Trainer(network, config, steps, dtype, class_weights(config, source))
     except ValueError as error:
-        raise ConfigError(str(error)) from error
-    return Trainer(model, config, steps_per_epoch(config, source), dtype,
-                   class_weights(config, source))
+        raise ConfigError(f'{error} Check --freeze and --finetune_freeze.') from error
+    return trainer, notes
 
 
 def class_weights(config: Config, source: Source) -> np.ndarray | None:
@@ -213,21 +207,42 @@ def describe(config: Config, specification: Specification, source: Source,
         f'{len(split):,} {name}' for name, split in source.splits.items())
     gpus = ', '.join(gpu.name for gpu in environment.gpus())
     steps = steps_per_epoch(config, source)
+    in_heads = f', {heads:,} of them in auxiliary heads' if heads else ''
     for title, text in {
-            'Model': f'{config.model}: {count_parameters(model):,} parameters, '
-                     f'{heads:,} of them in auxiliary heads; '
-                     f'{count_macs(model, size) / 1e6:,.0f} million multiplications '
-                     f'a picture',
-            'Pictures': f'{source.name}: {counts}; {len(source.classes)} classes; '
-                        f'{size}×{size} pixels, {specification.normalization}',
-            'Training': f'{config.epochs} epochs of {steps:,} steps of '
-                        f'{config.batch_size}; {config.optimizer}, '
-                        f'{config.schedule} from {config.learning_rate:g}',
-            'Arithmetic': f'{model.dtype.name} on {gpus or environment.cpu_model()}',
-            'Run': str(directory.path),
-            'Watch': f'tensorboard --logdir={directory.path / "tensorboard"}',
+            'Model':
+                f'{config.model}: {count_parameters(model):,} parameters{in_heads}'
+                f'; {count_macs(model, size) / 1e6:,.0f} million multiplications '
+                'a picture',
+            **_describe_transfer(config, trainer),
+            'Pictures':
+                f'{source.name}: {counts}; {len(source.classes)} classes; '
+                f'{size}×{size} pixels, {specification.normalization}',
+            'Training':
+                ', then '.join(
+                    f'{phase.epochs} epochs of {steps:,} steps of {config.batch_size}; '
+                    f'{config.optimizer}, {config.schedule} from '
+                    f'{phase.config.learning_rate:g}' for phase in phases(config)),
+            'Arithmetic':
+                f'{model.dtype.name} on {gpus or environment.cpu_model()}',
+            'Run':
+                str(directory.path),
+            'Watch':
+                f'tensorboard --logdir={directory.path / "tensorboard"}',
     }.items():
         _log.info('%-10s  %s', title, text)
+
+
+def _describe_transfer(config: Config, trainer: Trainer) -> dict[str, str]:
+    """Where the weights come from and which of them change, where that is not plain."""
+    lines = {}
+    if config.pretrained:
+        lines['Weights'] = f'from {config.pretrained}'
+    if any(set(phase.freeze) - {'none'} for phase in phases(config)):
+        total = count_parameters(trainer.model)
+        for title, weights in zip(('Trained', 'Then'), trainer.weights_by_phase):
+            learn = count_numbers(weights)
+            lines[title] = f'{learn:,} parameters; {total - learn:,} frozen'
+    return lines
 
 
 def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -> None:

@@ -1,7 +1,8 @@
 """The mathematics of a run: one training step, one evaluation step."""
 
-from typing import Any, Iterable
+from typing import Any, Iterable, NamedTuple
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -10,11 +11,33 @@ from trainers.averaging import MovingAverage
 from trainers.config import Config
 from trainers.losses import cross_entropy, l2
 from trainers.metrics import Totals
+from trainers.phases import Phase, phases
 from vision.data import Batch
+from vision.models import Network
+
+
+class PhaseState(NamedTuple):
+    """What a phase changes, and with what.
+
+    Attributes:
+        phase: what it is about.
+        weights: the variables that gradients are taken by.
+        changing: all that the training step changes in the model.
+        rates: factor of the learning rate for each of the weights.
+        optimizer: built for the weights.
+        learning_rate: by the steps since the phase began.
+    """
+
+    phase: Phase
+    weights: list[tf.Variable]
+    changing: tuple[tf.Variable, ...]
+    rates: list[float]
+    optimizer: keras.optimizers.Optimizer
+    learning_rate: schedules.Schedule
 
 
 class Trainer(tf.Module):
-    """A model, its optimizer and the two steps.
+    """A model, its optimizers and the two steps.
 
     All that a step changes is a variable, and `checkpointed` names all of them: a
     checkpoint of those is the whole state of the training.
@@ -25,9 +48,16 @@ class Trainer(tf.Module):
         steps_per_epoch: steps in one pass over the training split.
         precision: type of the arithmetic, for the choice of loss scaling.
         class_weights: float32 `[classes]`, or None for the same everywhere.
+
+    Attributes:
+        phase: the phase that the steps are of; `begin` changes it.
+        weights, optimizer, learning_rate: those of the phase.
+
+    Raises:
+        ValueError: the model has no such part as is to be frozen.
     """
 
-    def __init__(self, model: tf.Module, config: Config, steps_per_epoch: int,
+    def __init__(self, model: Network, config: Config, steps_per_epoch: int,
                  precision: str = 'float32', class_weights: np.ndarray | None = None,
                  name: str = 'trainer'):
         super().__init__(name=name)
@@ -35,34 +65,80 @@ class Trainer(tf.Module):
         self.config = config
         self.precision = precision
         self.class_weights = class_weights
-        self.weights = list(model.trainable_variables)
-        self.learning_rate = schedules.create(config, steps_per_epoch)
-        self.optimizer = optimizers.create(config, self.weights, precision)
+        self._states = tuple(
+            self._state(phase, steps_per_epoch) for phase in phases(config))
         self.average = MovingAverage(model.variables,
                                      config.ema) if config.ema else None
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='step')
+        self.phase_start = tf.Variable(0, dtype=tf.int64, trainable=False,
+                                       name='phase_start')
         self.plateau = tf.Variable(1.0, trainable=False, name='plateau')
 
-        self.heads = metrics.head_names(1 + len(getattr(model, 'heads', ())))
+        self.heads = metrics.head_names(1 + len(model.heads))
         self.losses = Totals(['weight', 'loss', 'weight_decay', 'gradient_norm'] +
                              [f'{head}_loss' for head in self.heads])
         self.accuracies = Totals(
             ['weight'] +
             [f'{head}_{metric}' for head in self.heads for metric in ('top1', 'top5')])
         self.evaluation = Totals(['weight', 'loss', 'top1', 'top5'])
+        self.begin(0)
 
-        compiled = config.xla or None
+    def _state(self, phase: Phase, steps_per_epoch: int) -> PhaseState:
+        self.model.freeze(*phase.freeze)
+        depths, weights = zip(*self.model.depths())
+        return PhaseState(phase, list(weights), self.model.unfrozen_variables,
+                          [self.config.layer_decay**depth for depth in depths],
+                          optimizers.create(phase.config, weights, self.precision),
+                          schedules.create(phase.config, steps_per_epoch))
+
+    @property
+    def weights_by_phase(self) -> list[list[tf.Variable]]:
+        """What each phase trains."""
+        return [state.weights for state in self._states]
+
+    def begin(self, index: int) -> None:
+        """Makes the steps those of a phase, and changes no variable."""
+        state = self._states[index]
+        self.phase = state.phase
+        self.weights = state.weights
+        self.changing = state.changing
+        self.rates = state.rates
+        self.optimizer = state.optimizer
+        self.learning_rate = state.learning_rate
+        self.model.freeze(*state.phase.freeze)
+        self.forward = self.model.classify if state.phase.cached else self.model
+        # Traced anew: what is frozen is part of a trace.
+        compiled = self.config.xla or None
         self.train_step = tf.function(self._train_step, jit_compile=compiled)
         self.eval_step = tf.function(self._eval_step, jit_compile=compiled)
+        self.train_steps = tf.function(self._train_steps)
+        self.predict = tf.function(self._predict)
+
+    def start_phase(self, index: int) -> None:
+        """Begins a phase at the weights as they are now."""
+        self.begin(index)
+        self.phase_start.assign(self.step)
+        self.plateau.assign(1.0)
+        if self.average is not None:
+            self.average.reset()
 
     def checkpointed(self) -> dict[str, Any]:
         """All that training changes, by the names that a checkpoint has them under."""
+        first, *second = (state.optimizer for state in self._states)
         return {
-            **self.evaluated(), 'optimizer': self.optimizer,
-            'step': self.step,
-            'plateau': self.plateau,
-            'losses': self.losses,
-            'accuracies': self.accuracies
+            **self.evaluated(), 'optimizer':
+                first,
+            **({
+                'finetune_optimizer': second[0],
+                'phase_start': self.phase_start
+            } if second else {}), 'step':
+                self.step,
+            'plateau':
+                self.plateau,
+            'losses':
+                self.losses,
+            'accuracies':
+                self.accuracies
         }
 
     def evaluated(self) -> dict[str, Any]:
@@ -71,8 +147,7 @@ class Trainer(tf.Module):
             return {'model': self.model}
         return {'model': self.model, 'averages': self.average.averages}
 
-    @tf.function
-    def train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> None:
+    def _train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> None:
         """Takes `count` training steps, an int32 scalar, in one call."""
         for _ in tf.range(count):
             self.train_step(next(batches))
@@ -80,8 +155,9 @@ class Trainer(tf.Module):
     def _train_step(self, batch: Batch) -> None:
         """One update by loss = main + aux_weight · Σ aux + weight decay."""
         seed = tf.stack([tf.constant(self.config.seed, tf.int64), self.step])
-        with tf.GradientTape() as tape:
-            outputs = self.model(batch.images, training=True, seed=seed)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.weights)  # what is frozen needs no gradient
+            outputs = self.forward(batch.images, training=True, seed=seed)
             main = self._mean_loss(batch, outputs.main)
             aux = [self._mean_loss(batch, logits) for logits in outputs.aux]
             decay = self._weight_decay()
@@ -93,11 +169,12 @@ class Trainer(tf.Module):
         if self.precision == 'float16':  # an overflow: `apply` skips this update
             gradient_norm = tf.where(tf.math.is_finite(gradient_norm), gradient_norm, 0)
 
+        phase_step = self.step - self.phase_start
         self.optimizer.learning_rate.assign(
-            self.learning_rate(self.step) * self.plateau)
-        self.optimizer.apply(gradients, self.weights)
+            self.learning_rate(phase_step) * self.plateau)
+        self._update(gradients)
         if self.average is not None:
-            self.average.update(self.step)
+            self.average.update(phase_step, self.changing)
         self.step.assign_add(1)
 
         self.losses.add({
@@ -111,9 +188,22 @@ class Trainer(tf.Module):
         })
         self._count_hits(batch, [outputs.main, *outputs.aux])
 
+    def _update(self, gradients: list[tf.Tensor]) -> None:
+        """Applies gradients; with layer decay, stages far from the head move less.
+
+        Steps are shortened after the fact, since to scale gradients would change
+        nothing for optimizers that divide by their size.
+        """
+        slower = [(weight, rate, tf.identity(weight))
+                  for weight, rate in zip(self.weights, self.rates)
+                  if rate != 1]
+        self.optimizer.apply(gradients, self.weights)
+        for weight, rate, before in slower:
+            weight.assign(before + rate * (weight - before))
+
     def _eval_step(self, batch: Batch) -> None:
         """Adds one batch to the evaluation's totals: plain cross-entropy, main head."""
-        logits = self.model(batch.images, training=False).main
+        logits = self.forward(batch.images, training=False).main
         losses = cross_entropy(batch.labels, logits)
         self.evaluation.add({
             'weight': tf.reduce_sum(batch.weights),
@@ -129,8 +219,7 @@ class Trainer(tf.Module):
             self.eval_step(batch)
         return metrics.means(self.evaluation.read())
 
-    @tf.function
-    def predict(self, images: tf.Tensor) -> tf.Tensor:
+    def _predict(self, images: tf.Tensor) -> tf.Tensor:
         """Most likely class of each picture, int32 `[B]`."""
         return tf.argmax(self.model(images).main, axis=-1, output_type=tf.int32)
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scripts.benchmarks.timing import Contestant
-from trainers import train
+from trainers import networks, train
 from trainers.config import Config
+from trainers.features import FeatureCache
 from trainers.loop import Loop
 from trainers.progress import Progress
 from trainers.signals import StopRequest
@@ -67,11 +68,14 @@ def race(config: Config, source: Source, rival: Contestant,
     with tempfile.TemporaryDirectory(prefix='tapestry-benchmark-') as folder:
         config = dataclasses.replace(config, epochs=epochs + 1,
                                      run_dir=str(Path(folder) / 'run'))
-        specification = train.specify(config, source)
-        trainer = train.build(config, specification, source)
+        specification = networks.specify(config, source)
+        trainer, _ = train.build(config, specification, source)
         steps = config.limit_train_batches
         stopwatch = Stopwatch(epochs + 1, steps, rival)
         with stopwatch, train.open_directory(config, source) as directory:
-            Loop(config, specification, source, trainer, directory, BadFiles(),
-                 StopRequest(), stopwatch).run()
+            bad_files = BadFiles()
+            features = FeatureCache(config, specification, source, trainer.model,
+                                    directory, bad_files)
+            Loop(config, specification, source, trainer, directory, bad_files,
+                 StopRequest(), stopwatch, features).run()
     return stopwatch.loop[1:], stopwatch.rival[1:]

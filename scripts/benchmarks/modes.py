@@ -16,7 +16,7 @@ from scripts.benchmarks.contestants import (bare_decoding, device_batch, matrix_
 from scripts.benchmarks.settings import Settings, SYNTHETIC, USED
 from scripts.benchmarks.timing import (compete, Contestant, ratio, Row, row, warm_up,
                                        with_shares)
-from trainers import precision, train
+from trainers import networks, precision, train
 from trainers.caching import decoded
 from trainers.config import Config
 from trainers.loop import steps_per_epoch
@@ -171,14 +171,14 @@ def _plain(config: Config, image_size: int) -> Config:
 def _steps(config: Config, source: Source, name: str,
            split: Split | None = None) -> Contestant:
     """Training steps on one batch: of `split`, by default the source's whole split."""
-    trainer = train.build(config, train.specify(config, source), source)
+    trainer, _ = train.build(config, networks.specify(config, source), source)
     return training_steps(name, trainer, device_batch(split or source.splits['train']))
 
 
 def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:
     lacks_norm = policy != 'float32' and keras_peer.has_norm(config.model)
     name = f'Keras, {policy}' + (' without LRN' if lacks_norm else '')
-    normalization = train.specify(config, source).normalization
+    normalization = networks.specify(config, source).normalization
     return keras_peer.training_steps(name, config, normalization, len(source.classes),
                                      device_batch(source.splits['train']), ours.gflop,
                                      policy)

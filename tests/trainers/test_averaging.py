@@ -14,7 +14,7 @@ ODD = np.array([1.5, -0.0, 1e-45, np.nan, np.inf], np.float32)
 def test_formula(decay):
     variable = tf.Variable(8.0)
     average = MovingAverage([variable], decay)
-    update = tf.function(average.update)
+    update = tf.function(lambda step: average.update(step, [variable]))
     expected = 8.0
     for step in (0, 1, 2, 50, 10_000):
         variable.assign(float(step))
@@ -30,6 +30,23 @@ def test_averages_are_copies_that_nobody_trains():
     variable.assign([2.0])
     assert average.averages[0].numpy() == [1.0]
     assert average.averages[0] not in average.trainable_variables
+
+
+def test_what_does_not_change_costs_nothing():
+    variables = [tf.Variable([1.0]), tf.Variable([1.0])]
+    average = MovingAverage(variables, 0.5)
+    for variable in variables:
+        variable.assign([3.0])
+    average.update(tf.constant(100), variables[1:])
+    assert [each.numpy() for each in average.averages] == [1.0, 2.0]
+
+
+def test_begins_again():
+    variable = tf.Variable([1.0])
+    average = MovingAverage([variable], 0.5)
+    variable.assign([3.0])
+    average.reset()
+    assert average.averages[0].numpy() == [3.0]
 
 
 def bits(variable: tf.Variable) -> bytes:

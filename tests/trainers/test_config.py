@@ -92,8 +92,9 @@ def test_numbers_are_finite(name, value):
 
 @pytest.mark.parametrize('field', CHOICES, ids=lambda field: field.name)
 def test_choices(field):
+    needed: Any = {'freeze': ('backbone',)} if field.name == 'features' else {}
     for choice in field.metadata['choices']:
-        assert getattr(Config(**{field.name: choice}), field.name) == choice
+        assert getattr(Config(**needed, **{field.name: choice}), field.name) == choice
     wrong: Any = {field.name: 'zebra'}
     with pytest.raises(ConfigError, match=f'--{field.name} to be one of .*zebra'):
         Config(**wrong)
@@ -134,11 +135,29 @@ def test_size_schedule_refused(schedule, message):
         Config(image_size_schedule=schedule)
 
 
+@pytest.mark.parametrize('freeze, settings, message', [
+    ((), {}, 'only what a frozen backbone says can be kept; received --freeze=none'),
+    (('last:2', 'bn'), {}, 'received --freeze=last:2,bn'),
+    (('backbone',), {
+        'augment': ('flip',)
+    }, 'augmented pictures differ in every epoch; received --augment=flip'),
+    (('backbone',), {
+        'image_size_schedule': ('32@0',)
+    }, 'Expected no --image_size_schedule with --features=cached'),
+])
+def test_features_that_would_differ_cannot_be_kept(freeze, settings, message):
+    assert Config(freeze=freeze, **settings).features == 'live'
+    with pytest.raises(ConfigError, match=message):
+        Config(features='cached', freeze=freeze, **settings)
+    assert Config(features='cached', freeze=('backbone',)).features == 'cached'
+
+
 def test_settings_that_do_not_shape_results():
     config = Config()
     assert config.to_dict().keys() - config.results_dict().keys() == {
         'data_dir', 'run_dir', 'resume', 'cache', 'cache_dir', 'download',
-        'max_bad_fraction', 'log_every', 'checkpoint_minutes', 'histograms'
+        'weights_dir', 'max_bad_fraction', 'log_every', 'checkpoint_minutes',
+        'histograms'
     }
     assert config.results_dict().items() <= config.to_dict().items()
 

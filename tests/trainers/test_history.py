@@ -68,6 +68,20 @@ def test_plateau(patience, losses, drops):
     assert found == drops
 
 
+def test_a_phase_has_its_own_patience_and_the_run_one_best():
+    config = Config(early_stopping=2, plateau_patience=2)
+    history, _ = replay([0.5, 0.4, 0.3])
+    history.lowest_loss, history.plateau_epochs = 0.1, 1
+    assert history.exhausted(config)
+    history.begin_phase()
+    assert (history.phase, history.phase_began) == (1, 3)
+    assert not history.exhausted(config)
+    row = {'epoch': 4, 'validation_top1': 0.45, 'validation_loss': 2.0}
+    assert not history.add(row, config)
+    assert (history.best_epoch, history.best_value) == (1, 0.5)
+    assert not history.plateaued(config) and history.lowest_loss == 2.0
+
+
 @pytest.mark.parametrize('history', [
     History(),
     History(rows=[{
@@ -75,7 +89,8 @@ def test_plateau(patience, losses, drops):
         'train_loss': math.nan,
         'validation_loss': 0.1 + 0.2
     }], best_epoch=1, best_value=math.inf, stale_epochs=2, lowest_loss=-math.inf,
-            plateau_epochs=3, seconds=1 / 3, images=10**12, elapsed=5.0),
+            plateau_epochs=3, phase=1, phase_began=4, seconds=1 / 3, images=10**12,
+            elapsed=5.0),
 ])
 def test_survives_json(history):
     text = json.dumps(dataclasses.asdict(history))

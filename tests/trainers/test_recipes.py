@@ -24,7 +24,97 @@ CHAPTER_6 = {
     'weight_decay': 0.0,
     'ema': 0.0,
 }
+# What the four steps of cats and dogs have in common, and the two models of CIFAR-10,
+# and the two ways of "Deep Learning with Python", chapter 8.
+FOUR_STEPS = {
+    'dataset': 'cats_and_dogs',
+    'image_size': 160,
+    'batch_size': 32,
+    'epochs': 20,
+    'optimizer': 'adam',
+    'schedule': 'constant',
+    'early_stopping': 0,
+}
+WORKFLOW = {
+    'dataset': 'cifar10',
+    'validation_fraction': 0.2,
+    'split_seed': 42,
+    'augment': ('random_resolution:0.2', 'rotate:15', 'shift:0.1', 'flip'),
+    'batch_size': 64,
+    'epochs': 25,
+    'optimizer': 'adam',
+    'learning_rate': 1e-3,
+    'schedule': 'step',
+    'decay_rate': 0.95,
+    'decay_epochs': 1.0,
+    'warmup_epochs': 0.0,
+    'plateau_patience': 5,
+    'plateau_factor': 0.5,
+    'early_stopping': 10,
+    'monitor': 'loss',
+}
+CHAPTER_8 = {
+    'dataset': 'cats_and_dogs',
+    'model': 'xception',
+    'pretrained': 'imagenet',
+    'image_size': 180,
+    'batch_size': 64,
+    'epochs': 30,
+    'freeze': ('backbone',),
+    'dense': ('256',),
+    'dropout': 0.25,
+    'monitor': 'loss',
+}
 PUBLISHED = {
+    'system_c1': {
+        **FOUR_STEPS, 'model': 'small_cnn',
+        'normalization': 'raw',
+        'model_options': ('filters:16-32', 'block_dropout:0.3'),
+        'augment': ()
+    },
+    'system_c2': {
+        **FOUR_STEPS, 'model': 'small_cnn',
+        'normalization': 'raw',
+        'model_options': ('filters:16',),
+        'augment': ('flip', 'rotate:72')
+    },
+    'system_c3': {
+        **FOUR_STEPS, 'model': 'small_cnn',
+        'normalization': 'symmetric',
+        'model_options': ('filters:16-32', 'block_dropout:0.3'),
+        'augment': ()
+    },
+    'system_c4': {
+        **FOUR_STEPS, 'model': 'mobilenet_v2',
+        'pretrained': 'imagenet',
+        'freeze': ('backbone',),
+        'pooling': 'max',
+        'feature_dropout': 0.3,
+        'dense': ('64',),
+        'dropout': 0.0
+    },
+    'system_d': {
+        **WORKFLOW, 'model': 'cifar_cnn',
+        'image_size': 32,
+        'normalization': 'unit',
+        'dense': ('512',),
+        'dropout': 0.5
+    },
+    'system_d_transfer': {
+        **WORKFLOW, 'model': 'mobilenet_v2',
+        'pretrained': 'imagenet',
+        'freeze': ('last:3',)
+    },
+    'system_e_features': {
+        **CHAPTER_8, 'features': 'cached',
+        'augment': ()
+    },
+    'system_e_finetune': {
+        **CHAPTER_8, 'augment': ('flip', 'rotate:36', 'zoom:0.2'),
+        'finetune_epochs': 30,
+        'finetune_learning_rate': 1e-5,
+        'finetune_freeze': ('last:1', 'bn')
+    },
     'system_a': {
         **CHAPTER_6,
         'model': 'inception_v1',

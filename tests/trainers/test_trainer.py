@@ -235,6 +235,40 @@ def test_rate_follows_schedule_and_plateau(trainer, eagerly):
     assert rate == pytest.approx(0.05 * 0.1 * 0.5)
 
 
+def test_frozen_stages_neither_learn_nor_decay(trainer, eagerly):
+    config = dataclasses.replace(CONFIG, freeze=('last:3',), weight_decay=0.1)
+    model = trainer.model
+    try:
+        frozen = Trainer(model, config, 10)
+        names = list(model.stages)
+        first = names.index('inception_4e')
+        parts = [[v.numpy() for v in model.stages[n].variables] for n in names]
+        with restored(trainer):
+            frozen.train_step(make_batch())
+            for index, (name, before) in enumerate(zip(names, parts)):
+                after = [v.numpy() for v in model.stages[name].variables]
+                assert same(before, after) is (index < first or not before), name
+    finally:
+        model.freeze()
+
+
+@pytest.mark.parametrize('optimizer', ['sgd', 'adam', 'adamw'])
+def test_layer_decay_shortens_the_steps(trainer, eagerly, optimizer):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, weight_decay=0.0)
+    steps = []
+    for decay in (1.0, 0.5):
+        again = Trainer(trainer.model, dataclasses.replace(config, layer_decay=decay),
+                        10)
+        with restored(trainer):
+            before = [w.numpy() for w in again.weights]
+            again.train_step(make_batch())
+            steps.append([w.numpy() - old for w, old in zip(again.weights, before)])
+    depths = [depth for depth, _ in trainer.model.depths()]
+    assert min(depths) == 0 and max(depths) == 12
+    for full, short, depth in zip(*steps, depths):
+        np.testing.assert_allclose(short, full * 0.5**depth, rtol=1e-3, atol=2e-7)
+
+
 def test_evaluation_counts_every_picture_once(trainer):
     rng = np.random.default_rng(2)
     images = rng.integers(0, 256, [6, SIZE, SIZE, 3], np.uint8)

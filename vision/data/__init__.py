@@ -20,7 +20,7 @@ __all__ = [
     'Features', 'HeldOut', 'SPLITS', 'Source', 'Split', 'cache_folder',
     'check_disjoint', 'decode_to_disk', 'decode_to_memory', 'eval_batches',
     'extract_features', 'feature_eval_batches', 'feature_train_batches',
-    'fits_in_memory', 'is_tfds', 'load', 'obtain', 'steps_per_epoch',
+    'fits_in_memory', 'is_obtainable', 'is_tfds', 'load', 'obtain', 'steps_per_epoch',
     'stratified_split', 'take', 'train_batches'
 ]
 
@@ -55,6 +55,11 @@ def load(name: str, data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source
 def is_tfds(name: str) -> bool:
     """Whether the name is one of TensorFlow Datasets."""
     return name.startswith(_TFDS)
+
+
+def is_obtainable(name: str) -> bool:
+    """Whether `obtain` knows where a dataset is to be had."""
+    return is_tfds(name) or name in archives.ARCHIVES
 
 
 def obtain(name: str, data_dir: Path,

@@ -1,0 +1,99 @@
+"""The weights that a run starts from, where those are not random."""
+
+from pathlib import Path
+
+import numpy as np
+
+from trainers.checkpoints import read_variables
+from trainers.config import Config, ConfigError
+from trainers.downloading import Bars
+from trainers.run_directory import RunDirectory
+from vision import data
+from vision.models import Network
+from vision.models import pretrained as weights
+from vision.models.specification import Specification
+
+PUBLISHED = 'imagenet'
+
+
+def normalization(config: Config) -> str:
+    """The normalization to use: the one asked for, or that of the pretrained weights.
+
+    Empty where neither says.
+
+    Raises:
+        ConfigError: they differ.
+        UserError: the folder holds no run.
+    """
+    theirs = _normalization_of_weights(config)
+    if theirs and config.normalization not in ('', theirs):
+        raise ConfigError(
+            f'Expected --normalization={theirs}, which the weights of --pretrained='
+            f'{config.pretrained} were trained with, received --normalization='
+            f'{config.normalization}. Leave the flag out: it is applied by itself.')
+    return theirs or config.normalization
+
+
+def initialize(network: Network, config: Config) -> list[str]:
+    """Gives a network the weights that `pretrained` names, where it names any.
+
+    Returns:
+        Sentences about what a person might not expect.
+
+    Raises:
+        UserError: they cannot be had, or are not of this network.
+    """
+    if not config.pretrained:
+        if not set(config.freeze) - {'bn', 'none'}:
+            return []
+        return [
+            f'--freeze={",".join(config.freeze)} without --pretrained keeps random '
+            'numbers as they are: pass --pretrained=imagenet, a file, or the folder '
+            'of a run.'
+        ]
+    path = Path(config.pretrained)
+    if config.pretrained == PUBLISHED:
+        loaded = weights.load(network, _published(network, config))
+    elif path.is_dir():
+        arrays, trained = _read_run(path)
+        if trained.model != config.model:
+            raise ConfigError(f'Expected --pretrained to be a run of {config.model}, '
+                              f'received {path}, a run of {trained.model}. Pass '
+                              f'--model={trained.model}, or another folder.')
+        loaded = weights.load(network, arrays)
+    else:
+        loaded = weights.load(network, path)
+    return list(loaded.notes)
+
+
+def _normalization_of_weights(config: Config) -> str:
+    path = Path(config.pretrained)
+    if not config.pretrained:
+        return ''
+    if config.pretrained != PUBLISHED and path.is_dir():
+        return _read_run(path)[1].normalization
+    return weights.normalization_of(config.model) or ''
+
+
+def _read_run(path: Path) -> tuple[dict[str, np.ndarray], Specification]:
+    """The model's variables in a run's best checkpoint, or in the checkpoint itself."""
+    best = RunDirectory(path).checkpoints_best
+    arrays, state = read_variables(best if best.is_dir() else path, 'model')
+    return arrays, Specification.from_dict(state['specification'])
+
+
+def _published(network: Network, config: Config) -> Path:
+    """The file of published weights, fetched first where that was asked for."""
+    folder = Path(config.weights_dir or data.cache_folder(config.data_dir))
+    file = folder / weights.published(network).file
+    if not file.exists():
+        if not config.download:
+            raise weights.PretrainedError(
+                f'Expected the published weights of {config.model} in {file}, which is '
+                'not there. Pass --download to fetch them, or put the file there; '
+                '--weights_dir names another folder.')
+        with Bars() as bars:
+            weights.fetch_published(
+                network, folder,
+                lambda done, total: bars(f'Downloading {file.name}', done, total))
+    return file
