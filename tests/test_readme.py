@@ -30,7 +30,8 @@ def test_training_step_is_the_real_one():
 
 
 def test_all_recipes_are_described():
-    assert table('recipe').keys() == RECIPES.keys()
+    names = [name for row in table('recipe') for name in row.split('`, `')]
+    assert set(names) == RECIPES.keys()
 
 
 @pytest.mark.parametrize('name', models.MODELS)
