@@ -217,8 +217,8 @@ class Config:
                              minimum=1, shapes_results=False)
     checkpoint_minutes: float = setting(
         10.0, WATCHING,
-        'Minutes between two saves within an epoch; every epoch ends with one.',
-        minimum=0, shapes_results=False)
+        'Minutes between two saves within an epoch; every epoch of 5 seconds and more '
+        'ends with one, and every run.', minimum=0, shapes_results=False)
     histograms: bool = setting(False, WATCHING,
                                'Write histograms of all weights every epoch.',
                                shapes_results=False)

@@ -33,6 +33,10 @@ from vision.models.specification import Specification
 # clock of the checkpoints wait no longer than this, and Python's share stays unseen.
 SECONDS_PER_CALL = 1.0
 PICTURES_SHOWN = 20
+# A second goes into either, which must not outweigh epochs on features: shorter epochs
+# share a checkpoint or a drawing. Each phase ends with both.
+SECONDS_BETWEEN_EPOCHS_SAVED = 5.0
+SECONDS_BETWEEN_DRAWINGS = 15.0
 
 _log = logging.getLogger(__name__)
 
@@ -130,6 +134,7 @@ class Loop:
         }
         self._began = time.monotonic()
         self._saved = time.monotonic()
+        self._drawn = -math.inf
 
     @property
     def step(self) -> int:
@@ -169,7 +174,8 @@ class Loop:
             self.trainer.begin(self.history.phase)
             self.bad_files.restore(state['bad_files'])
             if self.history.rows:
-                self._write_history()
+                self.directory.write_metrics(self.history.rows)
+                self._draw_curves()
             _log.info('Resuming after step %s of %s.', f'{self.step:,}',
                       f'{self.epochs * self.steps_per_epoch:,}')
         elif self.directory.resumed:
@@ -280,24 +286,34 @@ class Loop:
         best = self.history.add(row, self.config)
         self._describe_epoch(row, best)
         if self.history.plateaued(self.config):
-            factor = self.trainer.plateau * self.config.plateau_factor
-            self.trainer.plateau.assign(factor)
-            _log.info(
-                'No lower validation loss for %d epochs: the learning rate drops '
-                'to %g of its schedule.', self.config.plateau_patience, factor)
+            self._lower_rate()
         if best:
-            with self._chosen_weights():
-                self.best.save(
-                    self.step, {
-                        'epoch': epoch,
-                        'weights': 'averaged' if self.config.ema else 'raw',
-                        'specification': self.specification.to_dict(),
-                    })
+            self._save_best(epoch)
         self.trainer.losses.reset()
         self.trainer.accuracies.reset()
-        self._save()
-        self._write_history()
+        self.directory.write_metrics(self.history.rows)
+        last = self._phase_is_over()
+        if last or time.monotonic() - self._saved >= SECONDS_BETWEEN_EPOCHS_SAVED:
+            self._save()
+        if last or time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
+            self._draw()
         self.summaries.flush()
+
+    def _lower_rate(self) -> None:
+        factor = self.trainer.plateau * self.config.plateau_factor
+        self.trainer.plateau.assign(factor)
+        _log.info(
+            'No lower validation loss for %d epochs: the learning rate drops '
+            'to %g of its schedule.', self.config.plateau_patience, factor)
+
+    def _save_best(self, epoch: int) -> None:
+        with self._chosen_weights():
+            self.best.save(
+                self.step, {
+                    'epoch': epoch,
+                    'weights': 'averaged' if self.config.ema else 'raw',
+                    'specification': self.specification.to_dict(),
+                })
 
     def _row(self, epoch: int) -> dict[str, float]:
         """A row of metrics.csv: nothing in it depends on the clock."""
@@ -350,7 +366,6 @@ class Loop:
                     tag = f'{metric}/main{weights}'
                     scalars[tag] = row[f'validation{weights}_{metric}']
         self.summaries.validation(self.step, scalars)
-        self._show_predictions()
         if self.config.histograms:
             self.summaries.histograms(self.step, variables_by_path(self.trainer.model))
 
@@ -429,8 +444,13 @@ class Loop:
         self.directory.write_json(self.directory.results, results)
         return results
 
-    def _write_history(self) -> None:
-        self.directory.write_metrics(self.history.rows)
+    def _draw(self) -> None:
+        """Draws the curves so far, and what the network takes some pictures for."""
+        self._draw_curves()
+        self._show_predictions()
+        self._drawn = time.monotonic()
+
+    def _draw_curves(self) -> None:
         plots.plot_curves(self.history.rows, self.directory.plots / 'curves.png',
                           self.history.best_epoch)
 
@@ -507,9 +527,16 @@ class Loop:
 
     def _eval_batches(self, split: str) -> tf.data.Dataset:
         """Each picture of a split once, as the phase takes them."""
-        limit = self.config.limit_eval_batches or None
         if self.trainer.phase.cached:
-            return data.feature_eval_batches(self.features.splits[split],
-                                             batch_size=self.config.batch_size,
-                                             limit=limit)
+            return self._feature_batches[split]
         return self._pictures[split]
+
+    @functools.cached_property
+    def _feature_batches(self) -> dict[str, tf.data.Dataset]:
+        return {
+            split:
+                data.feature_eval_batches(self.features.splits[split],
+                                          batch_size=self.config.batch_size,
+                                          limit=self.config.limit_eval_batches or None)
+            for split in ('validation', 'test')
+        }

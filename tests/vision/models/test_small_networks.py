@@ -31,15 +31,17 @@ def _system_c(filters: Iterable[int], size: int) -> keras.Model:
     return model
 
 
-def _system_d(convolutions: int, size: int) -> keras.Model:
-    """Its blocks of convolution, batch norm and pool."""
+def _system_d(block: str, size: int) -> keras.Model:
+    """Its blocks, each of convolutions with batch norm (c) and a pool (p)."""
     model = keras.Sequential([keras.Input([size, size, 3])])
     for width in (64, 128, 256):
-        for _ in range(convolutions):
+        for part in block:
+            if part == 'p':
+                model.add(layers.MaxPooling2D())
+                continue
             model.add(layers.Conv2D(width, 3, padding='same', use_bias=False))
             model.add(layers.BatchNormalization(momentum=0.95))
             model.add(layers.ReLU())
-        model.add(layers.MaxPooling2D())
     model.add(layers.GlobalAveragePooling2D())
     model.add(layers.Dense(512, activation='relu'))
     model.add(layers.Dense(CLASSES))
@@ -63,9 +65,11 @@ CASES = {
     'C, one convolution':
         Case('small_cnn', {'filters': (16,)}, _system_c, (16,), 21, 1.0),
     'D':
-        Case('cifar_cnn', {}, _system_d, 1, 32, 255.0),
+        Case('cifar_cnn', {}, _system_d, 'cp', 32, 255.0),
     'D, two convolutions':
-        Case('cifar_cnn', {'convolutions': 2}, _system_d, 2, 27, 255.0),
+        Case('cifar_cnn', {'convolutions': 2}, _system_d, 'ccp', 27, 255.0),
+    'D, one more behind the pool':
+        Case('cifar_cnn', {'behind_pool': 1}, _system_d, 'cpc', 32, 255.0),
 }
 
 each_case = pytest.mark.parametrize('case', CASES.values(), ids=CASES)
@@ -154,10 +158,13 @@ def test_dropout_stands_in_front_of_the_last_pool_of_small_cnn():
     assert _order('small_cnn', filters=(8,)) == ['conv1', 'pool1']
 
 
-def test_dropout_stands_behind_every_pool_of_cifar_cnn():
+def test_dropout_stands_at_the_end_of_every_block_of_cifar_cnn():
     assert _order('cifar_cnn', filters=(8, 16), convolutions=2) == [
         'conv1_1', 'conv1_2', 'pool1', 'dropout1', 'conv2_1', 'conv2_2', 'pool2',
         'dropout2'
+    ]
+    assert _order('cifar_cnn', filters=(8,), behind_pool=2) == [
+        'conv1_1', 'pool1', 'conv1_2', 'conv1_3', 'dropout1'
     ]
 
 
@@ -197,7 +204,12 @@ def test_the_systems_rates_of_dropout():
         'convolutions': 0
     }, {
         'convolutions': 1
-    }, 'at least 1 convolution'),
+    }, 'at least 1 convolution in front of each pool .* received 0 and 0'),
+    ('cifar_cnn', {
+        'behind_pool': -1
+    }, {
+        'behind_pool': 1
+    }, 'and 0 behind, received 1 and -1'),
     ('cifar_cnn', {
         'block_dropout': -0.1
     }, {
