@@ -452,7 +452,7 @@ class Loop:
 
     def _draw_curves(self) -> None:
         plots.plot_curves(self.history.rows, self.directory.plots / 'curves.png',
-                          self.history.best_epoch)
+                          self.history.best_epoch, self.history.phase_began)
 
     def _save(self) -> None:
         self._check_bad_files()

@@ -36,14 +36,17 @@ _DPI = 100
 
 
 def plot_curves(rows: Sequence[dict[str, float | int]], path: Path,
-                best_epoch: int | None = None) -> None:
+                best_epoch: int | None = None, phase_began: int = 0) -> None:
     """Draws loss, accuracy and learning rate by epoch into a PNG.
+
+    Top-5 accuracy is left out where it is 100 % throughout, as among five classes.
 
     Args:
         rows: of metrics.csv, at least one; accuracies as fractions. Missing keys and
             values that are not finite are left out.
         path: of the PNG.
         best_epoch: the epoch to mark; by default that of the best accuracy.
+        phase_began: epochs of the first phase, where there is a second.
 
     Raises:
         ValueError: there are no rows.
@@ -54,10 +57,13 @@ def plot_curves(rows: Sequence[dict[str, float | int]], path: Path,
     figure = Figure(figsize=(12.8, 4.2), dpi=_DPI, layout=layout)
     loss, accuracy, rate = figure.subplots(1, 3)
     best = _best_epoch(rows, best_epoch)
+    top5 = any(
+        value < 1 for name in _SERIES for _, value in _points(rows, f'{name}_top5'))
     for name, (label, colour) in _SERIES.items():
         _draw(loss, rows, f'{name}_loss', label, colour)
         _draw(accuracy, rows, f'{name}_top1', label, colour)
-        _draw(accuracy, rows, f'{name}_top5', label, colour, dashed=True)
+        if top5:
+            _draw(accuracy, rows, f'{name}_top5', label, colour, dashed=True)
     _draw(rate, rows, 'learning_rate', 'learning rate', '#b279a2')
     _dress(loss, 'Loss')
     _dress(accuracy, 'Accuracy')
@@ -71,6 +77,9 @@ def plot_curves(rows: Sequence[dict[str, float | int]], path: Path,
         for axes in (loss, accuracy):
             axes.axvline(epoch, color=_INK, linewidth=0.8, linestyle=':', zorder=1)
         _mark(accuracy, rows, epoch, key)
+    if phase_began:
+        for axes in (loss, accuracy, rate):
+            axes.axvspan(phase_began + 0.5, len(rows), color='#f3f3f3', zorder=0)
     _explain(loss, accuracy)
     buffer = io.BytesIO()
     FigureCanvasAgg(figure).print_figure(buffer, format='png')

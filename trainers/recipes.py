@@ -163,7 +163,8 @@ _recipe(
     'CIFAR-10 with three blocks of convolutions, augmentation and a falling rate.',
     **_CIFAR10,
     model='cifar_cnn',
-    model_options=('convolutions:1', 'behind_pool:1', 'block_dropout:0.1'),
+    model_options=('convolutions:1', 'behind_pool:1', 'block_dropout:0.05'),
+    ema=0.998,
     image_size=32,
     normalization='unit',
 )

@@ -247,13 +247,10 @@ def _describe_transfer(config: Config, trainer: Trainer) -> dict[str, str]:
 
 def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -> None:
     """Says how the run went and what can be done with it."""
-    test, validation = results['test'], results['validation']
     _log.info('')
-    _log.info('Best epoch  %d of %d: validation top-1 %.2f%%, top-5 %.2f%%, loss %.3f',
-              results['best_epoch'], results['epochs'], 100 * validation['top1'],
-              100 * validation['top5'], validation['loss'])
-    _log.info('Test        top-1 %.2f%%, top-5 %.2f%%, loss %.3f%s', 100 * test['top1'],
-              100 * test['top5'], test['loss'],
+    _log.info('Best epoch  %d of %d: validation %s', results['best_epoch'],
+              results['epochs'], _in_words(results['validation']))
+    _log.info('Test        %s%s', _in_words(results['test']),
               ' (averaged weights)' if config.ema else '')
     _log.info('Time        %s; %.0f images/s in training',
               format_duration(results['seconds']), results['images_per_second'])
@@ -263,6 +260,12 @@ def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -
               directory.plots / 'curves.png')
     _log.info('            tensorboard --logdir=%s', directory.path / 'tensorboard')
     _log.info('            train longer or otherwise in another --run_dir; see --help')
+
+
+def _in_words(result: dict[str, float]) -> str:
+    """Accuracy and loss; among five classes and fewer, top-5 says nothing."""
+    top5 = f'top-5 {result["top5"]:.2%}, ' if result['top5'] < 1 else ''
+    return f'top-1 {result["top1"]:.2%}, {top5}loss {result["loss"]:.3f}'
 
 
 def describe_bad_files(bad_files: BadFiles, source: Source) -> None:

@@ -26,11 +26,16 @@ def make_rows(epochs: int, averaged: bool = True) -> list[dict[str, float | int]
     } for epoch in range(1, epochs + 1)]
 
 
-def has_colour(path, colour: str) -> bool:
-    """Whether a colour, '#rrggbb', is in a picture."""
+def count_colour(path, colour: str) -> int:
+    """How many pixels of a picture have a colour, '#rrggbb'."""
     pixels = (imread(path)[..., :3] * 255).round().astype(np.uint8)
     wanted = np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)
-    return bool((pixels == wanted).all(-1).any())
+    return int((pixels == wanted).all(-1).sum())
+
+
+def has_colour(path, colour: str) -> bool:
+    """Whether a colour, '#rrggbb', is in a picture."""
+    return count_colour(path, colour) > 0
 
 
 @pytest.mark.parametrize('epochs', [1, 2, 30])
@@ -44,6 +49,26 @@ def test_curves(epochs, averaged, tmp_path):
         assert has_colour(path, colour)
     assert has_colour(path, '#54a24b') == averaged
     assert [each.name for each in tmp_path.iterdir()] == ['curves.png']
+
+
+def test_the_second_phase_is_shaded(tmp_path):
+    plot_curves(make_rows(6), tmp_path / 'one.png')
+    plot_curves(make_rows(6), tmp_path / 'two.png', phase_began=3)
+    one, two = (
+        count_colour(tmp_path / f'{name}.png', '#f3f3f3') for name in ('one', 'two'))
+    assert one < 1000 and two > 3 * 100 * 300  # half of each of the three
+
+
+def test_top5_that_says_nothing_is_left_out(tmp_path):
+    # What is drawn last, of lines that lie upon each other, and only as accuracy.
+    rows = make_rows(6, averaged=False)
+    rows = [{**row, 'validation_loss': math.nan} for row in rows]
+    plot_curves(rows, tmp_path / 'with.png')
+    rows = [{**row, 'train_top5': 1.0, 'validation_top5': 1.0} for row in rows]
+    plot_curves(rows, tmp_path / 'without.png')
+    with_top5, without = (count_colour(tmp_path / f'{name}.png', '#f58518')
+                          for name in ('with', 'without'))
+    assert 0 < without < with_top5
 
 
 @pytest.mark.filterwarnings('error')

@@ -21,6 +21,12 @@ SETTINGS = [
 ]
 FINAL_STEP = 10
 
+# The same with a second phase of other weights, each phase with its own optimizer.
+TWO_PHASES = [
+    '--model=cifar_cnn', '--model_options=filters:8-8', '--freeze=last:1', '--epochs=1',
+    '--finetune_epochs=1', '--finetune_freeze=bn', '--layer_decay=0.5'
+]
+
 
 def start(run_dir: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, '-m', 'scripts.train', f'--run_dir={run_dir}']
@@ -77,17 +83,30 @@ def undisturbed(tmp_path_factory) -> Path:
     return run_dir
 
 
-@pytest.mark.slow
-def test_killed_at_arbitrary_moments(undisturbed, tmp_path):
-    run_dir = tmp_path / 'run'
+def kill_three_times(run_dir: Path, *more: str) -> None:
     moments = random.Random(time.time_ns())
     for step in (1, 4, 7):
-        process = start(run_dir)
+        process = start(run_dir, *more)
         wait_for_step(process, run_dir, step + moments.randrange(3))
         time.sleep(moments.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.communicate()
+
+
+@pytest.mark.slow
+def test_killed_at_arbitrary_moments(undisturbed, tmp_path):
+    run_dir = tmp_path / 'run'
+    kill_three_times(run_dir)
     finish(run_dir)
+    assert_same_run(run_dir, undisturbed)
+
+
+@pytest.mark.slow
+def test_killed_in_either_phase(tmp_path):
+    undisturbed, run_dir = tmp_path / 'undisturbed', tmp_path / 'run'
+    finish(undisturbed, *TWO_PHASES)
+    kill_three_times(run_dir, *TWO_PHASES)
+    finish(run_dir, *TWO_PHASES)
     assert_same_run(run_dir, undisturbed)
 
 
