@@ -45,9 +45,8 @@ def main(argv: list[str]) -> int:
     # TensorFlow takes seconds to import: help and mistaken settings need not wait.
     quiet.import_tensorflow()
     from scripts import listings
-    from trainers.loop import Stopped
     from trainers.progress import ConsoleHandler
-    from trainers.signals import EXIT_STOPPED
+    from trainers.signals import EXIT_STOPPED, Stopped
     from trainers.train import train
     from vision.errors import UserError
 

@@ -1,8 +1,9 @@
 """Decoding a dataset once before training, where that is wanted and possible."""
 
+import contextlib
 import dataclasses
-import logging
 from pathlib import Path
+from typing import Callable, Iterator
 
 from tqdm import tqdm
 
@@ -10,8 +11,6 @@ from trainers.config import Config, ConfigError
 from vision import data
 from vision.data import BadFiles, Source, Split
 from vision.data.augment import Augmenter
-
-_log = logging.getLogger(__name__)
 
 
 def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
@@ -62,18 +61,31 @@ def _sides(config: Config, source: Source) -> dict[str, int]:
     return sides
 
 
+def cache_folder(config: Config) -> Path:
+    """Where decoded pictures and features are kept.
+
+    Raises:
+        DatasetError: neither a folder for them is given nor one of the pictures.
+    """
+    return (Path(config.cache_dir)
+            if config.cache_dir else data.cache_folder(config.data_dir))
+
+
+@contextlib.contextmanager
+def picture_bar(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that is told (pictures done, pictures in all).
+
+    Only on a terminal, and only where it takes long enough to be looked at.
+    """
+    with tqdm(total=total, desc=title, unit=' pictures', leave=False, disable=None,
+              delay=2) as bar:
+        yield lambda done, total: bar.update(done - bar.n)
+
+
 def _decode(config: Config, name: str, split: Split, side: int,
             bad_files: BadFiles) -> Split:
-    # Only on a terminal, and only where it takes long enough to be looked at.
-    with tqdm(total=len(split), desc=f'Decoding {name}', unit=' pictures', leave=False,
-              disable=None, delay=2) as bar:
-
-        def show(done: int, total: int) -> None:
-            del total
-            bar.update(done - bar.n)
-
+    with picture_bar(f'Decoding {name}', len(split)) as show:
         if config.cache == 'disk':
-            folder = (Path(config.cache_dir)
-                      if config.cache_dir else data.cache_folder(config.data_dir))
+            folder = cache_folder(config)
             return data.decode_to_disk(split, side, folder, bad_files, show)
         return data.decode_to_memory(split, side, bad_files, show)

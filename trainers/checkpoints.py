@@ -127,15 +127,22 @@ class Checkpoints:
         """
         if set_aside:
             self._tidy()
-        found = self._newest(set_aside)
+        found = self.newest(set_aside)
         if found is None:
             return None
         folder, state = found
         self._read(folder, whole=set_aside)
         return state
 
-    def _newest(self, set_aside: bool) -> tuple[Path, dict[str, Any]] | None:
-        """The newest sound checkpoint and its state; None if there never was one."""
+    def newest(self, set_aside: bool) -> tuple[Path, dict[str, Any]] | None:
+        """The newest sound checkpoint and its state; None if there never was one.
+
+        Args:
+            set_aside: as for `restore`.
+
+        Raises:
+            CheckpointError: all are damaged.
+        """
         damaged: set[Path] = set()
         # The folder is listed again each time: a run may be saving while we read.
         while remaining := {
@@ -269,7 +276,7 @@ def read_variables(path: Path,
             raise CheckpointError(f'{path}: the checkpoint is damaged: {damage}. Use '
                                   'another one.') from damage
     else:
-        found = Checkpoints(path, tf.train.Checkpoint())._newest(set_aside=False)
+        found = Checkpoints(path, tf.train.Checkpoint()).newest(set_aside=False)
     if found is None:
         raise CheckpointError(f'{path}: expected a checkpoint, but there is none.')
     folder, state = found

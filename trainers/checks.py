@@ -35,8 +35,13 @@ def check_batch(batch: Batch, classes: int) -> None:
                          f'{images.min()}: look at samples/ and check --augment.')
 
 
-def check_initial_loss(loss: float, classes: int) -> None:
+def check_initial_loss(loss: float, classes: int, guessing: bool = True) -> None:
     """Compares the loss before the first step with that of guessing, ln(classes).
+
+    Args:
+        loss: of the first batch, in nats.
+        classes: how many there are.
+        guessing: whether the network is one that can only guess as yet.
 
     Raises:
         CheckError: the loss is not finite.
@@ -45,7 +50,7 @@ def check_initial_loss(loss: float, classes: int) -> None:
     if not math.isfinite(loss):
         raise CheckError(f'Expected a loss near {expected:.2f} before the first step, '
                          f'received {loss}: check --normalization and --precision.')
-    if not 0.5 * expected <= loss <= 2 * expected + 1:
+    if guessing and not 0.5 * expected <= loss <= 2 * expected + 1:
         _log.warning(
             'The loss before the first step is %.2f; guessing among %d classes has '
             '%.2f. Check --normalization and the labels.', loss, classes, expected)

@@ -163,7 +163,8 @@ class Config:
     momentum: float = setting(0.9, OPTIMIZATION, 'Momentum of sgd and rmsprop.',
                               minimum=0, maximum=0.9999)
     schedule: str = setting(
-        'cosine', OPTIMIZATION, 'Course of the learning rate over the run.',
+        'cosine', OPTIMIZATION,
+        'Course of the learning rate over the run, or over each phase of two.',
         choices=('constant', 'exponential', 'step', 'cosine', 'one_cycle'))
     decay_rate: float = setting(
         0.96, OPTIMIZATION,
@@ -217,8 +218,9 @@ class Config:
                              minimum=1, shapes_results=False)
     checkpoint_minutes: float = setting(
         10.0, WATCHING,
-        'Minutes between two saves within an epoch; every epoch of 5 seconds and more '
-        'ends with one, and every run.', minimum=0, shapes_results=False)
+        'Minutes between two saves within an epoch; epochs end with one too, unless '
+        'the last is 5 seconds old or less, and every phase does.', minimum=0,
+        shapes_results=False)
     histograms: bool = setting(False, WATCHING,
                                'Write histograms of all weights every epoch.',
                                shapes_results=False)

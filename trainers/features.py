@@ -4,16 +4,21 @@ import functools
 import hashlib
 import logging
 from pathlib import Path
+from typing import Callable
 
 import tensorflow as tf
-from tqdm import tqdm
 
+from trainers.caching import cache_folder, picture_bar
 from trainers.config import Config
 from trainers.run_directory import RunDirectory
+from trainers.signals import Stopped, StopRequest
 from vision import data
 from vision.data import BadFiles, Features, Source
 from vision.models import Network
 from vision.models.specification import Specification
+
+# What shapes a network behind its features.
+_BEHIND = {'pooling', 'dense', 'auxiliary'}
 
 _log = logging.getLogger(__name__)
 
@@ -31,20 +36,28 @@ class FeatureCache:
         network: whose stages are frozen.
         directory: of the run.
         bad_files: where pictures that cannot be decoded are recorded.
+        stop: set when a signal came.
     """
 
     def __init__(self, config: Config, specification: Specification, source: Source,
-                 network: Network, directory: RunDirectory, bad_files: BadFiles):
+                 network: Network, directory: RunDirectory, bad_files: BadFiles,
+                 stop: StopRequest):
         self._config = config
         self._specification = specification
         self._source = source
         self._network = network
         self._directory = directory
         self._bad_files = bad_files
+        self._stop = stop
 
     @functools.cached_property
     def splits(self) -> dict[str, Features]:
-        """The features of each split."""
+        """The features of each split.
+
+        Raises:
+            Stopped: a signal came; the splits that are complete are kept.
+            UserError: they cannot be computed or kept.
+        """
         key = self._key()
         size = self._specification.image_size
         function = tf.function(
@@ -52,28 +65,32 @@ class FeatureCache:
             input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)])
         return {name: self._extract(name, function, key) for name in data.SPLITS}
 
-    def _extract(self, name: str, function: tf.types.experimental.PolymorphicFunction,
+    def _extract(self, name: str, function: Callable[[tf.Tensor], tf.Tensor],
                  key: str) -> Features:
         split = self._source.splits[name]
-        # Only on a terminal, and only where it takes long enough to be looked at.
-        with tqdm(total=len(split), desc=f'Features of {name}', unit=' pictures',
-                  leave=False, disable=None, delay=2) as bar:
+        with picture_bar(f'Features of {name}', len(split)) as show:
 
-            def show(done: int, total: int) -> None:
-                del total
-                bar.update(done - bar.n)
+            def look_around(done: int, total: int) -> None:
+                show(done, total)
+                if done <= self._config.batch_size:  # the first time
+                    _log.info('Features    of %s pictures of %s are computed once.',
+                              f'{total:,}', name)
+                if self._stop and done < total:
+                    raise Stopped(
+                        f'{self._stop.signal_name} came: of the features of {name}, '
+                        f'{done:,} of {total:,} pictures were done, which are lost; '
+                        'other splits are kept. Run the same command again to go on.')
 
             return data.extract_features(split, function, self._network.head.features,
                                          image_size=self._specification.image_size,
                                          batch_size=self._config.batch_size, key=key,
                                          folder=self._folder(),
-                                         bad_files=self._bad_files, progress=show)
+                                         bad_files=self._bad_files,
+                                         progress=look_around)
 
     def _folder(self) -> Path:
-        if self._config.cache_dir:
-            return Path(self._config.cache_dir)
-        if self._config.data_dir:
-            return data.cache_folder(self._config.data_dir)
+        if self._config.cache_dir or self._config.data_dir:
+            return cache_folder(self._config)
         return self._directory.path / 'features'
 
     def _key(self) -> str:
@@ -82,7 +99,12 @@ class FeatureCache:
         for stage in self._network.stages.values():
             for variable in stage.variables:
                 digest.update(variable.numpy().tobytes())
-        prepared = (self._specification.model, dict(self._specification.options),
+        options = {
+            name: value
+            for name, value in self._specification.options.items()
+            if name not in _BEHIND
+        }
+        prepared = (self._specification.model, options,
                     self._specification.normalization, self._network.head.pooling,
                     self._network.dtype.name, tf.__version__)
         digest.update(repr(prepared).encode())

@@ -22,8 +22,9 @@ class History:
         plateau_epochs: epochs without a lower one.
         phase: index of the phase that the run is in.
         phase_began: epochs before this phase.
-        seconds: time spent in training steps.
+        seconds: time spent in training steps of this phase.
         images: training pictures seen in that time.
+        earlier_seconds: time spent in those of the phase before.
         elapsed: time since the run began, pauses left out.
     """
 
@@ -37,6 +38,7 @@ class History:
     phase_began: int = 0
     seconds: float = 0.0
     images: int = 0
+    earlier_seconds: float = 0.0
     elapsed: float = 0.0
 
     @classmethod
@@ -46,7 +48,7 @@ class History:
 
     @property
     def images_per_second(self) -> float:
-        """Training pictures in a second of training; 0 before there is a figure.
+        """Training pictures of this phase in a second; 0 before there is a figure.
 
         Evaluation and the first call, which traces the step, are left out.
         """
@@ -68,11 +70,13 @@ class History:
         return best
 
     def begin_phase(self) -> None:
-        """Goes on with the next phase, which has its own patience."""
+        """Goes on with the next phase, which has its own patience and pace."""
         self.phase += 1
         self.phase_began = len(self.rows)
         self.stale_epochs = self.plateau_epochs = 0
         self.lowest_loss = math.inf
+        self.earlier_seconds += self.seconds
+        self.seconds, self.images = 0.0, 0
 
     def exhausted(self, config: Config) -> bool:
         """Whether early stopping ends the phase here."""

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainers import checks, metrics, plots
+from trainers.batches import Batches
 from trainers.checkpoints import Checkpoints
 from trainers.config import Config, parse_size_schedule
 from trainers.features import FeatureCache
@@ -19,7 +20,7 @@ from trainers.history import History
 from trainers.phases import phases
 from trainers.progress import Progress
 from trainers.run_directory import RunDirectory
-from trainers.signals import StopRequest
+from trainers.signals import Stopped, StopRequest
 from trainers.summaries import Summaries
 from trainers.trainer import Trainer
 from vision import data
@@ -80,10 +81,6 @@ class Sums(NamedTuple):
     accuracies: dict[str, float]
 
 
-class Stopped(Exception):
-    """A signal stopped the run; everything is saved."""
-
-
 class DivergedError(UserError):
     """The loss is no longer a number."""
 
@@ -100,8 +97,7 @@ class Loop:
         bad_files: where the pipeline records what it could not decode.
         stop: set when a signal came.
         progress: the line that shows how far the run is.
-        features: what the frozen backbone says of each split; asked for when a phase
-            trains on that instead of pictures.
+        features: what the frozen backbone says of the pictures.
     """
 
     def __init__(self, config: Config, specification: Specification, source: Source,
@@ -115,7 +111,6 @@ class Loop:
         self.bad_files = bad_files
         self.stop = stop
         self.progress = progress
-        self.features = features
         self.history = History()
         self.phases = phases(config)
         self.steps_per_epoch = steps_per_epoch(config, source)
@@ -124,14 +119,8 @@ class Loop:
         self.best = Checkpoints(directory.checkpoints_best,
                                 tf.train.Checkpoint(**trainer.evaluated()))
         self.summaries = Summaries(directory)
-        self._pictures = {
-            split:
-                data.eval_batches(source.splits[split], batch_size=config.batch_size,
-                                  image_size=specification.image_size,
-                                  limit=config.limit_eval_batches or None,
-                                  bad_files=bad_files)
-            for split in ('validation', 'test')
-        }
+        self.batches = Batches(config, specification.image_size, source, features,
+                               bad_files)
         self._began = time.monotonic()
         self._saved = time.monotonic()
         self._drawn = -math.inf
@@ -184,16 +173,18 @@ class Loop:
 
     def _check_start(self) -> None:
         """Looks at the first batch and at the loss of the untrained network."""
-        batch = next(iter(self._picture_batches(0, 1, self._image_size(0))))
+        batch = next(iter(self.batches.pictures(0, 1, self._image_size(0))))
         shown = batch.images[:PICTURES_SHOWN].numpy()
         titles = [self.source.classes[label] for label in batch.labels.numpy()]
         self.summaries.training_pictures(0, shown, titles[:len(shown)])
         self.summaries.config(self.config)
         checks.check_batch(batch, len(self.source.classes))
         if self.trainer.phase.cached:
-            batch = next(iter(self._train_batches(0, 1, size=0)))
+            batch = next(iter(self.batches.train(self.trainer.phase, 0, 1, size=0)))
         loss = self.trainer.evaluate([batch])['loss']
-        checks.check_initial_loss(loss, len(self.source.classes))
+        # Only a network that knows nothing yet has to start at the loss of guessing.
+        checks.check_initial_loss(loss, len(self.source.classes),
+                                  guessing=not self.config.pretrained)
 
     def _train(self) -> None:
         """Trains through all phases to the end of the run."""
@@ -216,7 +207,8 @@ class Loop:
             while end < last and self._image_size(end) == size:
                 end += 1
             batches = iter(
-                self._train_batches(self.step, end * self.steps_per_epoch, size))
+                self.batches.train(self.trainer.phase, self.step,
+                                   end * self.steps_per_epoch, size))
             pace = Pace()
             while not self._phase_is_over() and len(self.history.rows) < end:
                 self._train_epoch(len(self.history.rows), batches, pace)
@@ -232,6 +224,8 @@ class Loop:
         assert state is not None, 'A phase of at least one epoch has a best one.'
         self.history.begin_phase()
         self.trainer.start_phase(self.history.phase)
+        self.progress.expect(self.epochs * self.steps_per_epoch)
+        self._save()  # from now on the best weights may be those of this phase
         _log.info('Second phase, from the weights of epoch %d: %s parameters learn.',
                   state['epoch'], f'{count_numbers(self.trainer.weights):,}')
 
@@ -270,9 +264,9 @@ class Loop:
         """Stops the run before weights that are no numbers are saved or shown."""
         if not math.isfinite(loss):
             raise DivergedError(
-                f'The loss became {loss} by step {self.step:,}. The checkpoints in '
-                f'{self.directory.checkpoints_last} are from before that. Start a run '
-                'with a lower --learning_rate, or with --clip_norm, in another '
+                f'The loss became {loss} by step {self.step:,}. What checkpoints there '
+                f'are in {self.directory.checkpoints_last} are from before that. Start '
+                'a run with a lower --learning_rate, or with --clip_norm, in another '
                 '--run_dir.')
 
     def _end_epoch(self, epoch: int) -> None:
@@ -293,7 +287,8 @@ class Loop:
         self.trainer.accuracies.reset()
         self.directory.write_metrics(self.history.rows)
         last = self._phase_is_over()
-        if last or time.monotonic() - self._saved >= SECONDS_BETWEEN_EPOCHS_SAVED:
+        # What is best is not to be ahead of what a resumed run begins with.
+        if best or last or self._seconds_since_save() >= SECONDS_BETWEEN_EPOCHS_SAVED:
             self._save()
         if last or time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS:
             self._draw()
@@ -336,7 +331,7 @@ class Loop:
 
     def _evaluate(self, split: str) -> dict[str, dict[str, float]]:
         """Results of the raw weights under '', of averaged ones under '_averaged'."""
-        batches = self._eval_batches(split)
+        batches = self.batches.evaluation(self.trainer.phase, split)
         results = {'': self.trainer.evaluate(self._until_stopped(batches))}
         if self.trainer.average is not None:
             with self.trainer.average.swapped_in():
@@ -435,7 +430,7 @@ class Loop:
             'epochs': len(self.history.rows),
             'steps': len(self.history.rows) * self.steps_per_epoch,
             'seconds': elapsed,
-            'training_seconds': self.history.seconds,
+            'training_seconds': self.history.earlier_seconds + self.history.seconds,
             'images_per_second': self.history.images_per_second,
             'weights': names[0],
             **by_weights[names[0]],
@@ -467,8 +462,10 @@ class Loop:
             })
 
     def _save_is_due(self) -> bool:
-        minutes = (time.monotonic() - self._saved) / 60
-        return minutes >= self.config.checkpoint_minutes
+        return self._seconds_since_save() >= 60 * self.config.checkpoint_minutes
+
+    def _seconds_since_save(self) -> float:
+        return time.monotonic() - self._saved
 
     def _leave(self) -> NoReturn:
         raise Stopped(f'{self.stop.signal_name} came: everything up to step '
@@ -506,37 +503,3 @@ class Loop:
             if epoch >= start:
                 size = scheduled
         return size
-
-    def _train_batches(self, start: int, end: int, size: int) -> tf.data.Dataset:
-        """The batches of steps `start` to `end` - 1, as the phase takes them."""
-        if not self.trainer.phase.cached:
-            return self._picture_batches(start, end, size)
-        return data.feature_train_batches(self.features.splits['train'],
-                                          batch_size=self.config.batch_size,
-                                          seed=self.config.seed, start_step=start,
-                                          end_step=end,
-                                          limit=self.config.limit_train_batches or None)
-
-    def _picture_batches(self, start: int, end: int, size: int) -> tf.data.Dataset:
-        return data.train_batches(self.source.splits['train'],
-                                  batch_size=self.config.batch_size, image_size=size,
-                                  seed=self.config.seed, augment=self.config.augment,
-                                  start_step=start, end_step=end,
-                                  limit=self.config.limit_train_batches or None,
-                                  bad_files=self.bad_files)
-
-    def _eval_batches(self, split: str) -> tf.data.Dataset:
-        """Each picture of a split once, as the phase takes them."""
-        if self.trainer.phase.cached:
-            return self._feature_batches[split]
-        return self._pictures[split]
-
-    @functools.cached_property
-    def _feature_batches(self) -> dict[str, tf.data.Dataset]:
-        return {
-            split:
-                data.feature_eval_batches(self.features.splits[split],
-                                          batch_size=self.config.batch_size,
-                                          limit=self.config.limit_eval_batches or None)
-            for split in ('validation', 'test')
-        }

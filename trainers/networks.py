@@ -25,12 +25,13 @@ def specify(config: Config, source: Source) -> Specification:
     """What is stored with the weights, and how pictures are prepared from now on.
 
     Raises:
-        ConfigError: the network has no such option, or the pretrained weights belong to
-            another normalization.
+        ConfigError: the network has no such option, a width of a dense layer is none,
+            or the pretrained weights belong to another normalization.
+        UserError: there is no such network, or no such run to take weights from.
     """
     options = parse_options(config.model, config.model_options)
     if 'auxiliary' in models.option_names(config.model):
-        # In front of a frozen stage they would learn for themselves alone.
+        # Behind stages that are all frozen they would learn for themselves alone.
         options['auxiliary'] = 'backbone' not in config.freeze
     if config.pooling:
         options['pooling'] = config.pooling
@@ -70,6 +71,11 @@ def build(config: Config, specification: Specification,
             _try_size(network, size)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    for flag in ('freeze', 'finetune_freeze'):
+        try:
+            network.freeze(*getattr(config, flag))
+        except ValueError as error:
+            raise ConfigError(f'--{flag}: {error}') from error
     return network, pretrained.initialize(network, config)
 
 
@@ -97,7 +103,6 @@ def parse_options(model: str, texts: tuple[str, ...]) -> dict[str, Any]:
         ConfigError: the model has no such option, or it takes another kind of value.
         UserError: there is no such model.
     """
-    models.option_names(model)  # for its error
     own = own_options(model)
     parsed = {}
     for text in texts:
@@ -134,7 +139,7 @@ def _read(text: str, value: str, default: Any) -> Any:
         number = type(default)(value)
         if math.isfinite(number):
             return number
-    except ValueError:
+    except (ValueError, OverflowError):
         pass
     raise ConfigError(f'Expected --model_options such as {text.split(":")[0]}:'
                       f'{written(default)}; received {text!r}.')

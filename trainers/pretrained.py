@@ -9,6 +9,7 @@ from trainers.config import Config, ConfigError
 from trainers.downloading import Bars
 from trainers.run_directory import RunDirectory
 from vision import data
+from vision.errors import suggestion
 from vision.models import Network
 from vision.models import pretrained as weights
 from vision.models.specification import Specification
@@ -61,8 +62,13 @@ def initialize(network: Network, config: Config) -> list[str]:
                               f'received {path}, a run of {trained.model}. Pass '
                               f'--model={trained.model}, or another folder.')
         loaded = weights.load(network, arrays)
-    else:
+    elif path.exists():
         loaded = weights.load(network, path)
+    else:
+        raise ConfigError(
+            'Expected --pretrained to be imagenet, a file of weights or the folder of '
+            f'a run; there is nothing at {path}.'
+            f'{suggestion(config.pretrained, [PUBLISHED])}')
     return list(loaded.notes)
 
 
@@ -72,6 +78,8 @@ def _normalization_of_weights(config: Config) -> str:
         return ''
     if config.pretrained != PUBLISHED and path.is_dir():
         return _read_run(path)[1].normalization
+    if path.suffix == '.npz' and config.normalization:
+        return ''  # `load` knows whether they are somebody else's or a network's own
     return weights.normalization_of(config.model) or ''
 
 
@@ -84,6 +92,10 @@ def _read_run(path: Path) -> tuple[dict[str, np.ndarray], Specification]:
 
 def _published(network: Network, config: Config) -> Path:
     """The file of published weights, fetched first where that was asked for."""
+    if not config.weights_dir and not config.data_dir:
+        raise ConfigError('Expected a folder of published weights with --pretrained='
+                          'imagenet: pass --weights_dir, or --data_dir, below which '
+                          'they are by default.')
     folder = Path(config.weights_dir or data.cache_folder(config.data_dir))
     file = folder / weights.published(network).file
     if not file.exists():

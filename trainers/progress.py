@@ -90,6 +90,11 @@ class Progress:
                 self._last = now
                 self._draw()
 
+    def expect(self, total_steps: int) -> None:
+        """Says anew how many steps the run has."""
+        with self._lock:
+            self._total_steps = total_steps
+
     @contextmanager
     def hidden(self) -> Iterator[None]:
         """The terminal is free for other messages meanwhile."""

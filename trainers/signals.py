@@ -9,6 +9,10 @@ from typing import Iterator
 EXIT_STOPPED = 75
 
 
+class Stopped(Exception):
+    """A signal stopped the run; the message says what is saved."""
+
+
 class StopRequest:
     """Whether somebody asked the run to stop, and by which signal."""
 

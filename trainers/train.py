@@ -14,14 +14,14 @@ import tensorflow as tf
 
 from trainers import environment, networks, precision, pretrained
 from trainers.caching import decoded
-from trainers.config import Config, ConfigError
+from trainers.config import Config
 from trainers.downloading import download
 from trainers.features import FeatureCache
-from trainers.loop import Loop, sample, steps_per_epoch, Stopped
+from trainers.loop import Loop, sample, steps_per_epoch
 from trainers.phases import phases, total_epochs
 from trainers.progress import ConsoleHandler, format_duration, Progress
 from trainers.run_directory import RunDirectory
-from trainers.signals import stop_on_signals
+from trainers.signals import stop_on_signals, Stopped
 from trainers.trainer import Trainer
 from vision import data
 from vision.data import BadFiles, Source
@@ -41,11 +41,16 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
         console: the log on the terminal, which the progress line has to get along with.
 
     Raises:
-        loop.Stopped: a signal came; everything is saved.
+        signals.Stopped: a signal came; everything is saved.
         UserError: something that a person can mend; the message says how.
     """
     if config.dry_run:
         return _dry_run(config, console)
+    return _run(config, console)
+
+
+def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str, Any]:
+    """The run, from the pictures to the results; `dry` looks at few of them."""
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     config = simplify(config)
@@ -61,9 +66,11 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
         describe(config, specification, source, trainer, directory)
         for note in notes:
             _log.warning('%s', note)
+        if dry:
+            source = _few_of(source, config.batch_size)
         bad_files = BadFiles()
         features = FeatureCache(config, specification, source, trainer.model, directory,
-                                bad_files)
+                                bad_files, stop)
         if not all(phase.cached for phase in phases(config)):
             source = decoded(config, source, bad_files)
         total = total_epochs(config) * steps_per_epoch(config, source)
@@ -77,23 +84,38 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
     return results
 
 
-def simplify(config: Config) -> Config:
-    """The settings that `overfit_batches` implies: nothing that keeps from fitting."""
-    if not config.overfit_batches:
-        return config
-    return dataclasses.replace(config, augment=(), image_size_schedule=(), dropout=0.0,
-                               aux_dropout=0.0, label_smoothing=0.0, weight_decay=0.0)
-
-
 def _dry_run(config: Config, console: ConsoleHandler) -> dict[str, Any]:
     """One step of everything, in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix='tapestry-dry-run-') as folder:
         short = dataclasses.replace(config, dry_run=False, resume='auto', epochs=1,
-                                    limit_train_batches=1, limit_eval_batches=1,
-                                    run_dir=f'{folder}/run')
-        results = train(short, console)
+                                    finetune_epochs=min(config.finetune_epochs,
+                                                        1), limit_train_batches=1,
+                                    limit_eval_batches=1, run_dir=f'{folder}/run',
+                                    cache_dir=f'{folder}/cache')
+        results = _run(short, console, dry=True)
     _log.info('Dry run passed: one step of everything works, and nothing was kept.')
     return results
+
+
+def _few_of(source: Source, count: int) -> Source:
+    """At most `count` pictures of each split."""
+    return dataclasses.replace(
+        source, splits={
+            name: sample(split, count, seed=0) for name, split in source.splits.items()
+        })
+
+
+def simplify(config: Config) -> Config:
+    """The settings that `overfit_batches` implies: nothing that keeps from fitting."""
+    if not config.overfit_batches:
+        return config
+    options = config.model_options
+    if 'block_dropout' in networks.own_options(config.model):
+        options = (*options, 'block_dropout:0')  # the last one counts
+    return dataclasses.replace(config, augment=(), image_size_schedule=(), dropout=0.0,
+                               feature_dropout=0.0, aux_dropout=0.0,
+                               model_options=options, label_smoothing=0.0,
+                               weight_decay=0.0)
 
 
 def load_source(config: Config) -> Source:
@@ -146,11 +168,7 @@ def build(config: Config, specification: Specification,
     steps = steps_per_epoch(config, source)
     dtype = precision.resolve(config.precision)
     network, notes = networks.build(config, specification, dtype)
-    try:
-        trainer = Trainer(network, config, steps, dtype, class_weights(config, source))
-    except ValueError as error:
-        raise ConfigError(f'{error} Check --freeze and --finetune_freeze.') from error
-    return trainer, notes
+    return Trainer(network, config, steps, dtype, class_weights(config, source)), notes
 
 
 def class_weights(config: Config, source: Source) -> np.ndarray | None:

@@ -124,22 +124,18 @@ class Trainer(tf.Module):
 
     def checkpointed(self) -> dict[str, Any]:
         """All that training changes, by the names that a checkpoint has them under."""
-        first, *second = (state.optimizer for state in self._states)
-        return {
-            **self.evaluated(), 'optimizer':
-                first,
-            **({
-                'finetune_optimizer': second[0],
-                'phase_start': self.phase_start
-            } if second else {}), 'step':
-                self.step,
-            'plateau':
-                self.plateau,
-            'losses':
-                self.losses,
-            'accuracies':
-                self.accuracies
+        found = {
+            **self.evaluated(),
+            'step': self.step,
+            'plateau': self.plateau,
+            'losses': self.losses,
+            'accuracies': self.accuracies,
+            'optimizer': self._states[0].optimizer,
         }
+        if len(self._states) > 1:
+            found['finetune_optimizer'] = self._states[1].optimizer
+            found['phase_start'] = self.phase_start
+        return found
 
     def evaluated(self) -> dict[str, Any]:
         """The weights, and their averages where there are any."""

@@ -74,8 +74,9 @@ def race(config: Config, source: Source, rival: Contestant,
         stopwatch = Stopwatch(epochs + 1, steps, rival)
         with stopwatch, train.open_directory(config, source) as directory:
             bad_files = BadFiles()
+            stop = StopRequest()
             features = FeatureCache(config, specification, source, trainer.model,
-                                    directory, bad_files)
-            Loop(config, specification, source, trainer, directory, bad_files,
-                 StopRequest(), stopwatch, features).run()
+                                    directory, bad_files, stop)
+            Loop(config, specification, source, trainer, directory, bad_files, stop,
+                 stopwatch, features).run()
     return stopwatch.loop[1:], stopwatch.rival[1:]

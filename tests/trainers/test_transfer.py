@@ -3,16 +3,21 @@
 import csv
 import io
 import logging
+import os
 import shutil
+import signal
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainers.checkpoints import read_variables
 from trainers.config import Config, ConfigError
 from trainers.loop import Loop
 from trainers.progress import ConsoleHandler
+from trainers.signals import Stopped
 from trainers.train import train
 from vision.errors import UserError
 from vision.models import Network
@@ -39,6 +44,7 @@ TWO_PHASES = {
     'finetune_learning_rate': 1e-4,
     'layer_decay': 0.5,
     'ema': 0.9,
+    'monitor': 'loss',
     'schedule': 'constant',
 }
 
@@ -73,6 +79,13 @@ def weights(run_dir: Path, kind: str = 'last') -> dict[str, np.ndarray]:
 def changed(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> set[str]:
     assert before.keys() == after.keys()
     return {name for name in before if before[name].tobytes() != after[name].tobytes()}
+
+
+def assert_same(run_dir: Path, other: Path) -> None:
+    for kind in ('last', 'best'):
+        assert not changed(weights(run_dir, kind), weights(other, kind))
+    expected = (other / 'metrics.csv').read_bytes()
+    assert (run_dir / 'metrics.csv').read_bytes() == expected
 
 
 def stage_of(names: set[str]) -> set[str]:
@@ -165,7 +178,31 @@ def test_the_second_phase_starts_from_the_best_epoch_of_the_first(
     assert losses[3] == min(losses[:3])
 
 
-@pytest.mark.parametrize('step', [4, 6, 7, 10])
+def mostly_slow(quick: int, *others: int) -> list:
+    return [quick, *(pytest.param(each, marks=pytest.mark.slow) for each in others)]
+
+
+@pytest.mark.parametrize('epoch', mostly_slow(3, 1, 2))
+def test_interrupted_between_epochs_it_ends_with_the_same_bits(
+        two_phases, pretrained, tmp_path, monkeypatch, epoch):
+    # Each epoch is shorter than the time between two checkpoints.
+    settings = {**TWO_PHASES, 'pretrained': str(pretrained)}
+    end_epoch = Loop._end_epoch
+
+    def interrupted(loop: Loop, ended: int) -> None:
+        end_epoch(loop, ended)
+        if ended == epoch:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, '_end_epoch', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / 'run', **settings)
+    run(tmp_path / 'run', resume='must', **settings)
+    assert_same(tmp_path / 'run', two_phases)
+
+
+@pytest.mark.parametrize('step', mostly_slow(7, 4, 6, 10))
 def test_interrupted_anywhere_it_ends_with_the_same_bits(two_phases, pretrained,
                                                          tmp_path, monkeypatch, step):
     settings = {**TWO_PHASES, 'pretrained': str(pretrained)}
@@ -179,10 +216,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(two_phases, pretrained,
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / 'run', checkpoint_minutes=0.0, **settings)
     run(tmp_path / 'run', resume='must', **settings)
-    for kind in ('last', 'best'):
-        assert not changed(weights(two_phases, kind), weights(tmp_path / 'run', kind))
-    expected = (two_phases / 'metrics.csv').read_bytes()
-    assert (tmp_path / 'run/metrics.csv').read_bytes() == expected
+    assert_same(tmp_path / 'run', two_phases)
 
 
 def test_early_stopping_ends_a_phase(pretrained, tmp_path):
@@ -230,13 +264,59 @@ def test_features_are_computed_once(pretrained, tmp_path, monkeypatch):
 
 
 def test_other_weights_have_other_features(pretrained, two_phases, tmp_path):
-    settings = {**CACHED, 'cache_dir': str(tmp_path)}
-    results = [
+    settings = {**CACHED, 'cache_dir': str(tmp_path / 'cache')}
+    for index, path in enumerate((pretrained, two_phases / 'checkpoints/last')):
         run(tmp_path / f'run{index}', pretrained=str(path), **settings)
-        for index, path in enumerate((pretrained, two_phases / 'checkpoints/last'))
-    ]
-    assert results[0]['test']['loss'] != results[1]['test']['loss']
-    assert len(list(tmp_path.glob('*.float32'))) == 6
+    files = list((tmp_path / 'cache').glob('*.float32'))
+    assert len({file.read_bytes() for file in files}) == 6
+
+
+def test_another_head_takes_the_same_features(pretrained, tmp_path, monkeypatch):
+    settings = {
+        **CACHED, 'pretrained': str(pretrained),
+        'cache_dir': str(tmp_path / 'cache')
+    }
+    run(tmp_path / 'first', **settings)
+    monkeypatch.setattr(Network, 'features', None)
+    run(tmp_path / 'second', **settings, dense=('16',), feature_dropout=0.5)
+
+
+def test_a_dry_run_computes_few_features_and_keeps_none(pretrained, tmp_path,
+                                                        monkeypatch):
+    seen = []
+    features = Network.features
+
+    def counting(network: Network, images: tf.Tensor) -> tf.Tensor:
+        tf.py_function(lambda images: seen.append(len(images)), [images], [])
+        return features(network, images)
+
+    monkeypatch.setattr(Network, 'features', counting)
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    cache = tmp_path / 'cache'
+    run(tmp_path / 'run', **{
+        **CACHED, 'pretrained': str(pretrained)
+    }, dry_run=True, cache_dir=str(cache))
+    assert sum(seen) == 3 * SHORT['batch_size']
+    assert not list(tmp_path.iterdir())
+
+
+def test_stopped_while_features_are_computed(pretrained, tmp_path, monkeypatch):
+    features = Network.features
+
+    def signalling(network: Network, images: tf.Tensor) -> tf.Tensor:
+        tf.py_function(lambda: os.kill(os.getpid(), signal.SIGTERM), [], [])
+        return features(network, images)
+
+    settings = {
+        **CACHED, 'pretrained': str(pretrained),
+        'cache_dir': str(tmp_path / 'cache')
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, 'features', signalling)
+        with pytest.raises(Stopped, match='SIGTERM came: of the features of train, 8 '):
+            run(tmp_path / 'run', **settings)
+    assert not list((tmp_path / 'cache').glob('*.float32'))
+    assert run(tmp_path / 'run', **settings)['epochs'] == 3
 
 
 def test_kept_features_then_pictures(pretrained, tmp_path):
@@ -259,10 +339,14 @@ def test_kept_features_then_pictures(pretrained, tmp_path):
     }, UserError, 'conv3_1'),
     ({
         'freeze': ('last:4',)
-    }, ConfigError, "last:N with N in 1..3, .* received 'last:4'. Check --freeze"),
+    }, ConfigError, "--freeze: Expected last:N with N in 1..3, .* received 'last:4'"),
     ({
         'freeze': ('head',)
     }, ConfigError, "to freeze backbone, last:N, bn or none; received 'head'"),
+    ({
+        'finetune_freeze': ('none', 'bn')
+    }, ConfigError,
+     '--finetune_freeze: Expected none to stand alone, received none,bn'),
 ])
 def test_weights_that_do_not_fit(pretrained, tmp_path, settings, error, message):
     with pytest.raises(error, match=message):

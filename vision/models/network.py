@@ -100,12 +100,17 @@ class Network(tf.Module):
 
         Args:
             *what: 'backbone', all stages; 'last:N', all but the last N of those stages
-                that have variables; 'bn', the batch norms of all stages; none of these,
-                or 'none', nothing. 'last:2' and 'bn' go together.
+                that have variables; 'bn', all batch norms, those of auxiliary heads
+                included; none of these, or 'none' alone, nothing. 'last:2' and 'bn' go
+                together.
 
         Raises:
-            ValueError: there is no such part, or there are fewer stages.
+            ValueError: there is no such part, there are fewer stages, or 'none' does
+                not stand alone.
         """
+        if 'none' in what and len(what) > 1:
+            raise ValueError(
+                f'Expected none to stand alone, received {",".join(what)}.')
         with_variables = [name for name, s in self.stages.items() if s.variables]
         trained = len(with_variables)
         for each in what:
@@ -116,6 +121,9 @@ class Network(tf.Module):
         for name, stage in self.stages.items():
             for norm in _batch_norms(stage):
                 norm.frozen = name in self._frozen or 'bn' in what
+        for head in self.heads.values():
+            for norm in _batch_norms(head):
+                norm.frozen = 'bn' in what
 
     @property
     def unfrozen_variables(self) -> tuple[tf.Variable, ...]:
@@ -157,9 +165,9 @@ class Network(tf.Module):
         for name, stage in self.stages.items():
             if name in self._frozen:
                 yield from stage.variables
-            for norm in _batch_norms(stage):
-                if norm.frozen:
-                    yield from norm.variables
+        for norm in _batch_norms(self):
+            if norm.frozen:
+                yield from norm.variables
 
 
 def parse_freeze(what: str, stages: int) -> int:
@@ -184,5 +192,5 @@ def parse_freeze(what: str, stages: int) -> int:
     return count
 
 
-def _batch_norms(stage: tf.Module) -> Sequence[BatchNorm]:
-    return [m for m in (stage, *stage.submodules) if isinstance(m, BatchNorm)]
+def _batch_norms(module: tf.Module) -> Sequence[BatchNorm]:
+    return [m for m in (module, *module.submodules) if isinstance(m, BatchNorm)]
