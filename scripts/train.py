@@ -56,6 +56,7 @@ def main(argv: list[str]) -> int:
     logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[console],
                         force=True)
     logging.getLogger('absl').setLevel(logging.WARNING)  # TensorFlow's own notes
+    logging.getLogger('urllib3').setLevel(logging.ERROR)  # of each try to connect
     try:
         train(config, console)
     except UserError as error:

@@ -190,7 +190,7 @@ class Loop:
         """Trains through all phases to the end of the run."""
         while True:
             self._train_phase()
-            if self.history.exhausted(self.config):
+            if len(self.history.rows) < self._end_of_phase():
                 _log.info('No better epoch for %d epochs: stopped early.',
                           self.config.early_stopping)
             if self.history.phase + 1 == len(self.phases):
@@ -199,7 +199,7 @@ class Loop:
 
     def _train_phase(self) -> None:
         """Trains through the sizes of the size schedule to the end of a phase."""
-        last = self.history.phase_began + self.trainer.phase.epochs
+        last = self._end_of_phase()
         while not self._phase_is_over():
             epoch = len(self.history.rows)
             size = self._image_size(epoch)
@@ -214,9 +214,12 @@ class Loop:
                 self._train_epoch(len(self.history.rows), batches, pace)
 
     def _phase_is_over(self) -> bool:
-        epochs = len(self.history.rows) - self.history.phase_began
-        return (epochs == self.trainer.phase.epochs or
+        return (len(self.history.rows) == self._end_of_phase() or
                 self.history.exhausted(self.config))
+
+    def _end_of_phase(self) -> int:
+        """The epoch that the phase ends with unless it stops early."""
+        return self.history.phase_began + self.trainer.phase.epochs
 
     def _next_phase(self) -> None:
         """Begins the second phase, at the best weights of the first."""

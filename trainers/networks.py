@@ -71,6 +71,9 @@ def build(config: Config, specification: Specification,
             _try_size(network, size)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    except tf.errors.ResourceExhaustedError as error:
+        raise ConfigError(f'The network does not fit into memory: {error.message} '
+                          'Choose a smaller --dense or --model_options.') from error
     for flag in ('freeze', 'finetune_freeze'):
         try:
             network.freeze(*getattr(config, flag))

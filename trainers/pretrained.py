@@ -86,18 +86,23 @@ def _normalization_of_weights(config: Config) -> str:
 def _read_run(path: Path) -> tuple[dict[str, np.ndarray], Specification]:
     """The model's variables in a run's best checkpoint, or in the checkpoint itself."""
     best = RunDirectory(path).checkpoints_best
-    arrays, state = read_variables(best if best.is_dir() else path, 'model')
+    folder = best if best.is_dir() else path
+    if not any(folder.glob('*step-*')) and not folder.match('step-*'):
+        raise ConfigError('Expected --pretrained to be the folder of a run, or of one '
+                          f'of its checkpoints; there is no checkpoint in {folder}.')
+    arrays, state = read_variables(folder, 'model')
     return arrays, Specification.from_dict(state['specification'])
 
 
 def _published(network: Network, config: Config) -> Path:
     """The file of published weights, fetched first where that was asked for."""
+    wanted = weights.published(network)
     if not config.weights_dir and not config.data_dir:
         raise ConfigError('Expected a folder of published weights with --pretrained='
                           'imagenet: pass --weights_dir, or --data_dir, below which '
-                          'they are by default.')
+                          'they are by default; and --download to fetch them.')
     folder = Path(config.weights_dir or data.cache_folder(config.data_dir))
-    file = folder / weights.published(network).file
+    file = folder / wanted.file
     if not file.exists():
         if not config.download:
             raise weights.PretrainedError(

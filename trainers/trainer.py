@@ -107,12 +107,13 @@ class Trainer(tf.Module):
         self.learning_rate = state.learning_rate
         self.model.freeze(*state.phase.freeze)
         self.forward = self.model.classify if state.phase.cached else self.model
-        # Traced anew: what is frozen is part of a trace.
-        compiled = self.config.xla or None
-        self.train_step = tf.function(self._train_step, jit_compile=compiled)
-        self.eval_step = tf.function(self._eval_step, jit_compile=compiled)
-        self.train_steps = tf.function(self._train_steps)
-        self.predict = tf.function(self._predict)
+        # Traced anew: what is frozen is part of a trace. AutoGraph would read these
+        # methods from their files, which hours later may be other ones.
+        options = {'jit_compile': self.config.xla or None, 'autograph': False}
+        self.train_step = tf.function(self._train_step, **options)
+        self.eval_step = tf.function(self._eval_step, **options)
+        self.train_steps = tf.function(self._train_steps, autograph=False)
+        self.predict = tf.function(self._predict, autograph=False)
 
     def start_phase(self, index: int) -> None:
         """Begins a phase at the weights as they are now."""
@@ -145,8 +146,12 @@ class Trainer(tf.Module):
 
     def _train_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> None:
         """Takes `count` training steps, an int32 scalar, in one call."""
-        for _ in tf.range(count):
+
+        def step(taken: tf.Tensor) -> tuple[tf.Tensor]:
             self.train_step(next(batches))
+            return (taken + 1,)
+
+        tf.while_loop(lambda taken: taken < count, step, [tf.constant(0)])
 
     def _train_step(self, batch: Batch) -> None:
         """One update by loss = main + aux_weight · Σ aux + weight decay."""

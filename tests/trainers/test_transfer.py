@@ -354,11 +354,15 @@ def test_weights_that_do_not_fit(pretrained, tmp_path, settings, error, message)
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('path', ['nowhere', 'empty', 'file.txt'])
-def test_weights_that_are_none(tmp_path, path):
+@pytest.mark.parametrize('path, message', [
+    ('nowhere', 'imagenet, a file of weights or the folder of a run; there is nothing'),
+    ('empty', 'the folder of a run, .* there is no checkpoint in .*empty'),
+    ('file.txt', 'Expected weights at .*file.txt'),
+])
+def test_weights_that_are_none(tmp_path, path, message):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'file.txt').write_text('no weights')
-    with pytest.raises(UserError, match=path):
+    with pytest.raises(UserError, match=message):
         run(tmp_path / 'run', pretrained=str(tmp_path / path))
     assert not (tmp_path / 'run').exists()
 

@@ -101,20 +101,21 @@ class Network(tf.Module):
         Args:
             *what: 'backbone', all stages; 'last:N', all but the last N of those stages
                 that have variables; 'bn', all batch norms, those of auxiliary heads
-                included; none of these, or 'none' alone, nothing. 'last:2' and 'bn' go
+                included; none of these, or 'none', nothing. 'last:2' and 'bn' go
                 together.
 
         Raises:
-            ValueError: there is no such part, there are fewer stages, or 'none' does
-                not stand alone.
+            ValueError: there is no such part, there are fewer stages, or two parts
+                contradict each other.
         """
-        if 'none' in what and len(what) > 1:
-            raise ValueError(
-                f'Expected none to stand alone, received {",".join(what)}.')
+        parts = set(what) - {'bn'}
+        if len(parts) > 1 or {'none', 'bn'} <= set(what):
+            raise ValueError('Expected to freeze one of backbone, last:N and none, or '
+                             f'last:N and bn; received {",".join(what)}.')
         with_variables = [name for name, s in self.stages.items() if s.variables]
         trained = len(with_variables)
-        for each in what:
-            trained = min(trained, parse_freeze(each, len(with_variables)))
+        for part in what:
+            trained = min(trained, parse_freeze(part, len(with_variables)))
         names = list(self.stages)
         first = names.index(with_variables[-trained]) if trained else len(names)
         self._frozen = frozenset(names[:first])

@@ -57,7 +57,7 @@ HEAD = {'head/kernel', 'head/bias'}
     (('bn',), _of('first', 'second', 'third', norm=False) | HEAD),
     (('last:2', 'bn'), _of('second', 'third', norm=False) | HEAD),
     (('bn', 'last:2'), _of('second', 'third', norm=False) | HEAD),
-    (('last:2', 'backbone'), HEAD),
+    (('backbone', 'bn'), HEAD),
 ])
 def test_what_remains_trainable(what, expected):
     network = _network()
@@ -133,6 +133,27 @@ def test_parts_that_there_are_not(wrong, right, message):
         network.freeze(wrong)
     with pytest.raises(ValueError, match=message):
         parse_freeze(wrong, 3)
+
+
+@pytest.mark.parametrize('what', [('none', 'bn'), ('backbone', 'last:2'),
+                                  ('last:1', 'last:2'), ('none', 'backbone')])
+def test_parts_that_contradict_each_other(what):
+    network = _network()
+    for part in what:
+        network.freeze(part)
+    with pytest.raises(ValueError, match=f'one of backbone, .* {",".join(what)}'):
+        network.freeze(*what)
+
+
+def test_batch_norms_of_auxiliary_heads_are_batch_norms_too():
+    network = create('inception_v1_bn', classes=2, image_size=32)
+    network.freeze('bn')
+    norms = [m for m in network.submodules if isinstance(m, BatchNorm)]
+    frozen = {v.ref() for norm in norms for v in norm.variables}
+    assert all(norm.frozen for norm in norms)
+    assert any(
+        norm in head.submodules for head in network.heads.values() for norm in norms)
+    assert not frozen & {v.ref() for v in network.unfrozen_variables}
 
 
 @pytest.mark.parametrize('what, stages', [('none', 3), ('bn', 3), ('backbone', 0),

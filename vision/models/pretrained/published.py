@@ -89,7 +89,7 @@ def _mobilenet_v2(model: Network, top: bool) -> Published:
         raise PretrainedError('Expected alpha as one of '
                               f'{", ".join(str(a) for a in _ALPHAS.values())}, for '
                               'which MobileNetV2 has ImageNet weights; received a '
-                              f'model of alpha {channels / 320:g}.')
+                              'model of another width.')
     alpha = _ALPHAS[channels]
     sizes = _SIZES if alpha <= 1 else _SIZES[-1:]
     size = next((each for each in sizes if each >= model.image_size), sizes[-1])
