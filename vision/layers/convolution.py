@@ -144,10 +144,11 @@ class ConvBlock(ConvNormActivation):
                  stride: int = 1, padding: str | int = 'SAME',
                  batch_norm: bool | Mapping[str, float] = False,
                  activation: Activation | None = tf.nn.relu,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+                 initializer: Initializer | None = None, dtype: tf.DType = tf.float32,
+                 name: str | None = None):
         conv = Conv2D(in_channels, out_channels, kernel_size, stride=stride,
                       padding=padding, bias=batch_norm is False,
-                      initializer=centered_he_normal, dtype=dtype)
+                      initializer=initializer or centered_he_normal, dtype=dtype)
         super().__init__(conv, out_channels, batch_norm=batch_norm,
                          activation=activation, name=name)
 

@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from vision.layers import ConvBlock, Dropout, MaxPool
+from vision.layers.initializers import glorot_uniform
 from vision.models.network import Network
 
 # Tells its masks from those of the heads.
@@ -38,7 +39,9 @@ def small_cnn(classes: int, image_size: int = 160, normalization: str = 'raw', *
     stages: dict[str, tf.Module] = {}
     channels, side = 3, image_size
     for number, width in enumerate(filters, start=1):
-        stages[f'conv{number}'] = ConvBlock(channels, width, 3, dtype=dtype)
+        # Larger kernels on raw pixels end in logits of hundreds and ReLUs shut for good.
+        stages[f'conv{number}'] = ConvBlock(channels, width, 3,
+                                            initializer=glorot_uniform, dtype=dtype)
         if number == len(filters) > 1:
             stages['dropout'] = Dropout(block_dropout, _BLOCK_SALT)
         stages[f'pool{number}'] = MaxPool(2, 2, 'VALID')
