@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -334,8 +335,10 @@ def test_of_two_processes_one_computes(noise, child, tmp_path, caplog):
     waiting = threading.Thread(
         target=lambda: found.append(_extract(noise, _refuse, tmp_path / 'cache')))
     waiting.start()
-    waiting.join(0.5)
-    assert waiting.is_alive() and 'Another process is at work' in caplog.text
+    deadline = time.monotonic() + 60
+    while 'Another process is at work' not in caplog.text:
+        assert waiting.is_alive() and time.monotonic() < deadline
+        time.sleep(0.01)
     child.process.stdin.write('\n' * 3)
     child.process.stdin.flush()
     waiting.join(60)
