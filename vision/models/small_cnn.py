@@ -39,7 +39,7 @@ def small_cnn(classes: int, image_size: int = 160, normalization: str = 'raw', *
     stages: dict[str, tf.Module] = {}
     channels, side = 3, image_size
     for number, width in enumerate(filters, start=1):
-        # Larger kernels on raw pixels end in logits of hundreds and ReLUs shut for good.
+        # Larger ones end in logits of hundreds on raw pixels, and ReLUs shut for good.
         stages[f'conv{number}'] = ConvBlock(channels, width, 3,
                                             initializer=glorot_uniform, dtype=dtype)
         if number == len(filters) > 1:

@@ -92,7 +92,7 @@ def test_models_without_a_file(name, message):
 
 def test_a_width_without_a_file():
     with pytest.raises(PretrainedError, match=r'0.35, 0.5, 0.75, 1.0, 1.3, 1.4, for '
-                       r'which .* model of alpha 0.25'):  # yapf: disable
+                       r'which .* received a model of another width'):  # yapf: disable
         published(_mobilenet(image_size=32, alpha=0.25))
 
 
