@@ -252,13 +252,34 @@ class Checkpoints:
             '\nUse the settings that it was trained with, or another --run_dir.')
 
 
+def find(path: Path) -> tuple[Path, dict[str, Any]]:
+    """A sound checkpoint and its state, for whoever only reads.
+
+    Args:
+        path: a folder of checkpoints, of which the newest sound one is taken, or one of
+            them.
+
+    Raises:
+        CheckpointError: there is none, or all are damaged.
+    """
+    if match := _STEP.fullmatch(path.name):
+        try:
+            return path, _verify(path, int(match[2]))
+        except _Damage as damage:
+            raise CheckpointError(f'{path}: the checkpoint is damaged: {damage}. Use '
+                                  'another one.') from damage
+    found = Checkpoints(path, tf.train.Checkpoint()).newest(set_aside=False)
+    if found is None:
+        raise CheckpointError(f'{path}: expected a checkpoint, but there is none.')
+    return found
+
+
 def read_variables(path: Path,
                    part: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Variables out of a checkpoint, for a model of another shape or another run.
 
     Args:
-        path: a folder of checkpoints, of which the newest sound one is read, or one of
-            them.
+        path: as for `find`.
         part: the top-level name that the variables have in the checkpoint.
 
     Returns:
@@ -268,18 +289,7 @@ def read_variables(path: Path,
     Raises:
         CheckpointError: there is none, all are damaged, or it has no such part.
     """
-    found: tuple[Path, dict[str, Any]] | None
-    if match := _STEP.fullmatch(path.name):
-        try:
-            found = path, _verify(path, int(match[2]))
-        except _Damage as damage:
-            raise CheckpointError(f'{path}: the checkpoint is damaged: {damage}. Use '
-                                  'another one.') from damage
-    else:
-        found = Checkpoints(path, tf.train.Checkpoint()).newest(set_aside=False)
-    if found is None:
-        raise CheckpointError(f'{path}: expected a checkpoint, but there is none.')
-    folder, state = found
+    folder, state = find(path)
     reader = tf.train.load_checkpoint(str(folder / 'variables'))
     arrays = {
         name.removeprefix(f'{part}/'): reader.get_tensor(key)

@@ -161,6 +161,7 @@ class Loop:
         if state is not None:
             self.history = History.from_dict(state['history'])
             self.trainer.begin(self.history.phase)
+            self.progress.expect(self.epochs * self.steps_per_epoch)
             self.bad_files.restore(state['bad_files'])
             if self.history.rows:
                 self.directory.write_metrics(self.history.rows)

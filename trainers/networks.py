@@ -74,7 +74,7 @@ def build(config: Config, specification: Specification,
     except tf.errors.ResourceExhaustedError as error:
         raise ConfigError(f'The network does not fit into memory: {error.message} '
                           'Choose a smaller --dense or --model_options.') from error
-    for flag in ('freeze', 'finetune_freeze'):
+    for flag in ('finetune_freeze', 'freeze'):  # left as the first phase has it
         try:
             network.freeze(*getattr(config, flag))
         except ValueError as error:

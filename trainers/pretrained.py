@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from trainers.checkpoints import read_variables
+from trainers.checkpoints import find, read_variables
 from trainers.config import Config, ConfigError
 from trainers.downloading import Bars
 from trainers.run_directory import RunDirectory
@@ -56,7 +54,8 @@ def initialize(network: Network, config: Config) -> list[str]:
     if config.pretrained == PUBLISHED:
         loaded = weights.load(network, _published(network, config))
     elif path.is_dir():
-        arrays, trained = _read_run(path)
+        arrays, state = read_variables(_checkpoints_of(path), 'model')
+        trained = Specification.from_dict(state['specification'])
         if trained.model != config.model:
             raise ConfigError(f'Expected --pretrained to be a run of {config.model}, '
                               f'received {path}, a run of {trained.model}. Pass '
@@ -77,21 +76,21 @@ def _normalization_of_weights(config: Config) -> str:
     if not config.pretrained:
         return ''
     if config.pretrained != PUBLISHED and path.is_dir():
-        return _read_run(path)[1].normalization
+        _, state = find(_checkpoints_of(path))
+        return Specification.from_dict(state['specification']).normalization
     if path.suffix == '.npz' and config.normalization:
         return ''  # `load` knows whether they are somebody else's or a network's own
     return weights.normalization_of(config.model) or ''
 
 
-def _read_run(path: Path) -> tuple[dict[str, np.ndarray], Specification]:
-    """The model's variables in a run's best checkpoint, or in the checkpoint itself."""
+def _checkpoints_of(path: Path) -> Path:
+    """The folder of a run's best weights, or the folder itself if it is one."""
     best = RunDirectory(path).checkpoints_best
     folder = best if best.is_dir() else path
     if not any(folder.glob('*step-*')) and not folder.match('step-*'):
         raise ConfigError('Expected --pretrained to be the folder of a run, or of one '
                           f'of its checkpoints; there is no checkpoint in {folder}.')
-    arrays, state = read_variables(folder, 'model')
-    return arrays, Specification.from_dict(state['specification'])
+    return folder
 
 
 def _published(network: Network, config: Config) -> Path:

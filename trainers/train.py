@@ -79,7 +79,7 @@ def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str
                     console.progress, features)
         results = loop.run()
         console.progress.finish()
-        conclude(config, directory, results)
+        conclude(config, source, directory, results)
         describe_bad_files(bad_files, source)
     return results
 
@@ -263,12 +263,14 @@ def _describe_transfer(config: Config, trainer: Trainer) -> dict[str, str]:
     return lines
 
 
-def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -> None:
+def conclude(config: Config, source: Source, directory: RunDirectory,
+             results: dict[str, Any]) -> None:
     """Says how the run went and what can be done with it."""
+    classes = len(source.classes)
     _log.info('')
     _log.info('Best epoch  %d of %d: validation %s', results['best_epoch'],
-              results['epochs'], _in_words(results['validation']))
-    _log.info('Test        %s%s', _in_words(results['test']),
+              results['epochs'], _in_words(results['validation'], classes))
+    _log.info('Test        %s%s', _in_words(results['test'], classes),
               ' (averaged weights)' if config.ema else '')
     _log.info('Time        %s; %.0f images/s in training',
               format_duration(results['seconds']), results['images_per_second'])
@@ -280,9 +282,9 @@ def conclude(config: Config, directory: RunDirectory, results: dict[str, Any]) -
     _log.info('            train longer or otherwise in another --run_dir; see --help')
 
 
-def _in_words(result: dict[str, float]) -> str:
+def _in_words(result: dict[str, float], classes: int) -> str:
     """Accuracy and loss; among five classes and fewer, top-5 says nothing."""
-    top5 = f'top-5 {result["top5"]:.2%}, ' if result['top5'] < 1 else ''
+    top5 = f'top-5 {result["top5"]:.2%}, ' if classes > 5 else ''
     return f'top-1 {result["top1"]:.2%}, {top5}loss {result["loss"]:.3f}'
 
 

@@ -66,12 +66,8 @@ class Network(tf.Module):
             seed: integer tensor [2] that determines the dropout masks; needed in
                 training unless all dropout rates are 0.
         """
-        x, aux = self._normalize(images), []
-        for name, stage in self.stages.items():
-            x = self._run(name, stage, x, training, seed)
-            if training and name in self.heads:
-                aux.append(self.heads[name](x, training, seed))
-        return Outputs(self.head(x, training, seed), tuple(aux))
+        x, aux = self._through_stages(images, training, seed)
+        return Outputs(self.head(x, training, seed), aux)
 
     def classify(self, features: tf.Tensor, training: bool = False,
                  seed: tf.Tensor | None = None) -> Outputs:
@@ -86,9 +82,7 @@ class Network(tf.Module):
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
         """What the head pools out of pictures in inference, float32 `[B, features]`."""
-        x = self._normalize(images)
-        for name, stage in self.stages.items():
-            x = self._run(name, stage, x, training=False, seed=None)
+        x, _ = self._through_stages(images, training=False, seed=None)
         return tf.cast(self.head.pool(x), tf.float32)
 
     def freeze(self, *what: str) -> None:
@@ -119,12 +113,11 @@ class Network(tf.Module):
         names = list(self.stages)
         first = names.index(with_variables[-trained]) if trained else len(names)
         self._frozen = frozenset(names[:first])
-        for name, stage in self.stages.items():
-            for norm in _batch_norms(stage):
-                norm.frozen = name in self._frozen or 'bn' in what
-        for head in self.heads.values():
-            for norm in _batch_norms(head):
-                norm.frozen = 'bn' in what
+        for norm in _batch_norms(self):
+            norm.frozen = 'bn' in what
+        for name in self._frozen:
+            for norm in _batch_norms(self.stages[name]):
+                norm.frozen = True
 
     @property
     def unfrozen_variables(self) -> tuple[tf.Variable, ...]:
@@ -151,16 +144,21 @@ class Network(tf.Module):
         }
         return [(found.get(id(v), 0), v) for v in self.trainable_variables]
 
-    def _normalize(self, images: tf.Tensor) -> tf.Tensor:
+    def _through_stages(
+            self, images: tf.Tensor, training: bool,
+            seed: tf.Tensor | None) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
+        """The last map, and the logits of the auxiliary heads in training."""
         x = NORMALIZATIONS[self.normalization](tf.cast(images, tf.float32))
-        return tf.cast(x, self.dtype)
-
-    def _run(self, name: str, stage: tf.Module, x: tf.Tensor, training: bool,
-             seed: tf.Tensor | None) -> tf.Tensor:
-        training = training and name not in self._frozen
-        if isinstance(stage, Dropout):
-            return stage(x, training, seed)
-        return stage(x, training)
+        x, aux = tf.cast(x, self.dtype), []
+        for name, stage in self.stages.items():
+            learns = training and name not in self._frozen
+            if isinstance(stage, Dropout):
+                x = stage(x, learns, seed)
+            else:
+                x = stage(x, learns)
+            if training and name in self.heads:
+                aux.append(self.heads[name](x, training, seed))
+        return x, tuple(aux)
 
     def _frozen_variables(self) -> Iterator[tf.Variable]:
         for name, stage in self.stages.items():
