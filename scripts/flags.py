@@ -63,12 +63,14 @@ def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
 
 
 def parser(description: str,
-           listing: Callable[[], str]) -> Callable[[Sequence[str]], list[str]]:
+           listing: Callable[[], str],
+           arguments: bool = False) -> Callable[[Sequence[str]], list[str]]:
     """A parser for `absl.app.run` that explains itself and refuses what it cannot use.
 
     Args:
         description: what stands above the flags in the help text.
         listing: writes out the flags, for the help text.
+        arguments: whether there may be anything that is not a flag.
     """
 
     def parse(argv: Sequence[str]) -> list[str]:
@@ -85,7 +87,7 @@ def parser(description: str,
             _refuse(f'There is no flag --{name}.{_suggest(name)}')
         except flags.Error as error:
             _refuse(str(error).rstrip('.') + '.')
-        if rest[1:]:
+        if rest[1:] and not arguments:
             _refuse(f'Did not expect {rest[1]!r}.{_suggest(rest[1])}')
         return rest
 

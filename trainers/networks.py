@@ -9,7 +9,6 @@ import tensorflow as tf
 from trainers import pretrained
 from trainers.config import Config, ConfigError, parse_size_schedule
 from vision import models
-from vision.data import Source
 from vision.errors import suggestion
 from vision.models import Network
 from vision.models.specification import Specification
@@ -21,8 +20,13 @@ _SETTINGS = {
 }
 
 
-def specify(config: Config, source: Source) -> Specification:
+def specify(config: Config, classes: tuple[str, ...], image_size: int) -> Specification:
     """What is stored with the weights, and how pictures are prepared from now on.
+
+    Args:
+        config: the run's settings.
+        classes: names of the classes in the order of the logits.
+        image_size: side in pixels of the pictures where the settings leave it open.
 
     Raises:
         ConfigError: the network has no such option, a width of a dense layer is none,
@@ -38,8 +42,8 @@ def specify(config: Config, source: Source) -> Specification:
     if config.dense:
         options['dense'] = parse_dense(config.dense)
     return Specification(
-        model=config.model, classes=source.classes, image_size=config.image_size or
-        source.image_size, normalization=pretrained.normalization(config) or
+        model=config.model, classes=classes, image_size=config.image_size or image_size,
+        normalization=pretrained.normalization(config) or
         models.default_normalization(config.model), options=options)
 
 

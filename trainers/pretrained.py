@@ -42,33 +42,40 @@ def initialize(network: Network, config: Config) -> list[str]:
     Raises:
         UserError: they cannot be had, or are not of this network.
     """
-    if not config.pretrained:
-        if not set(config.freeze) - {'bn', 'none'}:
-            return []
-        return [
-            f'--freeze={",".join(config.freeze)} without --pretrained keeps random '
-            'numbers as they are: pass --pretrained=imagenet, a file, or the folder '
-            'of a run.'
-        ]
+    if config.pretrained:
+        return list(load(network, config).notes)
+    if not set(config.freeze) - {'bn', 'none'}:
+        return []
+    return [
+        f'--freeze={",".join(config.freeze)} without --pretrained keeps random '
+        'numbers as they are: pass --pretrained=imagenet, a file, or the folder '
+        'of a run.'
+    ]
+
+
+def load(network: Network, config: Config) -> weights.Loaded:
+    """Gives a network the weights that `pretrained` names; says what became of them.
+
+    Raises:
+        UserError: they cannot be had, or are not of this network.
+    """
     path = Path(config.pretrained)
     if config.pretrained == PUBLISHED:
-        loaded = weights.load(network, _published(network, config))
-    elif path.is_dir():
+        return weights.load(network, _published(network, config))
+    if path.is_dir():
         arrays, state = read_variables(_checkpoints_of(path), 'model')
         trained = Specification.from_dict(state['specification'])
         if trained.model != config.model:
             raise ConfigError(f'Expected --pretrained to be a run of {config.model}, '
                               f'received {path}, a run of {trained.model}. Pass '
                               f'--model={trained.model}, or another folder.')
-        loaded = weights.load(network, arrays)
-    elif path.exists():
-        loaded = weights.load(network, path)
-    else:
-        raise ConfigError(
-            'Expected --pretrained to be imagenet, a file of weights or the folder of '
-            f'a run; there is nothing at {path}.'
-            f'{suggestion(config.pretrained, [PUBLISHED])}')
-    return list(loaded.notes)
+        return weights.load(network, arrays)
+    if path.exists():
+        return weights.load(network, path)
+    raise ConfigError(
+        'Expected --pretrained to be imagenet, a file of weights or the folder of '
+        f'a run; there is nothing at {path}.'
+        f'{suggestion(config.pretrained, [PUBLISHED])}')
 
 
 def _normalization_of_weights(config: Config) -> str:

@@ -105,6 +105,18 @@ class RunDirectory:
     def export(self) -> Path:
         return self.path / 'export'
 
+    @property
+    def evaluation(self) -> Path:
+        return self.path / 'evaluation'
+
+    @property
+    def explanations(self) -> Path:
+        return self.path / 'explanations'
+
+    @property
+    def calibration(self) -> Path:
+        return self.path / 'calibration.json'
+
     @classmethod
     def open(
         cls,
@@ -169,7 +181,7 @@ class RunDirectory:
         """
         run = cls(path)
         try:
-            config = _read_json(run.config)
+            config = read_json(run.config)
         except (FileNotFoundError, NotADirectoryError):
             raise RunDirectoryError(
                 f'{path}: expected the directory of a run, but there is no config.json '
@@ -181,7 +193,7 @@ class RunDirectory:
                 f'{type(config).__name__}. Restore the file, or choose another '
                 '--run_dir.')
         try:
-            return Recorded(config, _read_json(run.labels))
+            return Recorded(config, read_json(run.labels))
         except FileNotFoundError:
             raise RunDirectoryError(
                 f'{run.labels}: expected the classes of the run, but the file is not '
@@ -302,7 +314,13 @@ class RunDirectory:
                 '--run_dir.')
 
 
-def _read_json(path: Path) -> Any:
+def read_json(path: Path) -> Any:
+    """What a JSON file of a run holds.
+
+    Raises:
+        RunDirectoryError: it cannot be read.
+        FileNotFoundError, NotADirectoryError: there is none.
+    """
     try:
         return json.loads(path.read_bytes().decode('utf-8', 'surrogateescape'))
     except (FileNotFoundError, NotADirectoryError):

@@ -55,7 +55,7 @@ def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str
         tf.config.experimental.enable_op_determinism()
     config = simplify(config)
     source = load_source(config)
-    specification = networks.specify(config, source)
+    specification = networks.specify(config, source.classes, source.image_size)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         # Built before there is a directory, which would hold on to refused settings.

@@ -68,7 +68,7 @@ def race(config: Config, source: Source, rival: Contestant,
     with tempfile.TemporaryDirectory(prefix='tapestry-benchmark-') as folder:
         config = dataclasses.replace(config, epochs=epochs + 1,
                                      run_dir=str(Path(folder) / 'run'))
-        specification = networks.specify(config, source)
+        specification = networks.specify(config, source.classes, source.image_size)
         trainer, _ = train.build(config, specification, source)
         steps = config.limit_train_batches
         stopwatch = Stopwatch(epochs + 1, steps, rival)

@@ -171,14 +171,16 @@ def _plain(config: Config, image_size: int) -> Config:
 def _steps(config: Config, source: Source, name: str,
            split: Split | None = None) -> Contestant:
     """Training steps on one batch: of `split`, by default the source's whole split."""
-    trainer, _ = train.build(config, networks.specify(config, source), source)
+    trainer, _ = train.build(
+        config, networks.specify(config, source.classes, source.image_size), source)
     return training_steps(name, trainer, device_batch(split or source.splits['train']))
 
 
 def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:
     lacks_norm = policy != 'float32' and keras_peer.has_norm(config.model)
     name = f'Keras, {policy}' + (' without LRN' if lacks_norm else '')
-    normalization = networks.specify(config, source).normalization
+    normalization = networks.specify(config, source.classes,
+                                     source.image_size).normalization
     return keras_peer.training_steps(name, config, normalization, len(source.classes),
                                      device_batch(source.splits['train']), ours.gflop,
                                      policy)

@@ -12,7 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from scripts.exploration.statistics import class_counts
 from scripts.exploration.survey import Survey
-from scripts.exploration.words import short
+from scripts.words import short
 from vision.data import Source, SPLITS
 
 _COLOURS = dict(zip(SPLITS, ('#4c78a8', '#f58518', '#54a24b')))

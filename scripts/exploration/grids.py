@@ -11,7 +11,7 @@ from scripts.exploration.duplicates import conflicts
 from scripts.exploration.pictures import blank, SIDE, tile
 from scripts.exploration.summary import Findings
 from scripts.exploration.survey import Survey
-from scripts.exploration.words import brief, printable
+from scripts.words import brief, printable
 from trainers.plots import picture_grid
 
 _GAP = 4  # Pixels between the two pictures of a pair.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from scripts.exploration.words import printable
+from scripts.words import printable
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #24292f; --paper: #ffffff; --soft: #f3f4f6;

@@ -12,7 +12,7 @@ from scripts.exploration.duplicates import conflicts
 from scripts.exploration.pictures import thumbnail
 from scripts.exploration.summary import Findings
 from scripts.exploration.survey import Survey
-from scripts.exploration.words import counted, counts, number, percent
+from scripts.words import counted, counts, number, percent
 from vision.data import SPLITS
 
 _LISTED = 50  # Problems of a kind, and duplicates; the files beside hold them all.

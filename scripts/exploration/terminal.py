@@ -6,8 +6,7 @@ from typing import Any
 
 from scripts.exploration import duplicates, problems
 from scripts.exploration.summary import Findings
-from scripts.exploration.words import (counted, counts, number, percent, printable,
-                                       short, table)
+from scripts.words import counted, counts, number, percent, printable, short, table
 from vision.data import SPLITS
 
 _CLASSES = 12  # Fewer are listed all; of more, the largest and the smallest.

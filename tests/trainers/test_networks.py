@@ -75,7 +75,7 @@ def test_dense_layers_that_are_none(text):
 def test_the_specification_rebuilds_the_network(source):
     config = Config(model='cifar_cnn', model_options=('filters:4-8',), pooling='max',
                     dense=('6', '5'), seed=3)
-    specification = networks.specify(config, source)
+    specification = networks.specify(config, source.classes, source.image_size)
     network, notes = networks.build(config, specification, 'float32')
     assert not notes
     text = json.dumps(specification.to_dict())
@@ -93,7 +93,7 @@ def test_the_specification_rebuilds_the_network(source):
                                            (('backbone',), 0)])
 def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads):
     config = Config(model='inception_v1_compact', freeze=freeze)
-    specification = networks.specify(config, source)
+    specification = networks.specify(config, source.classes, source.image_size)
     network, notes = networks.build(config, specification, 'float32')
     assert len(network.heads) == len(specification.build().heads) == heads
     assert bool(notes) is bool(freeze)
@@ -119,7 +119,9 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
 def test_networks_that_cannot_be(source, settings, error, message):
     config = Config(**settings)
     with pytest.raises(error, match=message):
-        networks.build(config, networks.specify(config, source), 'float32')
+        networks.build(config,
+                       networks.specify(config, source.classes, source.image_size),
+                       'float32')
 
 
 def test_published_weights_that_are_not_there_are_fetched_on_request_only(
@@ -127,7 +129,9 @@ def test_published_weights_that_are_not_there_are_fetched_on_request_only(
     config = Config(model='mobilenet_v2', pretrained='imagenet',
                     weights_dir=str(tmp_path))
     with pytest.raises(UserError, match='Pass --download to fetch them') as error:
-        networks.build(config, networks.specify(config, source), 'float32')
+        networks.build(config,
+                       networks.specify(config, source.classes, source.image_size),
+                       'float32')
     assert str(tmp_path / 'mobilenet_v2_weights_tf_dim_ordering') in str(error.value)
     assert not list(tmp_path.iterdir())
 
@@ -139,7 +143,8 @@ def test_published_weights_that_are_there_are_taken(source, tmp_path):
                                             weights=None)
     theirs.save(tmp_path /
                 'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5')
-    network, notes = networks.build(config, networks.specify(config, source), 'float32')
+    network, notes = networks.build(
+        config, networks.specify(config, source.classes, source.image_size), 'float32')
     kernel, = theirs.get_layer('block_16_project').get_weights()
     np.testing.assert_array_equal(network.stages['block_16'].project.conv.kernel,
                                   kernel)

@@ -51,7 +51,12 @@ def test_a_new_run_has_everything_in_its_place(tmp_path):
             'tensorboard_train': 'tensorboard/train',
             'tensorboard_validation': 'tensorboard/validation',
             'export': 'export',
+            'evaluation': 'evaluation',
+            'explanations': 'explanations',
+            'calibration': 'calibration.json',
         }
+        for folder in ('evaluation', 'explanations'):  # made when they are needed
+            assert not (path / relative.pop(folder)).exists()
         folders = [name for name in relative.values() if '.' not in name]
         assert all((path / folder).is_dir() for folder in folders)
     assert 'größer' in (path / 'labels.json').read_text(encoding='utf-8')

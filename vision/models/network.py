@@ -5,6 +5,7 @@ from typing import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 
+from vision.errors import suggestion
 from vision.layers import AuxiliaryHead, BatchNorm, Dropout, Head
 from vision.models.normalization import NORMALIZATIONS
 from vision.models.outputs import Outputs
@@ -66,8 +67,39 @@ class Network(tf.Module):
             seed: integer tensor [2] that determines the dropout masks; needed in
                 training unless all dropout rates are 0.
         """
-        x, aux = self._through_stages(images, training, seed)
-        return Outputs(self.head(x, training, seed), aux)
+        return self._run(images, training, seed, heads=training)
+
+    def every_head(self, images: tf.Tensor) -> Outputs:
+        """The logits of all heads in inference; as in training, of square pictures."""
+        return self._run(images, training=False, seed=None, heads=True)
+
+    def until(self, endpoint: str, images: tf.Tensor) -> tf.Tensor:
+        """The map that leaves a stage in inference, `[B, H', W', C]`.
+
+        `network.after(name, network.until(name, images))` is `network(images)`, so a
+        gradient by any map needs nothing but a tape around the second half.
+
+        Args:
+            endpoint: the stage, a key of `stages`.
+            images: as for the whole network.
+
+        Raises:
+            ValueError: there is no such stage.
+        """
+        x = self._prepared(images)
+        for name in self._split(endpoint)[0]:
+            x = self._stage(name, x)
+        return x
+
+    def after(self, endpoint: str, x: tf.Tensor) -> Outputs:
+        """The logits in inference of what `until` the same endpoint returned.
+
+        Raises:
+            ValueError: there is no such stage.
+        """
+        for name in self._split(endpoint)[1]:
+            x = self._stage(name, x)
+        return Outputs(self.head(x))
 
     def classify(self, features: tf.Tensor, training: bool = False,
                  seed: tf.Tensor | None = None) -> Outputs:
@@ -82,7 +114,7 @@ class Network(tf.Module):
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
         """What the head pools out of pictures in inference, float32 `[B, features]`."""
-        x, _ = self._through_stages(images, training=False, seed=None)
+        x = self.until(list(self.stages)[-1], images)
         return tf.cast(self.head.pool(x), tf.float32)
 
     def freeze(self, *what: str) -> None:
@@ -144,21 +176,35 @@ class Network(tf.Module):
         }
         return [(found.get(id(v), 0), v) for v in self.trainable_variables]
 
-    def _through_stages(
-            self, images: tf.Tensor, training: bool,
-            seed: tf.Tensor | None) -> tuple[tf.Tensor, tuple[tf.Tensor, ...]]:
-        """The last map, and the logits of the auxiliary heads in training."""
-        x = NORMALIZATIONS[self.normalization](tf.cast(images, tf.float32))
-        x, aux = tf.cast(x, self.dtype), []
-        for name, stage in self.stages.items():
-            learns = training and name not in self._frozen
-            if isinstance(stage, Dropout):
-                x = stage(x, learns, seed)
-            else:
-                x = stage(x, learns)
-            if training and name in self.heads:
+    def _run(self, images: tf.Tensor, training: bool, seed: tf.Tensor | None,
+             heads: bool) -> Outputs:
+        x, aux = self._prepared(images), []
+        for name in self.stages:
+            x = self._stage(name, x, training, seed)
+            if heads and name in self.heads:
                 aux.append(self.heads[name](x, training, seed))
-        return x, tuple(aux)
+        return Outputs(self.head(x, training, seed), tuple(aux))
+
+    def _prepared(self, images: tf.Tensor) -> tf.Tensor:
+        x = NORMALIZATIONS[self.normalization](tf.cast(images, tf.float32))
+        return tf.cast(x, self.dtype)
+
+    def _stage(self, name: str, x: tf.Tensor, training: bool = False,
+               seed: tf.Tensor | None = None) -> tf.Tensor:
+        stage, learns = self.stages[name], training and name not in self._frozen
+        if isinstance(stage, Dropout):
+            return stage(x, learns, seed)
+        return stage(x, learns)
+
+    def _split(self, endpoint: str) -> tuple[list[str], list[str]]:
+        """The names of the stages up to the endpoint, and of those behind it."""
+        names = list(self.stages)
+        if endpoint not in names:
+            raise ValueError(
+                f'Expected an endpoint of {self.name}, {", ".join(names)}; '
+                f'received {endpoint!r}.{suggestion(endpoint, names)}')
+        at = names.index(endpoint) + 1
+        return names[:at], names[at:]
 
     def _frozen_variables(self) -> Iterator[tf.Variable]:
         for name, stage in self.stages.items():

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from scripts.exploration import choices, output, terminal, words
+from scripts import words
+from scripts.exploration import choices, output, terminal
 from scripts.exploration.summary import summarize
 from scripts.exploration.survey import survey
 from vision.data import Source, Split, SPLITS

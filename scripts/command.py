@@ -1,0 +1,141 @@
+"""What the commands that use a trained network share: flags, errors, exit codes."""
+
+import dataclasses
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TYPE_CHECKING
+
+from absl import app
+
+from scripts import flags, quiet
+from trainers.config import check, Config, ConfigError, setting
+
+if TYPE_CHECKING:
+    from trainers.classifier import Classifier
+
+EXIT_CODES = """
+Exit codes: 0 done, 1 a problem that the message explains, 2 a flag that it does not
+know, 130 interrupted.
+"""
+
+_TRAINED = 'The trained network'
+_OTHERS = 'Weights that are not of a run'
+
+
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """Which trained network is used.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the setting.
+    """
+
+    run_dir: str = setting(
+        '', _TRAINED, 'Folder of a run, which knows all the rest, or of one of its '
+        'checkpoints.')
+    weights: str = setting('best', _TRAINED, 'Which weights of the run.',
+                           choices=('best', 'last'))
+    temperature: float = setting(
+        0.0, _TRAINED, 'Temperature of the softmax; 0: what scripts.evaluate '
+        '--calibrate has stored with the run, or else 1.', minimum=0)
+    arithmetic: str = setting('float32', _TRAINED, 'Type of the arithmetic.',
+                              choices=('float32', 'bfloat16', 'float16'))
+    labels: str = setting(
+        '', _OTHERS, 'Text file with a class a line for --pretrained; by default the '
+        '1000 of ImageNet.')
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            check(field, getattr(self, field.name))
+
+
+_OF_OTHERS = ('model', 'model_options', 'pooling', 'dense', 'image_size', 'pretrained',
+              'weights_dir', 'download')
+
+
+def _in_group(field: dataclasses.Field, group: str) -> dataclasses.Field:
+    """The same setting under another heading of `--help`."""
+    copy = setting(field.default, group, field.metadata['help'],
+                   choices=field.metadata['choices'], minimum=field.metadata['minimum'],
+                   maximum=field.metadata['maximum'])
+    copy.name, copy.type = field.name, field.type
+    return copy
+
+
+def model_fields() -> list[dataclasses.Field]:
+    """The flags that say which network is used."""
+    config = {field.name: field for field in dataclasses.fields(Config)}
+    return [
+        *dataclasses.fields(Trained),
+        *(_in_group(config[name], _OTHERS) for name in _OF_OTHERS),
+    ]
+
+
+def load_classifier() -> 'Classifier':
+    """The network that the flags name.
+
+    Raises:
+        ConfigError: the flags name none, or two.
+        UserError: it cannot be had.
+    """
+    from trainers import classifier
+    trained = Trained(**flags.given(dataclasses.fields(Trained)))
+    config = {field.name: field for field in dataclasses.fields(Config)}
+    settings = flags.given([config[name] for name in _OF_OTHERS])
+    if trained.run_dir:
+        of_others = [name for name in settings if name != 'download']
+        if of_others or trained.labels:
+            raise ConfigError(
+                f'Expected no --{of_others[0] if of_others else "labels"} with '
+                '--run_dir: a run knows its network. Leave one of them out.')
+        return classifier.from_run(Path(trained.run_dir), trained.weights,
+                                   trained.arithmetic, trained.temperature)
+    if 'pretrained' not in settings or 'model' not in settings:
+        raise ConfigError(
+            'Expected --run_dir=FOLDER, a run that scripts.train made, or '
+            '--model=NAME with --pretrained=WEIGHTS.')
+    return classifier.from_pretrained(Config(**settings), trained.labels,
+                                      trained.arithmetic, trained.temperature)
+
+
+def start(description: str, fields: Sequence[dataclasses.Field],
+          work: Callable[[list[str]], Any], arguments: bool = False) -> None:
+    """Parses the command line and does the work; does not return.
+
+    Args:
+        description: what stands above the flags in the help text.
+        fields: the flags.
+        work: called with what is not a flag, once TensorFlow is there.
+        arguments: whether there may be anything that is not a flag.
+    """
+
+    def main(argv: list[str]) -> int:
+        quiet.import_tensorflow()
+        from scripts import listings
+        from vision.errors import UserError
+
+        logging.basicConfig(level=logging.INFO, format='%(message)s', force=True)
+        logging.getLogger('absl').setLevel(logging.ERROR)  # TensorFlow's own notes
+        try:
+            if not listings.show(flags.FLAGS):
+                work(argv[1:])
+            sys.stdout.flush()
+        except UserError as error:
+            print(error, file=sys.stderr)
+            return 2 if isinstance(error, ConfigError) else 1
+        except KeyboardInterrupt:
+            print('Stopped.', file=sys.stderr)
+            return 130
+        except BrokenPipeError:  # whoever read our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 1
+        return 0
+
+    flags.define_listings()
+    flags.define(fields)
+    parser = flags.parser(description + EXIT_CODES, lambda: flags.describe(fields),
+                          arguments)
+    app.run(main, flags_parser=parser)

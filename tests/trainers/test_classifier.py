@@ -1,0 +1,1 @@
+"""A classifier out of a run, a checkpoint, or somebody else's weights."""
