@@ -1,17 +1,20 @@
 """What the commands that use a trained network share: flags, errors, exit codes."""
 
+import contextlib
 import dataclasses
 import logging
 import os
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import Any, TextIO, TYPE_CHECKING
 
 from absl import app
 
 from scripts import flags, quiet
 from trainers.config import check, Config, ConfigError, setting
+from vision.errors import UserError
 
 if TYPE_CHECKING:
     from trainers.classifier import Classifier
@@ -97,12 +100,13 @@ def load_classifier() -> 'Classifier':
         raise ConfigError(
             'Expected --run_dir=FOLDER, a run that scripts.train made, or '
             '--model=NAME with --pretrained=WEIGHTS.')
-    return classifier.from_pretrained(Config(**settings), trained.labels,
+    return classifier.from_pretrained(Config.from_dict(settings), trained.labels,
                                       trained.arithmetic, trained.temperature)
 
 
 def start(description: str, fields: Sequence[dataclasses.Field],
-          work: Callable[[list[str]], Any], arguments: bool = False) -> None:
+          work: Callable[[list[str]], Any], arguments: bool = False,
+          prepare: Callable[[list[str]], Any] | None = None) -> None:
     """Parses the command line and does the work; does not return.
 
     Args:
@@ -110,19 +114,23 @@ def start(description: str, fields: Sequence[dataclasses.Field],
         fields: the flags.
         work: called with what is not a flag, once TensorFlow is there.
         arguments: whether there may be anything that is not a flag.
+        prepare: called with the same before TensorFlow is imported, which takes
+            seconds: a ConfigError that it raises shows at once.
     """
 
     def main(argv: list[str]) -> int:
-        quiet.import_tensorflow()
-        from scripts import listings
-        from vision.errors import UserError
-
-        logging.basicConfig(level=logging.INFO, format='%(message)s', force=True)
-        logging.getLogger('absl').setLevel(logging.ERROR)  # TensorFlow's own notes
         try:
+            if prepare is not None and not _asks_for_lists():
+                prepare(argv[1:])
+            quiet.import_tensorflow()
+            from scripts import listings
+
+            logging.basicConfig(level=logging.INFO, format='%(message)s', force=True)
+            logging.getLogger('absl').setLevel(logging.ERROR)  # TensorFlow's own notes
             if not listings.show(flags.FLAGS):
                 work(argv[1:])
-            sys.stdout.flush()
+            if sys.stdout is not None:  # as it is after `>&-`
+                sys.stdout.flush()
         except UserError as error:
             print(error, file=sys.stderr)
             return 2 if isinstance(error, ConfigError) else 1
@@ -136,6 +144,31 @@ def start(description: str, fields: Sequence[dataclasses.Field],
 
     flags.define_listings()
     flags.define(fields)
+    # Then flags may also stand behind what is none.
+    flags.FLAGS.set_gnu_getopt(arguments)
     parser = flags.parser(description + EXIT_CODES, lambda: flags.describe(fields),
                           arguments)
     app.run(main, flags_parser=parser)
+
+
+def _asks_for_lists() -> bool:
+    return any(
+        flags.FLAGS[name].value for name in flags.FLAGS if name.startswith('list_'))
+
+
+@contextlib.contextmanager
+def decoders_held_back() -> Iterator[TextIO]:
+    """Gives a way to standard error while C libraries talk about pictures.
+
+    They write to the file descriptor, of one picture in between those of other threads,
+    and do not say which; the commands say it themselves.
+    """
+    sys.stderr.flush()
+    with os.fdopen(
+            os.dup(2), 'w',
+            errors='backslashreplace') as stderr, (tempfile.TemporaryFile()) as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+        try:
+            yield stderr
+        finally:
+            os.dup2(stderr.fileno(), 2)

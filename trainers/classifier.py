@@ -1,5 +1,6 @@
 """A trained network with all that is needed to use it."""
 
+import functools
 import logging
 import math
 from pathlib import Path
@@ -98,6 +99,15 @@ class Classifier:
         """Side in pixels of the pictures that it takes."""
         return self.specification.image_size
 
+    @functools.cached_property
+    def bytes_per_picture(self) -> int:
+        """What the largest of its operations reads and writes of each picture."""
+        graph = self._every_head.get_concrete_function().graph
+        return max(
+            sum(_bytes_per_example(tensor)
+                for tensor in (*op.inputs, *op.outputs))
+            for op in graph.get_operations())
+
     def logits(self, images: tf.Tensor) -> Outputs:
         """Logits of all heads in inference, auxiliary ones included.
 
@@ -108,7 +118,16 @@ class Classifier:
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
         """Calibrated probabilities, float32 `[..., classes]`, that add up to 1."""
-        return softmax(logits / self.temperature.value)
+        # In float64 a temperature next to 0 does not overflow.
+        return softmax(logits.astype(np.float64) / self.temperature.value)
+
+
+def _bytes_per_example(tensor: tf.Tensor) -> int:
+    """Of a tensor of a traced batch; 0 for what has no batch dimension."""
+    shape = tensor.shape
+    if not shape.rank or shape[0] is not None or not shape[1:].is_fully_defined():
+        return 0
+    return shape[1:].num_elements() * tensor.dtype.size
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -201,7 +220,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         UserError: the file cannot be read, or names a class twice.
     """
     try:
-        lines = path.read_text(encoding='utf-8').splitlines()
+        lines = path.read_text(encoding='utf-8-sig').split('\n')
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f'Expected --labels to be a text file in UTF-8 with a class a '
                         f'line, got {path}: {error}.') from error
@@ -279,8 +298,11 @@ def _locate(path: Path, weights: str) -> tuple[RunDirectory | None, Path]:
                 return directory, path
             return directory, (directory.checkpoints_best
                                if weights == 'best' else directory.checkpoints_last)
-    if (path / 'state.json').is_file() or any(path.glob('step-*')):
+    if path.match('step-*') or any(path.glob('step-*')):
         return None, path
+    if (path / 'state.json').is_file():
+        raise RunDirectoryError(f'{path}: expected a checkpoint to be called by its '
+                                'step, such as step-12. Give it its name again.')
     raise RunDirectoryError(
         f'{path}: expected the folder of a run, with a config.json in it, or a '
         'checkpoint. Give the --run_dir that the training was started with.')

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from vision.layers import BatchNorm, ConvBlock, Dropout, MaxPool
-from vision.models import create
+from vision.models import create, MODELS
 from vision.models.network import Network, parse_freeze
 
 SEED = tf.constant([1, 2])
@@ -231,3 +231,82 @@ def test_a_function_traced_after_freezing_leaves_what_is_frozen():
     assert all(gradient is not None for gradient in step())
     for variable, value in zip(network.stages['second'].variables, before):
         np.testing.assert_array_equal(variable, value)
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_halves_of_a_network_are_the_network(name):
+    tf.random.set_seed(1)
+    network = create(name, classes=3, image_size=32)
+    rng = np.random.default_rng(1)
+    images = tf.constant(rng.integers(0, 256, [2, 32, 32, 3], np.uint8))
+    for _ in range(2):  # averages of batch norms that are not those of a fresh network
+        network(images, training=True, seed=SEED)
+    expected = network(images).main
+    for endpoint in network.stages:
+        x = network.until(endpoint, images)
+        np.testing.assert_array_equal(network.after(endpoint, x).main, expected)
+
+
+def test_an_endpoint_is_the_map_that_leaves_the_stage():
+    network = _network()
+    x = network.until('first', _images())
+    assert x.shape == (4, 8, 8, 4)
+    x = network.stages['pool'](network.stages['second'](x))
+    np.testing.assert_array_equal(network.until('pool', _images()), x)
+    # In inference a dropout changes nothing.
+    np.testing.assert_array_equal(network.until('drop', _images()), x)
+    assert network.after('drop', x).aux == ()
+
+
+def test_a_gradient_by_a_map_needs_a_tape_around_the_second_half_only():
+    network = _network()
+    x = network.until('first', _images())
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        logits = network.after('first', x).main[:, 1]
+    assert np.abs(tape.gradient(logits, x)).max() > 0
+
+
+@pytest.mark.parametrize('endpoint, hint', [('seconds', ' Did you mean second?'),
+                                            ('zebra', ''), ('', '')])
+def test_an_endpoint_that_there_is_not(endpoint, hint):
+    network = _network()
+    for half in (network.until, network.after):
+        with pytest.raises(ValueError) as error:
+            half(endpoint, _images())
+        assert str(error.value) == (
+            'Expected an endpoint of network, first, second, pool, drop, third; '
+            f'received {endpoint!r}.{hint}')
+
+
+@pytest.mark.parametrize('name', MODELS)
+def test_every_head_answers_in_inference(name):
+    tf.random.set_seed(1)
+    network = create(name, classes=3, image_size=32)
+    rng = np.random.default_rng(1)
+    images = tf.constant(rng.integers(0, 256, [2, 32, 32, 3], np.uint8))
+    for _ in range(2):
+        network(images, training=True, seed=SEED)
+    outputs = network.every_head(images)
+    np.testing.assert_array_equal(outputs.main, network(images).main)
+    assert len(outputs.aux) == len(network.heads)
+    for (stage, head), logits in zip(network.heads.items(), outputs.aux):
+        expected = head(network.until(stage, images))
+        np.testing.assert_array_equal(logits, expected)
+
+
+def test_heads_behind_a_frozen_backbone_answer_the_same_in_training():
+    # With the heads' dropout off and their batch norms fixed, training is inference.
+    network = create('inception_v1_bn', classes=3, image_size=32, dropout=0.0,
+                     aux_dropout=0.0)
+    rng = np.random.default_rng(1)
+    images = tf.constant(rng.integers(0, 256, [2, 32, 32, 3], np.uint8))
+    network(images, training=True, seed=SEED)
+    trained = network(images, training=True, seed=SEED)
+    inference = network.every_head(images)
+    assert all((a != b).numpy().any() for a, b in zip(trained.aux, inference.aux))
+    network.freeze('last:1', 'bn')
+    frozen = network(images, training=True, seed=SEED)
+    for actual, expected in zip((frozen.main, *frozen.aux),
+                                (inference.main, *inference.aux)):
+        np.testing.assert_allclose(actual, expected, atol=1e-5)
