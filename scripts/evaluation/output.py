@@ -1,0 +1,142 @@
+"""The files that an evaluation leaves in its folder."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from scripts.evaluation import card, figures, grids, report
+from scripts.evaluation.results import pairs, results
+from trainers import files
+from trainers.config import Config
+from trainers.evaluation.evaluation import Evaluation, TOP
+from vision.errors import UserError
+
+_NAMES = ('report.md', 'MODEL_CARD.md', 'results.json', 'predictions.csv',
+          'predictions.npz', 'classes.csv', 'confusion.csv', 'confusion.png',
+          'confused.png', 'mistakes.png', 'reliability.png', 'precision_recall.png')
+
+
+class OutputError(UserError):
+    """The results cannot be written where they should go."""
+
+
+def check_writable(folder: Path) -> None:
+    """Makes the folder; a wrong path shows before the work, not after it.
+
+    Raises OutputError where that cannot be.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / '.evaluate.tmp'
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f'Expected --output to be a folder that can be written to, '
+                          f'got {folder}: {error.strerror}. Choose another.') from error
+
+
+def write(evaluation: Evaluation, folder: Path, config: Config,
+          environment: dict[str, Any]) -> list[Path]:
+    """Replaces our files in the folder and leaves all others; returns what is there.
+
+    Args:
+        evaluation: what came out.
+        folder: where to.
+        config: says which pictures they were.
+        environment: what it ran on.
+
+    Raises OutputError where a file cannot be written.
+    """
+    return replace(folder, dict(_contents(evaluation, config, environment)), _NAMES)
+
+
+def replace(folder: Path, contents: Mapping[str, bytes | str],
+            names: Sequence[str]) -> list[Path]:
+    """Replaces the files of those names in the folder by what there is now.
+
+    Raises OutputError where a file cannot be written.
+    """
+    try:
+        for name, content in contents.items():
+            files.write_atomically(folder / name, content)
+        for name in set(names) - set(contents):
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f'{folder}: the results could not be written: {error}. '
+                          'Choose another --output.') from error
+    return [folder / name for name in names if name in contents]
+
+
+def as_json(content: Any) -> str:
+    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
+
+
+def _contents(evaluation: Evaluation, config: Config,
+              environment: dict[str, Any]) -> Iterator[tuple[str, bytes | str]]:
+    """The names of the files, and what belongs into them."""
+    yield 'predictions.npz', _arrays(evaluation)
+    yield 'predictions.csv', _predictions(evaluation)
+    found = results(evaluation, environment)
+    yield 'classes.csv', as_csv([
+        'label', 'id', 'name', 'precision', 'recall', 'f1', 'average_precision',
+        'support'
+    ], ([
+        row['label'], row['id'], row['name'], row['precision'], row['recall'],
+        row['f1'], row['average_precision'], row['support']
+    ] for row in found['classes']))
+    labels = report.named(evaluation)
+    names = [evaluation.classes[label] for label in labels]
+    yield 'confusion.csv', as_csv(
+        ['is', *names], ([name, *evaluation.confusion[label, labels].tolist()]
+                         for name, label in zip(names, labels)))
+    yield 'confusion.png', figures.confusion(*report.confusion(evaluation))
+    yield 'reliability.png', figures.reliability(report.reliabilities(evaluation))
+    yield 'precision_recall.png', figures.precision_recall(evaluation)
+    if not evaluation.correct.all():
+        yield 'confused.png', grids.draw_pairs(evaluation, pairs(evaluation))
+        yield 'mistakes.png', grids.draw_mistakes(evaluation,
+                                                  grids.mistakes(evaluation))
+    yield 'results.json', as_json(found)
+    yield 'MODEL_CARD.md', card.build(evaluation, config, environment)
+    yield 'report.md', report.build(evaluation, found)
+
+
+def _arrays(evaluation: Evaluation) -> bytes:
+    """Everything that figures can be computed of, as an .npz without pickles."""
+    buffer = io.BytesIO()
+    np.savez(buffer, names=np.array(evaluation.names), labels=evaluation.labels,
+             logits=evaluation.main, classes=np.array(evaluation.classes),
+             indices=evaluation.indices,
+             temperature=np.float64(evaluation.temperature.value))
+    return buffer.getvalue()
+
+
+def _predictions(evaluation: Evaluation) -> str:
+    """A row for each picture that could be decoded, in the order of the split."""
+    names = np.array(evaluation.classes, object)
+    count = min(TOP, len(names))
+    best = np.argsort(-evaluation.main, 1, kind='stable')[:, :count]
+    probabilities = evaluation.probabilities
+    own = probabilities[np.arange(len(evaluation)), evaluation.labels]
+    columns = [
+        evaluation.names, names[evaluation.labels], names[evaluation.predicted],
+        map(repr, evaluation.confidence.tolist()),
+        map(repr, own.tolist()), (1 + evaluation.ranks).tolist(), *names[best[:, 1:].T]
+    ]
+    return as_csv([
+        'path', 'label', 'predicted', 'probability', 'label_probability', 'label_rank',
+        *(f'top_{place}' for place in range(2, count + 1))
+    ], zip(*columns))
+
+
+def as_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()

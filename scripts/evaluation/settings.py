@@ -1,0 +1,83 @@
+"""What is evaluated, how, and which pictures those are."""
+
+import dataclasses
+from typing import Any
+
+from trainers.config import check, Config, ConfigError, setting
+
+_EVALUATION = 'Evaluation'
+_PICTURES = 'Pictures; of a run, it knows them'
+_OF_PICTURES = ('dataset', 'data_dir', 'validation_fraction', 'test_fraction',
+                'split_seed', 'max_bad_fraction')
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a network is evaluated, and where the result goes.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the setting.
+    """
+
+    split: str = setting('test', _EVALUATION, 'Which pictures.',
+                         choices=('test', 'validation', 'train'))
+    views: str = setting(
+        'none', _EVALUATION, 'Test-time augmentation: the mean of what is said of the '
+        'picture and its mirror image (flip), or also of crops at its corners and in '
+        'its middle (crops).', choices=('none', 'flip', 'crops'))
+    calibrate: bool = setting(
+        False, _EVALUATION,
+        'First fit the temperature of the softmax to the validation '
+        'pictures, and store it with the run.')
+    compare: bool = setting(
+        False, _EVALUATION, 'Compare the runs whose folders follow, on the same '
+        'pictures.')
+    batch_size: int = setting(64, _EVALUATION, 'Pictures at a time.', minimum=1)
+    output: str = setting(
+        '', _EVALUATION, 'Folder for the report; by default <run>/evaluation/<split>, '
+        'and evaluation/... for what is not one run.')
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            check(field, getattr(self, field.name))
+        if self.calibrate and (self.compare or self.views != 'none'):
+            other = 'compare' if self.compare else f'views={self.views}'
+            raise ConfigError(
+                f'Expected no --{other} with --calibrate: a temperature belongs to one '
+                'run as it is. Calibrate first, then pass the other.')
+
+
+def picture_fields() -> list[dataclasses.Field]:
+    """The flags that say which pictures, where the run does not or they have moved."""
+    found = []
+    for field in dataclasses.fields(Config):
+        if field.name in _OF_PICTURES:
+            # What stands here when nothing is given is the run's.
+            default = '' if field.name == 'dataset' else field.default
+            copy = setting(default, _PICTURES, field.metadata['help'],
+                           choices=field.metadata['choices'],
+                           minimum=field.metadata['minimum'],
+                           maximum=field.metadata['maximum'])
+            copy.name, copy.type = field.name, field.type
+            found.append(copy)
+    return found
+
+
+def picture_config(config: Config, given: dict[str, Any]) -> Config:
+    """The settings that say which pictures: of a run, except for what is given by hand.
+
+    Nothing is downloaded unless asked for again, and a run on a few batches is
+    evaluated on all pictures.
+
+    Raises:
+        ConfigError: a value is not allowed.
+    """
+    moved = {'data_dir': ''} if given.get('dataset', config.dataset) != config.dataset \
+        else {}
+    return dataclasses.replace(
+        config, **{
+            'download': False,
+            'overfit_batches': 0,
+            **moved,
+            **given
+        })

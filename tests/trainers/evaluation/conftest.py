@@ -1,0 +1,39 @@
+"""Networks with random weights, and pictures for them."""
+
+import numpy as np
+import pytest
+
+from trainers.classifier import Classifier
+from vision.data import Source, Split
+from vision.models.specification import Specification
+
+
+@pytest.fixture(scope='session')
+def make_classifier():
+    """Called with the classes' names; a small network with random weights."""
+
+    def make(classes, image_size=8, auxiliary=False):
+        name = 'inception_v1_compact' if auxiliary else 'small_cnn'
+        options = {} if auxiliary else {'filters': (4,)}
+        specification = Specification(name, tuple(classes), image_size, 'unit',
+                                      options=options)
+        return Classifier(specification.build(), specification, 'random weights')
+
+    return make
+
+
+@pytest.fixture(scope='session')
+def make_source():
+    """Called with the classes and how many pictures each split has."""
+
+    def make(classes, count=20, image_size=8, ids=(), seed=0):
+        rng = np.random.default_rng(seed)
+        splits = {}
+        for name in ('train', 'validation', 'test'):
+            splits[name] = Split(
+                rng.integers(len(classes), size=count).astype(np.int32),
+                [f'{name}/{i}' for i in range(count)],
+                rng.integers(0, 256, [count, image_size, image_size, 3], np.uint8))
+        return Source('noise', tuple(classes), splits, image_size, True, tuple(ids))
+
+    return make

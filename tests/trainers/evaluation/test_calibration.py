@@ -1,0 +1,61 @@
+"""Bins of confidence, their error, and the temperature that mends it."""
+
+import numpy as np
+import pytest
+
+from trainers.evaluation import calibration, measures
+from trainers.evaluation.calibration import CalibrationError
+
+
+def test_pictures_fall_into_bins_by_confidence():
+    confidence = np.array([0.0, 1 / 15, 0.1, 0.98, 1.0], np.float64)
+    found = calibration.reliability(confidence, np.array([0, 0, 1, 1, 0], bool))
+    assert found.counts.tolist() == [2, 1] + [0] * 12 + [2]
+    assert found.confidence[[0, 1, 14]] == pytest.approx([1 / 30, 0.1, 0.99])
+    assert found.accuracy[[0, 1, 14]].tolist() == [0, 1, 0.5]
+    assert np.isnan(found.accuracy[2:14]).all()
+    # |0 - 1/30| for two, |1 - 0.1| for one, |0.5 - 0.99| for two
+    assert found.error == pytest.approx((2 / 30 + 0.9 + 2 * 0.49) / 5)
+
+
+@pytest.mark.parametrize('accuracy', [0.0, 0.55, 1.0])
+def test_error_is_the_gap_where_all_are_equally_confident(accuracy):
+    correct = np.arange(200) < round(200 * accuracy)
+    found = calibration.reliability(np.full(200, 0.7, np.float32), correct)
+    assert found.error == pytest.approx(abs(accuracy - 0.7), abs=1e-6)
+
+
+def drawn(factor, count=5000, classes=5):
+    """Logits that are right about how sure they are, times a factor; and labels."""
+    rng = np.random.default_rng(3)
+    logits = 2 * rng.normal(size=[count, classes])
+    # The largest of logits with Gumbel noise is a draw from their softmax.
+    labels = (logits + rng.gumbel(size=logits.shape)).argmax(1)
+    return (factor * logits).astype(np.float32), labels.astype(np.int32)
+
+
+@pytest.mark.parametrize('factor', [0.2, 1.0, 5.0])
+def test_temperature_undoes_a_factor_of_the_logits(factor):
+    logits, labels = drawn(factor)
+    found = calibration.fit_temperature(logits, labels)
+    assert found == pytest.approx(factor, rel=0.05)
+    best = measures.losses(logits, labels, found).mean()
+    for other in (found * 1.001, found / 1.001):
+        assert best < measures.losses(logits, labels, other).mean()
+
+
+def test_temperature_of_the_logits_moves_with_them():
+    one, labels = drawn(1.0)
+    three = calibration.fit_temperature(3 * one, labels)
+    assert three == pytest.approx(3 * calibration.fit_temperature(one, labels))
+
+
+@pytest.mark.parametrize('right, message', [
+    (True, 'Expected mistakes among the 40 pictures'),
+    (False, 'these 40 pictures it is no better than guessing'),
+])
+def test_where_no_temperature_is_best_it_says_why(right, message):
+    labels = np.arange(40, dtype=np.int32) % 4
+    logits = np.eye(4, dtype=np.float32)[labels if right else (labels + 1) % 4]
+    with pytest.raises(CalibrationError, match=message):
+        calibration.fit_temperature(logits, labels)

@@ -1,0 +1,50 @@
+"""Which class of a network each class of a dataset is."""
+
+import pytest
+
+from trainers.evaluation.classes import match_classes
+from vision.data import DatasetError
+from vision.models import imagenet
+
+
+@pytest.fixture(scope='module')
+def of_imagenet(make_classifier):
+    return make_classifier(imagenet.class_names())
+
+
+def test_the_same_classes_are_themselves(make_classifier, make_source):
+    classes = ('cat', 'dog', 'owl')
+    found = match_classes(make_source(classes), make_classifier(classes))
+    assert found.dtype == 'int32' and found.tolist() == [0, 1, 2]
+
+
+def test_another_order_is_followed(make_classifier, make_source):
+    source = make_source(('owl', 'cat'))
+    assert match_classes(source, make_classifier(
+        ('cat', 'dog', 'owl'))).tolist() == [2, 0]
+
+
+@pytest.mark.parametrize('classes, ids', [
+    (('n02123045', 'n02099712'), ()),
+    (('tabby, tabby cat', 'Labrador retriever'), ()),
+    (('cats', 'dogs'), ('n02123045', 'n02099712')),
+    (('n02123045', 'Labrador retriever'), ()),
+])
+def test_classes_are_found_by_id_or_name(make_source, of_imagenet, classes, ids):
+    assert match_classes(make_source(classes, ids=ids),
+                         of_imagenet).tolist() == [281, 208]
+
+
+def test_unknown_classes_are_named(make_source, make_classifier):
+    source = make_source([f'bird {i}' for i in range(8)] + ['cat'])
+    with pytest.raises(DatasetError) as error:
+        match_classes(source, make_classifier(('cat', 'dog')))
+    assert "does not know 'bird 0', 'bird 1', 'bird 2', 'bird 3', 'bird 4' and 3 more" \
+        in str(error.value)
+    assert "It names 'cat', 'dog'." in str(error.value)
+
+
+def test_two_classes_that_are_one_to_the_network_are_refused(make_source, of_imagenet):
+    source = make_source(('n02123045', 'tabby, tabby cat'))
+    with pytest.raises(DatasetError, match="'n02123045', 'tabby, tabby cat' are all"):
+        match_classes(source, of_imagenet)

@@ -1,0 +1,149 @@
+"""Every picture once, bad ones apart, and figures that agree with training's."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from trainers.classifier import Temperature
+from trainers.evaluation import measures
+from trainers.evaluation.evaluation import evaluate, fit_temperature
+from trainers.trainer import Trainer
+from vision import data
+from vision.data import DatasetError, HeldOut
+from vision.errors import UserError
+
+CLASSES = ('a', 'b', 'c', 'd', 'e', 'f')
+
+
+@pytest.fixture(scope='module')
+def classifier(make_classifier):
+    return make_classifier(CLASSES)
+
+
+def test_1003_pictures_in_batches_of_64_are_1003(classifier, make_source):
+    source = make_source(CLASSES, 1003)
+    done = []
+    found = evaluate(classifier, source, 'test', batch_size=64,
+                     progress=lambda now, total: done.append((now, total)))
+    assert len(found) == 1003 == found.confusion.sum() == found.by_class.support.sum()
+    assert found.reliability.counts.sum() == 1003
+    assert found.names == list(source.splits['test'].names)
+    np.testing.assert_array_equal(found.labels, source.splits['test'].labels)
+    assert done[-1] == (1003, 1003) and len(done) == 16
+    at_once = evaluate(classifier, source, 'test', batch_size=1003)
+    np.testing.assert_allclose(found.main, at_once.main, atol=1e-5)
+
+
+def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source):
+    found = evaluate(classifier, make_source(CLASSES, 70), 'test')
+    for temperature in (1.0, 0.5):
+        found = dataclasses.replace(found, temperature=Temperature(temperature))
+        powers = np.exp(found.main.astype(np.float64) / temperature)
+        np.testing.assert_allclose(found.probabilities,
+                                   powers / powers.sum(1, keepdims=True), rtol=1e-5)
+        np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=1e-6)
+        np.testing.assert_array_equal(found.confidence, found.probabilities.max(1))
+    # The temperature changes what is believed, not what is named.
+    assert (found.losses != found.tempered_losses).any()
+    np.testing.assert_array_equal(found.predicted, found.main.argmax(1))
+
+
+@pytest.mark.parametrize('auxiliary', [False, True])
+def test_figures_of_every_head_agree_with_training(make_classifier, make_source,
+                                                   auxiliary):
+    from trainers.config import Config
+    from trainers.precision import resolve
+    size = 64 if auxiliary else 8
+    classifier = make_classifier(CLASSES, size, auxiliary)
+    source = make_source(CLASSES, 21, size)
+    found = evaluate(classifier, source, 'validation', batch_size=8)
+    trainer = Trainer(classifier.network, Config(model='small_cnn'), 1,
+                      resolve('float32'))
+    expected = trainer.evaluate(
+        data.eval_batches(source.splits['validation'], batch_size=5, image_size=size))
+    main = found.heads['main']
+    assert main.top1 == pytest.approx(expected['top1'])
+    assert main.top5 == pytest.approx(expected['top5'])
+    assert main.loss == pytest.approx(expected['loss'], rel=1e-5)
+    assert list(found.heads) == (['main', 'aux1', 'aux2'] if auxiliary else ['main'])
+    for name, head in found.heads.items():
+        assert head.top1 == (found.logits[name].argmax(1) == found.labels).mean()
+        assert head.top1_interval.low <= head.top1 <= head.top1_interval.high
+        assert head.loss == pytest.approx(
+            measures.losses(found.logits[name], found.labels).mean())
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """Pictures of three classes of the six, one in seven broken."""
+    root = tmp_path_factory.mktemp('pictures')
+    rng = np.random.default_rng(0)
+    for label in 'fbd':
+        for i in range(7):
+            path = root / 'test' / label / f'{i}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(rng.integers(0, 256, [9, 9, 3], np.uint8)).save(path)
+        path.write_bytes(b'no picture')
+        (root / 'train' / label).mkdir(parents=True)
+        for i in range(3):
+            Image.new('RGB', (9, 9)).save(root / 'train' / label / f'{i}.png')
+    return root
+
+
+def test_bad_pictures_are_in_no_figure_and_are_listed(classifier, folder):
+    source = data.load('image_folder', str(folder), HeldOut())
+    found = evaluate(classifier, source, 'test', batch_size=4, max_bad_fraction=0.5)
+    assert len(found) == 18 == found.confusion.sum() == found.reliability.counts.sum()
+    assert [file.name for file in found.bad_files
+           ] == ['test/b/6.png', 'test/d/6.png', 'test/f/6.png']
+    assert not {file.name for file in found.bad_files} & set(found.names)
+    # Labels are the network's, by name.
+    assert {
+        name.split('/')[1]: CLASSES[label]
+        for name, label in zip(found.names, found.labels)
+    } == {
+        'b': 'b',
+        'd': 'd',
+        'f': 'f'
+    }
+    # A picture's logits are its own, not those of a neighbour's place.
+    one = data.take(source.splits['test'], found.indices[-1:])
+    alone = dataclasses.replace(source, splits={**source.splits, 'test': one})
+    again = evaluate(classifier, alone, 'test')
+    np.testing.assert_allclose(again.main[0], found.main[-1], atol=1e-5)
+
+
+def test_too_many_bad_pictures_are_an_error(classifier, folder):
+    source = data.load('image_folder', str(folder), HeldOut())
+    with pytest.raises(DatasetError, match='At most 5.00% of the 30 pictures'):
+        evaluate(classifier, source, 'test', max_bad_fraction=0.05)
+
+
+def test_no_good_picture_at_all_is_an_error(classifier, folder):
+    source = data.load('image_folder', str(folder), HeldOut())
+    bad = data.take(source.splits['test'], np.array([6]))
+    source = dataclasses.replace(source, splits={**source.splits, 'test': bad})
+    with pytest.raises(DatasetError, match='none of its 1 could be decoded'):
+        evaluate(classifier, source, 'test', max_bad_fraction=1)
+
+
+def test_answers_that_are_not_finite_are_an_error(make_classifier, make_source):
+    classifier = make_classifier(CLASSES)
+    variable = classifier.network.variables[0]
+    variable.assign(np.full(variable.shape, np.nan))
+    with pytest.raises(UserError, match='20 of 20 pictures, such as test/0'):
+        evaluate(classifier, make_source(CLASSES), 'test')
+
+
+def test_temperature_is_fitted_to_what_was_evaluated(classifier, make_source):
+    source = make_source(CLASSES, 60)
+    found = evaluate(classifier, source, 'validation')
+    # Labels that the network knows something of.
+    labels = np.where(np.arange(60) % 3, found.predicted, found.labels)
+    found = dataclasses.replace(found, labels=labels.astype(np.int32))
+    temperature = fit_temperature(found)
+    assert (temperature.split, temperature.pictures) == ('validation', 60)
+    fitted = dataclasses.replace(found, temperature=temperature)
+    assert fitted.tempered_losses.mean() < found.losses.mean()

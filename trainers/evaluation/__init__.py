@@ -1,0 +1,1 @@
+"""What evaluation computes: figures of merit, calibration, and comparisons."""

@@ -1,0 +1,231 @@
+"""What a network says of every picture of a split, and what follows from it."""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from trainers import scoring
+from trainers.classifier import Classifier, softmax, Temperature
+from trainers.evaluation import calibration, measures
+from trainers.evaluation.calibration import Reliability
+from trainers.evaluation.classes import match_classes
+from trainers.evaluation.measures import ClassFigures, Interval
+from vision.data import BadFile, BadFiles, DatasetError, Source, Split
+from vision.errors import UserError
+
+TOP = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class HeadFigures:
+    """How good a head is: its shares with their 95 % intervals, its loss in nats."""
+
+    top1: float
+    top1_interval: Interval
+    top5: float
+    top5_interval: Interval
+    loss: float
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The N pictures of a split that could be decoded, and the logits of each.
+
+    What follows is computed when it is first asked for.
+
+    Attributes:
+        classifier: what looked.
+        source: the dataset.
+        split_name: a key of its splits.
+        views: the key of `scoring.VIEWS` that it was looked at by.
+        known: int32 `[source classes]`, the network's label of each class.
+        indices: int64 `[N]`, the places of the pictures in their split.
+        labels: int32 `[N]`, labels of the network.
+        logits: float32 `[N, C]` of each head, 'main' first.
+        temperature: of the softmax.
+        bad_files: the pictures that could not be decoded.
+    """
+
+    classifier: Classifier
+    source: Source
+    split_name: str
+    views: str
+    known: np.ndarray
+    indices: np.ndarray
+    labels: np.ndarray
+    logits: dict[str, np.ndarray]
+    temperature: Temperature
+    bad_files: tuple[BadFile, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the network's classes."""
+        return self.classifier.classes
+
+    @property
+    def split(self) -> Split:
+        """All pictures of the split, bad ones included."""
+        return self.source.splits[self.split_name]
+
+    @property
+    def main(self) -> np.ndarray:
+        """Logits of the main head, float32 `[N, C]`."""
+        return self.logits['main']
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """The N pictures' names."""
+        return [self.split.names[i] for i in self.indices.tolist()]
+
+    @functools.cached_property
+    def probabilities(self) -> np.ndarray:
+        """Of the main head, by the temperature; float32 `[N, C]`."""
+        return self._softmax(self.temperature.value)
+
+    @functools.cached_property
+    def predicted(self) -> np.ndarray:
+        """The class that each picture is named, int64 `[N]`."""
+        return self.main.argmax(1)
+
+    @functools.cached_property
+    def correct(self) -> np.ndarray:
+        """Whether that is right, bool `[N]`."""
+        return self.predicted == self.labels
+
+    @functools.cached_property
+    def confidence(self) -> np.ndarray:
+        """The probability of the class that is named, float32 `[N]`."""
+        return self.probabilities[np.arange(len(self)), self.predicted]
+
+    @functools.cached_property
+    def ranks(self) -> np.ndarray:
+        """How many classes are ahead of the right one, int64 `[N]`."""
+        return measures.ranks(self.main, self.labels)
+
+    @functools.cached_property
+    def losses(self) -> np.ndarray:
+        """Cross-entropy of each picture as the network was trained for, `[N]`."""
+        return measures.losses(self.main, self.labels)
+
+    @functools.cached_property
+    def tempered_losses(self) -> np.ndarray:
+        """The same of the probabilities by the temperature, `[N]`."""
+        return measures.losses(self.main, self.labels, self.temperature.value)
+
+    @functools.cached_property
+    def confusion(self) -> np.ndarray:
+        """Counts of pictures by label and prediction, int64 `[C, C]`."""
+        return measures.confusion_matrix(self.labels, self.predicted, len(self.classes))
+
+    @functools.cached_property
+    def by_class(self) -> ClassFigures:
+        """Precision, recall, F1 and support of each class."""
+        return measures.class_figures(self.confusion)
+
+    @functools.cached_property
+    def heads(self) -> dict[str, HeadFigures]:
+        """Figures of each head."""
+        return {name: self._figures(name) for name in self.logits}
+
+    @functools.cached_property
+    def reliability(self) -> Reliability:
+        """By the temperature."""
+        return calibration.reliability(self.confidence, self.correct)
+
+    @functools.cached_property
+    def untempered_reliability(self) -> Reliability:
+        """As the network was trained."""
+        if self.temperature.value == 1:
+            return self.reliability
+        confidence = self._softmax(1.0).max(1)
+        return calibration.reliability(confidence, self.correct)
+
+    @functools.cached_property
+    def average_precisions(self) -> np.ndarray:
+        """Of each class against all others, float64 `[C]`; NaN without pictures."""
+        found = np.full(len(self.classes), np.nan)
+        for label in np.unique(self.labels):
+            found[label] = measures.of_class(self.probabilities, self.labels,
+                                             label).average
+        return found
+
+    def _softmax(self, temperature: float) -> np.ndarray:
+        found = np.empty_like(self.main)
+        for start in range(0, len(self), 4096):  # in float64 meanwhile
+            rows = slice(start, start + 4096)
+            found[rows] = softmax(self.main[rows].astype(np.float64) / temperature)
+        return found
+
+    def _figures(self, head: str) -> HeadFigures:
+        main, count = head == 'main', len(self)
+        logits = self.logits[head]
+        ranks = self.ranks if main else measures.ranks(logits, self.labels)
+        losses = self.losses if main else measures.losses(logits, self.labels)
+        first, five = int((ranks == 0).sum()), int((ranks < TOP).sum())
+        return HeadFigures(first / count, measures.wilson(first, count), five / count,
+                           measures.wilson(five, count), float(losses.mean()))
+
+
+def evaluate(classifier: Classifier, source: Source, split_name: str, *,
+             batch_size: int = 64, views: str = 'none', max_bad_fraction: float = 0.01,
+             progress: scoring.Progress | None = None) -> Evaluation:
+    """Looks at every picture of a split once.
+
+    Args:
+        classifier: what looks.
+        source: the dataset; its classes may be some of the network's.
+        split_name: a key of its splits.
+        batch_size: pictures at a time.
+        views: a key of `scoring.VIEWS`.
+        max_bad_fraction: share of all pictures of the dataset that may be undecodable.
+        progress: told after each batch.
+
+    Raises:
+        DatasetError: the network does not know a class, or too many pictures cannot be
+            decoded.
+        UserError: an answer of the network is not finite.
+    """
+    known = match_classes(source, classifier)
+    split, bad_files = source.splits[split_name], BadFiles()
+    scores = scoring.score(classifier, split, batch_size=batch_size, views=views,
+                           bad_files=bad_files, progress=progress)
+    bad_files.check(sum(map(len, source.splits.values())), max_bad_fraction)
+    if not scores.good.any():
+        raise DatasetError(
+            f'{source.name}: expected pictures in {split_name}, but none '
+            f'of its {len(split):,} could be decoded.')
+    indices = np.flatnonzero(scores.good)
+    logits = {
+        name: values if scores.good.all() else values[indices]
+        for name, values in scores.logits.items()
+    }
+    _check_finite(logits, split, indices)
+    return Evaluation(classifier, source, split_name, views, known, indices,
+                      known[split.labels[indices]], logits, classifier.temperature,
+                      bad_files.items())
+
+
+def fit_temperature(evaluation: Evaluation) -> Temperature:
+    """The temperature of the smallest loss on those pictures.
+
+    Raises:
+        CalibrationError: there is none.
+    """
+    value = calibration.fit_temperature(evaluation.main, evaluation.labels)
+    return Temperature(value, evaluation.split_name, len(evaluation))
+
+
+def _check_finite(logits: dict[str, np.ndarray], split: Split,
+                  indices: np.ndarray) -> None:
+    for head, values in logits.items():
+        lost = np.flatnonzero(~np.isfinite(values).all(1))
+        if len(lost):
+            raise UserError(
+                f'Expected finite answers, but those of the {head} head are not for '
+                f'{len(lost):,} of {len(values):,} pictures, such as '
+                f'{split.names[indices[lost[0]]]}. Pass --arithmetic=float32; if that '
+                'does not help, the weights are broken.')
