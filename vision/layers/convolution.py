@@ -4,6 +4,7 @@ from typing import Any, Callable, Mapping
 
 import tensorflow as tf
 
+from vision.layers.activations import relu
 from vision.layers.initializers import (centered_he_normal, glorot_uniform, he_normal,
                                         Initializer)
 from vision.layers.normalization import BatchNorm
@@ -121,7 +122,7 @@ class ConvNormActivation(tf.Module):
 
     def __init__(self, conv: tf.Module, channels: int, *,
                  batch_norm: bool | Mapping[str, float] = False,
-                 activation: Activation | None = tf.nn.relu, name: str | None = None):
+                 activation: Activation | None = relu, name: str | None = None):
         super().__init__(name=name)
         self.conv = conv
         self.norm = norm_or_none(channels, batch_norm)
@@ -143,7 +144,7 @@ class ConvBlock(ConvNormActivation):
     def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
                  stride: int = 1, padding: str | int = 'SAME',
                  batch_norm: bool | Mapping[str, float] = False,
-                 activation: Activation | None = tf.nn.relu,
+                 activation: Activation | None = relu,
                  initializer: Initializer | None = None, dtype: tf.DType = tf.float32,
                  name: str | None = None):
         conv = Conv2D(in_channels, out_channels, kernel_size, stride=stride,

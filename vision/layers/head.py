@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from vision.layers.activations import relu
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
 
@@ -85,6 +86,6 @@ class Head(tf.Module):
         """Logits, float32 `[B, classes]`, of what `pool` returned."""
         x = self.feature_dropout(tf.cast(features, self.dtype), training, seed)
         for layer in self.dense:
-            x = tf.nn.relu(layer(x, training))
+            x = relu(layer(x, training))
         x = self.dropout(x, training, seed)
         return tf.cast(self.classifier(x, training), tf.float32)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from vision.layers.activations import relu
 from vision.layers.convolution import ConvBlock
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
@@ -109,7 +110,7 @@ class AuxiliaryHead(tf.Module):
         x = tf.nn.avg_pool2d(x, window, stride, 'VALID')
         x = self.conv(x, training)
         x = tf.reshape(x, [-1, 128 * self.cells**2])
-        x = tf.nn.relu(self.dense(x, training))
+        x = relu(self.dense(x, training))
         x = self.dropout(x, training, seed)
         return tf.cast(self.classifier(x, training), tf.float32)
 

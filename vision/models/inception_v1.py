@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from vision.layers import (AuxiliaryHead, ConvBlock, InceptionBlock, LocalResponseNorm,
                            MaxPool)
+from vision.layers.activations import relu
 from vision.layers.inception import Widths
 from vision.models.network import Network
 
@@ -123,7 +124,7 @@ def _network(classes: int, image_size: int, *, stem: Stem, auxiliary: bool,
         if isinstance(row, Conv):
             stages[row.name] = ConvBlock(channels, row.channels, row.kernel_size,
                                          stride=row.stride, padding=row.padding,
-                                         activation=tf.nn.relu if row.relu else None,
+                                         activation=relu if row.relu else None,
                                          **common)
             channels, side = row.channels, -(-side // row.stride)
         elif isinstance(row, Pool):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from vision.layers import ConvBlock, ConvNormActivation, DepthwiseConv2D
+from vision.layers.activations import relu6
 from vision.models.network import Network
 
 
@@ -61,11 +62,11 @@ class InvertedResidual(tf.Module):
         self.expand = None
         if expansion > 1:
             self.expand = ConvBlock(in_channels, wide, 1, batch_norm=_BATCH_NORM,
-                                    activation=tf.nn.relu6, dtype=dtype)
+                                    activation=relu6, dtype=dtype)
         # Keras pads by hand at stride 2, to what SAME does anyway.
         self.depthwise = ConvNormActivation(
             DepthwiseConv2D(wide, 3, stride=stride, dtype=dtype), wide,
-            batch_norm=_BATCH_NORM, activation=tf.nn.relu6)
+            batch_norm=_BATCH_NORM, activation=relu6)
         self.project = ConvBlock(wide, out_channels, 1, batch_norm=_BATCH_NORM,
                                  activation=None, dtype=dtype)
         self.residual = stride == 1 and in_channels == out_channels
@@ -100,7 +101,7 @@ def mobilenet_v2(classes: int, image_size: int = 224, normalization: str = 'symm
 
     def conv(inputs: int, outputs: int, kernel_size: int, stride: int) -> ConvBlock:
         return ConvBlock(inputs, outputs, kernel_size, stride=stride,
-                         batch_norm=_BATCH_NORM, activation=tf.nn.relu6, dtype=dtype)
+                         batch_norm=_BATCH_NORM, activation=relu6, dtype=dtype)
 
     stages: dict[str, tf.Module] = {'conv1': conv(3, channels, 3, 2)}
     for row in TABLE:

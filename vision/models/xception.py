@@ -9,6 +9,7 @@ from typing import NamedTuple, Sequence
 import tensorflow as tf
 
 from vision.layers import ConvBlock, ConvNormActivation, MaxPool, SeparableConv2D
+from vision.layers.activations import relu
 from vision.layers.convolution import Activation
 from vision.models.network import Network
 
@@ -64,7 +65,7 @@ class SeparableResidual(tf.Module):
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         y = x
         for conv in self.convs:
-            y = conv(tf.nn.relu(y), training)
+            y = conv(relu(y), training)
         if self.pool is not None:
             y = self.pool(y, training)
         return y + (x if self.shortcut is None else self.shortcut(x, training))
@@ -96,7 +97,7 @@ def xception(classes: int, image_size: int = 299, normalization: str = 'symmetri
                                                      halve=row.halve, dtype=dtype)
         channels, side = row.channels[-1], -(-side // 2) if row.halve else side
     for name, width in EXIT_CHANNELS.items():
-        stages[name] = _separable(channels, width, tf.nn.relu, dtype)
+        stages[name] = _separable(channels, width, relu, dtype)
         channels = width
     return Network(stages, channels, side, classes=classes, image_size=image_size,
                    min_image_size=MIN_IMAGE_SIZE, normalization=normalization,

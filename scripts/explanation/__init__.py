@@ -1,0 +1,1 @@
+"""What `scripts.explain` is made of."""

@@ -1,0 +1,79 @@
+"""Which pictures are explained: those that were given, or some of the run's own."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from trainers import picture_files
+from trainers.classifier import Classifier
+from trainers.config import ConfigError
+from trainers.scoring import score
+from trainers.train import load_source
+from vision.data import BadFiles, DatasetError, Split, take
+
+# Validation pictures among which mistakes are looked for.
+_LOOKED_AT = 1000
+
+
+class Chosen(NamedTuple):
+    """Pictures to explain, and what is wrong with others.
+
+    Attributes:
+        split: the pictures; None where there is none.
+        labelled: whether their labels are those of the classifier.
+        errors: what cannot be read, and why.
+    """
+
+    split: Split | None
+    labelled: bool
+    errors: dict[str, str]
+
+
+def of_arguments(arguments: Sequence[str]) -> Chosen:
+    """The files, the pictures of the folders, and what matches the patterns."""
+    found = {
+        file.name: file for argument in arguments
+        for file in picture_files.find(argument)
+    }
+    errors = {name: file.error for name, file in found.items() if file.error}
+    good = {name: file.path for name, file in found.items() if not file.error}
+    if not good:
+        return Chosen(None, False, errors)
+    split = Split(np.zeros(len(good), np.int32), list(good), paths=list(good.values()))
+    return Chosen(split, False, errors)
+
+
+def of_run(classifier: Classifier, samples: int, seed: int) -> Chosen:
+    """Some validation pictures, half of them mistakes where there are so many.
+
+    Raises:
+        ConfigError: the network is not that of a run.
+        DatasetError: its pictures cannot be had, or have other classes now.
+    """
+    if classifier.run is None:
+        raise ConfigError('Expected pictures to explain, such as photo.jpg or a '
+                          'folder: only a run knows pictures of its own.')
+    config = classifier.run.config
+    source = load_source(type(config)(**{**vars(config), 'download': False}))
+    if source.classes != classifier.classes:
+        raise DatasetError(
+            f'Expected pictures of the {len(classifier.classes)} classes that the run '
+            f'was trained on, got {len(source.classes)} others in '
+            f'{config.data_dir or config.dataset}. Name pictures instead.')
+    order = np.random.default_rng(seed).permutation(len(source.splits['validation']))
+    split = take(source.splits['validation'], order[:_LOOKED_AT])
+    scores = score(classifier, split, bad_files=BadFiles())
+    wrong = scores.logits['main'].argmax(1) != split.labels
+    mistakes = _spread(split.labels, scores.good & wrong)
+    others = _spread(split.labels, scores.good & ~wrong)
+    few = min(len(mistakes), max(samples // 2, samples - len(others)))
+    chosen = [*mistakes[:few], *others[:samples - few]]
+    return Chosen(take(split, np.array(chosen, int)), True, {})
+
+
+def _spread(labels: np.ndarray, which: np.ndarray) -> list[int]:
+    """Places of pictures, one of each class in turn."""
+    places = np.flatnonzero(which)
+    rounds = [np.sum(labels[places[:i]] == labels[at]) for i, at in enumerate(places)]
+    return places[np.lexsort((labels[places], rounds))].tolist()

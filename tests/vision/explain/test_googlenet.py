@@ -1,0 +1,67 @@
+"""What the maps of a network that knows ImageNet are worth, on real pictures."""
+
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision.data.decode import decode, fit
+from vision.explain import grad_cam, METHODS, occlusion_check
+from vision.models import create, Network, pretrained
+
+CATS = [f'cats/cat.{number}.jpg' for number in range(700, 706)]
+DOGS = [f'dogs/dog.{number}.jpg' for number in range(700, 706)]
+
+
+@pytest.fixture(scope='module')
+def network(data_folder) -> Network:
+    model = create('googlenet', auxiliary=False)
+    pretrained.load_googlenet(model, data_folder / 'googlenet_bvlc.npz')
+    return model
+
+
+@pytest.fixture(scope='module')
+def images(data_folder) -> tf.Tensor:
+    """Six cats and six dogs, uint8 [12, 224, 224, 3]."""
+    with zipfile.ZipFile(data_folder / 'cats_and_dogs.zip') as archive:
+        contents = [
+            archive.read(f'cats_and_dogs/validation/{name}') for name in CATS + DOGS
+        ]
+    return tf.stack([fit(decode(tf.constant(each)), 224) for each in contents])
+
+
+def probabilities(network: Network, images: tf.Tensor) -> np.ndarray:
+    return tf.nn.softmax(network(images).main).numpy()
+
+
+@pytest.mark.parametrize('method', [
+    'grad_cam', 'grad_cam_plus_plus', 'guided',
+    pytest.param('integrated_gradients', marks=pytest.mark.slow)
+])
+def test_deleting_what_is_highlighted_costs_more_than_chance(network, images, method):
+    classes = probabilities(network, images).argmax(1)
+
+    def score(pictures: tf.Tensor) -> np.ndarray:
+        return probabilities(network, pictures)[np.arange(12), classes]
+
+    maps = METHODS[method](network, images, classes)
+    found = occlusion_check(score, images, maps, repeats=3)
+    assert found.drop.mean() > found.random_drop.mean() + 0.15
+    assert np.mean(found.drop > found.random_drop) >= 0.75
+
+
+def test_each_of_two_animals_is_found_by_its_own_class(network, images):
+    # Beside each other, each as its middle half.
+    cats, dogs = images[:6, :, 56:168], images[6:, :, 56:168]
+    both = tf.concat([cats, dogs], 2)
+    classes = probabilities(network, images).argmax(1)
+    on_left = [
+        np.mean([
+            each[:, :3].sum() / each[:, [0, 1, 2, 4, 5, 6]].sum()
+            for each in grad_cam(network, both, answer).numpy()
+            if each.any()
+        ])
+        for answer in (classes[:6], classes[6:])
+    ]
+    assert on_left[0] > 0.6 and on_left[1] < 0.4

@@ -1,0 +1,120 @@
+"""Class activation maps beside their formulas, finite differences and Keras."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision.explain import default_endpoint, grad_cam, grad_cam_plus_plus
+from vision.layers import BatchNorm
+from vision.models import create, mobilenet_v2, Network
+
+CLASSES = np.array([2, 0, 1])
+
+
+def pictures(size: int, count: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, [count, size, size, 3], np.uint8)
+
+
+@functools.cache
+def small() -> Network:
+    tf.random.set_seed(0)
+    return create('cifar_cnn', classes=3, image_size=16, filters=(4, 8), dense=(6,))
+
+
+def logits(endpoint: str, x: np.ndarray) -> np.ndarray:
+    return tf.gather(small().after(endpoint, x).main, CLASSES, batch_dims=1).numpy()
+
+
+@pytest.mark.parametrize('endpoint', ['conv1_1', 'pool1', 'pool2'])
+def test_weights_are_finite_differences(endpoint):
+    images = pictures(16)
+    x = small().until(endpoint, images).numpy()
+    step, area = 1e-3, x.shape[1] * x.shape[2]
+    weights = np.zeros([3, x.shape[3]])
+    for channel in range(x.shape[3]):
+        moved = np.zeros_like(x)
+        moved[..., channel] = step
+        change = logits(endpoint, x + moved) - logits(endpoint, x - moved)
+        weights[:, channel] = change / (2 * step * area)
+    expected = np.maximum(np.einsum('nc,nhwc->nhw', weights, x), 0)
+    actual = grad_cam(small(), images, CLASSES, endpoint)
+    assert expected.max() > 0
+    np.testing.assert_allclose(actual, expected, atol=0.02 * expected.max())
+
+
+@pytest.mark.parametrize('endpoint', ['conv1_1', 'pool2'])
+def test_plus_plus_is_equation_19_of_the_exponential(endpoint):
+    images = pictures(16)
+    x = small().until(endpoint, images)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        scores = tf.gather(small().after(endpoint, x).main, CLASSES, batch_dims=1)
+    g = tape.gradient(scores, x).numpy().astype(float)
+    x = x.numpy().astype(float)
+    y = np.exp(scores.numpy().astype(float))[:, None, None, None]
+    first, second, third = y * g, y * g**2, y * g**3
+    below = 2 * second + x.sum((1, 2), keepdims=True) * third
+    alpha = np.divide(second, below, out=np.zeros_like(x), where=below != 0)
+    weights = (alpha * np.maximum(first, 0)).sum((1, 2), keepdims=True)
+    expected = np.maximum((weights * x).sum(-1), 0) / y[..., 0]
+    actual = grad_cam_plus_plus(small(), images, CLASSES, endpoint)
+    assert expected.max() > 0
+    np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4 * expected.max())
+
+
+@functools.cache
+def keras_pair() -> tuple[Network, keras.Model]:
+    """The same MobileNetV2, ours and theirs with the logits behind it."""
+    tf.random.set_seed(1)
+    model = create('mobilenet_v2', classes=3, image_size=64, alpha=0.35)
+    base = keras.applications.MobileNetV2(weights=None, include_top=False,
+                                          pooling='avg', input_shape=(64, 64, 3),
+                                          alpha=0.35)
+    theirs = keras.layers.Dense(3, name='predictions')(base.output)
+    twin = keras.Model(base.input, theirs)
+    rng = np.random.default_rng(1)
+    for name, layer in mobilenet_v2.keras_layers(model).items():
+        if isinstance(layer, BatchNorm):
+            ours = [layer.scale, layer.offset, layer.moving_mean, layer.moving_variance]
+            layer.offset.assign(rng.uniform(-0.3, 0.3, layer.offset.shape))
+        else:
+            ours = [layer.kernel, *([] if layer.bias is None else [layer.bias])]
+        twin.get_layer(name).set_weights([variable.numpy() for variable in ours])
+    return model, twin
+
+
+@pytest.mark.parametrize('endpoint, layer', [
+    ('conv1', 'Conv1_relu'),
+    ('block_6', 'block_6_project_BN'),
+    ('block_12', 'block_12_add'),
+    ('conv_last', 'out_relu'),
+])
+def test_keras_has_the_same_map(endpoint, layer):
+    model, twin = keras_pair()
+    images = pictures(64)
+    both = keras.Model(twin.input, [twin.get_layer(layer).output, twin.output])
+    with tf.GradientTape() as tape:
+        x, scores = both(images / np.float32(127.5) - 1, training=False)
+        chosen = tf.gather(scores, CLASSES, batch_dims=1)
+    weights = tf.reduce_mean(tape.gradient(chosen, x), [1, 2], keepdims=True)
+    expected = tf.nn.relu(tf.reduce_sum(weights * x, -1)).numpy()
+    assert expected.max() > 0
+    np.testing.assert_allclose(grad_cam(model, images, CLASSES, endpoint), expected,
+                               atol=1e-3 * expected.max())
+
+
+def test_nothing_that_speaks_for_a_class_is_a_map_of_zeros():
+    network = create('cifar_cnn', classes=2, image_size=16, filters=(4,), dense=())
+    network.head.classifier.kernel.assign(-tf.ones([4, 2]))
+    for method in (grad_cam, grad_cam_plus_plus):
+        np.testing.assert_array_equal(method(network, pictures(16), [0, 1, 0]), 0)
+
+
+@pytest.mark.parametrize('size, expected', [(64, 'conv_last'), (32, 'block_12')])
+def test_the_default_is_the_last_map_of_more_than_a_pixel(size, expected):
+    network = create('mobilenet_v2', classes=2, image_size=size, alpha=0.35)
+    assert default_endpoint(network) == expected
+    assert default_endpoint(network, 64) == 'conv_last'

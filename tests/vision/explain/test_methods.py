@@ -1,0 +1,163 @@
+"""What holds for every method: shapes, where it points, and what it refuses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision.explain import (BASELINES, default_endpoint, endpoint_shapes,
+                            integrated_gradients, METHODS)
+from vision.layers import ConvBlock
+from vision.models import create, MODELS, Network
+
+EACH_METHOD = pytest.mark.parametrize('method', METHODS)
+OPTIONS: dict[str, dict] = {
+    'mobilenet_v2': {
+        'alpha': 0.35
+    },
+    'cifar_cnn': {
+        'filters': (4, 8)
+    },
+    'small_cnn': {
+        'filters': (4, 8)
+    },
+}
+
+
+def pictures(size: int, count: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, [count, size, size, 3], np.uint8)
+
+
+@pytest.fixture(scope='module', params=MODELS)
+def network(request) -> Network:
+    tf.random.set_seed(0)
+    return create(request.param, classes=3, image_size=32,
+                  **OPTIONS.get(request.param, {}))
+
+
+@pytest.mark.slow
+def test_every_model_has_maps_by_every_method(network):
+    shapes = endpoint_shapes(network)
+    assert list(shapes) == list(network.stages)
+    images = pictures(32)
+    middle = list(shapes)[len(shapes) // 2]
+    for endpoint in (middle, default_endpoint(network)):
+        side = shapes[endpoint][:2]
+        for name, method in METHODS.items():
+            options = {'steps': 2} if name == 'integrated_gradients' else {}
+            maps = method(network, images, [2, 0], endpoint, **options)
+            assert maps.dtype == tf.float32 and np.isfinite(maps).all(), name
+            assert maps.shape == (2, *((32, 32) if name == 'guided' else side)), name
+            # Of weights at random, a sum without any positive evidence can come out.
+            assert np.any(maps) or name == 'grad_cam_plus_plus', name
+    assert tuple(network.until(middle, images).shape[1:]) == shapes[middle]
+
+
+def test_every_model_has_contributions_of_pixels(network):
+    maps = integrated_gradients(network, pictures(32), [2, 0], steps=2)
+    assert maps.shape == (2, 32, 32) and np.isfinite(maps).all() and np.any(maps)
+
+
+class Quadrant(tf.Module):
+    """Keeps a quarter of a map."""
+
+    def __init__(self, row: int, column: int):
+        super().__init__()
+        self.corner = row, column
+
+    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+        return x * mask(x.shape[1], *self.corner)[..., None]
+
+
+def mask(side: int, row: int, column: int) -> np.ndarray:
+    quarter = np.zeros([side, side], np.float32)
+    half = side // 2
+    quarter[row * half:(row + 1) * half, column * half:(column + 1) * half] = 1
+    return quarter
+
+
+def looking_at(row: int, column: int) -> Network:
+    """A network that sees no more than a quarter of its pictures."""
+    tf.random.set_seed(0)
+    stages = {
+        'conv1': ConvBlock(3, 6, 1),
+        'quadrant': Quadrant(row, column),
+        'conv2': ConvBlock(6, 6, 1)
+    }
+    return Network(stages, 6, 16, classes=2, image_size=16, min_image_size=4,
+                   normalization='unit')
+
+
+@EACH_METHOD
+@pytest.mark.parametrize('row, column', [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_a_map_points_at_what_the_network_sees(method, row, column):
+    network = looking_at(row, column)
+    # One of two opposite classes has something that speaks for it.
+    kernel = network.head.classifier.kernel
+    kernel.assign(tf.stack([kernel[:, 0], -kernel[:, 0]], 1))
+    images = np.repeat(pictures(16), 2, 0)
+    maps = np.maximum(METHODS[method](network, images, [0, 1, 0, 1], None), 0)
+    assert np.all(maps.max((1, 2)).reshape(2, 2).max(1) > 0)
+    np.testing.assert_array_equal(maps * (1 - mask(16, row, column)), 0)
+
+
+@EACH_METHOD
+def test_a_picture_s_map_does_not_depend_on_the_batch(method):
+    network = looking_at(0, 0)
+    images, classes = pictures(16, 3), np.array([0, 1, 1])
+    together = METHODS[method](network, images, classes)
+    for place in range(3):
+        alone = METHODS[method](network, images[place:place + 1].astype(np.float32),
+                                tf.constant(classes[place:place + 1]))
+        np.testing.assert_allclose(alone[0], together[place], rtol=1e-4, atol=1e-6)
+
+
+@EACH_METHOD
+def test_unknown_endpoint(method):
+    with pytest.raises(ValueError, match="received 'conv3'. Did you mean conv"):
+        METHODS[method](looking_at(0, 0), pictures(16), [0, 1], 'conv3')
+
+
+@EACH_METHOD
+def test_low_precision_ends_in_float32(method):
+    network = create('cifar_cnn', classes=2, image_size=16, filters=(4, 8),
+                     dtype=tf.bfloat16)
+    maps = METHODS[method](network, pictures(16), [0, 1], 'conv1_1')
+    assert maps.dtype == tf.float32 and np.isfinite(maps).all() and np.any(maps)
+
+
+@pytest.mark.parametrize('endpoint', [None, 'conv1_1', 'dropout2'])
+@pytest.mark.parametrize('baseline', BASELINES)
+def test_contributions_add_up(baseline, endpoint):
+    tf.random.set_seed(0)
+    network = create('cifar_cnn', classes=3, image_size=16, filters=(8, 8), dense=(8,))
+    images, classes = pictures(16, 4), np.array([0, 1, 2, 0])
+    start = BASELINES[baseline](tf.cast(images, tf.float32))
+    before, after = (
+        tf.gather(network(x).main, classes, batch_dims=1) for x in (start, images))
+    gaps = []
+    for steps in (4, 200):
+        maps = integrated_gradients(network, images, classes, endpoint,
+                                    baseline=baseline, steps=steps)
+        gaps.append(np.abs(tf.reduce_sum(maps, [1, 2]) - (after - before)).max())
+    assert gaps[1] < 0.01 * np.abs(after - before).max()
+    assert gaps[1] <= gaps[0] + 1e-6
+
+
+def test_a_picture_of_one_colour_contributes_nothing_beside_its_mean():
+    network = looking_at(0, 0)
+    grey = np.full([1, 16, 16, 3], 90, np.uint8)
+    maps = integrated_gradients(network, grey, [0], baseline='mean')
+    np.testing.assert_array_equal(maps, 0)
+
+
+@pytest.mark.parametrize('options, message', [
+    ({
+        'baseline': 'white'
+    }, "Expected a baseline of black, mean; received 'white'"),
+    ({
+        'steps': 0
+    }, 'Expected at least 1 step, received 0'),
+])
+def test_options_out_of_range(options, message):
+    with pytest.raises(ValueError, match=message):
+        integrated_gradients(looking_at(0, 0), pictures(16), [0, 1], **options)

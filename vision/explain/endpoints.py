@@ -1,0 +1,40 @@
+"""The stages of a network whose maps can be looked at."""
+
+import tensorflow as tf
+
+from vision.models import Network
+
+
+def endpoint_shapes(network: Network,
+                    image_size: int | None = None) -> dict[str, tuple[int, int, int]]:
+    """Height, width and channels of the map that leaves each stage.
+
+    Args:
+        network: nothing is computed with it, only traced.
+        image_size: side in pixels of the pictures; by default the network's own.
+    """
+    side = image_size or network.image_size
+    shapes = {}
+
+    def trace(images: tf.Tensor) -> None:
+        first, *others = network.stages
+        x = network.until(first, images)
+        shapes[first] = tuple(x.shape[1:])
+        for name in others:
+            x = network.stages[name](x, training=False)
+            shapes[name] = tuple(x.shape[1:])
+
+    pictures = tf.TensorSpec([1, side, side, 3], tf.uint8)
+    tf.function(trace, autograph=False).get_concrete_function(pictures)
+    return shapes
+
+
+def default_endpoint(network: Network, image_size: int | None = None) -> str:
+    """The last stage whose map has more than one pixel; the very last where none has.
+
+    Args:
+        network, image_size: as of `endpoint_shapes`.
+    """
+    shapes = endpoint_shapes(network, image_size)
+    maps = [name for name, (height, width, _) in shapes.items() if height * width > 1]
+    return maps[-1] if maps else list(shapes)[-1]

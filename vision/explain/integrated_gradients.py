@@ -1,0 +1,86 @@
+"""Integrated gradients: what each pixel adds to a logit on the way from a baseline.
+
+Sundararajan et al., 2017: Axiomatic attribution for deep networks,
+https://arxiv.org/abs/1703.01365.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from vision.models import Network
+
+
+def _black(images: tf.Tensor) -> tf.Tensor:
+    return tf.zeros_like(images)
+
+
+def _mean_colour(images: tf.Tensor) -> tf.Tensor:
+    return tf.ones_like(images) * tf.reduce_mean(images, [1, 2], keepdims=True)
+
+
+# Pictures without content, each as float32 [B, H, W, 3] -> the same.
+BASELINES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
+    'black': _black,
+    'mean': _mean_colour,
+}
+
+
+def integrated_gradients(network: Network, images: tf.Tensor, classes: tf.Tensor,
+                         endpoint: str | None = None, *, baseline: str = 'black',
+                         steps: int = 32) -> tf.Tensor:
+    """What the pixels contribute to the logit, summed over channels.
+
+    The contributions of all pixels add up to the logit of the picture less that of the
+    baseline, the better the more steps there are.
+
+    Args:
+        network: with its weights.
+        images: `[B, H, W, 3]` RGB in 0..255, uint8 or floating point.
+        classes: int32 `[B]`, which logit of each picture is explained.
+        endpoint: the stage whose map is looked at, on the straight way from what the
+            baseline makes of it; by default the picture itself.
+        baseline: a key of `BASELINES`.
+        steps: points at which gradients are taken, the nodes of a Gauss-Legendre
+            quadrature.
+
+    Returns:
+        float32 `[B, H, W]`, or `[B, h, w]` of an endpoint; of both signs.
+
+    Raises:
+        ValueError: there is no such stage or baseline, or no step.
+    """
+    if baseline not in BASELINES:
+        raise ValueError(f'Expected a baseline of {", ".join(BASELINES)}; received '
+                         f'{baseline!r}.')
+    if steps < 1:
+        raise ValueError(f'Expected at least 1 step, received {steps}.')
+    images, classes = tf.cast(images, tf.float32), tf.cast(classes, tf.int32)
+    end, start = images, BASELINES[baseline](images)
+    if endpoint is not None:
+        end, start = (_until(network, x, endpoint) for x in (end, start))
+    nodes, weights = np.polynomial.legendre.leggauss(steps)
+    total = tf.zeros(end.shape)
+    for share, weight in zip((nodes + 1) / 2, weights / 2):
+        gradients = _gradients(network, start, end, tf.constant(share, tf.float32),
+                               classes, endpoint)
+        total += tf.constant(weight, tf.float32) * gradients
+    return tf.reduce_sum(total * tf.cast(end - start, tf.float32), -1)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _until(network: Network, images: tf.Tensor, endpoint: str) -> tf.Tensor:
+    return network.until(endpoint, images)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _gradients(network: Network, start: tf.Tensor, end: tf.Tensor, share: tf.Tensor,
+               classes: tf.Tensor, endpoint: str | None) -> tf.Tensor:
+    """Gradients of logits at a share of the way; float32, of the shape of `end`."""
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        x = start + tf.cast(share, end.dtype) * (end - start)
+        tape.watch(x)
+        outputs = network(x) if endpoint is None else network.after(endpoint, x)
+        logits = tf.gather(outputs.main, classes, batch_dims=1)
+    return tf.cast(tape.gradient(logits, x), tf.float32)
