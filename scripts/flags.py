@@ -62,8 +62,7 @@ def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
     }
 
 
-def parser(description: str,
-           listing: Callable[[], str],
+def parser(description: str, listing: Callable[[], str],
            arguments: bool = False) -> Callable[[Sequence[str]], list[str]]:
     """A parser for `absl.app.run` that explains itself and refuses what it cannot use.
 

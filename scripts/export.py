@@ -1,0 +1,241 @@
+"""Makes files of a trained network for other programs: `python -m scripts.export`."""
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TextIO, TYPE_CHECKING
+
+from tqdm import tqdm
+
+from scripts import command, flags
+from scripts.exporting.settings import Settings
+from scripts.words import counted, printable, table
+from trainers.config import ConfigError
+
+if TYPE_CHECKING:
+    from scripts.exporting.pictures import Pictures
+    from scripts.exporting.results import Result
+    from trainers.classifier import Classifier
+    from vision.export import Bundle, Format
+
+DESCRIPTION = """
+Writes a trained network in the formats of other programs, with normalization,
+temperature and softmax inside. Each export is run in its own runtime, in a fresh
+process, on real pictures, and compared with the model. If one differs by more than it
+may, nothing is written.
+
+  python -m scripts.export --run_dir=runs/x
+      A SavedModel in runs/x/export, with a README.md that says how to load it.
+  python -m scripts.export --run_dir=runs/x --formats=tflite_int8,onnx
+      TensorFlow Lite in 8 bits, calibrated on training pictures, and ONNX.
+  python -m scripts.export --install_converter
+      Builds the converter to TensorFlow.js, which needs an environment of its own.
+  python -m scripts.export --model=googlenet --pretrained=googlenet_bvlc.npz \\
+      --pictures=holiday --formats=all
+      Weights that are not of a run, compared on pictures of your own.
+"""
+
+# Exports are float32, and so is what they are compared with.
+FIELDS = [
+    *dataclasses.fields(Settings),
+    *(field for field in command.model_fields() if field.name != 'arithmetic'),
+]
+
+
+def export(classifier: 'Classifier', forms: 'Sequence[Format]',
+           settings: Settings) -> None:
+    """Makes the exports, compares them and puts them into their place.
+
+    Raises:
+        UserError: an export differs too much, or cannot be made or stored; then there
+            is nothing new at the output.
+    """
+    from scripts.exporting import pictures
+    from scripts.exporting.results import rows
+    from scripts.exporting.staging import staged
+    from vision.errors import UserError
+    from vision.export import Bundle
+
+    output = Path(settings.output or default_output(classifier))
+    with staged(output, settings.overwrite) as folder:
+        bundle = Bundle(classifier.network, classifier.specification, classifier.ids,
+                        classifier.temperature.value)
+        with held_back() as terminal:
+            found = pictures.find(classifier, settings.pictures)
+            results = make(forms, bundle, classifier, found, folder, terminal)
+        compared = f'{counted(len(found.compared), "picture")} of {found.origin}'
+        print(f'{printable(classifier.origin)}, compared on {compared}:\n')
+        print('\n'.join(table(rows(results))), flush=True)
+        if failures := [line for result in results for line in explain(result)]:
+            raise UserError('\nExpected each export to say what the model says, so '
+                            'nothing was written:\n' + '\n'.join(failures))
+        describe(folder, bundle, classifier, compared, results)
+    print(f'\nWritten: {printable(str(output))}\n'
+          f'How to load each: {printable(str(output / "README.md"))}')
+
+
+def choose(names: Sequence[str]) -> 'list[Format]':
+    """The formats of these names, each once.
+
+    Raises:
+        ConfigError: there is none of such a name.
+    """
+    from vision.errors import suggestion
+    from vision.export import FORMATS
+    if tuple(names) == ('all',):
+        return list(FORMATS.values())
+    for name in names:
+        if name not in FORMATS:
+            raise ConfigError(
+                f'Expected --formats to be all, or of {", ".join(FORMATS)}; received '
+                f'{name!r}.{suggestion(name, FORMATS)}')
+    if not names:
+        raise ConfigError(f'Expected --formats to be all, or of {", ".join(FORMATS)}; '
+                          'received none.')
+    return [FORMATS[name] for name in dict.fromkeys(names)]
+
+
+def default_output(classifier: 'Classifier') -> str:
+    """The folder of exports in that of the run, or one beside our other outputs."""
+    if classifier.run is not None:
+        return str(classifier.run.directory.export)
+    return f'exports/{classifier.specification.model}'
+
+
+def make(forms: 'Sequence[Format]', bundle: 'Bundle', classifier: 'Classifier',
+         pictures: 'Pictures', folder: Path, terminal: TextIO) -> 'list[Result]':
+    """Converts to each format and runs what comes out; a SavedModel is always made."""
+    from scripts.exporting.results import Result, size_of
+    from vision.export import compare, FORMATS
+    logits = classifier.logits(pictures.compared).main.numpy()
+    expected = classifier.probabilities(logits)
+    results = []
+    with contextlib.ExitStack() as stack:
+        saved_model = folder / FORMATS['saved_model'].path
+        if FORMATS['saved_model'] not in forms:
+            scratch = stack.enter_context(
+                tempfile.TemporaryDirectory(prefix='saved_model-', dir=folder))
+            saved_model = Path(scratch) / saved_model.name
+        bar = stack.enter_context(
+            tqdm(total=2 * len(forms), file=terminal, disable=None, leave=False,
+                 bar_format='{desc} {bar} {n}/{total}'))
+        bar.set_description_str('saved_model: converting')
+        FORMATS['saved_model'].convert(bundle, saved_model, saved_model,
+                                       pictures.measured)
+        for form in forms:
+            target = folder / form.path
+            bar.set_description_str(f'{form.name}: converting')
+            if form.name != 'saved_model':
+                form.convert(bundle, saved_model, target, pictures.measured)
+            bar.update()
+            bar.set_description_str(f'{form.name}: running')
+            answers = form.run(target, pictures.compared)
+            bar.update()
+            results.append(
+                Result(form, size_of(target), answers.milliseconds,
+                       compare(form, answers, expected)))
+    return results
+
+
+def explain(result: 'Result') -> list[str]:
+    """What is wrong with an export, a line each."""
+    return [f'  {result.form.name}: {text}.' for text in result.comparison.failures]
+
+
+def describe(folder: Path, bundle: 'Bundle', classifier: 'Classifier', compared: str,
+             results: 'Sequence[Result]') -> None:
+    """Writes what people and programs have to know beside the exports."""
+    from scripts.exporting import readme
+    from scripts.exporting.results import to_dict
+    from scripts.exporting.staging import MARK
+    from trainers import environment
+    from trainers.files import write_atomically
+    from vision.export.description import describe as describe_model
+    model = describe_model(bundle)
+    labels = [printable(name) for name in model['classes']]
+    record = {
+        'origin': classifier.origin,
+        'compared': compared,
+        'environment': environment.describe(),
+        'exports': [to_dict(result) for result in results],
+    }
+    text = readme.write(bundle, classifier.origin, compared, results)
+    for name, content in {
+            'labels.txt': '\n'.join(labels) + '\n',
+            'model.json': json.dumps(model, indent=2) + '\n',
+            'README.md': text,
+            MARK: json.dumps(record, indent=2) + '\n',
+    }.items():
+        write_atomically(folder / name, content)
+
+
+@contextlib.contextmanager
+def held_back() -> Iterator[TextIO]:
+    """Gives a way to the terminal while converters and decoders talk.
+
+    They write from C++, to the file descriptor. It is shown after a crash only.
+    """
+    from vision.errors import UserError
+    if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3') != '3':  # somebody wants to see
+        yield sys.stderr
+        return
+    sys.stderr.flush()
+    ours = [logging.getLogger(name) for name in ('scripts', 'trainers', 'vision')]
+    with os.fdopen(
+            os.dup(2), 'w',
+            errors='backslashreplace') as terminal, tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        handler = logging.StreamHandler(terminal)
+        try:
+            for logger in ours:
+                logger.addHandler(handler)
+            yield terminal
+        except (UserError, KeyboardInterrupt):
+            raise
+        except BaseException:
+            said.seek(0)
+            os.write(terminal.fileno(), said.read())
+            raise
+        finally:
+            sys.stderr.flush()
+            os.dup2(terminal.fileno(), 2)
+            for logger in ours:
+                logger.removeHandler(handler)
+
+
+def work(arguments: list[str]) -> None:
+    """What `command.start` calls."""
+    del arguments
+    import tensorflow as tf
+
+    from vision.export import converter_environment
+
+    given = flags.given(dataclasses.fields(Settings))
+    if 'formats' in given:
+        given['formats'] = tuple(given['formats'])
+    settings = Settings(**given)
+    forms = choose(settings.formats)
+    if settings.install_converter:
+        converter_environment.build(converter_environment.DEFAULT)
+        if not flags.given(command.model_fields()):
+            return
+    for form in forms:
+        form.check_available()
+    # Exports run on the processor; a GPU would round otherwise.
+    tf.config.set_visible_devices([], 'GPU')
+    export(command.load_classifier(), forms, settings)
+
+
+def run() -> None:
+    """Parses the command line and exports."""
+    command.start(DESCRIPTION, FIELDS, work)
+
+
+if __name__ == '__main__':
+    run()

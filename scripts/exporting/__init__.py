@@ -1,0 +1,1 @@
+"""What `python -m scripts.export` is made of."""

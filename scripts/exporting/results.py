@@ -1,0 +1,70 @@
+"""What the comparison of exports with their model found, as a table and as JSON."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from vision.export import Comparison, Format
+
+COLUMNS = ('Format', 'MB', 'ms a picture', 'Largest difference', 'Allowed',
+           'Same top-1', 'Required', 'Verdict')
+
+
+class Result(NamedTuple):
+    """One export and how it differs from the model.
+
+    Attributes:
+        form: which one.
+        size: bytes of its files.
+        milliseconds: median time of one picture by itself.
+        comparison: with the model.
+    """
+
+    form: Format
+    size: int
+    milliseconds: float
+    comparison: Comparison
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder."""
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob('*') if file.is_file())
+
+
+def rows(results: Sequence[Result]) -> list[list[str]]:
+    """The cells of the table, its heading first."""
+    return [list(COLUMNS), *(_row(result) for result in results)]
+
+
+def _row(result: Result) -> list[str]:
+    form, comparison = result.form, result.comparison
+    return [
+        form.name, f'{result.size / 1e6:.2f}', f'{result.milliseconds:.1f}',
+        f'{comparison.difference:.1e}', f'{form.tolerance:g}',
+        f'{100 * comparison.agreement:.1f} %', f'{100 * form.agreement:g} %',
+        'failed' if comparison.failures else 'passed'
+    ]
+
+
+def to_dict(result: Result) -> dict[str, Any]:
+    """The same in JSON values."""
+    form, comparison = result.form, result.comparison
+    return {
+        'format': form.name,
+        'path': form.path,
+        'bytes': result.size,
+        'milliseconds': result.milliseconds,
+        'largest_difference': comparison.difference,
+        'tolerance': form.tolerance,
+        'top1_agreement': comparison.agreement,
+        'required_agreement': form.agreement,
+        'sum_farthest_from_1': comparison.total,
+    }
+
+
+def cores() -> int:
+    """Threads that runtimes are given."""
+    return os.cpu_count() or 1

@@ -1,0 +1,44 @@
+"""Every registered model and every normalization in every format."""
+
+import numpy as np
+import pytest
+
+from vision.export import compare, FORMATS
+from vision.models import default_normalization, MODELS
+from vision.models.normalization import NORMALIZATIONS
+
+# The smallest pictures that each takes, and few channels where that can be chosen.
+SIZES = {'inception_v1': 56, 'inception_v1_compact': 56, 'inception_v1_bn': 56,
+         'googlenet': 64, 'xception': 71}  # yapf: disable
+OPTIONS: dict[str, dict] = {'mobilenet_v2': {'alpha': 0.35}}
+PLAIN = [name for name in FORMATS if name != 'tensorflowjs']
+
+
+def check(bundle, expected_of, pictures, folder, names=PLAIN):
+    side = bundle.specification.image_size
+    repeated = pictures.repeat(-(-side // 32), 1).repeat(-(-side // 32), 2)
+    images = repeated[:, :side, :side]
+    expected = expected_of(bundle, images)
+    assert np.ptp(expected, 0).max() > 1e-3  # it does look at the pictures
+    for name in names:
+        form = FORMATS[name]
+        form.convert(bundle, folder / 'saved_model', folder / form.path, images[10:])
+        found = compare(form, form.run(folder / form.path, images), expected)
+        assert found.failures == (), name
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('model', MODELS)
+def test_every_model(model, make_bundle, expected_of, pictures, tmp_path):
+    bundle = make_bundle(model, SIZES.get(model, 32), default_normalization(model),
+                         temperature=1.5, **OPTIONS.get(model, {}))
+    check(bundle, expected_of, pictures, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('normalization', NORMALIZATIONS)
+def test_every_normalization(normalization, make_bundle, expected_of, pictures,
+                             tmp_path):
+    bundle = make_bundle(normalization=normalization, filters=(4, 8))
+    check(bundle, expected_of, pictures, tmp_path,
+          ['tflite_float32', 'tflite_int8', 'onnx'])

@@ -1,0 +1,110 @@
+"""The signatures of a SavedModel, against the pipeline that trains and predicts."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision import data
+from vision.data import BadFiles, Split
+from vision.export import compare, FORMATS
+
+FORM = FORMATS['saved_model']
+
+
+@pytest.fixture(scope='module')
+def bundle(make_bundle):
+    return make_bundle('inception_v1_compact', 56, 'standardize', temperature=0.5)
+
+
+@pytest.fixture(scope='module')
+def folder(bundle, tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp('export') / FORM.path
+    FORM.convert(bundle, folder, folder, np.zeros([1, 56, 56, 3], np.uint8))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def signatures(folder):
+    loaded = tf.saved_model.load(str(folder))
+    yield loaded.signatures
+    del loaded
+
+
+@pytest.fixture(scope='module')
+def odd_pictures(data_folder, tmp_path_factory) -> list[Path]:
+    folder = tmp_path_factory.mktemp('odd')
+    with zipfile.ZipFile(data_folder / 'odd_images.zip') as archive:
+        archive.extractall(folder)
+    return sorted(path for path in folder.rglob('*') if path.is_file())
+
+
+def images_of(paths: list[Path], side: int) -> tuple[np.ndarray, np.ndarray]:
+    """What prediction makes of files, and which it can read."""
+    names = [str(path) for path in paths]
+    split = Split(np.zeros(len(names), np.int32), names, paths=names)
+    batches = list(
+        data.eval_batches(split, batch_size=len(names), image_size=side,
+                          bad_files=BadFiles()))
+    return batches[0].images.numpy(), batches[0].weights.numpy() > 0
+
+
+def test_runs_in_a_process_of_its_own(bundle, folder, expected_of):
+    images = np.random.default_rng(0).integers(0, 256, [9, 56, 56, 3], np.uint8)
+    answers = FORM.run(folder, images)
+    assert compare(FORM, answers, expected_of(bundle, images)).failures == ()
+    assert answers.milliseconds > 0
+
+
+def test_uint8_and_floats_give_the_same(bundle, signatures, expected_of):
+    images = np.random.default_rng(0).integers(0, 256, [3, 56, 56, 3], np.uint8)
+    from_bytes = signatures['uint8'](images=tf.constant(images))
+    from_floats = signatures['serving_default'](images=tf.constant(images, tf.float32))
+    for name in ('probabilities', 'logits'):
+        assert np.array_equal(from_bytes[name], from_floats[name])
+    np.testing.assert_allclose(from_bytes['probabilities'], expected_of(bundle, images),
+                               rtol=0, atol=1e-6)
+    np.testing.assert_allclose(from_bytes['logits'],
+                               bundle.network(images).main, rtol=0, atol=1e-5)
+
+
+def test_files_are_decoded_as_for_prediction(signatures, odd_pictures):
+    images, good = images_of(odd_pictures, 56)
+    assert 20 < good.sum() < len(good)
+    contents = [path.read_bytes() for path, fine in zip(odd_pictures, good) if fine]
+    from_files = signatures['encoded'](files=tf.constant(contents))
+    from_images = signatures['uint8'](images=tf.constant(images[good]))
+    for name in ('probabilities', 'logits'):
+        assert np.array_equal(from_files[name], from_images[name])
+
+
+def test_broken_files_are_refused(signatures, odd_pictures):
+    _, good = images_of(odd_pictures, 56)
+    for path in [path for path, fine in zip(odd_pictures, good) if not fine]:
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            signatures['encoded'](files=tf.constant([path.read_bytes()]))
+
+
+def test_what_is_no_picture_is_called_so(signatures):
+    with pytest.raises(tf.errors.InvalidArgumentError,
+                       match='Not a JPEG, PNG, GIF, BMP or WebP file'):
+        signatures['encoded'](files=tf.constant([b'no picture']))
+
+
+def test_names_its_classes(bundle, signatures):
+    found = signatures['classes']()
+    names = [name.encode('utf-8', 'surrogateescape') for name in
+             bundle.specification.classes]  # yapf: disable
+    assert found['names'].numpy().tolist() == names
+    assert found['ids'].numpy().tolist() == [each.encode() for each in bundle.ids]
+
+
+def test_leaves_auxiliary_heads_out(bundle, folder):
+    saved = tf.train.list_variables(str(folder / 'variables' / 'variables'))
+    weights = [shape for name, shape in saved if name.startswith('weights')]
+    heads = [variable for head in bundle.network.heads.values()
+             for variable in head.variables]  # yapf: disable
+    assert heads
+    assert len(weights) == len(bundle.network.variables) - len(heads)

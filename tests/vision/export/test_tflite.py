@@ -1,0 +1,84 @@
+"""TensorFlow Lite files in ai-edge-litert."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from vision.errors import UserError
+from vision.export import compare, FORMATS
+from vision.models import Outputs
+
+Interpreter = pytest.importorskip('ai_edge_litert.interpreter').Interpreter
+
+
+@pytest.fixture(scope='module')
+def bundle(make_bundle):
+    return make_bundle(filters=(4, 8), temperature=2.0)
+
+
+def convert(name, bundle, folder, sample):
+    target = folder / FORMATS[name].path
+    FORMATS[name].convert(bundle, folder, target, sample)
+    return target
+
+
+@pytest.mark.parametrize(
+    'name', ['tflite_float32', 'tflite_float16', 'tflite_dynamic', 'tflite_int8'])
+def test_says_what_the_model_says(name, bundle, expected_of, pictures, tmp_path):
+    target = convert(name, bundle, tmp_path, pictures[10:])
+    answers = FORMATS[name].run(target, pictures)
+    found = compare(FORMATS[name], answers, expected_of(bundle, pictures))
+    assert found.failures == ()
+    assert answers.probabilities.dtype == np.float32
+
+
+def test_int8_takes_pixels_as_they_are(bundle, pictures, tmp_path):
+    target = convert('tflite_int8', bundle, tmp_path, pictures // 2)
+    model = Interpreter(str(target))
+    taken, = model.get_input_details()
+    given, = model.get_output_details()
+    assert (taken['dtype'], given['dtype']) == (np.uint8, np.float32)
+    # Whatever the sample, each value of a pixel keeps a step of its own; 1/255 went
+    # into the weights of the convolution.
+    details = {each['name']: each for each in model.get_tensor_details()}
+    assert details['tfl.quantize']['dtype'] == np.int8
+    assert details['tfl.quantize']['quantization'] == (1.0, -128)
+
+
+def test_int8_keeps_local_response_norm_in_float(make_bundle, pictures, tmp_path):
+    bundle = make_bundle('googlenet', 32, 'caffe', auxiliary=False)
+    target = convert('tflite_int8', bundle, tmp_path, pictures[:2])
+    details = Interpreter(str(target)).get_tensor_details()
+    sums = [d for d in details if 'neighbours' in d['name']]
+    assert sums
+    assert {d['dtype'] for d in sums} == {np.float32}
+
+
+def test_says_what_is_missing(monkeypatch):
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
+    with pytest.raises(UserError, match="pip install 'ai-edge-litert>=2.1,<3'"):
+        FORMATS['tflite_int8'].check_available()
+
+
+def test_a_damaged_file_is_refused(bundle, pictures, tmp_path):
+    target = convert('tflite_float32', bundle, tmp_path, pictures)
+    target.write_bytes(target.read_bytes()[:100])
+    with pytest.raises(UserError, match='Expected tflite to run model_float32.tflite'):
+        FORMATS['tflite_float32'].run(target, pictures)
+
+
+class Strings(tf.Module):
+    """Computes with what TensorFlow Lite does not have."""
+
+    def __call__(self, images: tf.Tensor) -> Outputs:
+        lengths = tf.strings.length(tf.as_string(images[:, 0, 0]))
+        return Outputs(tf.cast(lengths, tf.float32))
+
+
+def test_what_cannot_be_converted_is_explained(make_bundle, pictures, tmp_path):
+    bundle = make_bundle(filters=(4, 8))._replace(network=Strings())
+    with pytest.raises(UserError, match='Leave tflite_float32 out of --formats'):
+        convert('tflite_float32', bundle, tmp_path, pictures)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,174 @@
+"""The exported page in a real browser: pictures in, what it shows out.
+
+The browser is given a page of ours from the same server, which holds the exported page
+in a frame, gives it files as a person would choose them, and reads the results.
+"""
+
+import functools
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import quote, unquote
+
+import numpy as np
+import tensorflow as tf
+
+from vision.errors import UserError
+
+TOP = 5  # classes that the page shows
+
+_PROGRAMS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
+_DRIVER = Path(__file__).parent / 'driver'
+_SECONDS = 300  # until a page that says nothing is given up
+_FLAGS = ('--headless', '--disable-gpu', '--disable-software-rasterizer',
+          '--disable-quic', '--no-first-run', '--disable-background-networking',
+          '--disable-component-update', '--disable-sync')
+
+
+class Picture(NamedTuple):
+    """A file to choose in the page."""
+
+    name: str
+    contents: bytes
+
+
+class Shown(NamedTuple):
+    """What the page shows of a file.
+
+    Attributes:
+        name: the file's.
+        top: labels and probabilities, in the order on the page.
+        words: the names of those classes.
+        failure: what it says where there is no answer, or ''.
+    """
+
+    name: str
+    top: dict[int, float]
+    words: tuple[str, ...]
+    failure: str
+
+
+def find() -> str | None:
+    """A Chromium or Chrome on the PATH."""
+    return next(filter(None, map(shutil.which, _PROGRAMS)), None)
+
+
+def pngs(images: np.ndarray) -> list[Picture]:
+    """uint8 `[N, S, S, 3]` as files that lose nothing."""
+    return [
+        Picture(f'{number}.png',
+                tf.io.encode_png(image).numpy())
+        for number, image in enumerate(images, start=1)
+    ]
+
+
+def look(program: str, folder: Path, pictures: Sequence[Picture]) -> list[Shown]:
+    """Chooses the pictures in the page, all at once, and reads what it shows.
+
+    Args:
+        program: the browser.
+        folder: the export.
+        pictures: the files.
+
+    Raises:
+        UserError: the page does not load, or the browser does not answer.
+    """
+    server = _Server(folder, pictures)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f'http://127.0.0.1:{server.server_port}/.driver/driver.html'
+    try:
+        with _browsing(program, address) as errors:
+            if not server.answered.wait(_SECONDS):
+                raise UserError(
+                    f'Expected an answer of the page in {program} within {_SECONDS} '
+                    f'seconds, got none. It says:\n{errors()}')
+    finally:
+        server.shutdown()
+        server.server_close()
+    if server.answer['failure']:
+        raise UserError(f'Expected the page to run in {program}, but it failed: '
+                        f'{server.answer["failure"]}')
+    return [
+        Shown(each['name'], {
+            label: p for label, p in each['top']
+        }, tuple(each['words']), each['failure']) for each in server.answer['results']
+    ]
+
+
+@contextmanager
+def _browsing(program: str, address: str) -> Iterator[Any]:
+    """The browser at an address; gives a function that returns what it complains of."""
+    with tempfile.TemporaryDirectory(prefix='tapestry-browser-',
+                                     ignore_cleanup_errors=True) as profile:
+        log = Path(profile, 'stderr')
+        command = [program, *_FLAGS, f'--user-data-dir={profile}/profile']
+        if os.geteuid() == 0:  # its sandbox refuses that user
+            command.append('--no-sandbox')
+        with log.open('wb') as errors:
+            process = subprocess.Popen([*command, address], stdin=subprocess.DEVNULL,
+                                       stdout=errors, stderr=errors,
+                                       start_new_session=True)
+        try:
+            yield lambda: log.read_text('utf-8', 'replace')[-1500:]
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+            process.wait()
+
+
+class _Server(ThreadingHTTPServer):
+    """Serves the export, and under /.driver/ what drives it."""
+
+    def __init__(self, folder: Path, pictures: Sequence[Picture]):
+        handler = functools.partial(_Handler, directory=str(folder))
+        super().__init__(('127.0.0.1', 0), handler)
+        names = [quote(picture.name, safe='') for picture in pictures]
+        self.files = {
+            f'/.driver/pictures/{name}': picture.contents
+            for name, picture in zip(names, pictures)
+        }
+        self.files['/.driver/pictures.json'] = json.dumps(names).encode()
+        for path in _DRIVER.iterdir():
+            self.files[f'/.driver/{path.name}'] = path.read_bytes()
+        self.answered = threading.Event()
+        self.answer: dict[str, Any] = {}
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # A browser that is stopped leaves what it was loading.
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(SimpleHTTPRequestHandler):
+
+    server: _Server
+
+    def do_GET(self) -> None:
+        contents = self.server.files.get(self.path)
+        if contents is None:
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header('Content-Type', self.guess_type(unquote(self.path)))
+        self.send_header('Content-Length', str(len(contents)))
+        self.end_headers()
+        self.wfile.write(contents)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers['Content-Length']))
+        self.server.answer = json.loads(body)
+        self.send_response(204)
+        self.end_headers()
+        self.server.answered.set()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: requests are no news."""

@@ -1,0 +1,75 @@
+'use strict';
+
+// node node_runner.js FOLDER PICTURES ANSWERS: asks the exported network in Node, with
+// the scripts that the folder itself holds.
+//
+// PICTURES holds RGB bytes, a picture after the other; ANSWERS gets the probabilities as
+// float32 in the machine's order. The median time of a picture and the backend are
+// printed as JSON.
+
+const fs = require('fs');
+const path = require('path');
+const vm = require('vm');
+
+const [folder, pictures, answers] = process.argv.slice(2);
+
+/** What a script for CommonJS exports; `packages` are those that it may require. */
+function exported(name, packages = {}) {
+  const file = path.join(folder, name);
+  const module = {exports: {}};
+  vm.compileFunction(fs.readFileSync(file, 'utf8'),
+    ['exports', 'require', 'module', '__filename', '__dirname'], {filename: file})(
+    module.exports, (each) => packages[each] || require(each), module, file,
+    path.dirname(file));
+  return module.exports;
+}
+
+/** A handler of tf.io that reads the model from the disk: Node fetches no files. */
+const handler = {
+  async load() {
+    const model = path.join(folder, 'model');
+    const json = JSON.parse(fs.readFileSync(path.join(model, 'model.json'), 'utf8'));
+    const shards = json.weightsManifest.flatMap((group) => group.paths);
+    const bytes = Buffer.concat(shards.map((name) =>
+      fs.readFileSync(path.join(model, name))));
+    return {
+      ...json,
+      weightSpecs: json.weightsManifest.flatMap((group) => group.weights),
+      weightData: bytes.buffer.slice(bytes.byteOffset,
+        bytes.byteOffset + bytes.byteLength),
+    };
+  },
+};
+
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const half = sorted.length >> 1;
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}
+
+async function run() {
+  globalThis.tf = exported('tfjs/tf.es2017.min.js');
+  exported('tfjs/tf-backend-wasm.es2017.min.js', {'@tensorflow/tfjs-core': tf});
+  vm.runInThisContext(fs.readFileSync(path.join(folder, 'network.js'), 'utf8'));
+  const network = await loadNetwork(handler, ['wasm', 'cpu']);
+  const bytes = fs.readFileSync(pictures);
+  const length = network.size * network.size * 3;
+  const found = [];
+  const times = [];
+  for (let at = 0; at < bytes.length; at += length) {
+    const start = performance.now();
+    found.push(Buffer.from((await network.classify(
+      bytes.subarray(at, at + length))).buffer));
+    times.push(performance.now() - start);
+  }
+  fs.writeFileSync(answers, Buffer.concat(found));
+  console.log(JSON.stringify({
+    milliseconds: median(times),
+    backend: network.backend,
+  }));
+}
+
+run().catch((error) => {
+  console.error(error);
+  process.exit(1);
+});

@@ -1,0 +1,83 @@
+"""TensorFlow's own format: a graph with its weights, and four ways to call it."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from vision.data import decode
+from vision.export import processes
+from vision.export.formats import Answers, Bundle, Format
+from vision.export.graphs import answer, answers, Function, Named
+
+
+class SavedModel(Format):
+    """A folder for `tf.saved_model.load`, TensorFlow Serving and further converters.
+
+    Its signatures, each with any number B of pictures:
+
+        serving_default  images float32 [B, S, S, 3] in 0..255 → probabilities, logits
+        uint8            images uint8 [B, S, S, 3] → the same
+        encoded          files string [B], the bytes of picture files → the same
+        classes          nothing → names and ids, string [classes]
+    """
+
+    name = 'saved_model'
+    path = 'saved_model'
+    tolerance = 1e-5  # the same operations, which may only be put in another order
+    agreement = 1.0
+
+    def check_available(self) -> None:
+        """TensorFlow is always there."""
+
+    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
+                sample: np.ndarray) -> None:
+        del saved_model, sample
+        functions = {
+            'serving_default': answers(bundle, tf.float32),
+            'uint8': answers(bundle, tf.uint8),
+            'encoded': _of_files(bundle),
+            'classes': _classes(bundle),
+        }
+        graphs = {
+            name: function.get_concrete_function()
+            for name, function in functions.items()
+        }
+        module = tf.Module()
+        # Not the network itself: that would drag auxiliary heads along.
+        module.weights = list(graphs['uint8'].graph.variables)
+        tf.saved_model.save(module, str(target), graphs)
+
+    def run(self, target: Path, images: np.ndarray) -> Answers:
+        return processes.ask('saved_model', target, images)
+
+
+def _of_files(bundle: Bundle) -> Function:
+    """From the bytes of files, decoded as for evaluation and prediction."""
+    side = bundle.specification.image_size
+
+    def picture(contents: tf.Tensor) -> tf.Tensor:
+        return decode.fit(decode.decode(contents, at_least=side), side)
+
+    def of_files(files: tf.Tensor) -> Named:
+        spec = tf.TensorSpec([side, side, 3], tf.uint8)
+        return answer(bundle, tf.map_fn(picture, files, fn_output_signature=spec))
+
+    return tf.function(of_files, [tf.TensorSpec([None], tf.string, name='files')],
+                       autograph=False)
+
+
+def _classes(bundle: Bundle) -> Function:
+
+    def classes() -> Named:
+        return {
+            'names': tf.constant(_text(bundle.specification.classes)),
+            'ids': tf.constant(_text(bundle.ids)),
+        }
+
+    return tf.function(classes, [], autograph=False)
+
+
+def _text(names: tuple[str, ...]) -> list[bytes]:
+    # Classes may be called after folders, whose names can hold any bytes.
+    return [name.encode('utf-8', 'surrogateescape') for name in names]

@@ -1,0 +1,144 @@
+"""A graph model for TensorFlow.js, in a small web page that shows what it says."""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from vision.errors import UserError
+from vision.export import browser, converter_environment
+from vision.export.description import describe
+from vision.export.formats import Answers, Bundle, Format
+
+_log = logging.getLogger(__name__)
+
+_HERE = Path(__file__).parent
+_PAGE_PICTURES = 8  # enough to find a page that prepares or shows anything wrong
+_NODE = 18  # the oldest Node.js whose WebAssembly and `performance` serve
+# The command of its own splits paths at blanks.
+_CONVERT = """
+import sys
+from tensorflowjs.converters import tf_saved_model_conversion_v2 as conversion
+conversion.convert_tf_saved_model(*sys.argv[1:], signature_def='serving_default',
+                                  use_structured_outputs_names=True)
+"""
+
+
+class TensorFlowJs(Format):
+    """A folder that any static server can serve, complete in itself.
+
+        index.html, *.js, *.css    the page
+        model/                     the graph model, serving_default of the SavedModel
+        description.json           classes, and how pictures are prepared
+        tfjs/                      TensorFlow.js and its WebAssembly backend
+
+    It is run in Node.js, and the page in Chromium where there is one.
+
+    Args:
+        environment: the folder of the converter, as `converter_environment.build`
+            makes it.
+    """
+
+    name = 'tensorflowjs'
+    path = 'web'
+    tolerance = 1e-4  # float32 sums in another order
+    agreement = 1.0
+
+    def __init__(self, environment: Path = converter_environment.DEFAULT):
+        self.environment = environment
+
+    def check_available(self) -> None:
+        _check_node()
+        if not converter_environment.is_built(self.environment):
+            raise UserError(
+                'Expected the converter to TensorFlow.js, which cannot share an '
+                f'environment with this TensorFlow, in {self.environment}. Build it '
+                'once (2.7 GB, some minutes) with python -m scripts.export '
+                '--install_converter.')
+
+    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
+                sample: np.ndarray) -> None:
+        del sample
+        shutil.copytree(_HERE / 'web', target)
+        shutil.copytree(converter_environment.scripts(self.environment),
+                        target / 'tfjs')
+        # In ASCII: names of classes can be of folders, and hold what is no text.
+        text = json.dumps(describe(bundle), indent=2)
+        (target / 'description.json').write_text(text + '\n', 'ascii')
+        quiet = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
+        interpreter = converter_environment.python(self.environment)
+        _run('the converter to TensorFlow.js', [
+            str(interpreter.absolute()), '-I', '-c', _CONVERT,
+            str(saved_model.absolute()), str(target.absolute() / 'model')
+        ], {**os.environ, **quiet})  # yapf: disable
+
+    def run(self, target: Path, images: np.ndarray) -> Answers:
+        answers = _ask_node(target, images)
+        program = browser.find()
+        if program is None:
+            _log.info('No Chromium on the PATH: the page itself was not opened.')
+        else:
+            shown = browser.look(program, target, browser.pngs(images[:_PAGE_PICTURES]))
+            _compare(shown, answers.probabilities, self.tolerance)
+            _log.info('The page was opened in %s and shown %d pictures.', program,
+                      len(shown))
+        return answers
+
+
+def _check_node() -> None:
+    node = shutil.which('node')
+    version = '' if node is None else subprocess.run([node, '--version'],
+                                                     capture_output=True, text=True,
+                                                     check=False).stdout.strip()
+    if not version.startswith('v') or int(version[1:].split('.')[0]) < _NODE:
+        raise UserError(f'Expected Node.js {_NODE} or newer as node on the PATH, got '
+                        f'{version or "none"}. Install it (https://nodejs.org): the '
+                        'export for TensorFlow.js is run in it.')
+
+
+def _ask_node(target: Path, images: np.ndarray) -> Answers:
+    with tempfile.TemporaryDirectory(prefix='tapestry-export-') as folder:
+        pictures, answers = Path(folder, 'pictures'), Path(folder, 'answers')
+        pictures.write_bytes(images.tobytes())
+        printed = _run('Node.js', [
+            'node', str(_HERE / 'node_runner.js'), str(target.absolute()),
+            str(pictures), str(answers)
+        ], dict(os.environ))  # yapf: disable
+        probabilities = np.fromfile(answers, np.float32).reshape(len(images), -1)
+    told = json.loads(printed.splitlines()[-1])
+    if told['backend'] != 'wasm':
+        _log.warning('Node.js ran the export without WebAssembly, which is slow.')
+    return Answers(probabilities, told['milliseconds'])
+
+
+def _run(what: str, command: list[str], environment: dict[str, str]) -> str:
+    """What a process prints; raises UserError where it fails."""
+    process = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL,
+                             capture_output=True, text=True, errors='replace',
+                             check=False)
+    if process.returncode:
+        tail = '\n'.join(process.stderr.strip().splitlines()[-15:])
+        raise UserError(f'Expected {what} to take the network, but it failed with '
+                        f'{process.returncode}:\n{tail}')
+    return process.stdout
+
+
+def _compare(shown: list[browser.Shown], probabilities: np.ndarray,
+             tolerance: float) -> None:
+    """Raises UserError unless the page shows the most likely classes, best first."""
+    for number, (picture, expected) in enumerate(zip(shown, probabilities), start=1):
+        best = np.sort(expected)[::-1][:browser.TOP]
+        found = np.array(list(picture.top.values()))
+        own = expected[list(picture.top)] if picture.top else found
+        if (picture.failure or len(found) != len(best) or
+                max(np.abs(found - best).max(),
+                    np.abs(found - own).max()) > tolerance):
+            raise UserError(
+                f'Expected the page to show the probabilities {best} for picture '
+                f'{number}, as Node.js does, got '
+                f'{picture.failure or picture.top}.')
