@@ -279,7 +279,8 @@ def conclude(config: Config, source: Source, directory: RunDirectory,
     _log.info('Next        look at %s, or at more of it with',
               directory.plots / 'curves.png')
     _log.info('            tensorboard --logdir=%s', directory.path / 'tensorboard')
-    _log.info('            train longer or otherwise in another --run_dir; see --help')
+    _log.info('            see where it is right and wrong with')
+    _log.info('            python -m scripts.evaluate --run_dir=%s', directory.path)
 
 
 def _in_words(result: dict[str, float], classes: int) -> str:
