@@ -9,20 +9,15 @@ Writes into its folder, beside the page and the pictures:
                       bytes), pixels (the same once decoded) or near (nearly the same)
 """
 
-import contextlib
 import dataclasses
 import logging
-import os
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TextIO
 
 from absl import app
 from tqdm import tqdm
 
-from scripts import flags, quiet
+from scripts import command, flags, quiet
 from scripts.exploration.settings import config_fields, Settings
 from trainers.config import Config, ConfigError
 
@@ -87,7 +82,7 @@ def explore(config: Config, settings: Settings) -> None:
     source = load_source(config)
     output.check_writable(folder)
     total = sum(map(len, source.splits.values()))
-    with _decoders_held_back() as stderr:
+    with command.decoders_held_back() as stderr:
         total = min(settings.max_pictures or total, total)
         with tqdm(total=total, unit=' pictures', file=stderr, disable=None,
                   leave=False) as bar:
@@ -100,22 +95,6 @@ def explore(config: Config, settings: Settings) -> None:
     print('\nWritten:')
     for path in written:
         print(f'  {path}')
-
-
-@contextlib.contextmanager
-def _decoders_held_back() -> Iterator[TextIO]:
-    """Gives a way to the terminal while C libraries talk about pictures.
-
-    They write to the file descriptor, of one picture in between those of other threads,
-    and do not say which; the report does.
-    """
-    sys.stderr.flush()
-    with os.fdopen(os.dup(2), 'w') as terminal, tempfile.TemporaryFile() as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield terminal
-        finally:
-            os.dup2(terminal.fileno(), 2)
 
 
 def run() -> None:

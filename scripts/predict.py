@@ -68,6 +68,7 @@ def predict(arguments: list[str]) -> None:
     options = Options(settings.top, settings.threshold, settings.views,
                       settings.batch_size)
     seen, failed = 0, 0
+    shown_in_table = _share_a_terminal(settings)
     with tempfile.TemporaryFile() as spool, opened(settings.output) as write:
         pictures: Iterable['PictureFile'] = _pictures(arguments, spool)
         if '-' not in arguments:  # what comes through it may have no end
@@ -81,7 +82,7 @@ def predict(arguments: list[str]) -> None:
                 bar.clear()
                 write(b''.join(map(layout.row, predictions)))
                 bad = [each for each in predictions if each.error]
-                if not _share_a_terminal(settings):
+                if not shown_in_table:
                     for each in bad:
                         print(f'{printable(each.file)}: {each.error}', file=stderr,
                               flush=True)

@@ -12,9 +12,9 @@ def quiet_stderr() -> Iterator[None]:
     """Holds back what is written to standard error, and shows it only after a failure.
 
     TensorFlow's C++ side writes to the file descriptor before any of its settings for
-    logging take effect. Whoever sets TF_CPP_MIN_LOG_LEVEL gets to see everything.
+    logging take effect. Whoever sets TF_CPP_MIN_LOG_LEVEL below 3 sees everything.
     """
-    if 'TF_CPP_MIN_LOG_LEVEL' in os.environ:
+    if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3') != '3':
         yield
         return
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'

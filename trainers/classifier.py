@@ -1,5 +1,6 @@
 """A trained network with all that is needed to use it."""
 
+import dataclasses
 import functools
 import logging
 import math
@@ -27,14 +28,12 @@ class Run(NamedTuple):
     Attributes:
         directory: only named, not locked.
         config: the settings.
-        ids: stable identifiers of the classes, such as wnids.
         step, epoch: when the weights were saved.
         averaged: whether they are moving averages.
     """
 
     directory: RunDirectory
     config: Config
-    ids: tuple[str, ...]
     step: int
     epoch: int
     averaged: bool
@@ -62,18 +61,21 @@ class Classifier:
         origin: where the weights come from, in words.
         temperature: of the softmax.
         run: the run that trained it, where it was one of ours.
+        ids: stable identifiers of the classes, such as wnids; by default their names.
 
     Attributes:
-        network, specification, origin, temperature, run: those arguments.
+        network, specification, origin, temperature, run, ids: those arguments.
     """
 
     def __init__(self, network: Network, specification: Specification, origin: str,
-                 temperature: Temperature = Temperature(), run: Run | None = None):
+                 temperature: Temperature = Temperature(), run: Run | None = None,
+                 ids: tuple[str, ...] = ()):
         self.network = network
         self.specification = specification
         self.origin = origin
         self.temperature = temperature
         self.run = run
+        self.ids = ids or specification.classes
         side = specification.image_size
         # One trace for batches of all sizes; AutoGraph has nothing to convert.
         self._every_head = tf.function(
@@ -84,15 +86,6 @@ class Classifier:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes in the order of the logits."""
         return self.specification.classes
-
-    @property
-    def ids(self) -> tuple[str, ...]:
-        """Stable identifiers of the classes; the names where there are no others."""
-        if self.run is not None:
-            return self.run.ids
-        if self.classes == imagenet.class_names():
-            return imagenet.class_ids()
-        return self.classes
 
     @property
     def image_size(self) -> int:
@@ -167,14 +160,14 @@ def from_run(path: Path, weights: str = 'best', precision: str = 'float32',
         return Classifier(network, specification, f'{folder}, of epoch {epoch}',
                           Temperature(temperature or 1.0))
     recorded = RunDirectory.read(directory.path)
-    run = Run(directory, Config.from_dict(recorded.config),
-              tuple(label['id'] for label in recorded.labels), state['step'], epoch,
+    run = Run(directory, Config.from_dict(recorded.config), state['step'], epoch,
               state.get('weights') == 'averaged')
-    chosen = (Temperature(temperature) if temperature else read_temperature(
-        directory, run.step))
+    chosen = Temperature(temperature) if temperature else read_temperature(run)
     which = 'best' if 'epoch' in state else 'last'
+    ids = tuple(label['id'] for label in recorded.labels)
     return Classifier(network, specification,
-                      f'{directory.path}, {which} weights, epoch {epoch}', chosen, run)
+                      f'{directory.path}, {which} weights, epoch {epoch}', chosen, run,
+                      ids)
 
 
 def from_pretrained(config: Config, labels: str = '', precision: str = 'float32',
@@ -192,12 +185,15 @@ def from_pretrained(config: Config, labels: str = '', precision: str = 'float32'
         UserError: the weights or labels cannot be had, or there is no classifier of
             so many classes among them.
     """
-    classes = read_labels(Path(labels)) if labels else imagenet.class_names()
+    if labels:
+        ids, classes = read_labels(Path(labels))
+    else:
+        ids, classes = imagenet.class_ids(), imagenet.class_names()
     specification = networks.specify(config, classes, default_image_size(config.model))
     options = dict(specification.options)
     if 'auxiliary' in options:  # published weights have no such heads
         options['auxiliary'] = False
-    specification = Specification(**{**vars(specification), 'options': options})
+    specification = dataclasses.replace(specification, options=options)
     try:
         network = specification.build(dtype=tf.as_dtype(precision))
     except ValueError as error:
@@ -210,11 +206,13 @@ def from_pretrained(config: Config, labels: str = '', precision: str = 'float32'
             'or the names of its classes with --labels; or train one with '
             'python -m scripts.train --pretrained=...')
     return Classifier(network, specification, f'{config.model} with the weights of '
-                      f'{config.pretrained}', Temperature(temperature or 1.0))
+                      f'{config.pretrained}', Temperature(temperature or 1.0), ids=ids)
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
-    """The names of classes in a text file, one a line; ids of WordNet are dropped.
+def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Ids and names of the classes in a text file, a class a line.
+
+    Where each line begins with an id of WordNet, those are the ids, else the names.
 
     Raises:
         UserError: the file cannot be read, or names a class twice.
@@ -224,8 +222,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f'Expected --labels to be a text file in UTF-8 with a class a '
                         f'line, got {path}: {error}.') from error
-    names = [line.strip() for line in lines if line.strip()]
-    if all(_has_wordnet_id(name) for name in names):
+    names = ids = [line.strip() for line in lines if line.strip()]
+    if all(map(_has_wordnet_id, names)):
+        ids = [line.partition(' ')[0] for line in names]
         # Two kinds of cranes and of maillots share their names.
         names = _told_apart([name.partition(' ') for name in names])
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -233,7 +232,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
         found = f'{twice[0]!r} twice' if twice else f'{len(names)} lines'
         raise UserError(f'Expected --labels to name two different classes or more, got '
                         f'{found} in {path}.')
-    return tuple(names)
+    return tuple(ids), tuple(names)
 
 
 def _has_wordnet_id(line: str) -> bool:
@@ -250,18 +249,21 @@ def _told_apart(parts: list[tuple[str, str, str]]) -> list[str]:
     ]
 
 
-def read_temperature(directory: RunDirectory, step: int) -> Temperature:
-    """The temperature that was stored for the weights of a step; 1 where none was.
+def read_temperature(run: Run) -> Temperature:
+    """The temperature that was stored for a run's weights; 1 where none was.
 
     Raises:
         RunDirectoryError: the file is garbled.
     """
+    path = run.directory.calibration
     try:
-        stored = read_json(directory.calibration)
-        if stored['step'] != step:
+        stored = read_json(path)
+        # Raw weights and averaged ones can be of the same step.
+        if (stored['step'], stored['averaged']) != (run.step, run.averaged):
             _log.warning(
-                '%s is left out: it was fitted for the weights of step %s, '
-                'these are of step %s.', directory.calibration, stored['step'], step)
+                '%s is left out: it was fitted for the %s weights of step %s; these '
+                'are the %s ones of step %s.', path, _kind(stored['averaged']),
+                stored['step'], _kind(run.averaged), run.step)
             return Temperature()
         found = Temperature(stored['temperature'], stored['split'], stored['pictures'])
         if not (math.isfinite(found.value) and found.value > 0):
@@ -270,10 +272,13 @@ def read_temperature(directory: RunDirectory, step: int) -> Temperature:
         return Temperature()
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirectoryError(
-            f'{directory.calibration}: expected a temperature as python -m '
-            f'scripts.evaluate --calibrate writes it, got {error!r}. Remove the file, '
-            'or run that again.') from error
+            f'{path}: expected a temperature as python -m scripts.evaluate --calibrate '
+            f'writes it, got {error!r}. Remove the file, or run that again.') from error
     return found
+
+
+def _kind(averaged: bool) -> str:
+    return 'averaged' if averaged else 'raw'
 
 
 def store_temperature(run: Run, temperature: Temperature) -> Path:
@@ -285,6 +290,7 @@ def store_temperature(run: Run, temperature: Temperature) -> Path:
             'split': temperature.split,
             'pictures': temperature.pictures,
             'step': run.step,
+            'averaged': run.averaged,
         })
     return path
 

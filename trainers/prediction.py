@@ -107,15 +107,15 @@ def stream(classifier: Classifier, pictures: Iterable[Picture],
     No more pictures are asked for than are looked at next, so there may be any number.
     """
     pictures = iter(pictures)
-    size = MAX_BATCH
+    size, start = MAX_BATCH, time.monotonic()
     while chunk := list(itertools.islice(pictures, size)):
-        start = time.monotonic()
         predictions = _predict(classifier, chunk, options)
         # Making the input pipeline takes a second, so chunks grow, but not so long that
-        # nothing seems to happen.
+        # nothing seems to happen; a slow list counts, too.
         if time.monotonic() - start < _CHUNK_SECONDS:
             size = min(2 * size, _MAX_CHUNK)
         yield predictions
+        start = time.monotonic()
 
 
 def _check(options: Options) -> None:

@@ -43,17 +43,16 @@ def opened(path: str) -> Iterator[Write]:
             with _explained(f'--output={path}'):
                 stream.write(contents)
 
-        with stream:
+        with _explained(f'--output={path}'), stream:
             yield write
-            with _explained(f'--output={path}'):
-                stream.flush()
-                os.fsync(stream.fileno())
+            stream.flush()
+            os.fsync(stream.fileno())
         with _explained(f'--output={path}'):
             temporary.replace(file)
+            flush(file.parent)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    flush(file.parent)
 
 
 def _to_standard_output(contents: bytes) -> None:

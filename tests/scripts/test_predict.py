@@ -1,8 +1,11 @@
 """The command as a person meets it: help, mistakes, and whole runs."""
 
+import contextlib
 import csv
 import io
 import json
+import os
+import pty
 import re
 import subprocess
 import sys
@@ -137,6 +140,25 @@ def test_whole_run_in_a_table(run_dir, folder):
     assert done.returncode == 1
 
 
+@pytest.mark.slow
+def test_on_a_terminal_a_bad_picture_is_named_once(run_dir, folder):
+    ours, theirs = pty.openpty()
+    command = [sys.executable, '-m', 'scripts.predict', f'--run_dir={run_dir}',
+               str(folder / 'b.png'), str(folder / 'broken.png')]  # yapf: disable
+    process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs,
+                               stderr=theirs)
+    os.close(theirs)
+    said = b''
+    with contextlib.suppress(OSError):  # the end of a terminal
+        while part := os.read(ours, 65536):
+            said += part
+    os.close(ours)
+    assert process.wait() == 1
+    assert said.count(b'broken.png') == 1
+    assert b'Not a JPEG, PNG, GIF, BMP or WebP file' in said
+
+
+@pytest.mark.slow
 def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
     output = tmp_path / 'predictions.csv'
     done = call(f'--run_dir={run_dir}', f'--output={output}', '--top=100',
@@ -170,6 +192,7 @@ def test_a_list_on_standard_input_in_json_lines(run_dir, folder):
     assert all(len(row['predictions']) == 5 for row in rows)
 
 
+@pytest.mark.slow
 def test_whoever_has_seen_enough(run_dir, folder):
     command = '"$0" -m scripts.predict --run_dir="$1" "$2" --format=csv | head -n 1'
     done = subprocess.run(['bash', '-c', command, sys.executable, run_dir, folder],

@@ -208,24 +208,38 @@ def test_a_stored_temperature_is_that_of_its_weights(copy, caplog):
     assert from_run(copy).temperature == temperature
     assert from_run(copy, temperature=2.5).temperature == Temperature(2.5)
     assert not caplog.records
-    assert read_temperature(run.directory, run.step + 1) == Temperature()
-    assert f'of step {run.step}, these are of step {run.step + 1}' in caplog.text
+    for other in (run._replace(step=run.step + 1), run._replace(averaged=False)):
+        caplog.clear()
+        assert read_temperature(other) == Temperature()
+        assert f'for the averaged weights of step {run.step}; these' in caplog.text
+
+
+def test_raw_and_averaged_weights_of_one_step_have_temperatures_of_their_own(copy):
+    best, = steps(copy, 'best')
+    last = copy / 'checkpoints' / 'last' / best.name
+    assert last in steps(copy, 'last')
+    store_temperature(from_run(best).run, Temperature(1.7))
+    assert from_run(best).temperature.value == 1.7
+    assert from_run(last).temperature.value == 1
 
 
 @pytest.mark.parametrize('content', [
     '{',
     '[]',
     '{}',
-    '{"step": 0}',
+    '{"step": 0, "averaged": true}',
     'null',
-    '{"step": STEP, "temperature": 0, "split": "test", "pictures": 1}',
-    '{"step": STEP, "temperature": NaN, "split": "test", "pictures": 1}',
-    '{"step": STEP, "temperature": "1", "split": "test", "pictures": 1}',
+    '{"step": STEP, "averaged": true, "temperature": 0, "split": "test", '
+    '"pictures": 1}',
+    '{"step": STEP, "averaged": true, "temperature": NaN, "split": "test", '
+    '"pictures": 1}',
+    '{"step": STEP, "averaged": true, "temperature": "1", "split": "test", '
+    '"pictures": 1}',
 ])
 def test_a_garbled_temperature(copy, content):
     step = from_run(copy).run.step
     (copy / 'calibration.json').write_text(content.replace('STEP', str(step)))
-    if content == '{"step": 0}':  # of other weights, so nobody looks closer
+    if content.startswith('{"step": 0'):  # of other weights, so nobody looks closer
         assert from_run(copy).temperature == Temperature()
         return
     with pytest.raises(RunDirectoryError, match='calibration.json'):
@@ -294,10 +308,12 @@ def test_weights_that_name_no_classes(weights, tmp_path, settings, lines, messag
 
 def test_names_of_classes_in_a_file(tmp_path):
     path = _labels(tmp_path, '\ufeff n01 not an id', '', '  spaces  ', 'Käse\x0b', '日本')
-    assert read_labels(Path(path)) == ('n01 not an id', 'spaces', 'Käse', '日本')
+    names = ('n01 not an id', 'spaces', 'Käse', '日本')
+    assert read_labels(Path(path)) == (names, names)
     path = _labels(tmp_path, 'n02012849 crane', 'n03126707 crane', 'n01440764 tench, T')
-    assert read_labels(Path(path)) == ('crane (n02012849)', 'crane (n03126707)',
-                                       'tench, T')
+    assert read_labels(Path(path)) == (('n02012849', 'n03126707', 'n01440764'),
+                                       ('crane (n02012849)', 'crane (n03126707)',
+                                        'tench, T'))
 
 
 def test_a_file_of_classes_that_cannot_be_read(tmp_path):

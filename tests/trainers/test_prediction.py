@@ -156,8 +156,7 @@ def test_what_can_be_read_is_predicted_and_the_rest_reported(classifier, folder)
             assert 1 >= each.probabilities[0] >= each.probabilities[1] >= 0
 
 
-@pytest.mark.parametrize('views', ['none', 'flip', 'crops'])
-@pytest.mark.parametrize('batch_size', [0, 1, 3])
+@pytest.mark.parametrize('views, batch_size', [('none', 0), ('flip', 1), ('crops', 3)])
 def test_probabilities_are_the_bits_of_evaluation(classifier, folder, views,
                                                   batch_size):
     paths = [
@@ -268,6 +267,21 @@ def test_a_stream_is_taken_in_parts(classifier, folder, monkeypatch):
         assert asked == len(seen)
     assert seen == [str(i) for i in range(1, 12)]
     assert len({each.probabilities for each in predictions}) == 1
+
+
+def test_a_slow_list_is_taken_in_small_parts(classifier, folder, monkeypatch):
+    now = 0
+    monkeypatch.setattr(prediction, 'MAX_BATCH', 2)
+    monkeypatch.setattr(prediction.time, 'monotonic', lambda: now)
+
+    def pictures():
+        nonlocal now
+        for i in range(8):
+            now += prediction._CHUNK_SECONDS
+            yield PictureFile(str(i), str(folder / 'a.png'))
+
+    parts = [len(part) for part in stream(classifier, pictures(), Options())]
+    assert parts == [2, 2, 2, 2]
 
 
 def test_batches_are_sized_to_memory(classifier, monkeypatch):

@@ -1,6 +1,8 @@
 """Predictions are written as a whole or not at all."""
 
+import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +31,20 @@ def test_after_an_error_all_is_as_before(tmp_path, error):
             raise error
     assert path.read_text() == 'old'
     assert os.listdir(tmp_path) == ['predictions.csv']
+
+
+@pytest.mark.parametrize('failing', ['fsync', 'replace'])
+def test_a_full_disk_is_explained(tmp_path, monkeypatch, failing):
+
+    def fail(*args):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(os if failing == 'fsync' else Path, failing, fail)
+    path = tmp_path / 'predictions.csv'
+    with pytest.raises(UserError, match='No space left on device. Choose another'):
+        with opened(str(path)) as write:
+            write(b'new')
+    assert os.listdir(tmp_path) == []
 
 
 def test_a_link_stays_a_link(tmp_path):
