@@ -127,6 +127,7 @@ def test_input_from_memory(tmp_path):
     assert 'classes' not in content['settings']
 
 
+@pytest.mark.slow
 def test_input_from_files_survives_a_broken_one(tmp_path, files):
     content = measured('input', tmp_path, dataset='files')
     bare = 'reading and decoding only'
@@ -172,6 +173,7 @@ def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
         assert each.turn(40) > 0
 
 
+@pytest.mark.slow
 def test_input_peers(tmp_path, files, capfd):
     # A broken file ends no run: it was found when the pictures went to memory.
     content = measured('input_peers', tmp_path, repeats=1, dataset='files',
@@ -231,6 +233,7 @@ def test_end_to_end_needs_two_steps(tmp_path):
     assert not (tmp_path / 'figures.json').exists()
 
 
+@pytest.mark.slow
 def test_peers(tmp_path, monkeypatch):
     for module in (inception_v1, keras_peer):  # one block and one auxiliary head do
         monkeypatch.setattr(module, 'BODY', inception_v1.BODY[:1])

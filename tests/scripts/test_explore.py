@@ -50,6 +50,7 @@ def test_missing_data_is_explained(tmp_path):
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_whole_run_on_a_folder_of_pictures(tmp_path):
     rng = np.random.default_rng(0)
     for label in ('<b>cat', 'dog'):

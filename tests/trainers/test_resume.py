@@ -126,6 +126,7 @@ def test_stopped_by_signals_saves_and_says_so(undisturbed, tmp_path):
     assert_same_run(run_dir, undisturbed)
 
 
+@pytest.mark.slow
 def test_finished_run_stays_as_it_is(undisturbed):
     metrics = (undisturbed / 'metrics.csv').read_bytes()
     assert 'Test  ' in finish(undisturbed)
