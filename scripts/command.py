@@ -137,8 +137,8 @@ def start(description: str, fields: Sequence[dataclasses.Field],
         except KeyboardInterrupt:
             print('Stopped.', file=sys.stderr)
             return 130
-        except BrokenPipeError:  # whoever read our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except BrokenPipeError:
+            quiet.forget_stdout()
             return 1
         return 0
 

@@ -12,6 +12,7 @@ from typing import Any, Callable, Iterable, NoReturn, Sequence
 
 from absl import flags
 
+from scripts import quiet
 from trainers import recipes
 from trainers.config import Config
 
@@ -77,7 +78,10 @@ def parser(description: str, listing: Callable[[], str],
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors='backslashreplace')
         if {'--help', '-help', '-h', '--helpfull', '--helpshort'} & set(argv[1:]):
-            print(f'{description.strip()}\n\n{listing()}')
+            try:
+                print(f'{description.strip()}\n\n{listing()}', flush=True)
+            except BrokenPipeError:
+                quiet.forget_stdout()
             sys.exit(0)
         try:
             rest = FLAGS(list(argv))

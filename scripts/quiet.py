@@ -33,6 +33,11 @@ def quiet_stderr() -> Iterator[None]:
             os.close(terminal)
 
 
+def forget_stdout() -> None:
+    """Lets what is still to be printed vanish: whoever read it has seen enough."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def import_tensorflow() -> None:
     """Imports TensorFlow and lets it find its devices, quietly.
 

@@ -192,6 +192,15 @@ def test_a_list_on_standard_input_in_json_lines(run_dir, folder):
     assert all(len(row['predictions']) == 5 for row in rows)
 
 
+def test_nobody_reads_the_help():
+    ours, theirs = os.pipe()
+    os.close(ours)
+    done = subprocess.run([sys.executable, '-m', 'scripts.predict', '--help'], cwd=ROOT,
+                          stdout=theirs, stderr=subprocess.PIPE, timeout=300)
+    os.close(theirs)
+    assert (done.returncode, done.stderr) == (0, b'')
+
+
 @pytest.mark.slow
 def test_whoever_has_seen_enough(run_dir, folder):
     command = '"$0" -m scripts.predict --run_dir="$1" "$2" --format=csv | head -n 1'
