@@ -161,10 +161,11 @@ _CIFAR10 = {
 _recipe(
     'system_d',
     'CIFAR-10 with three blocks of convolutions, augmentation and a falling rate.',
-    **_CIFAR10,
+    **{
+        **_CIFAR10, 'schedule': 'cosine'
+    },
     model='cifar_cnn',
-    model_options=('convolutions:1', 'behind_pool:1', 'block_dropout:0.05'),
-    ema=0.998,
+    model_options=('convolutions:1', 'behind_pool:2', 'block_dropout:0.05'),
     image_size=32,
     normalization='unit',
 )

@@ -94,7 +94,9 @@ PUBLISHED = {
         'dropout': 0.0
     },
     'system_d': {
-        **WORKFLOW, 'model': 'cifar_cnn',
+        **WORKFLOW,
+        'schedule': 'cosine',  # docs/systems.md says why
+        'model': 'cifar_cnn',
         'image_size': 32,
         'normalization': 'unit',
         'dense': ('512',),
