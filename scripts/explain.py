@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from scripts import command, flags
+from scripts.evaluation.settings import picture_fields
 from scripts.explanation.settings import Settings
 from scripts.words import counted, printable, table
 from trainers.config import Config, ConfigError
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from scripts.explanation.choosing import Chosen
     from scripts.explanation.explaining import Explanation
     from scripts.explanation.output import Output
+    from scripts.explanation.report import Report
     from trainers.classifier import Classifier
     from vision.models import Network
 
@@ -35,11 +37,24 @@ of them side by side, and explanations.csv. Bright is what speaks for the class;
 network sees the largest square in the middle.
 
 Whether a map means anything is checked by deleting (blurring) the fifth of the picture
-that it highlights: that must cost the class more of its probability than deleting as
-much in other places. The means are printed, and every picture's are in the table.
+that it highlights: that should cost the class more of its probability than deleting as
+much at random places. The means are printed, with a warning where it does not; what it
+costs each picture is in explanations.csv.
 """
 
-FIELDS = [*command.model_fields(), *dataclasses.fields(Settings)]
+PICTURES = [field for field in picture_fields() if field.name == 'data_dir']
+FIELDS = [*command.model_fields(), *dataclasses.fields(Settings), *PICTURES]
+
+
+def check(arguments: list[str]) -> Settings:
+    """What the flags say; raises ConfigError where they do not go together."""
+    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    if arguments and flags.given(PICTURES):
+        raise ConfigError(
+            'Expected either --data_dir, where the pictures of the run are, or '
+            f'pictures to explain, received both --data_dir and '
+            f'{printable(arguments[0])}. Leave one of them out.')
+    return settings
 
 
 def explain(arguments: list[str]) -> None:
@@ -51,12 +66,11 @@ def explain(arguments: list[str]) -> None:
             be read; all others are explained then.
     """
     from scripts.explanation import choosing, targets
-    from scripts.explanation.output import Output
-    from scripts.exploration.output import check_writable
+    from scripts.output_folder import check_writable
 
-    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    settings = check(arguments)
     if settings.list_endpoints:
-        print_endpoints()
+        print_endpoints(named_network())
         return
     classifier = command.load_classifier()
     target = targets.find(classifier, settings.target) if settings.target else None
@@ -65,56 +79,75 @@ def explain(arguments: list[str]) -> None:
     if arguments:
         chosen = choosing.of_arguments(arguments)
     else:
-        chosen = choosing.of_run(classifier, settings.samples, settings.seed)
+        chosen = choosing.of_run(classifier, settings.samples, settings.seed,
+                                 **flags.given(PICTURES))
     check_writable(folder)
-    output, explained = Output(folder, classifier), []
-    for explanation in progressing(classifier, chosen, settings, endpoint, target,
-                                   output):
-        explained.append(explanation)
-    conclude(chosen, explained, output)
+    write(classifier, chosen, settings, endpoint, target, folder)
+
+
+def write(classifier: 'Classifier', chosen: 'Chosen', settings: Settings, endpoint: str,
+          target: int | None, folder: Path) -> None:
+    """Explains the pictures and writes that; what is done when stopped stays.
+
+    Args:
+        classifier, chosen, settings, endpoint, target: as of `explaining.explain`.
+        folder: where to; it is there already.
+
+    Raises:
+        UserError: there were pictures that could not be read, or files not be written.
+    """
+    from scripts.explanation.output import Output
+    from scripts.explanation.report import Report
+
+    output, report = Output(folder, classifier), Report()
+    try:
+        for explanation in progressing(classifier, chosen, settings, endpoint, target,
+                                       output):
+            report.add(explanation)
+    finally:
+        written = output.finish()
+    conclude(chosen, report, written)
 
 
 def progressing(classifier: 'Classifier', chosen: 'Chosen', settings: Settings,
                 endpoint: str, target: int | None,
                 output: 'Output') -> Iterator['Explanation']:
     """Explains and writes under a progress bar, and says at once what is bad."""
-    from scripts.explanation.explaining import explain as explained
+    from scripts.explanation import explaining
     from scripts.exploration.pictures import pixels
 
     total = 0 if chosen.split is None else len(chosen.split)
     with command.decoders_held_back() as stderr, tqdm(total=total, unit=' pictures',
                                                       file=stderr, disable=None,
                                                       leave=False) as bar:
-        for batch in explained(classifier, chosen, settings, endpoint, target):
+        for batch in explaining.explain(classifier, chosen, settings, endpoint, target):
             for explanation in batch:
                 assert chosen.split is not None
                 output.add(explanation, pixels(chosen.split, explanation.place))
                 bar.update(explanation.place + 1 - bar.n)
                 yield explanation
+            output.write_table()
         bar.clear()
         for name, reason in chosen.errors.items():
             print(f'{printable(name)}: {reason}', file=stderr, flush=True)
 
 
-def conclude(chosen: 'Chosen', explained: list['Explanation'],
-             output: 'Output') -> None:
-    """Writes what is about all pictures and says how it went.
+def conclude(chosen: 'Chosen', report: 'Report', written: list[Path]) -> None:
+    """Says how it went and where it is.
 
     Raises:
         UserError: there were pictures that could not be read.
     """
-    from scripts.explanation.output import report
     from vision.errors import UserError
 
-    if explained:
-        written = output.finish()
+    if written:
         print('Points of probability lost without a fifth of the picture:')
-        print('\n'.join(table(report(explained))))
-        print('\nWritten:')
-        for path in written:
-            print(f'  {printable(str(path))}')
+        print('\n'.join(report.lines()))
+        *sheets, explanations = (printable(str(path)) for path in written)
+        last = f' to {written[-2].name}' if len(sheets) > 1 else ''
+        print(f'\nWritten:\n  {sheets[0]}{last}\n  {explanations}')
     if chosen.errors:
-        total = len(chosen.errors) + len({each.place for each in explained})
+        total = len(chosen.errors) + len(report.places)
         raise UserError(f'{len(chosen.errors):,} of {counted(total, "picture")} could '
                         'not be explained.')
 
@@ -144,12 +177,11 @@ def output_folder(classifier: 'Classifier', output: str) -> Path:
     return Path('explanations') / classifier.specification.model
 
 
-def print_endpoints() -> None:
+def print_endpoints(network: 'Network') -> None:
     """Prints a table of the network's stages."""
     from vision.explain import default_endpoint, endpoint_shapes
     from vision.models.profile import count_parameters
 
-    network = named_network()
     default = default_endpoint(network)
     rows = [['Endpoint', 'map', 'parameters']]
     for name, shape in endpoint_shapes(network).items():
@@ -178,7 +210,7 @@ def named_network() -> 'Network':
 
 def run() -> None:
     """Parses the command line and explains."""
-    command.start(DESCRIPTION, FIELDS, explain, arguments=True)
+    command.start(DESCRIPTION, FIELDS, explain, arguments=True, prepare=check)
 
 
 if __name__ == '__main__':

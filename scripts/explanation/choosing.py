@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.evaluation.settings import picture_config
 from trainers import picture_files
 from trainers.classifier import Classifier
 from trainers.config import ConfigError
@@ -44,8 +45,15 @@ def of_arguments(arguments: Sequence[str]) -> Chosen:
     return Chosen(split, False, errors)
 
 
-def of_run(classifier: Classifier, samples: int, seed: int) -> Chosen:
+def of_run(classifier: Classifier, samples: int, seed: int,
+           data_dir: str = '') -> Chosen:
     """Some validation pictures, half of them mistakes where there are so many.
+
+    Args:
+        classifier: of a run, which knows its pictures.
+        samples: how many.
+        seed: of the choice.
+        data_dir: where the pictures are now; by default where the run found them.
 
     Raises:
         ConfigError: the network is not that of a run.
@@ -54,8 +62,9 @@ def of_run(classifier: Classifier, samples: int, seed: int) -> Chosen:
     if classifier.run is None:
         raise ConfigError('Expected pictures to explain, such as photo.jpg or a '
                           'folder: only a run knows pictures of its own.')
-    config = classifier.run.config
-    source = load_source(type(config)(**{**vars(config), 'download': False}))
+    moved = {'data_dir': data_dir} if data_dir else {}
+    config = picture_config(classifier.run.config, moved)
+    source = load_source(config)
     if source.classes != classifier.classes:
         raise DatasetError(
             f'Expected pictures of the {len(classifier.classes)} classes that the run '

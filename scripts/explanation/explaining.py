@@ -12,7 +12,7 @@ from scripts.explanation.settings import Settings
 from trainers.classifier import Classifier
 from vision import data
 from vision.data import BadFiles
-from vision.explain import METHODS, occlusion_check
+from vision.explain import highlighted, METHODS, occlusion_check
 
 _BATCH_SIZE = 8
 
@@ -25,7 +25,7 @@ class Evidence(NamedTuple):
         map: float32 `[h, w]`.
         highlighted: the probability of the class without what the map highlights; NaN
             where that is nothing.
-        random: the mean of those without as much elsewhere; NaN likewise.
+        random: the mean of those without as much at random places; NaN likewise.
     """
 
     endpoint: str
@@ -138,7 +138,8 @@ def _evidence(classifier: Classifier, images: tf.Tensor, targets: np.ndarray,
                              **options)
         maps = tf.where(tf.math.is_finite(maps), maps, 0)  # of float16, overflown
         check = occlusion_check(score, images, maps, seed=settings.seed)
-        empty = maps.numpy().max((1, 2)) <= 0
+        # Single pixels can be positive where no region is.
+        empty = np.logical_not(highlighted(maps, images.shape[1:3]).any((1, 2)))
         for place, each in enumerate(maps.numpy()):
             rest = [np.nan, np.nan] if empty[place] else [
                 float(check.highlighted[place]),

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import os
-from collections.abc import Sequence
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,26 +14,29 @@ from scripts.evaluation.names import class_name
 from scripts.explanation.explaining import Explanation
 from scripts.explanation.overlays import overlay, shown, tile
 from scripts.exploration.grids import png
-from scripts.exploration.output import OutputError
-from trainers import files
+from scripts.output_folder import replace
 from trainers.classifier import Classifier
 from trainers.plots import picture_grid
 
 _ROWS = 40  # Of a sheet; a PNG with many more opens slowly.
+_TABLE = 'explanations.csv'
 _LONGEST = 180  # Bytes of a file's name without method and suffix.
 _COLUMNS = ('file', 'label', 'prediction', 'class', 'probability', 'method', 'endpoint',
             'without_highlighted', 'without_random', 'overlay')
 
 
 class Row(NamedTuple):
-    """A row of the sheet: the picture and its overlays, each below its title."""
+    """A row of a sheet: the picture and its overlays, each below its title."""
 
     titles: list[str]
     tiles: list[np.ndarray]
 
 
 class Output:
-    """Writes overlays as they come, then the sheets and the table of all of them.
+    """Writes overlays as they come, a sheet whenever one is full, and the table.
+
+    The first overlay clears away the sheets and the table of an earlier command. No
+    more pictures are kept than are on a sheet.
 
     Args:
         folder: where to; it is there already.
@@ -45,42 +48,60 @@ class Output:
     def __init__(self, folder: Path, classifier: Classifier):
         self.folder = folder
         self.classes = classifier.classes
-        self.rows: list[Row] = []
-        self._lines: list[list[str]] = []
+        self._rows: list[Row] = []
+        self._sheets: list[Path] = []
+        self._text = io.StringIO()
+        self._table = csv.writer(self._text, lineterminator='\n')
+        self._table.writerow(_COLUMNS)
         self._taken: set[str] = set()
 
     def add(self, explanation: Explanation, pixels: np.ndarray) -> None:
         """Writes an overlay for each method; pixels: the picture, uint8 `[h, w, 3]`."""
+        if not self._taken:
+            self._clear()
         name = self._name(explanation)
         pixels = shown(pixels)
         titles, tiles = [self._title(explanation)], [tile(pixels)]
         for method, evidence in explanation.evidence.items():
             drawn = overlay(pixels, evidence.map)
-            path = self.folder / f'{name}-{method}.png'
-            _write(path, png(drawn))
+            file = f'{name}-{method}.png'
+            self._write(file, png(drawn))
             titles.append(_change(method, explanation.probability,
                                   evidence.highlighted))
             tiles.append(tile(drawn))
-            self._lines.append(self._line(explanation, method, path.name))
-        self.rows.append(Row(titles, tiles))
+            self._table.writerow(self._line(explanation, method, file))
+        self._rows.append(Row(titles, tiles))
+        if len(self._rows) == _ROWS:
+            self._write_sheet()
+
+    def write_table(self) -> Path:
+        """Writes the table of all explanations so far; returns where it is."""
+        return self._write(_TABLE, self._text.getvalue())
 
     def finish(self) -> list[Path]:
-        """Writes the sheets and the table; returns what they are."""
-        written = []
-        for number, start in enumerate(range(0, len(self.rows), _ROWS), start=1):
-            rows = self.rows[start:start + _ROWS]
-            sheet = picture_grid(np.stack([t for row in rows for t in row.tiles]),
-                                 [title for row in rows for title in row.titles],
-                                 columns=len(rows[0].tiles))
-            written.append(self.folder / f'sheet{number if number > 1 else ""}.png')
-            _write(written[-1], png(sheet))
-        text = io.StringIO()
-        lines = csv.writer(text, lineterminator='\n')
-        lines.writerow(_COLUMNS)
-        lines.writerows(self._lines)
-        written.append(self.folder / 'explanations.csv')
-        _write(written[-1], text.getvalue())
-        return written
+        """Writes what is left; returns the sheets and the table, if there are any."""
+        if self._rows:
+            self._write_sheet()
+        return [*self._sheets, self.write_table()] if self._sheets else []
+
+    def _clear(self) -> None:
+        names = [path.name for path in self.folder.iterdir()]
+        sheets = [name for name in names if re.fullmatch(r'sheet\d*\.png', name)]
+        replace(self.folder, {}, [*sheets, _TABLE])
+
+    def _write_sheet(self) -> None:
+        """Writes the rows that there are, and forgets them."""
+        sheet = picture_grid(np.stack([t for row in self._rows for t in row.tiles]),
+                             [title for row in self._rows for title in row.titles],
+                             columns=len(self._rows[0].tiles))
+        number = len(self._sheets) + 1
+        self._sheets.append(
+            self._write(f'sheet{number if number > 1 else ""}.png', png(sheet)))
+        self._rows.clear()
+
+    def _write(self, name: str, content: bytes | str) -> Path:
+        replace(self.folder, {name: content}, [])
+        return self.folder / name
 
     def _name(self, explanation: Explanation) -> str:
         """The picture's own name, with a number behind it where that is taken."""
@@ -122,14 +143,6 @@ class Output:
         ]
 
 
-def _write(path: Path, content: bytes | str) -> None:
-    try:
-        files.write_atomically(path, content)
-    except OSError as error:
-        raise OutputError(f'{path}: an explanation could not be written: {error}. '
-                          'Choose another --output.') from error
-
-
 def _change(method: str, before: float, after: float) -> str:
     if math.isnan(after):
         return f'{method}: no evidence'
@@ -138,17 +151,3 @@ def _change(method: str, before: float, after: float) -> str:
 
 def _number(value: float) -> str:
     return '' if math.isnan(value) else f'{value:.6g}'
-
-
-def report(explanations: Sequence[Explanation]) -> list[list[str]]:
-    """A table of what deleting costs on average, in percentage points."""
-    rows = [['Method', 'pictures', 'highlighted', 'random']]
-    for method in explanations[0].evidence:
-        found = [(each.probability, each.evidence[method]) for each in explanations]
-        drops = np.array([[before - e.highlighted, before - e.random]
-                          for before, e in found
-                          if not math.isnan(e.highlighted)]).reshape(-1, 2)
-        means = [f'{100 * mean:.1f}' for mean in drops.mean(0)
-                ] if len(drops) else ['–', '–']
-        rows.append([method, str(len(drops)), *means])
-    return rows

@@ -9,33 +9,15 @@ from pathlib import Path
 from scripts.exploration import before_after, charts, choices, grids, page
 from scripts.exploration.before_after import Row
 from scripts.exploration.summary import Findings
-from trainers import files
-from vision.errors import UserError
+from scripts.output_folder import check_writable, OutputError, replace
+
+__all__ = ['check_writable', 'OutputError', 'write']
 
 _NAMES = ('index.html', 'classes.png', 'samples.png', 'sizes.png', 'colours.png',
           'brightness.png', 'augmentation.png', 'duplicates.png', 'duplicates.csv',
           'summary.json')
 _COLUMNS = ('split_a', 'path_a', 'class_a', 'split_b', 'path_b', 'class_b', 'distance',
             'kind')
-
-
-class OutputError(UserError):
-    """The results cannot be written where they should go."""
-
-
-def check_writable(folder: Path) -> None:
-    """Makes the folder; a wrong path shows before the work, not after it.
-
-    Raises OutputError where that cannot be.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / '.explore.tmp'
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f'Expected --output to be a folder that can be written to, '
-                          f'got {folder}: {error.strerror}. Choose another.') from error
 
 
 def write(findings: Findings, folder: Path, seed: int,
@@ -46,19 +28,7 @@ def write(findings: Findings, folder: Path, seed: int,
 
     Raises OutputError where a file cannot be written.
     """
-    written = []
-    try:
-        for name, content in _contents(findings, seed, augmented):
-            files.write_atomically(folder / name, content)
-            written.append(folder / name)
-        for name in _NAMES:
-            if folder / name not in written:
-                (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f'{folder}: the results could not be written: {error}. Choose '
-            'another --output.') from error
-    return sorted(written, key=lambda path: _NAMES.index(path.name))
+    return replace(folder, dict(_contents(findings, seed, augmented)), _NAMES)
 
 
 def _contents(findings: Findings, seed: int,

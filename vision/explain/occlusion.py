@@ -1,4 +1,4 @@
-"""Whether a map means anything: the score must fall where it says, and less elsewhere.
+"""Whether a map means anything: what it highlights should cost more than chance.
 
 Petsiuk et al., 2018: RISE, https://arxiv.org/abs/1806.07421, section 4 (deletion).
 """
@@ -20,7 +20,8 @@ class OcclusionCheck(NamedTuple):
     Attributes:
         before: float32 `[B]`, of the whole pictures.
         highlighted: float32 `[B]`, without the region that the map highlights.
-        random: float32 `[B]`, the mean over regions of the same shape elsewhere.
+        random: float32 `[B]`, the mean over regions of the same shape at random places,
+            which may overlap what is highlighted.
     """
 
     before: np.ndarray
@@ -41,7 +42,7 @@ class OcclusionCheck(NamedTuple):
 def occlusion_check(score: Callable[[tf.Tensor], np.ndarray], images: tf.Tensor,
                     maps: tf.Tensor, *, share: float = 0.2, repeats: int = 5,
                     seed: int = 0) -> OcclusionCheck:
-    """Compares deleting what maps highlight with deleting as much at random.
+    """Compares deleting what maps highlight with as much at random places.
 
     Args:
         score: of pictures like `images`, float32 `[B]`; such as the probabilities of
@@ -56,7 +57,7 @@ def occlusion_check(score: Callable[[tf.Tensor], np.ndarray], images: tf.Tensor,
     regions = highlighted(maps, (height, width), share)
     generator = np.random.default_rng(seed)
     at_random = [
-        score(delete(images, _elsewhere(regions, generator))) for _ in range(repeats)
+        score(delete(images, _moved(regions, generator))) for _ in range(repeats)
     ]
     return OcclusionCheck(np.asarray(score(images)),
                           np.asarray(score(delete(images, regions))),
@@ -98,7 +99,7 @@ def delete(images: tf.Tensor, regions: np.ndarray) -> tf.Tensor:
     return tf.saturate_cast(tf.round(deleted), tf.uint8)
 
 
-def _elsewhere(regions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def _moved(regions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """The same regions mirrored at random, and moved by any way round the edges."""
     moved = []
     for region in regions:

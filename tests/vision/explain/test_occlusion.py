@@ -74,6 +74,12 @@ def test_the_seed_decides_the_random_regions():
     assert np.any(first != other)
 
 
+def test_single_pixels_among_evidence_against_the_class_are_no_region():
+    maps = np.full([1, 32, 32], -1, np.float32)
+    maps[0, 5, 7] = 1
+    np.testing.assert_array_equal(highlighted(tf.constant(maps), (32, 32)), False)
+
+
 def test_a_map_of_zeros_deletes_nothing():
     found = occlusion_check(brightness_of_corner, tf.constant(pictures()),
                             corner(0.0, 0.0))
