@@ -16,9 +16,10 @@ from tqdm import tqdm
 from scripts import command, flags
 from scripts.exporting.settings import Settings
 from scripts.words import counted, printable, table
-from trainers.config import ConfigError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from scripts.exporting.pictures import Pictures
     from scripts.exporting.results import Result
     from trainers.classifier import Classifier
@@ -41,6 +42,8 @@ may, nothing is written.
       Weights that are not of a run, compared on pictures of your own.
 """
 
+BATCH = 8  # pictures that the model is asked at a time
+
 # Exports are float32, and so is what they are compared with.
 FIELDS = [
     *dataclasses.fields(Settings),
@@ -48,9 +51,15 @@ FIELDS = [
 ]
 
 
-def export(classifier: 'Classifier', forms: 'Sequence[Format]',
-           settings: Settings) -> None:
+def export(classifier: 'Classifier', forms: 'Sequence[Format]', settings: Settings,
+           download: bool = False) -> None:
     """Makes the exports, compares them and puts them into their place.
+
+    Args:
+        classifier: what is exported.
+        forms: as what.
+        settings: the flags.
+        download: whether pictures of the run may be downloaded.
 
     Raises:
         UserError: an export differs too much, or cannot be made or stored; then there
@@ -58,7 +67,7 @@ def export(classifier: 'Classifier', forms: 'Sequence[Format]',
     """
     from scripts.exporting import pictures
     from scripts.exporting.results import rows
-    from scripts.exporting.staging import staged
+    from scripts.exporting.staging import staged, writing
     from vision.errors import UserError
     from vision.export import Bundle
 
@@ -67,37 +76,29 @@ def export(classifier: 'Classifier', forms: 'Sequence[Format]',
         bundle = Bundle(classifier.network, classifier.specification, classifier.ids,
                         classifier.temperature.value)
         with held_back() as terminal:
-            found = pictures.find(classifier, settings.pictures)
-            results = make(forms, bundle, classifier, found, folder, terminal)
+            found = pictures.find(classifier, settings.pictures, download=download,
+                                  measures=any(form.measures for form in forms))
+            expected = answers_of(classifier, found.compared)
+            results = make(forms, bundle, expected, found, folder, terminal)
         compared = f'{counted(len(found.compared), "picture")} of {found.origin}'
         print(f'{printable(classifier.origin)}, compared on {compared}:\n')
         print('\n'.join(table(rows(results))), flush=True)
         if failures := [line for result in results for line in explain(result)]:
             raise UserError('\nExpected each export to say what the model says, so '
-                            'nothing was written:\n' + '\n'.join(failures))
-        describe(folder, bundle, classifier, compared, results)
+                            'nothing was written:\n' + '\n'.join(failures) +
+                            '\nLeave those out of --formats, or pass more pictures of '
+                            'the kind that the network is for with --pictures.')
+        with writing(output):
+            describe(folder, bundle, classifier, compared, results)
     print(f'\nWritten: {printable(str(output))}\n'
           f'How to load each: {printable(str(output / "README.md"))}')
 
 
 def choose(names: Sequence[str]) -> 'list[Format]':
-    """The formats of these names, each once.
-
-    Raises:
-        ConfigError: there is none of such a name.
-    """
-    from vision.errors import suggestion
+    """The formats of these names, each once."""
     from vision.export import FORMATS
-    if tuple(names) == ('all',):
+    if 'all' in names:
         return list(FORMATS.values())
-    for name in names:
-        if name not in FORMATS:
-            raise ConfigError(
-                f'Expected --formats to be all, or of {", ".join(FORMATS)}; received '
-                f'{name!r}.{suggestion(name, FORMATS)}')
-    if not names:
-        raise ConfigError(f'Expected --formats to be all, or of {", ".join(FORMATS)}; '
-                          'received none.')
     return [FORMATS[name] for name in dict.fromkeys(names)]
 
 
@@ -108,13 +109,35 @@ def default_output(classifier: 'Classifier') -> str:
     return f'exports/{classifier.specification.model}'
 
 
-def make(forms: 'Sequence[Format]', bundle: 'Bundle', classifier: 'Classifier',
+def answers_of(classifier: 'Classifier', images: 'np.ndarray') -> 'np.ndarray':
+    """The model's probabilities, float32 `[N, classes]`.
+
+    Raises:
+        UserError: they are no numbers.
+    """
+    import numpy as np
+
+    from vision.errors import UserError
+    logits = np.concatenate([
+        classifier.logits(images[start:start + BATCH]).main.numpy()
+        for start in range(0, len(images), BATCH)
+    ])
+    wrong = int((~np.isfinite(logits)).any(-1).sum())
+    if wrong:
+        raise UserError(
+            f'Expected finite logits of the network, got others for {wrong} of '
+            f'{counted(len(images), "picture")}: {printable(classifier.origin)}, is '
+            'damaged, or its training diverged. Export other weights (--weights), or '
+            'train again with a smaller learning rate.')
+    return classifier.probabilities(logits)
+
+
+def make(forms: 'Sequence[Format]', bundle: 'Bundle', expected: 'np.ndarray',
          pictures: 'Pictures', folder: Path, terminal: TextIO) -> 'list[Result]':
     """Converts to each format and runs what comes out; a SavedModel is always made."""
     from scripts.exporting.results import Result, size_of
+    from scripts.exporting.staging import writing
     from vision.export import compare, FORMATS
-    logits = classifier.logits(pictures.compared).main.numpy()
-    expected = classifier.probabilities(logits)
     results = []
     with contextlib.ExitStack() as stack:
         saved_model = folder / FORMATS['saved_model'].path
@@ -126,13 +149,15 @@ def make(forms: 'Sequence[Format]', bundle: 'Bundle', classifier: 'Classifier',
             tqdm(total=2 * len(forms), file=terminal, disable=None, leave=False,
                  bar_format='{desc} {bar} {n}/{total}'))
         bar.set_description_str('saved_model: converting')
-        FORMATS['saved_model'].convert(bundle, saved_model, saved_model,
-                                       pictures.measured)
+        with writing(folder):
+            FORMATS['saved_model'].convert(bundle, saved_model, saved_model,
+                                           pictures.measured)
         for form in forms:
             target = folder / form.path
             bar.set_description_str(f'{form.name}: converting')
             if form.name != 'saved_model':
-                form.convert(bundle, saved_model, target, pictures.measured)
+                with writing(folder):
+                    form.convert(bundle, saved_model, target, pictures.measured)
             bar.update()
             bar.set_description_str(f'{form.name}: running')
             answers = form.run(target, pictures.compared)
@@ -153,13 +178,14 @@ def describe(folder: Path, bundle: 'Bundle', classifier: 'Classifier', compared:
     """Writes what people and programs have to know beside the exports."""
     from scripts.exporting import readme
     from scripts.exporting.results import to_dict
-    from scripts.exporting.staging import MARK
+    from scripts.exporting.staging import MADE_BY, MARK
     from trainers import environment
     from trainers.files import write_atomically
     from vision.export.description import describe as describe_model
     model = describe_model(bundle)
     labels = [printable(name) for name in model['classes']]
     record = {
+        **MADE_BY,
         'origin': classifier.origin,
         'compared': compared,
         'environment': environment.describe(),
@@ -209,6 +235,15 @@ def held_back() -> Iterator[TextIO]:
                 logger.removeHandler(handler)
 
 
+def settings_of(arguments: Sequence[str] = ()) -> Settings:
+    """What the flags say; raises ConfigError where that is wrong."""
+    del arguments
+    given = flags.given(dataclasses.fields(Settings))
+    if 'formats' in given:
+        given['formats'] = tuple(given['formats'])
+    return Settings(**given)
+
+
 def work(arguments: list[str]) -> None:
     """What `command.start` calls."""
     del arguments
@@ -216,25 +251,25 @@ def work(arguments: list[str]) -> None:
 
     from vision.export import converter_environment
 
-    given = flags.given(dataclasses.fields(Settings))
-    if 'formats' in given:
-        given['formats'] = tuple(given['formats'])
-    settings = Settings(**given)
+    settings = settings_of()
     forms = choose(settings.formats)
     if settings.install_converter:
         converter_environment.build(converter_environment.DEFAULT)
+        where = converter_environment.DEFAULT.absolute()
+        print(f'The converter to TensorFlow.js is in {where}.', flush=True)
         if not flags.given(command.model_fields()):
             return
     for form in forms:
         form.check_available()
     # Exports run on the processor; a GPU would round otherwise.
     tf.config.set_visible_devices([], 'GPU')
-    export(command.load_classifier(), forms, settings)
+    download = flags.given(command.model_fields()).get('download', False)
+    export(command.load_classifier(), forms, settings, download)
 
 
 def run() -> None:
     """Parses the command line and exports."""
-    command.start(DESCRIPTION, FIELDS, work)
+    command.start(DESCRIPTION, FIELDS, work, prepare=settings_of)
 
 
 if __name__ == '__main__':

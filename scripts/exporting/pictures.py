@@ -1,5 +1,6 @@
 """The pictures that exports are compared on, and those that int8 is measured on."""
 
+import dataclasses
 import logging
 from collections import Counter
 from typing import NamedTuple
@@ -9,6 +10,7 @@ import numpy as np
 from scripts.words import counted, printable
 from trainers import picture_files
 from trainers.classifier import Classifier
+from trainers.config import Config, ConfigError
 from trainers.train import load_source
 from vision import data
 from vision.data import BadFiles, DatasetError, Split
@@ -24,7 +26,8 @@ class Pictures(NamedTuple):
 
     Attributes:
         compared: what model and exports are compared on.
-        measured: what int8 measures its ranges on; others, where there are enough.
+        measured: what int8 measures its ranges on; others, where there are enough, and
+            none where no format measures.
         origin: where they are from, in words.
     """
 
@@ -33,10 +36,18 @@ class Pictures(NamedTuple):
     origin: str
 
 
-def find(classifier: Classifier, given: str) -> Pictures:
-    """The pictures given by hand, those of the run, or else the built-in ones.
+def find(classifier: Classifier, given: str, *, measures: bool = True,
+         download: bool = False) -> Pictures:
+    """The pictures given by hand, or else those of the run.
+
+    Args:
+        classifier: what takes them.
+        given: a picture, folder or pattern; '' for those of the run.
+        measures: whether a format measures its ranges.
+        download: whether those of the run may be downloaded.
 
     Raises:
+        ConfigError: none are given, and there is no run.
         UserError: none of them can be read.
     """
     side = classifier.image_size
@@ -44,25 +55,25 @@ def find(classifier: Classifier, given: str) -> Pictures:
         compared, measured = _halves(_split_of(given))
         origin = printable(given)
     elif classifier.run is not None:
-        splits = _source_of(classifier).splits
+        splits = _source_of(classifier.run.config, download).splits
         compared = _spread(splits['validation'], COMPARED)
         measured = _spread(splits['train'], MEASURED)
         origin = f'the validation split of {classifier.run.config.dataset}'
     else:
-        _log.warning(
-            'There is no run to take pictures from, so the built-in shapes are '
-            'compared. Real pictures show more: pass some with --pictures.')
-        splits = data.load('shapes').splits
-        compared = _spread(splits['validation'], COMPARED)
-        measured = _spread(splits['train'], MEASURED)
-        origin = 'the built-in shapes'
-    return Pictures(_decoded(compared, side), _decoded(measured, side), origin)
+        raise ConfigError(
+            'Expected --pictures=FOLDER, pictures of the kind that the network is for, '
+            f'to compare the exports on: {printable(classifier.origin)}, has no run '
+            'that knows some.')
+    images = _decoded(compared, side)
+    return Pictures(images,
+                    _decoded(measured, side) if measures else images[:0], origin)
 
 
-def _source_of(classifier: Classifier) -> data.Source:
-    assert classifier.run is not None
+def _source_of(config: Config, download: bool) -> data.Source:
+    # A run on a few batches is compared on the real validation split, too.
+    config = dataclasses.replace(config, download=download, overfit_batches=0)
     try:
-        return load_source(classifier.run.config)
+        return load_source(config)
     except DatasetError as error:
         raise UserError(f'Expected the pictures that the run was trained with: {error} '
                         'Or pass others with --pictures.') from error

@@ -88,7 +88,7 @@ def write(bundle: Bundle, origin: str, compared: str, found: Sequence[Result]) -
         'Difference: the largest of any probability of any picture. Same top-1: the '
         f'share of pictures with the same most likely class, or one that the model '
         f'finds as likely up to {TIE:g}. Time: the median of a picture by itself, on '
-        f'the processor, with {results.cores()} threads.', '', '## Use', '',
+        'the processor.', '', '## Use', '',
         'A picture becomes `images` nearly as in training with', '', '```python',
         _PILLOW.format(side=specification.image_size).rstrip(), '```'
     ]

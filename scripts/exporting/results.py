@@ -1,6 +1,5 @@
 """What the comparison of exports with their model found, as a table and as JSON."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,12 +58,9 @@ def to_dict(result: Result) -> dict[str, Any]:
         'milliseconds': result.milliseconds,
         'largest_difference': comparison.difference,
         'tolerance': form.tolerance,
+        'mean_difference': comparison.error,
+        'mean_variation_of_the_model': comparison.spread,
         'top1_agreement': comparison.agreement,
         'required_agreement': form.agreement,
         'sum_farthest_from_1': comparison.total,
     }
-
-
-def cores() -> int:
-    """Threads that runtimes are given."""
-    return os.cpu_count() or 1

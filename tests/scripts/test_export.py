@@ -1,5 +1,7 @@
 """The command `python -m scripts.export`, on a tiny run of its own."""
 
+import dataclasses
+import errno
 import io
 import json
 import os
@@ -15,7 +17,7 @@ import pytest
 from PIL import Image
 
 from scripts import export
-from scripts.exporting import pictures, readme, staging
+from scripts.exporting import pictures, readme, settings, staging
 from scripts.exporting.settings import Settings
 from scripts.exporting.staging import OutputError, staged
 from trainers import classifier
@@ -63,6 +65,28 @@ def everything_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+@pytest.fixture
+def few(monkeypatch) -> None:
+    """Fewer pictures, for speed."""
+    monkeypatch.setattr(pictures, 'COMPARED', 10)
+    monkeypatch.setattr(pictures, 'MEASURED', 10)
+
+
+def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys):
+    output = tmp_path / 'out'
+    for overwrite in (False, True):  # what it writes is known for one of its own
+        export.export(trained, export.choose(['tflite_float32']),
+                      Settings(output=str(output), overwrite=overwrite))
+    said = capsys.readouterr().out
+    assert '10 pictures of the validation split of shapes' in said
+    assert everything_in(tmp_path) == {'out'}
+    assert everything_in(output) == {
+        'README.md', 'export.json', 'labels.txt', 'model.json', 'model_float32.tflite'
+    }
+    check_readme(output, trained, ['tflite_float32'])
+
+
+@pytest.mark.slow
 def test_exports_a_run_and_says_how_to_use_it(run_dir, trained):
     code, said, complained = call(f'--run_dir={run_dir}', '--temperature=0.5',
                                   '--formats=saved_model,tflite_float32,onnx')
@@ -90,7 +114,8 @@ def check_readme(folder: Path, trained: classifier.Classifier,
                  names: list[str]) -> None:
     """Runs the lines of the README one after the other, in one process of their own."""
     text = (folder / 'README.md').read_text('utf-8')
-    image = load('shapes').splits['test'].images[0]
+    picture = Image.fromarray(load('shapes').splits['test'].images[0])
+    image = np.asarray(picture.resize([trained.image_size] * 2))
     Image.fromarray(image).save(folder / 'picture.png')
     blocks = [block.partition('```')[0] for block in text.split('```python\n')[1:]]
     prepare = blocks[0].replace('picture.jpg', 'picture.png')
@@ -109,14 +134,15 @@ def check_readme(folder: Path, trained: classifier.Classifier,
                                    atol=FORMATS[name].tolerance)
 
 
-def test_an_export_that_differs_leaves_nothing(trained, tmp_path, capsys):
+def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
 
     class Demanding(type(FORMATS['tflite_int8'])):  # type: ignore[misc]
         tolerance = 0.0
 
     with pytest.raises(
             UserError, match='nothing was written:\n  tflite_int8: the '
-            'largest difference of a probability is .*, at most 0 is'):
+            r'largest difference of a probability is .*, at most 0 is[\s\S]*'
+            'Leave those out of --formats, or pass more pictures'):
         export.export(trained, [Demanding()], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()
     assert 'failed' in capsys.readouterr().out
@@ -133,17 +159,61 @@ class Failing(type(FORMATS['saved_model'])):  # type: ignore[misc]
         raise UserError('There is no such operation.')
 
 
-def test_a_converter_that_fails_leaves_the_old_export(trained, tmp_path):
+def test_a_converter_that_fails_leaves_the_old_export(few, trained, tmp_path):
     output = tmp_path / 'out'
     output.mkdir()
-    (output / staging.MARK).write_text('{}')
+    fill(output, 'old')
     with pytest.raises(UserError, match='no such operation'):
         export.export(trained, [Failing()], Settings(output=str(output),
                                                      overwrite=True))
     assert everything_in(tmp_path) == {'out'}
-    assert everything_in(output) == {staging.MARK}
+    assert text_in(output) == 'old'
 
 
+class Full(type(FORMATS['saved_model'])):  # type: ignore[misc]
+    """Meets a disk that is full."""
+
+    name = 'full'
+
+    def convert(self, bundle, saved_model, target, sample):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Lost(Full):
+    """Fails with an error of the system that is not about the output."""
+
+    def convert(self, bundle, saved_model, target, sample):
+        target.mkdir()
+
+    def run(self, target, images):
+        raise FileNotFoundError('the runtime is gone')
+
+
+@pytest.mark.parametrize('form, error, message', [
+    (Full(), OutputError, 'Expected --output to be .*No space left on device'),
+    (Lost(), FileNotFoundError, '^the runtime is gone$'),
+])  # yapf: disable
+def test_only_what_the_output_refuses_is_called_so(few, trained, tmp_path, form, error,
+                                                   message):
+    with pytest.raises(error, match=message):
+        export.export(trained, [form], Settings(output=str(tmp_path / 'out')))
+    assert everything_in(tmp_path) == set()
+
+
+def test_a_network_that_diverged_is_told_before_anything_is_converted(
+        few, trained, tmp_path):
+    network = trained.specification.build()
+    for variable in network.trainable_variables:
+        variable.assign(variable * np.nan)
+    diverged = classifier.Classifier(network, trained.specification, 'a run',
+                                     run=trained.run)
+    with pytest.raises(
+            UserError, match='got others for 10 of 10 pictures: a run, is '
+            'damaged, or its training diverged'):
+        export.export(diverged, [Failing()], Settings(output=str(tmp_path / 'out')))
+
+
+@pytest.mark.slow
 def test_a_terminated_export_leaves_nothing(run_dir, tmp_path):
     process = start(f'--run_dir={run_dir}', f'--output={tmp_path}/out')
     while not (tmp_path / '.out.tmp').exists():
@@ -160,19 +230,39 @@ def test_a_terminated_export_leaves_nothing(run_dir, tmp_path):
 
 @pytest.mark.parametrize('arguments, code, message', [
     (['--formats=tflite_int9'], 2, 'Did you mean tflite_int8'),
-    (['--formats='], 2, 'received none'),
-    ([], 2, 'Expected --run_dir=FOLDER'),
+    (['--formats=all,onnx'], 2, 'received all with others'),
 ])
 def test_wrong_flags_are_explained(arguments, code, message):
     returned, _, complained = call(*arguments)
     assert (returned, message in complained) == (code, True), complained
 
 
-def test_unknown_formats_are_refused():
-    with pytest.raises(ConfigError, match='Did you mean onnx'):
-        export.choose(['saved_model', 'onxx'])
+@pytest.mark.parametrize('formats, message', [
+    (('saved_model', 'onxx'), "received 'onxx'. Did you mean onnx"),
+    ((), 'received none'),
+    (('all', 'onnx'), 'received all with others. Leave the others out'),
+])
+def test_unknown_formats_are_refused(formats, message):
+    with pytest.raises(ConfigError, match=message):
+        Settings(formats=formats)
+
+
+def test_wrong_formats_are_told_before_tensorflow_is_there():
+    found = subprocess.run(
+        [sys.executable, '-X', 'importtime', '-m', 'scripts.export', '--formats=onxx'],
+        cwd=ROOT, text=True, capture_output=True, check=False)
+    assert found.returncode == 2
+    assert 'Did you mean onnx' in found.stderr
+    assert '| tensorflow' not in found.stderr
+
+
+def test_the_formats_of_the_flag_are_all_there_are():
+    assert settings.FORMATS == tuple(FORMATS)
+
+
+def test_formats_are_chosen_once_each():
     assert [form.name for form in export.choose(['onnx', 'onnx'])] == ['onnx']
-    assert export.choose(['all']) == list(FORMATS.values())
+    assert export.choose(['all', 'all']) == list(FORMATS.values())
 
 
 def test_every_format_has_its_lines_in_the_readme():
@@ -180,7 +270,12 @@ def test_every_format_has_its_lines_in_the_readme():
 
 
 def fill(folder: Path, text: str) -> None:
-    (folder / staging.MARK).write_text(text)
+    """Makes the folder an export with a text in it."""
+    (folder / staging.MARK).write_text(json.dumps({**staging.MADE_BY, 'text': text}))
+
+
+def text_in(folder: Path) -> str:
+    return json.loads((folder / staging.MARK).read_text())['text']
 
 
 def test_a_staged_folder_appears_as_a_whole(tmp_path):
@@ -188,7 +283,7 @@ def test_a_staged_folder_appears_as_a_whole(tmp_path):
     with staged(output, overwrite=False) as folder:
         fill(folder, 'new')
         assert not output.exists()
-    assert (output / staging.MARK).read_text() == 'new'
+    assert text_in(output) == 'new'
     assert everything_in(output.parent) == {'out'}
 
 
@@ -201,8 +296,8 @@ def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
             pytest.fail('the old one would be lost')
     with staged(output, overwrite=True) as folder:
         fill(folder, 'new')
-        assert (output / staging.MARK).read_text() == 'old'
-    assert (output / staging.MARK).read_text() == 'new'
+        assert text_in(output) == 'old'
+    assert text_in(output) == 'new'
     assert everything_in(tmp_path) == {'out'}
 
 
@@ -215,6 +310,102 @@ def test_what_is_no_export_is_never_replaced(tmp_path):
         with staged(tmp_path / 'thesis.tex', overwrite=True):
             pytest.fail('the thesis would be lost')
     assert everything_in(tmp_path) == {'thesis.tex'}
+
+
+@pytest.mark.parametrize('text', ['{}', '[]', 'no JSON', '{"made_by": "another"}'])
+def test_an_export_of_another_program_is_never_replaced(tmp_path, text):
+    (tmp_path / staging.MARK).write_text(text)
+    with pytest.raises(OutputError, match="with 'export.json' in it"):
+        with staged(tmp_path, overwrite=True):
+            pytest.fail('it would be lost')
+    assert (tmp_path / staging.MARK).read_text() == text
+
+
+def test_an_export_that_a_kill_left_aside_comes_back(tmp_path):
+    (tmp_path / '.out.old').mkdir()
+    fill(tmp_path / '.out.old', 'old')
+    with pytest.raises(OutputError, match='Replace it with --overwrite'):
+        with staged(tmp_path / 'out', overwrite=False):
+            pytest.fail('the old one would be lost')
+    assert text_in(tmp_path / 'out') == 'old'
+    assert everything_in(tmp_path) == {'out'}
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize('after', [False, True])
+def test_an_interrupted_renaming_leaves_the_old_export(tmp_path, monkeypatch, error,
+                                                       after):
+    output = tmp_path / 'out'
+    output.mkdir()
+    fill(output, 'old')
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, 'rename', rename)
+        if after:
+            path.rename(target)
+        raise error
+
+    with pytest.raises((KeyboardInterrupt, OutputError)):
+        with staged(output, overwrite=True) as folder:
+            fill(folder, 'new')
+            monkeypatch.setattr(Path, 'rename', interrupted)
+    assert text_in(output) == 'old'
+    assert everything_in(tmp_path) == {'out'}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_two_renames_waits_for_both(tmp_path, monkeypatch, number):
+    output = tmp_path / 'out'
+    output.mkdir()
+    fill(output, 'old')
+    rename = Path.rename
+
+    def signalled(path: Path, target: Path) -> Path:
+        renamed = rename(path, target)
+        os.kill(os.getpid(), number)
+        return renamed
+
+    with staged(output, overwrite=True) as folder:
+        fill(folder, 'new')
+        monkeypatch.setattr(Path, 'rename', signalled)
+    assert text_in(output) == 'new'
+    assert everything_in(tmp_path) == {'out'}
+
+
+def test_a_signal_to_end_removes_what_is_staged(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        with staged(tmp_path / 'out', overwrite=False) as folder:
+            fill(folder, 'new')
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail('it goes on')
+    assert everything_in(tmp_path) == set()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_folder_of_the_next_process_is_left_alone(tmp_path, monkeypatch):
+    following = tmp_path / '.out.tmp'
+    flush = staging.flush
+
+    def started(path: Path) -> None:
+        flush(path)
+        if path == tmp_path:  # after the renaming
+            following.mkdir()
+            (following / 'half').touch()
+
+    with staged(tmp_path / 'out', overwrite=False) as folder:
+        fill(folder, 'new')
+        monkeypatch.setattr(staging, 'flush', started)
+    assert everything_in(following) == {'half'}
+
+
+def test_an_error_of_the_body_keeps_its_name(tmp_path):
+    for error in (BlockingIOError, BrokenPipeError, PermissionError):
+        with pytest.raises(error, match='of something else'):
+            with staged(tmp_path / 'out', overwrite=False):
+                raise error('of something else')
+    assert everything_in(tmp_path) == set()
 
 
 def test_what_a_killed_export_left_is_removed(tmp_path):
@@ -232,7 +423,7 @@ def test_two_at_once_are_kept_apart(tmp_path):
         with pytest.raises(OutputError, match='another process makes this export'):
             with staged(tmp_path / 'out', overwrite=False):
                 pytest.fail('both would write')
-    assert (tmp_path / 'out' / staging.MARK).read_text() == 'first'
+    assert text_in(tmp_path / 'out') == 'first'
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
@@ -248,8 +439,8 @@ def test_pictures_of_a_run_are_spread_over_the_classes(trained):
     assert found.compared.shape == (100, 32, 32, 3)
     assert found.measured.shape == (100, 32, 32, 3)
     split = load('shapes').splits['validation']
-    few = pictures._spread(split, 30)
-    assert np.bincount(few.labels).tolist() == [3] * 10
+    thirty = pictures._spread(split, 30)
+    assert np.bincount(thirty.labels).tolist() == [3] * 10
     rare = Split(np.array([0] * 8 + [1], np.int32), [str(i) for i in range(9)],
                  images=np.zeros([9, 4, 4, 3], np.uint8))
     assert np.bincount(pictures._spread(rare, 4).labels).tolist() == [3, 1]
@@ -295,11 +486,37 @@ def test_lost_training_pictures_are_explained(run_dir, tmp_path):
         pictures.find(classifier.from_run(moved), '')
 
 
-def test_weights_without_a_run_are_compared_on_shapes(trained, caplog):
+def test_a_run_on_a_few_batches_is_compared_on_all_pictures(few, trained):
+    config = dataclasses.replace(trained.run.config, overfit_batches=1, batch_size=2)
+    run = trained.run._replace(config=config)
+    overfitted = classifier.Classifier(trained.network, trained.specification, 'a run',
+                                       run=run)
+    found, expected = pictures.find(overfitted, ''), pictures.find(trained, '')
+    np.testing.assert_array_equal(found.compared, expected.compared)
+
+
+@pytest.mark.parametrize('asked', [False, True])
+def test_pictures_are_downloaded_only_when_asked_for_now(trained, monkeypatch, asked):
+    config = dataclasses.replace(trained.run.config, download=not asked)
+    found = []
+    monkeypatch.setattr(pictures, 'load_source',
+                        lambda config: found.append(config) or load('shapes'))
+    before = classifier.Classifier(trained.network, trained.specification, 'a run',
+                                   run=trained.run._replace(config=config))
+    pictures.find(before, '', download=asked, measures=False)
+    assert [each.download for each in found] == [asked]
+
+
+def test_pictures_to_measure_are_decoded_only_for_who_measures(few, trained):
+    assert pictures.find(trained, '', measures=False).measured.shape == (0, 32, 32, 3)
+    assert [name for name, form in FORMATS.items() if form.measures] == ['tflite_int8']
+
+
+def test_weights_without_a_run_need_pictures(trained, tmp_path):
     alone = classifier.Classifier(trained.network, trained.specification, 'a file')
-    found = pictures.find(alone, '')
-    assert found.origin == 'the built-in shapes'
-    assert 'pass some with --pictures' in caplog.text
+    with pytest.raises(ConfigError, match='Expected --pictures=FOLDER.*a file, has no'):
+        export.export(alone, [], Settings(output=str(tmp_path / 'out')))
+    assert everything_in(tmp_path) == set()
     assert export.default_output(alone) == 'exports/cifar_cnn'
 
 
@@ -314,3 +531,6 @@ def test_googlenet_in_every_format(data_folder, tmp_path):
                                   f'--output={tmp_path / "out"}')
     assert (code, complained) == (0, '')
     assert said.count('passed') == len(PYTHON_FORMATS)
+    weights = Config(model='googlenet',
+                     pretrained=str(data_folder / 'googlenet_bvlc.npz'))
+    check_readme(tmp_path / 'out', classifier.from_pretrained(weights), PYTHON_FORMATS)

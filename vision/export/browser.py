@@ -6,6 +6,7 @@ in a frame, gives it files as a person would choose them, and reads the results.
 
 import functools
 import json
+import math
 import os
 import shutil
 import signal
@@ -13,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -59,8 +61,18 @@ class Shown(NamedTuple):
 
 
 def find() -> str | None:
-    """A Chromium or Chrome on the PATH."""
-    return next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    """A Chromium or Chrome on the PATH that runs."""
+    return next(filter(_runs, filter(None, map(shutil.which, _PROGRAMS))), None)
+
+
+def _runs(program: str) -> bool:
+    # Some systems have a program of that name that only says how to install it.
+    try:
+        return not subprocess.run([program, '--version'], stdin=subprocess.DEVNULL,
+                                  capture_output=True, timeout=60,
+                                  check=False).returncode
+    except (OSError, subprocess.TimeoutExpired):
+        return False
 
 
 def pngs(images: np.ndarray) -> list[Picture]:
@@ -87,27 +99,34 @@ def look(program: str, folder: Path, pictures: Sequence[Picture]) -> list[Shown]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f'http://127.0.0.1:{server.server_port}/.driver/driver.html'
     try:
-        with _browsing(program, address) as errors:
-            if not server.answered.wait(_SECONDS):
-                raise UserError(
-                    f'Expected an answer of the page in {program} within {_SECONDS} '
-                    f'seconds, got none. It says:\n{errors()}')
+        with _browsing(program, address) as (process, errors):
+            deadline = time.monotonic() + _SECONDS
+            while not server.answered.wait(0.1):
+                ended = process.poll() is not None
+                if ended or time.monotonic() > deadline:
+                    got = (f'it ended with {process.returncode}'
+                           if ended else f'there was none in {_SECONDS} seconds')
+                    raise UserError(f'Expected an answer of the page in {program}, but '
+                                    f'{got}. It says:\n{errors()}')
     finally:
         server.shutdown()
         server.server_close()
     if server.answer['failure']:
         raise UserError(f'Expected the page to run in {program}, but it failed: '
                         f'{server.answer["failure"]}')
-    return [
-        Shown(each['name'], {
-            label: p for label, p in each['top']
-        }, tuple(each['words']), each['failure']) for each in server.answer['results']
-    ]
+    return [_shown(result) for result in server.answer['results']]
+
+
+def _shown(result: dict[str, Any]) -> Shown:
+    # JSON has null for what is not a number.
+    top = {label: math.nan if p is None else p for label, p in result['top']}
+    return Shown(result['name'], top, tuple(result['words']), result['failure'])
 
 
 @contextmanager
-def _browsing(program: str, address: str) -> Iterator[Any]:
-    """The browser at an address; gives a function that returns what it complains of."""
+def _browsing(program: str,
+              address: str) -> Iterator[tuple[subprocess.Popen, Callable[[], str]]]:
+    """The browser at an address, and a function that returns what it complains of."""
     with tempfile.TemporaryDirectory(prefix='tapestry-browser-',
                                      ignore_cleanup_errors=True) as profile:
         log = Path(profile, 'stderr')
@@ -119,9 +138,10 @@ def _browsing(program: str, address: str) -> Iterator[Any]:
                                        stdout=errors, stderr=errors,
                                        start_new_session=True)
         try:
-            yield lambda: log.read_text('utf-8', 'replace')[-1500:]
+            yield process, lambda: log.read_text('utf-8', 'replace')[-1500:]
         finally:
-            os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+            with suppress(ProcessLookupError):  # it has ended
+                os.killpg(process.pid, signal.SIGKILL)  # with all that it started
             process.wait()
 
 

@@ -7,6 +7,7 @@ a Python environment of its own, and beside that the scripts that a page needs.
 import hashlib
 import logging
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -24,6 +25,8 @@ _log = logging.getLogger(__name__)
 _PINS = Path(__file__).parent / 'converter'
 _PINNED = ('requirements.txt', 'package.json', 'package-lock.json')
 _VERSIONS = ((3, 10), (3, 11), (3, 12))  # Pythons that TensorFlow 2.19 is made for
+# What there are wheels for, of TensorFlow Decision Forests, which it imports.
+_MACHINES = (('linux', 'x86_64'), ('darwin', 'arm64'))
 _BYTES = 6 * 10**9  # what building takes for a while; 2.7 GB remain
 _TFJS = 'node_modules/@tensorflow/tfjs/dist/'
 _WASM = 'node_modules/@tensorflow/tfjs-backend-wasm/dist/'
@@ -57,6 +60,7 @@ def build(folder: Path) -> None:
     Raises:
         UserError: something that it needs is not there, or pip or npm fails.
     """
+    _check_machine()
     folder = folder.absolute()
     with locked(folder):
         if is_built(folder):
@@ -69,6 +73,15 @@ def build(folder: Path) -> None:
                                 'Install Node.js 18 or newer, which brings npm '
                                 '(https://nodejs.org).')
         _make(folder, interpreter)
+
+
+def _check_machine() -> None:
+    if (sys.platform, platform.machine()) not in _MACHINES:
+        raise UserError(
+            'Expected Linux on x86_64 or macOS on Apple silicon to build the converter '
+            f'to TensorFlow.js on, got {sys.platform} on {platform.machine()}, which '
+            'packages that it needs are not made for. Leave tensorflowjs out of '
+            '--formats, or export the run on another computer.')
 
 
 def _check_place(folder: Path) -> None:

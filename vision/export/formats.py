@@ -47,12 +47,14 @@ class Format(abc.ABC):
         tolerance: the largest difference of any probability that is allowed.
         agreement: the smallest share of pictures, 0..1, whose most likely class has to
             be the model's.
+        measures: whether it measures activations on a sample of pictures.
     """
 
     name: str
     path: str
     tolerance: float
     agreement: float
+    measures: bool = False
 
     @abc.abstractmethod
     def check_available(self) -> None:
@@ -71,10 +73,12 @@ class Format(abc.ABC):
             bundle: what is exported.
             saved_model: the same as a SavedModel, which is always made first.
             target: the file or folder to make; its parent is there.
-            sample: uint8 `[N, S, S, 3]`, RGB, pictures to measure activations on.
+            sample: uint8 `[N, S, S, 3]`, RGB, pictures to measure activations on, where
+                the format does.
 
         Raises:
             UserError: the converter fails.
+            OSError: the export cannot be written.
         """
 
     @abc.abstractmethod

@@ -51,7 +51,9 @@ async function run() {
   globalThis.tf = exported('tfjs/tf.es2017.min.js');
   exported('tfjs/tf-backend-wasm.es2017.min.js', {'@tensorflow/tfjs-core': tf});
   vm.runInThisContext(fs.readFileSync(path.join(folder, 'network.js'), 'utf8'));
-  const network = await loadNetwork(handler, ['wasm', 'cpu']);
+  const {check} = JSON.parse(fs.readFileSync(path.join(folder, 'description.json'),
+    'utf8'));
+  const network = await loadNetwork(handler, ['wasm', 'cpu'], check.probabilities);
   const bytes = fs.readFileSync(pictures);
   const length = network.size * network.size * 3;
   const found = [];

@@ -46,7 +46,10 @@ class SavedModel(Format):
         module = tf.Module()
         # Not the network itself: that would drag auxiliary heads along.
         module.weights = list(graphs['uint8'].graph.variables)
-        tf.saved_model.save(module, str(target), graphs)
+        try:
+            tf.saved_model.save(module, str(target), graphs)
+        except tf.errors.OpError as error:
+            raise OSError(f'{target}: {error.message}') from error
 
     def run(self, target: Path, images: np.ndarray) -> Answers:
         return processes.ask('saved_model', target, images)

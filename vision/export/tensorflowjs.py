@@ -7,13 +7,16 @@ import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from vision.errors import UserError
 from vision.export import browser, converter_environment
 from vision.export.description import describe
 from vision.export.formats import Answers, Bundle, Format
+from vision.export.graphs import probabilities
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +37,8 @@ class TensorFlowJs(Format):
 
         index.html, *.js, *.css    the page
         model/                     the graph model, serving_default of the SavedModel
-        description.json           classes, and how pictures are prepared
+        description.json           classes, how pictures are prepared, and what the
+                                   network says of a picture, to check it with
         tfjs/                      TensorFlow.js and its WebAssembly backend
 
     It is run in Node.js, and the page in Chromium where there is one.
@@ -68,7 +72,7 @@ class TensorFlowJs(Format):
         shutil.copytree(converter_environment.scripts(self.environment),
                         target / 'tfjs')
         # In ASCII: names of classes can be of folders, and hold what is no text.
-        text = json.dumps(describe(bundle), indent=2)
+        text = json.dumps({**describe(bundle), 'check': _check(bundle)}, indent=2)
         (target / 'description.json').write_text(text + '\n', 'ascii')
         quiet = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
         interpreter = converter_environment.python(self.environment)
@@ -84,10 +88,24 @@ class TensorFlowJs(Format):
             _log.info('No Chromium on the PATH: the page itself was not opened.')
         else:
             shown = browser.look(program, target, browser.pngs(images[:_PAGE_PICTURES]))
-            _compare(shown, answers.probabilities, self.tolerance)
+            description = json.loads((target / 'description.json').read_text('ascii'))
+            _compare(shown, answers.probabilities, description['classes'],
+                     self.tolerance)
             _log.info('The page was opened in %s and shown %d pictures.', program,
                       len(shown))
         return answers
+
+
+def _check(bundle: Bundle) -> dict[str, Any]:
+    """What the network says of a picture that programs can draw by themselves."""
+    side = bundle.specification.image_size
+    values = np.arange(side * side * 3, dtype=np.int64)**2 % 251
+    images = tf.constant(values.reshape(1, side, side, 3), tf.float32)
+    found = probabilities(bundle)(images)['probabilities']
+    return {
+        'picture': 'Value i of [image_size, image_size, 3] is i * i mod 251.',
+        'probabilities': found.numpy()[0].tolist(),
+    }
 
 
 def _check_node() -> None:
@@ -109,11 +127,11 @@ def _ask_node(target: Path, images: np.ndarray) -> Answers:
             'node', str(_HERE / 'node_runner.js'), str(target.absolute()),
             str(pictures), str(answers)
         ], dict(os.environ))  # yapf: disable
-        probabilities = np.fromfile(answers, np.float32).reshape(len(images), -1)
+        found = np.fromfile(answers, np.float32).reshape(len(images), -1)
     told = json.loads(printed.splitlines()[-1])
     if told['backend'] != 'wasm':
         _log.warning('Node.js ran the export without WebAssembly, which is slow.')
-    return Answers(probabilities, told['milliseconds'])
+    return Answers(found, told['milliseconds'])
 
 
 def _run(what: str, command: list[str], environment: dict[str, str]) -> str:
@@ -128,17 +146,21 @@ def _run(what: str, command: list[str], environment: dict[str, str]) -> str:
     return process.stdout
 
 
-def _compare(shown: list[browser.Shown], probabilities: np.ndarray,
+def _compare(shown: list[browser.Shown], answers: np.ndarray, classes: list[str],
              tolerance: float) -> None:
     """Raises UserError unless the page shows the most likely classes, best first."""
-    for number, (picture, expected) in enumerate(zip(shown, probabilities), start=1):
+    for number, (picture, expected) in enumerate(zip(shown, answers), start=1):
         best = np.sort(expected)[::-1][:browser.TOP]
-        found = np.array(list(picture.top.values()))
-        own = expected[list(picture.top)] if picture.top else found
-        if (picture.failure or len(found) != len(best) or
-                max(np.abs(found - best).max(),
-                    np.abs(found - own).max()) > tolerance):
+        labels, found = list(picture.top), np.array(list(picture.top.values()))
+        if picture.failure or len(found) != len(best) or not all(
+                np.allclose(found, each, rtol=0, atol=tolerance)
+                for each in (best, expected[labels])):
             raise UserError(
                 f'Expected the page to show the probabilities {best} for picture '
                 f'{number}, as Node.js does, got '
                 f'{picture.failure or picture.top}.')
+        names = [classes[label] for label in labels]
+        if list(picture.words) != names:
+            raise UserError(
+                f'Expected the page to name the classes {names} for picture '
+                f'{number}, got {list(picture.words)}.')

@@ -32,7 +32,8 @@ class _TfLite(Format):
 
     def _write(self, converter: tf.lite.TFLiteConverter, target: Path) -> None:
         with explained('TensorFlow Lite', self.name):
-            target.write_bytes(converter.convert())
+            model = converter.convert()
+        target.write_bytes(model)
 
 
 class Float32(_TfLite):
@@ -95,6 +96,7 @@ class Int8(_TfLite):
     path = 'model_int8.tflite'
     tolerance = 0.3  # 0.07 to 0.12 of trained networks, more of small samples
     agreement = 0.9
+    measures = True
 
     def convert(self, bundle: Bundle, saved_model: Path, target: Path,
                 sample: np.ndarray) -> None:
@@ -107,7 +109,8 @@ class Int8(_TfLite):
             debugger = tf.lite.experimental.QuantizationDebugger(
                 converter=converter, debug_options=_left_out([]))
             debugger.options = _left_out(_neighbours(debugger.calibrated_model))
-            target.write_bytes(debugger.get_nondebug_quantized_model())
+            model = debugger.get_nondebug_quantized_model()
+        target.write_bytes(model)
 
 
 def _converter(bundle: Bundle, dtype: tf.DType = tf.float32) -> tf.lite.TFLiteConverter:

@@ -27,7 +27,8 @@ def test_a_difference_of_one_probability_fails():
 
 
 def test_another_top_1_fails():
-    found = compared([[0.45, 0.45001, 0.09999], [0.304, 0.3, 0.396]])
+    expected = np.array([[0.53, 0.47, 0], [0, 0, 1]], np.float32)
+    found = compared([[0.47, 0.53, 0], [0, 0, 1]], expected)
     assert found.agreement == 0.5
     assert found.failures == (
         'the top-1 of 50.0% of the pictures agrees, at least 90% has to',)
@@ -52,6 +53,47 @@ def test_a_second_softmax_fails():
     assert found.total == pytest.approx(1)
     assert len(found.failures) == 1
     assert 'largest difference of a probability is 0.41' in found.failures[0]
+
+
+def unsure(pictures=8, classes=1000):
+    """Probabilities that are all small, the largest 0.005 or less."""
+    drawn = np.random.default_rng(0).uniform(0.1, 1, [pictures, classes])
+    return (drawn / drawn.sum(-1, keepdims=True)).astype(np.float32)
+
+
+@pytest.mark.parametrize('constant', [np.mean, np.median])
+def test_the_same_answer_to_all_pictures_fails(constant):
+    expected = unsure()
+    assert expected.max() < 0.005
+    answer = constant(expected, axis=0)
+    found = compared([answer / answer.sum()] * len(expected), expected)
+    assert found.agreement == 1
+    assert len(found.failures) == 1
+    assert 'the mean difference is 0.0003' in found.failures[0]
+
+
+@pytest.mark.parametrize('classes, rest', [(2, 0.0), (3, 0.05)])
+def test_the_most_frequent_answer_to_all_pictures_fails(classes, rest):
+    rare = np.full([20, classes], rest, np.float32)
+    rare[:, 0] = 1 - rest * (classes - 1)
+    rare[0] = rare[0, ::-1]
+    found = compared([rare[1]] * 20, rare)
+    assert any('the mean difference' in line for line in found.failures)
+
+
+def test_a_little_noise_in_an_unsure_answer_passes():
+    expected = unsure()
+    noise = np.random.default_rng(1).uniform(0.9, 1.1, expected.shape)
+    found = compared(expected * noise / (expected * noise).sum(-1, keepdims=True),
+                     expected)
+    assert found.failures == ()
+    assert 0 < found.error < found.spread / 5
+
+
+def test_one_picture_and_a_model_that_hardly_looks_are_compared_otherwise():
+    assert compared([[0.6, 0.25, 0.15]], EXPECTED[:1]).failures == ()
+    still = np.repeat(EXPECTED[:1], 3, axis=0)
+    assert compared(still + np.float32(1e-7), still).failures == ()
 
 
 def test_what_is_no_number_fails():

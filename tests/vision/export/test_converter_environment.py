@@ -2,6 +2,7 @@
 
 import logging
 import os
+import platform
 import stat
 import sys
 from pathlib import Path
@@ -18,6 +19,15 @@ def program(path: Path, lines: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'#!/bin/sh\n{lines}\n')
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+@pytest.fixture(autouse=True)
+def machine(monkeypatch) -> None:
+    """One that has what building needs."""
+    monkeypatch.setattr(sys, 'platform', 'linux')
+    monkeypatch.setattr(platform, 'machine', lambda: 'x86_64')
+    monkeypatch.setattr(sys, 'version_info', (3, 12, 0))
+    monkeypatch.setattr(converter_environment, '_BYTES', 0)
 
 
 @pytest.fixture
@@ -73,9 +83,27 @@ def test_a_folder_of_something_else_is_left_alone(tmp_path):
 def test_a_missing_program_is_named(tmp_path, path, missing):
     for name in {'node', 'npm'} - {missing}:
         program(path / name, 'exit 0')
-    if not (3, 10) <= sys.version_info[:2] <= (3, 12):
-        program(path / 'python3.12', 'exit 0')
     with pytest.raises(UserError, match=f'Expected {missing} on the PATH'):
+        build(tmp_path / 'converter')
+    assert not (tmp_path / 'converter').exists()
+
+
+@pytest.mark.parametrize('system, processor', [('linux', 'aarch64'),
+                                               ('darwin', 'x86_64')])
+def test_a_machine_without_packages_is_refused_first(tmp_path, path, monkeypatch,
+                                                     system, processor):
+    monkeypatch.setattr(sys, 'platform', system)
+    monkeypatch.setattr(platform, 'machine', lambda: processor)
+    with pytest.raises(UserError, match=f'got {system} on {processor}, which packages'):
+        build(tmp_path / 'a' / 'converter')
+    assert not (tmp_path / 'a').exists()
+
+
+def test_a_full_disk_is_told_before_anything_is_built(tmp_path, path, monkeypatch):
+    monkeypatch.setattr(converter_environment, '_BYTES', 10**21)
+    with pytest.raises(
+            UserError, match=r'needs 1000000000000 GB in .*GB are free. '
+            'Make room, or choose another'):
         build(tmp_path / 'converter')
     assert not (tmp_path / 'converter').exists()
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from vision.export import compare, FORMATS
+from vision.export.checking import SUM_TOLERANCE
 from vision.models import default_normalization, MODELS
 from vision.models.normalization import NORMALIZATIONS
 
@@ -11,6 +12,7 @@ from vision.models.normalization import NORMALIZATIONS
 SIZES = {'inception_v1': 56, 'inception_v1_compact': 56, 'inception_v1_bn': 56,
          'googlenet': 64, 'xception': 71}  # yapf: disable
 OPTIONS: dict[str, dict] = {'mobilenet_v2': {'alpha': 0.35}}
+QUANTIZED = ('tflite_dynamic', 'tflite_int8')
 PLAIN = [name for name in FORMATS if name != 'tensorflowjs']
 
 
@@ -18,20 +20,29 @@ def check(bundle, expected_of, pictures, folder, names=PLAIN):
     side = bundle.specification.image_size
     repeated = pictures.repeat(-(-side // 32), 1).repeat(-(-side // 32), 2)
     images = repeated[:, :side, :side]
+    # Logits of weights at random may be of any size: probabilities are not to be all 0
+    # or 1.
+    spread = bundle.network(images).main.numpy().std()
+    bundle = bundle._replace(temperature=float(spread))
     expected = expected_of(bundle, images)
-    assert np.ptp(expected, 0).max() > 1e-3  # it does look at the pictures
     for name in names:
         form = FORMATS[name]
         form.convert(bundle, folder / 'saved_model', folder / form.path, images[10:])
         found = compare(form, form.run(folder / form.path, images), expected)
-        assert found.failures == (), name
+        if name in QUANTIZED:  # classes that nobody has learned lie close together
+            assert found.difference <= form.tolerance, name
+            assert found.total == pytest.approx(1, abs=SUM_TOLERANCE), name
+        else:
+            # One that gives the same answer to all pictures would not pass.
+            assert np.ptp(expected, 0).max() > form.tolerance
+            assert found.failures == (), name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('model', MODELS)
 def test_every_model(model, make_bundle, expected_of, pictures, tmp_path):
     bundle = make_bundle(model, SIZES.get(model, 32), default_normalization(model),
-                         temperature=1.5, **OPTIONS.get(model, {}))
+                         **OPTIONS.get(model, {}))
     check(bundle, expected_of, pictures, tmp_path)
 
 

@@ -9,7 +9,10 @@ import tensorflow as tf
 
 from vision import data
 from vision.data import BadFiles, Split
-from vision.export import compare, FORMATS
+from vision.errors import UserError
+from vision.export import Bundle, compare, FORMATS, saved_model
+from vision.export.graphs import answers, Function
+from vision.export.saved_model import _of_files as of_files
 
 FORM = FORMATS['saved_model']
 
@@ -56,6 +59,37 @@ def test_runs_in_a_process_of_its_own(bundle, folder, expected_of):
     answers = FORM.run(folder, images)
     assert compare(FORM, answers, expected_of(bundle, images)).failures == ()
     assert answers.milliseconds > 0
+
+
+@pytest.mark.parametrize('broken', [
+    'serving_default',
+    pytest.param('encoded', marks=pytest.mark.slow),
+])
+def test_another_signature_that_says_something_else_is_refused(
+        make_bundle, tmp_path, monkeypatch, broken):
+    bundle = make_bundle(filters=(4, 8))
+    other = bundle._replace(temperature=2.0)
+
+    def another(bundle: Bundle, dtype: tf.DType) -> Function:
+        return answers(other if dtype == tf.float32 else bundle, dtype)
+
+    if broken == 'encoded':
+        monkeypatch.setattr(saved_model, '_of_files', lambda _: of_files(other))
+    else:
+        monkeypatch.setattr(saved_model, 'answers', another)
+    nothing = np.zeros([0, 32, 32, 3], np.uint8)
+    FORM.convert(bundle, tmp_path / 'broken', tmp_path / 'broken', nothing)
+    images = np.random.default_rng(0).integers(0, 256, [2, 32, 32, 3], np.uint8)
+    with pytest.raises(UserError, match=f'{broken} and uint8 differ by'):
+        FORM.run(tmp_path / 'broken', images)
+
+
+def test_a_disk_that_refuses_is_told_from_a_converter(make_bundle, tmp_path):
+    bundle = make_bundle(filters=(4, 8))
+    (tmp_path / 'file').touch()
+    target = tmp_path / 'file' / FORM.path
+    with pytest.raises(OSError, match='saved_model'):
+        FORM.convert(bundle, target, target, np.zeros([0, 32, 32, 3], np.uint8))
 
 
 def test_uint8_and_floats_give_the_same(bundle, signatures, expected_of):

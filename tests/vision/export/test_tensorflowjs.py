@@ -3,7 +3,9 @@
 import io
 import json
 import logging
+import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,15 +28,20 @@ CLASSES = ('<b>ant</b>', 'bee & co', 'Käfer', 'byte \udcff')
 
 
 @pytest.fixture(scope='module')
-def form(tmp_path_factory) -> TensorFlowJs:
+def form(tmp_path_factory) -> Iterator[TensorFlowJs]:
+    """With the converter in $TAPESTRY_CONVERTER, or else with one built for this."""
     for program in ('node', 'npm'):
         if shutil.which(program) is None:
             pytest.skip(f'there is no {program} on the PATH')
-    folder = tmp_path_factory.mktemp('converter') / 'a folder'
+    given = Path(os.environ.get('TAPESTRY_CONVERTER', ''))
+    built = bool(given.name) and converter_environment.is_built(given)
+    folder = given if built else tmp_path_factory.mktemp('converter') / 'a folder'
     converter_environment.build(folder)
     form = TensorFlowJs(folder)
     form.check_available()
-    return form
+    yield form
+    if not built:  # 2.7 GB, which pytest would keep for three sessions
+        shutil.rmtree(folder)
 
 
 @pytest.fixture(scope='module')
@@ -95,7 +102,9 @@ def test_it_says_what_the_model_says(form, tiny, page, caplog):
     answers = form.run(page, images)
     assert answers.milliseconds > 0
     assert compare(form, answers, expected(tiny, images)).failures == ()
-    assert 'he page' in caplog.text
+    told = ('shown 8 pictures' if browser.find() else
+            'No Chromium on the PATH: the page itself was not opened')
+    assert told in caplog.text
 
 
 def test_the_folder_is_complete_in_itself(page):
@@ -145,6 +154,42 @@ def test_a_page_that_shows_something_else_fails(form, program, page, tmp_path):
         script.read_text('utf-8').replace('b[1] - a[1]', 'a[1] - b[1]'), 'utf-8')
     with pytest.raises(UserError, match='Expected the page to show the probabilities'):
         form.run(tmp_path / 'web', noise(1, 32))
+
+
+def test_a_page_that_names_other_classes_fails(form, program, page, tmp_path):
+    shutil.copytree(page, tmp_path / 'web')
+    script = tmp_path / 'web' / 'app.js'
+    script.write_text(
+        script.read_text('utf-8').replace('row(classes[label]', 'row(classes[0]'),
+        'utf-8')
+    with pytest.raises(UserError, match='Expected the page to name the classes'):
+        form.run(tmp_path / 'web', noise(1, 32))
+
+
+def test_a_page_that_shows_no_numbers_fails(form, program, page, tmp_path):
+    shutil.copytree(page, tmp_path / 'web')
+    script = tmp_path / 'web' / 'app.js'
+    script.write_text(
+        script.read_text('utf-8').replace('value.value = probability',
+                                          'value.value = NaN'), 'utf-8')
+    with pytest.raises(UserError, match='show the probabilities.*nan'):
+        form.run(tmp_path / 'web', noise(1, 32))
+
+
+@pytest.mark.parametrize('change', [lambda p: p + 2e-3, lambda p: None])
+def test_weights_that_compute_something_else_are_refused(form, program, page, tmp_path,
+                                                         change):
+    """As a backend would be that computes something else."""
+    shutil.copytree(page, tmp_path / 'web')
+    path = tmp_path / 'web' / 'description.json'
+    description = json.loads(path.read_text('ascii'))
+    values = description['check']['probabilities']
+    values[2] = change(values[2])
+    path.write_text(json.dumps(description), 'ascii')
+    with pytest.raises(UserError, match='a probability differs by'):
+        form.run(tmp_path / 'web', noise(1, 32))
+    with pytest.raises(UserError, match='cannot be loaded: with cpu a probability'):
+        browser.look(program, tmp_path / 'web', [])
 
 
 def test_a_page_without_its_model_says_so(program, page, tmp_path):

@@ -8,7 +8,8 @@ import tensorflow as tf
 
 from vision.errors import UserError
 from vision.export import compare, FORMATS
-from vision.models import Outputs
+from vision.layers import ConvBlock, LocalResponseNorm
+from vision.models import Network, Outputs
 
 Interpreter = pytest.importorskip('ai_edge_litert.interpreter').Interpreter
 
@@ -48,12 +49,21 @@ def test_int8_takes_pixels_as_they_are(bundle, pictures, tmp_path):
 
 
 def test_int8_keeps_local_response_norm_in_float(make_bundle, pictures, tmp_path):
-    bundle = make_bundle('googlenet', 32, 'caffe', auxiliary=False)
+    stages = {'conv': ConvBlock(3, 8, 3, stride=2), 'norm': LocalResponseNorm()}
+    network = Network(stages, 8, 16, classes=5, image_size=32, min_image_size=8,
+                      normalization='caffe', dropout=0.0)
+    bundle = make_bundle(filters=(4, 8))._replace(network=network)
     target = convert('tflite_int8', bundle, tmp_path, pictures[:2])
     details = Interpreter(str(target)).get_tensor_details()
     sums = [d for d in details if 'neighbours' in d['name']]
     assert sums
     assert {d['dtype'] for d in sums} == {np.float32}
+
+
+@pytest.mark.parametrize('name', ['tflite_float32', 'tflite_int8'])
+def test_a_disk_that_refuses_is_told_from_a_converter(name, bundle, pictures, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        convert(name, bundle, tmp_path / 'nothing', pictures[:2])
 
 
 def test_says_what_is_missing(monkeypatch):

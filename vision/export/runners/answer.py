@@ -3,7 +3,8 @@
     python answer.py RUNTIME EXPORT IMAGES.npy ANSWERS.npz
 
 IMAGES are uint8 [N, S, S, 3]. ANSWERS will hold the float32 [N, classes] probabilities,
-and the median milliseconds of a picture by itself.
+and the median milliseconds of a picture by itself. What an export has several ways to
+ask for has to be the same in all of them.
 """
 
 import os
@@ -16,21 +17,29 @@ import numpy as np
 Predict = Callable[[np.ndarray], np.ndarray]  # uint8 [B, S, S, 3] -> [B, classes]
 
 BATCH = 8
+SAME = 1e-5  # the same operations, which may only be put in another order
 WARM_UP, TIMED = 5, 30
 
 
-def saved_model(path: str) -> Predict:
+def saved_model(path: str) -> dict[str, Predict]:
     import tensorflow as tf
-    loaded = tf.saved_model.load(path)
-    serve = loaded.signatures['serving_default']
+    signatures = tf.saved_model.load(path).signatures
 
-    def predict(images: np.ndarray) -> np.ndarray:
-        return serve(images=tf.constant(images, tf.float32))['probabilities'].numpy()
+    def of_bytes(images: np.ndarray) -> np.ndarray:
+        return signatures['uint8'](images=tf.constant(images))['probabilities'].numpy()
 
-    return predict
+    def of_floats(images: np.ndarray) -> np.ndarray:
+        floats = tf.constant(images, tf.float32)
+        return signatures['serving_default'](images=floats)['probabilities'].numpy()
+
+    def of_files(images: np.ndarray) -> np.ndarray:
+        files = tf.stack([tf.io.encode_png(image) for image in images])
+        return signatures['encoded'](files=files)['probabilities'].numpy()
+
+    return {'uint8': of_bytes, 'serving_default': of_floats, 'encoded': of_files}
 
 
-def tflite(path: str) -> Predict:
+def tflite(path: str) -> dict[str, Predict]:
     from ai_edge_litert.interpreter import Interpreter
     interpreter = Interpreter(path, num_threads=os.cpu_count())
     interpreter.allocate_tensors()
@@ -48,10 +57,10 @@ def tflite(path: str) -> Predict:
         interpreter.invoke()
         return interpreter.get_tensor(given['index'])
 
-    return predict
+    return {'images': predict}
 
 
-def onnx(path: str) -> Predict:
+def onnx(path: str) -> dict[str, Predict]:
     import onnxruntime
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
@@ -59,10 +68,11 @@ def onnx(path: str) -> Predict:
         images = images.astype(np.float32)
         return session.run(['probabilities'], {'images': images})[0]
 
-    return predict
+    return {'images': predict}
 
 
-RUNTIMES: dict[str, Callable[[str], Predict]] = {
+# By what they are called in the export, the first one to be compared and timed.
+RUNTIMES: dict[str, Callable[[str], dict[str, Predict]]] = {
     'saved_model': saved_model,
     'tflite': tflite,
     'onnx': onnx,
@@ -80,9 +90,21 @@ def time_one(predict: Predict, images: np.ndarray) -> float:
     return float(np.median(times[WARM_UP:]))
 
 
+def check_same(ways: dict[str, Predict], images: np.ndarray) -> None:
+    """Ends the process unless all ways to ask get the same probabilities."""
+    (first, expected), *others = ((way, ask(images)) for way, ask in ways.items())
+    for way, found in others:
+        difference = np.abs(found - expected).max()
+        if not difference <= SAME:
+            sys.exit(f'{way} and {first} differ by {difference}, at most {SAME} is '
+                     'allowed.')
+
+
 def main(runtime: str, path: str, pictures: str, answers: str) -> None:
-    predict = RUNTIMES[runtime](path)
+    ways = RUNTIMES[runtime](path)
     images = np.load(pictures)
+    check_same(ways, images[:BATCH])
+    predict = next(iter(ways.values()))
     starts = range(0, len(images), BATCH)
     found = [predict(images[start:start + BATCH]) for start in starts]
     milliseconds = time_one(predict, images)

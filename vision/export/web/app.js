@@ -161,7 +161,8 @@ async function start() {
     `${description.classes.length.toLocaleString('en')} classes apart. Pictures are ` +
     'looked at on this device; none leaves it.';
   tf.wasm.setWasmPaths('tfjs/');
-  const network = await loadNetwork('model/model.json', Object.keys(BACKENDS));
+  const network = await loadNetwork('model/model.json', Object.keys(BACKENDS),
+    description.check.probabilities);
   listen(queue(network, description.classes));
   input.disabled = false;
   say(`Ready. Computes with ${BACKENDS[network.backend]}.`);

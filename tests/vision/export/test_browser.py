@@ -1,0 +1,44 @@
+"""Which programs are taken for a browser, and what becomes of one that ends."""
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from vision.errors import UserError
+from vision.export import browser
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch) -> Path:
+    """A folder that stands alone on the PATH."""
+    monkeypatch.setenv('PATH', str(tmp_path))
+    return tmp_path
+
+
+def program(path: Path, lines: str, interpreter: str = '/bin/sh') -> str:
+    path.write_text(f'#!{interpreter}\n{lines}\n')
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+    return str(path)
+
+
+def test_a_program_that_does_not_run_is_no_browser(path):
+    program(path / 'chromium', 'echo Install it with snap; exit 10')
+    program(path / 'chromium-browser', '', '/nothing/here')
+    assert browser.find() is None
+    found = program(path / 'google-chrome', 'echo Google Chrome 150')
+    assert browser.find() == found
+
+
+def test_a_browser_that_ends_at_once_is_told_at_once(path, monkeypatch):
+    monkeypatch.setattr(browser, '_SECONDS', 10**6)
+    found = program(path / 'chromium', 'echo there is no display >&2; exit 3')
+    with pytest.raises(UserError, match=r'it ended with 3[\s\S]*there is no display'):
+        browser.look(found, path, [])
+
+
+def test_a_browser_that_says_nothing_is_given_up(path, monkeypatch):
+    monkeypatch.setattr(browser, '_SECONDS', 0)
+    found = program(path / 'chromium', 'while :; do :; done')
+    with pytest.raises(UserError, match='there was none in 0 seconds'):
+        browser.look(found, path, [])
