@@ -12,13 +12,16 @@ Writes into its folder, beside report.md, MODEL_CARD.md and their pictures:
 """
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Any, TYPE_CHECKING
 
 from tqdm import tqdm
 
 from scripts import command, flags
-from scripts.evaluation.settings import picture_config, picture_fields, Settings
+from scripts.evaluation.settings import (check_calibration, check_splits,
+                                         picture_config, picture_fields, same_data,
+                                         Settings)
 from scripts.words import counted
 from trainers.config import Config, ConfigError
 
@@ -75,6 +78,11 @@ def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
         raise ConfigError('Expected nothing but the folders of two runs or more with '
                           '--compare, as in --compare runs/a runs/b, received '
                           f'{received}.')
+    for place, folder in enumerate(folders):
+        before = [os.path.realpath(each) for each in folders[:place]]
+        if os.path.realpath(folder) in before:
+            raise ConfigError(f'Expected different runs with --compare, received '
+                              f'{folder} twice.')
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -92,59 +100,78 @@ def _settings() -> Settings:
 
 def _evaluate_one(settings: Settings) -> None:
     from scripts.evaluation import output, terminal
+    from scripts.output_folder import check_writable
     from trainers import environment
-    from trainers.classifier import store_temperature
+    from trainers.train import load_source
 
     classifier = command.load_classifier()
-    if settings.calibrate and classifier.run is None:
-        raise ConfigError(
-            f'Expected the folder of a run with --calibrate, got {classifier.origin}, '
-            'a checkpoint without its run: there is no place for the temperature.')
-    config, source = _pictures(classifier)
+    config = _config(classifier)
+    if settings.calibrate:
+        _check_calibration(classifier, config)
+    source = load_source(config)
     folder = (Path(settings.output) if settings.output else _default_folder(
         classifier, config, settings))
-    output.check_writable(folder)
-    evaluation = _look(classifier, config, source, settings)
-    if settings.calibrate:
-        evaluation = _calibrate(evaluation, config, settings)
-    print(terminal.report(evaluation), flush=True)
-    output.write(evaluation, folder, config, environment.describe())
-    stored = None
-    if settings.calibrate and classifier.run is not None:
-        stored = store_temperature(classifier.run, evaluation.temperature)
+    check_writable(folder)
+    evaluation = look(classifier, config, source, settings)
+    print(terminal.report(evaluation, config), flush=True)
+    with command.decoders_held_back():  # pictures are decoded again to be drawn
+        output.write(evaluation, folder, config, environment.describe())
+    stored = _store(evaluation) if settings.calibrate else None
     print(terminal.farewell(evaluation, folder, stored))
 
 
-def _pictures(classifier: 'Classifier') -> tuple[Config, 'Source']:
-    """The settings that say which pictures, and those."""
-    from trainers.train import load_source
+def _config(classifier: 'Classifier') -> Config:
+    """The settings that say which pictures."""
     given = flags.given(PICTURES)
-    if classifier.run is None and 'dataset' not in given:
+    run = classifier.run
+    if run is None and 'dataset' not in given:
         raise ConfigError(
             'Expected --dataset, and --data_dir with it, since these weights are not '
             'of a run, which would know its pictures.')
     if flags.FLAGS['download'].value:
         given['download'] = True
-    config = classifier.run.config if classifier.run else Config()
-    config = picture_config(config, given)
-    return config, load_source(config)
+    config = picture_config(run.config if run else Config(), given)
+    if run is not None:
+        check_splits(run.config, config)
+    return config
 
 
-def _calibrate(evaluation: 'Evaluation', config: Config,
-               settings: Settings) -> 'Evaluation':
-    """The same answers by the temperature that fits the validation split best."""
+def _check_calibration(classifier: 'Classifier', config: Config) -> None:
+    """Raises a UserError where a temperature could not be fitted or stored."""
+    from scripts.output_folder import check_writable
+    run = classifier.run
+    if run is None:
+        raise ConfigError(
+            f'Expected the folder of a run with --calibrate, got {classifier.origin}, '
+            'a checkpoint without its run: there is no place for the temperature.')
+    check_calibration(run.config, config)
+    check_writable(run.directory.path, '--run_dir',
+                   'Make it so, or leave out --calibrate.')
+
+
+def look(classifier: 'Classifier', config: Config, source: 'Source',
+         settings: Settings) -> 'Evaluation':
+    """Evaluates on a split; to calibrate, first fits a temperature.
+
+    Raises:
+        CalibrationError: no temperature is best; only validation was looked at then.
+        UserError: as `trainers.evaluation.evaluation.evaluate`.
+    """
+    if not settings.calibrate:
+        return _look(classifier, config, source, settings)
     from trainers.evaluation.evaluation import fit_temperature
-    fitted = evaluation
-    if evaluation.split_name != 'validation':
-        fitted = _look(evaluation.classifier, config, evaluation.source,
-                       dataclasses.replace(settings, split='validation'))
-    return dataclasses.replace(evaluation, temperature=fit_temperature(fitted))
+    of_validation = dataclasses.replace(settings, split='validation')
+    fitted = _look(classifier, config, source, of_validation)
+    temperature = fit_temperature(fitted)
+    seen = (fitted if settings == of_validation else _look(classifier, config, source,
+                                                           settings))
+    return dataclasses.replace(seen, temperature=temperature)
 
 
 def _look(classifier: 'Classifier', config: Config, source: 'Source',
           settings: Settings) -> 'Evaluation':
-    """Evaluates on a split, with progress where somebody looks on."""
-    from trainers.evaluation.evaluation import evaluate as look
+    """With progress where somebody looks on."""
+    from trainers.evaluation.evaluation import evaluate as seen
 
     with command.decoders_held_back() as stderr, tqdm(
             total=len(source.splits[settings.split]), desc=settings.split, delay=1,
@@ -153,25 +180,47 @@ def _look(classifier: 'Classifier', config: Config, source: 'Source',
         def progress(done: int, _: int) -> None:
             bar.update(done - bar.n)
 
-        return look(classifier, source, settings.split, batch_size=settings.batch_size,
+        return seen(classifier, source, settings.split, batch_size=settings.batch_size,
                     views=settings.views, max_bad_fraction=config.max_bad_fraction,
                     progress=progress)
+
+
+def _store(evaluation: 'Evaluation') -> Path | None:
+    """Keeps the temperature with the run; returns the file."""
+    from scripts.output_folder import OutputError
+    from trainers.classifier import store_temperature
+    run = evaluation.classifier.run
+    assert run is not None
+    try:
+        return store_temperature(run, evaluation.temperature)
+    except OSError as error:
+        raise OutputError(
+            f'{run.directory.calibration}: the temperature of '
+            f'{evaluation.temperature.value:.4f} could not be stored: '
+            f'{error}. Make room for it, or pass it with --temperature.') from error
 
 
 def _default_folder(classifier: 'Classifier', config: Config,
                     settings: Settings) -> Path:
     """Where a report goes that nobody has named a place for."""
     run = classifier.run
-    dataset = config.dataset.replace('/', '-').replace(':', '-')
-    what = f'{dataset}-{settings.split}{_views(settings)}'
+    what = f'{settings.split}{_views(settings)}'
+    if run is None or not same_data(run.config, config):
+        what = f'{_data_name(config)}-{what}'
     if run is None:
         return Path(f'evaluation/{classifier.specification.model}-{what}')
-    if config.dataset == run.config.dataset:
-        what = f'{settings.split}{_views(settings)}'
     given = flags.given(command.model_fields())
     if given.get('weights') == 'last' or Path(given['run_dir']) != run.directory.path:
         what += f'-step-{run.step}'
     return run.directory.evaluation / what
+
+
+def _data_name(config: Config) -> str:
+    """'image_folder-holidays', as part of a folder's name."""
+    dataset = config.dataset.replace('/', '-').replace(':', '-')
+    if not config.data_dir:
+        return dataset
+    return f'{dataset}-{Path(config.data_dir).absolute().name}'
 
 
 def _views(settings: Settings) -> str:
@@ -179,33 +228,48 @@ def _views(settings: Settings) -> str:
 
 
 def _compare(folders: list[str], settings: Settings) -> None:
-    from scripts.evaluation import comparison_report, output
-    from scripts.evaluation.comparison import compare
+    from scripts.evaluation import comparison_report
+    from scripts.evaluation.comparison import check_same, compare
+    from scripts.output_folder import check_writable, replace
     from trainers import environment
     from trainers.classifier import from_run
+    from trainers.train import load_source
 
     trained = command.Trained(**flags.given(dataclasses.fields(command.Trained)))
     classifiers = [
         from_run(Path(each), trained.weights, trained.arithmetic, trained.temperature)
         for each in folders
     ]
-    pictures = [_pictures(classifier) for classifier in classifiers]
-    folder = Path(settings.output or _comparison_folder(folders, settings))
-    output.check_writable(folder)
+    configs = [_config(classifier) for classifier in classifiers]
+    sources = [load_source(config) for config in configs]
+    check_same(list(zip(classifiers, sources)), settings.split)
+    names = run_names(folders)
+    folder = Path(settings.output or _comparison_folder(names, configs, settings))
+    check_writable(folder)
     compared = compare([
-        _look(classifier, config, source, settings)
-        for classifier, (config, source) in zip(classifiers, pictures)
-    ])
+        look(classifier, config, source, settings)
+        for classifier, config, source in zip(classifiers, configs, sources)
+    ], names)
     print(comparison_report.on_terminal(compared), flush=True)
-    output.replace(folder, comparison_report.contents(compared, environment.describe()),
-                   comparison_report.NAMES)
+    with command.decoders_held_back():
+        replace(folder, comparison_report.contents(compared, environment.describe()),
+                comparison_report.NAMES)
     print(comparison_report.farewell(folder))
 
 
-def _comparison_folder(folders: list[str], settings: Settings) -> str:
-    names = '-'.join(Path(folder).absolute().name for folder in folders[:3])
-    more = f'-and-{len(folders) - 3}-more' if len(folders) > 3 else ''
-    return f'evaluation/compare-{names}{more}-{settings.split}{_views(settings)}'
+def run_names(folders: list[str]) -> list[str]:
+    """The last parts of the folders, or all of them where those are not unique."""
+    names = [Path(folder).absolute().name for folder in folders]
+    return names if len(set(names)) == len(names) else folders
+
+
+def _comparison_folder(names: list[str], configs: list[Config],
+                       settings: Settings) -> str:
+    listed = '-'.join(name.strip('/').replace('/', '-') for name in names[:3])
+    more = f'-and-{len(names) - 3}-more' if len(names) > 3 else ''
+    given = flags.given(PICTURES)
+    data = f'-{_data_name(configs[0])}' if {'dataset', 'data_dir'} & set(given) else ''
+    return f'evaluation/compare-{listed}{more}{data}-{settings.split}{_views(settings)}'
 
 
 def run() -> None:

@@ -36,7 +36,7 @@ def build(evaluation: Evaluation, config: Config, environment: dict[str, Any]) -
         *_data(evaluation, config),
         *_training(evaluation, directory),
         *_results(evaluation),
-        *_limits(evaluation),
+        *_limits(evaluation, config),
         *_environment(environment, directory),
     ]
     return '\n\n'.join(sections) + '\n'
@@ -187,10 +187,12 @@ def _results(evaluation: Evaluation) -> Iterator[str]:
     yield table(rows)
 
 
-def _limits(evaluation: Evaluation) -> Iterator[str]:
+def _limits(evaluation: Evaluation, config: Config) -> Iterator[str]:
     yield '## Limits'
-    yield bullets(
-        [*report.cautions(evaluation), *_of_use(evaluation), *_of_data(evaluation)])
+    yield bullets([
+        *report.cautions(evaluation, config), *_of_use(evaluation),
+        *_of_data(evaluation)
+    ])
 
 
 def _of_use(evaluation: Evaluation) -> Iterator[str]:

@@ -3,15 +3,17 @@
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from scripts.words import counted, short
+from trainers.classifier import Classifier
 from trainers.evaluation import comparison
+from trainers.evaluation.classes import match_classes
 from trainers.evaluation.evaluation import Evaluation, TOP
 from trainers.evaluation.measures import Interval
+from vision.data import Source
 from vision.errors import UserError
 
 
@@ -62,14 +64,29 @@ class Comparison(NamedTuple):
     pairs: list[Pair]
 
 
-def compare(evaluations: Sequence[Evaluation]) -> Comparison:
-    """Compares runs on the pictures that all of them could decode.
+def check_same(compared: Sequence[tuple[Classifier, Source]], split_name: str) -> None:
+    """Makes sure that networks see the same pictures of the same classes.
+
+    Args:
+        compared: each network with the dataset that it is to look at.
+        split_name: which pictures of it.
 
     Raises:
-        ComparisonError: they were evaluated on different data.
+        ComparisonError: the pictures differ.
+        DatasetError: a network does not know a class.
     """
-    for other in evaluations[1:]:
-        _check_same(evaluations[0], other)
+    for classifier, source in compared:
+        match_classes(source, classifier)
+        _check_pair(compared[0], (classifier, source), split_name)
+
+
+def compare(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Comparison:
+    """Compares runs on the pictures that all of them could decode.
+
+    Args:
+        evaluations: of each run, on pictures that `check_same` has seen to.
+        names: of the runs, all different.
+    """
     common = evaluations[0].indices
     for other in evaluations[1:]:
         common = np.intersect1d(common, other.indices, assume_unique=True)
@@ -82,7 +99,7 @@ def compare(evaluations: Sequence[Evaluation]) -> Comparison:
         _pair(kept, figures, means, first, second)
         for first, second in itertools.combinations(range(runs), 2)
     ]
-    return Comparison(_names(evaluations), kept, pairs)
+    return Comparison(list(names), kept, pairs)
 
 
 def numbers(compared: Comparison, environment: dict[str, Any]) -> dict[str, Any]:
@@ -135,17 +152,16 @@ def _run(name: str, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _check_same(first: Evaluation, other: Evaluation) -> None:
-    """Raises ComparisonError unless both are of the same pictures of the same classes.
-    """
-    mine, theirs = _pictures(first), _pictures(other)
+def _check_pair(first: tuple[Classifier, Source], other: tuple[Classifier, Source],
+                split_name: str) -> None:
+    mine, theirs = (_pictures(source, split_name) for _, source in (first, other))
     if mine == theirs:
         return
     only = sorted(set(mine) - set(theirs)) or sorted(set(theirs) - set(mine))
     example = f', such as {short(only[0][0], 60)} ({only[0][1]})' if only else ''
     sizes = [
-        f'{each.classifier.origin} ({counted(len(pictures), "picture")} of '
-        f'{each.source.name})' for each, pictures in ((first, mine), (other, theirs))
+        f'{classifier.origin} ({counted(len(pictures), "picture")} of {source.name})'
+        for (classifier, source), pictures in ((first, mine), (other, theirs))
     ]
     raise ComparisonError(
         f'Expected runs on the same pictures of the same classes, but those of '
@@ -153,13 +169,11 @@ def _check_same(first: Evaluation, other: Evaluation) -> None:
         '--dataset and --data_dir, or compare other runs.')
 
 
-def _pictures(evaluation: Evaluation) -> list[tuple[str, str]]:
+def _pictures(source: Source, split_name: str) -> list[tuple[str, str]]:
     """Name and class of each picture of the split, bad ones included."""
-    ids = evaluation.source.ids
-    return [
-        (name, ids[label])
-        for name, label in zip(evaluation.split.names, evaluation.split.labels.tolist())
-    ]
+    split = source.splits[split_name]
+    return [(name, source.ids[label])
+            for name, label in zip(split.names, split.labels.tolist())]
 
 
 def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
@@ -192,15 +206,3 @@ def _pair(evaluations: Sequence[Evaluation], figures: np.ndarray, means: np.ndar
     only = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
     return Pair(first, second, differences, int((mine & theirs).sum()), *only,
                 int((~mine & ~theirs).sum()), comparison.mcnemar(*only))
-
-
-def _names(evaluations: Sequence[Evaluation]) -> list[str]:
-    """The names of the folders, or their paths where two have the same name."""
-    paths = [_path(each) for each in evaluations]
-    names = [path.name for path in paths]
-    return names if len(set(names)) == len(names) else [str(path) for path in paths]
-
-
-def _path(evaluation: Evaluation) -> Path:
-    run = evaluation.classifier.run
-    return run.directory.path if run else Path(evaluation.classifier.origin)

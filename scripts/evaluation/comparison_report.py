@@ -22,8 +22,11 @@ from trainers.evaluation.evaluation import Evaluation, TOP
 
 NAMES = ('report.md', 'comparison.json', 'comparison.csv', 'accuracy.png',
          'differences.png', 'disagreement.png')
+_SIGNIFICANT = 0.05
 _CLASSES = 12
 _SHOWN = 8
+_UNCORRECTED = ('Nothing is corrected for several comparisons: the more pairs, the '
+                'sooner one differs\nby luck.')
 
 
 def on_terminal(compared: Comparison) -> str:
@@ -37,6 +40,8 @@ def on_terminal(compared: Comparison) -> str:
         lines += ['', f'{short(a, 40)} less {short(b, 40)}']
         lines += [f'  {line}' for line in aligned(_differences(compared, pair))]
         lines.append(f'  {verdict(compared, pair)}')
+    if len(compared.pairs) > 1:
+        lines += ['', _UNCORRECTED]
     return '\n'.join(lines)
 
 
@@ -64,15 +69,13 @@ def contents(compared: Comparison, environment: dict[str,
 
 def verdict(compared: Comparison, pair: Pair) -> str:
     """What the difference in top-1 accuracy means, in a sentence."""
-    low, high = pair.differences['top1'].interval
     a, b = (short(compared.names[i], 40) for i in (pair.first, pair.second))
     found = (f'Only {a} is right about {pair.only_first:,}, only {b} about '
              f'{pair.only_second:,}; p = {pair.p_value:.3g}.')
-    if low > 0:
-        return f'{found} {a} is better.'
-    if high < 0:
-        return f'{found} {b} is better.'
-    return f'{found} Neither is shown to be better.'
+    # The bootstrap's interval is too short for this where few pictures differ.
+    if pair.p_value >= _SIGNIFICANT:
+        return f'{found} Neither is shown to be better.'
+    return f'{found} {a if pair.only_first > pair.only_second else b} is better.'
 
 
 def _runs(compared: Comparison) -> list[list[str]]:
@@ -123,11 +126,14 @@ def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) ->
         table(_runs(compared)),
         image('accuracy.png', 'Top-1 accuracy of each run with its 95 % interval'),
         '## Differences',
-        f'Intervals are of {RESAMPLES:,} paired bootstrap resamples of the pictures; '
-        "p is that of McNemar's exact test. Where the interval holds 0, the difference "
-        'may be luck of the draw of these pictures; how much another training run '
-        'would change is a different question.',
+        f"One is called better where McNemar's exact test has p < {_SIGNIFICANT:g}; "
+        'else the difference may be luck of the draw of these pictures. How much '
+        'another training run would change is a different question. Intervals are of '
+        f'{RESAMPLES:,} paired bootstrap resamples of the pictures; where few pictures '
+        'differ they are too short, and may leave out 0 although nothing is shown.',
     ]
+    if len(compared.pairs) > 1:
+        parts.append(_UNCORRECTED)
     for pair in compared.pairs:
         a, b = (escape(compared.names[i]) for i in (pair.first, pair.second))
         parts += [
@@ -163,8 +169,14 @@ def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) ->
 def _by_class(compared: Comparison) -> Iterator[str]:
     """Recall of each class, those first in which runs differ most."""
     first = compared.evaluations[0]
+    known = [
+        dict(zip(each.source.ids, each.known.tolist())) for each in compared.evaluations
+    ]
+    shared = [id_ for id_ in first.source.ids if all(id_ in each for each in known)]
+    labels = [[each[id_] for id_ in shared] for each in known]
     recalls = np.stack(
-        [each.by_class.recall[each.known] for each in compared.evaluations], 1)
+        [each.by_class.recall[own] for each, own in zip(compared.evaluations, labels)],
+        1)
     there = np.flatnonzero(np.isfinite(recalls).all(1))
     spread = np.ptp(recalls[there], axis=1)
     order = there[np.argsort(-spread, kind='stable')]
@@ -172,28 +184,34 @@ def _by_class(compared: Comparison) -> Iterator[str]:
         yield (
             f'The {_CLASSES} of {len(there)} classes in whose recall the runs differ '
             'most.')
-    support = first.by_class.support[first.known]
+    names = dict(zip(first.source.ids, first.source.classes))
+    support = first.by_class.support[labels[0]]
     rows = [['recall of', *compared.names, 'pictures']]
-    rows += [[
-        first.source.classes[i], *map(share, recalls[i].tolist()), f'{support[i]:,}'
-    ] for i in order[:_CLASSES].tolist()]
+    rows += [[names[shared[i]], *map(share, recalls[i].tolist()), f'{support[i]:,}']
+             for i in order[:_CLASSES].tolist()]
     yield table(rows)
 
 
 def _settings(compared: Comparison) -> Iterator[str]:
     """Settings that the runs do not share."""
     runs = [each.classifier.run for each in compared.evaluations]
-    configs = [run.config for run in runs if run]
+    unknown = [name for name, run in zip(compared.names, runs) if run is None]
+    if unknown:
+        yield ('Nothing is known of the settings of '
+               f'{", ".join(map(escape, unknown))}: checkpoints without their runs.')
     rows = [['setting', *compared.names]]
     for field in dataclasses.fields(Config):
-        values = [written(getattr(config, field.name)) for config in configs]
-        if len(set(values)) > 1 and field.name != 'run_dir':
-            rows.append([field.name, *values])
-    if len(rows) == 1:
-        yield 'The runs have the same settings.'
-        return
-    yield 'Where they differ:'
-    yield table(rows, left=len(rows[0]))
+        values = [
+            written(getattr(run.config, field.name)) if run else None for run in runs
+        ]
+        if len({*values} - {None}) > 1 and field.name != 'run_dir':
+            rows.append(
+                [field.name, *('–' if value is None else value for value in values)])
+    if len(rows) > 1:
+        yield 'Where they differ:'
+        yield table(rows, left=len(rows[0]))
+    elif len(runs) - len(unknown) > 1:
+        yield f'The {"other " if unknown else ""}runs have the same settings.'
 
 
 def _csv(compared: Comparison) -> str:

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,33 +11,14 @@ import numpy as np
 
 from scripts.evaluation import card, figures, grids, report
 from scripts.evaluation.results import pairs, results
-from trainers import files
+from scripts.output_folder import replace
 from trainers.config import Config
+from trainers.evaluation import measures
 from trainers.evaluation.evaluation import Evaluation, TOP
-from vision.errors import UserError
 
 _NAMES = ('report.md', 'MODEL_CARD.md', 'results.json', 'predictions.csv',
           'predictions.npz', 'classes.csv', 'confusion.csv', 'confusion.png',
           'confused.png', 'mistakes.png', 'reliability.png', 'precision_recall.png')
-
-
-class OutputError(UserError):
-    """The results cannot be written where they should go."""
-
-
-def check_writable(folder: Path) -> None:
-    """Makes the folder; a wrong path shows before the work, not after it.
-
-    Raises OutputError where that cannot be.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / '.evaluate.tmp'
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise OutputError(f'Expected --output to be a folder that can be written to, '
-                          f'got {folder}: {error.strerror}. Choose another.') from error
 
 
 def write(evaluation: Evaluation, folder: Path, config: Config,
@@ -55,23 +36,6 @@ def write(evaluation: Evaluation, folder: Path, config: Config,
     return replace(folder, dict(_contents(evaluation, config, environment)), _NAMES)
 
 
-def replace(folder: Path, contents: Mapping[str, bytes | str],
-            names: Sequence[str]) -> list[Path]:
-    """Replaces the files of those names in the folder by what there is now.
-
-    Raises OutputError where a file cannot be written.
-    """
-    try:
-        for name, content in contents.items():
-            files.write_atomically(folder / name, content)
-        for name in set(names) - set(contents):
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(f'{folder}: the results could not be written: {error}. '
-                          'Choose another --output.') from error
-    return [folder / name for name in names if name in contents]
-
-
 def as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
 
@@ -81,7 +45,7 @@ def _contents(evaluation: Evaluation, config: Config,
     """The names of the files, and what belongs into them."""
     yield 'predictions.npz', _arrays(evaluation)
     yield 'predictions.csv', _predictions(evaluation)
-    found = results(evaluation, environment)
+    found = results(evaluation, config, environment)
     yield 'classes.csv', as_csv([
         'label', 'id', 'name', 'precision', 'recall', 'f1', 'average_precision',
         'support'
@@ -103,7 +67,7 @@ def _contents(evaluation: Evaluation, config: Config,
                                                   grids.mistakes(evaluation))
     yield 'results.json', as_json(found)
     yield 'MODEL_CARD.md', card.build(evaluation, config, environment)
-    yield 'report.md', report.build(evaluation, found)
+    yield 'report.md', report.build(evaluation, config, found)
 
 
 def _arrays(evaluation: Evaluation) -> bytes:
@@ -120,7 +84,7 @@ def _predictions(evaluation: Evaluation) -> str:
     """A row for each picture that could be decoded, in the order of the split."""
     names = np.array(evaluation.classes, object)
     count = min(TOP, len(names))
-    best = np.argsort(-evaluation.main, 1, kind='stable')[:, :count]
+    best = measures.best(evaluation.main, count)
     probabilities = evaluation.probabilities
     own = probabilities[np.arange(len(evaluation)), evaluation.labels]
     columns = [

@@ -7,7 +7,10 @@ import numpy as np
 
 from scripts.evaluation.markdown import bullets, escape, image, table
 from scripts.evaluation.results import pairs
+from scripts.evaluation.settings import same_data
 from scripts.words import counted
+from trainers.classifier import Run
+from trainers.config import Config
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.evaluation import Evaluation, HeadFigures, TOP
 
@@ -17,12 +20,12 @@ _BAD = 20
 _OTHERS = 'any other'
 
 
-def build(evaluation: Evaluation, found: dict[str, Any]) -> str:
+def build(evaluation: Evaluation, config: Config, found: dict[str, Any]) -> str:
     """The report; `found` is what results.json holds."""
     sections = [
         f'# {escape(found["model"]["name"])} on {escape(evaluation.source.name)}, '
         f'{evaluation.split_name}',
-        _overview(evaluation),
+        _overview(evaluation, config),
         *_heads(evaluation),
         *_classes(found),
         *_confusion(evaluation),
@@ -80,25 +83,31 @@ def interval(bounds: Any) -> str:
     return '–' if bounds is None else f'{100 * bounds[0]:.1f}–{100 * bounds[1]:.1f} %'
 
 
-def cautions(evaluation: Evaluation) -> list[str]:
+def cautions(evaluation: Evaluation, config: Config) -> list[str]:
     """Why figures may be better than on new pictures, or not those of the network."""
+    run, temperature = evaluation.classifier.run, evaluation.temperature
+    own = run is not None and same_data(config, run.config)
     lines = []
     if evaluation.split_name == 'train':
         lines.append('These are pictures of the train split: the network may have '
                      'learned them, and new ones are harder.')
-    if evaluation.split_name == 'validation':
+    if evaluation.split_name == 'validation' and run and own and _is_best(run):
         lines.append(
             'These are pictures of the validation split: the best weights were '
             'chosen by them, so that new ones may be a little harder.')
-    temperature = evaluation.temperature
-    if temperature.value != 1 and temperature.split == evaluation.split_name:
+    if own and temperature.split == evaluation.split_name:
         lines.append(f'The temperature was fitted to this same split, '
                      f'{temperature.split}: on new pictures calibration is somewhat '
                      'worse.')
-    if temperature.value != 1 and evaluation.views != 'none':
+    if temperature.split and evaluation.views != 'none':
         lines.append('The temperature was fitted without test-time augmentation, so '
                      'that it may not be the best one here.')
     return lines
+
+
+def _is_best(run: Run) -> bool:
+    """Whether its weights are those that validation chose, not those of the end."""
+    return (run.directory.checkpoints_best / f'step-{run.step:09d}').is_dir()
 
 
 def worst(evaluation: Evaluation, count: int) -> list[int]:
@@ -117,8 +126,8 @@ def fitted_on(evaluation: Evaluation) -> str:
             f'{temperature.split}')
 
 
-def _overview(evaluation: Evaluation) -> str:
-    source, main = evaluation.source, evaluation.heads['main']
+def _overview(evaluation: Evaluation, config: Config) -> str:
+    source, views = evaluation.source, evaluation.views_of_each
     rows = [
         ['', ''],
         ['Model', evaluation.classifier.origin],
@@ -127,34 +136,25 @@ def _overview(evaluation: Evaluation) -> str:
             f'{len(evaluation):,} of {source.name}, {evaluation.split_name}; '
             f'{counted(len(source.classes), "class", "classes")}'
         ],
-        [
-            'Views of each picture', {
-                'none': '1',
-                'flip': '2, averaged',
-                'crops': '12, averaged'
-            }[evaluation.views]
-        ],
-        *_figures(evaluation, main),
+        *([['From', config.data_dir]] if config.data_dir else []),
+        ['Views of each picture', f'{views}, averaged' if views > 1 else '1'],
+        *_figures(evaluation, evaluation.heads['main']),
         ['Expected calibration error',
          percent2(evaluation.reliability.error)],
     ]
     lines = [table(rows, left=2)]
-    lines += [f'**{caution}**' for caution in cautions(evaluation)]
+    lines += [f'**{caution}**' for caution in cautions(evaluation, config)]
     return '\n\n'.join(lines)
 
 
 def _figures(evaluation: Evaluation, figures: HeadFigures) -> list[list[str]]:
-    rows = [[
-        'Top-1 accuracy', f'{figures.top1:.2%} (95 % interval '
-        f'{interval(figures.top1_interval)})'
-    ]]
+    shares = [('Top-1', figures.top1, figures.top1_interval)]
     if len(evaluation.classes) > TOP:
-        rows.append([
-            f'Top-{TOP} accuracy', f'{figures.top5:.2%} (95 % interval '
-            f'{interval(figures.top5_interval)})'
-        ])
-    rows.append(['Loss (cross-entropy, nats)', f'{figures.loss:.4f}'])
-    return [[name, text.replace('% (', ' % (')] for name, text in rows]
+        shares.append((f'Top-{TOP}', figures.top5, figures.top5_interval))
+    rows = [[
+        f'{name} accuracy', f'{percent2(value)} (95 % interval {interval(bounds)})'
+    ] for name, value, bounds in shares]
+    return [*rows, ['Loss (cross-entropy, nats)', f'{figures.loss:.4f}']]
 
 
 def _heads(evaluation: Evaluation) -> Iterator[str]:
@@ -178,10 +178,14 @@ def _classes(found: dict[str, Any]) -> Iterator[str]:
     if len(shown) > _ALL_CLASSES:
         there = [row for row in shown if row['support']]
         ranked = sorted(there, key=lambda row: (row['recall'], row['f1']))
-        shown = [*ranked[:_HALF], *ranked[max(_HALF, len(ranked) - _HALF):]]
-        note = (f'The {_HALF} of {len(found["classes"])} classes of which least is '
-                f'found, then the {_HALF} of which most is; '
-                '[classes.csv](classes.csv) has all. ' + note)
+        shown, which = ranked, 'those of which least is found first'
+        if len(ranked) > 2 * _HALF:
+            shown = [*ranked[:_HALF], *ranked[-_HALF:]]
+            which = (f'the {_HALF} of which least is found, then the {_HALF} of which '
+                     'most is')
+        note = (f'Of the {counted(len(ranked), "class", "classes")} with pictures, '
+                f'{which}; [classes.csv](classes.csv) has all '
+                f'{len(found["classes"]):,} of the dataset. {note}')
     yield note
     rows = [[
         'class', 'precision', 'recall', 'of it', 'F1', 'average precision', 'pictures'

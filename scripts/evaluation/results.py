@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from trainers.config import Config
 from trainers.evaluation import measures
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.evaluation import Evaluation, HeadFigures, TOP
@@ -12,11 +13,12 @@ from trainers.evaluation.evaluation import Evaluation, HeadFigures, TOP
 PAIRS = 12  # The most confused ones that are listed and shown.
 
 
-def results(evaluation: Evaluation, environment: dict[str, Any]) -> dict[str, Any]:
+def results(evaluation: Evaluation, config: Config,
+            environment: dict[str, Any]) -> dict[str, Any]:
     """In JSON values; what cannot be divided, such as 0 / 0, is None."""
     return {
         'model': _model(evaluation),
-        'data': _data(evaluation),
+        'data': _data(evaluation, config),
         'views': evaluation.views,
         'arithmetic': evaluation.classifier.network.dtype.name,
         **_head(evaluation.heads['main']),
@@ -84,9 +86,10 @@ def _model(evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _data(evaluation: Evaluation) -> dict[str, Any]:
+def _data(evaluation: Evaluation, config: Config) -> dict[str, Any]:
     return {
         'dataset': evaluation.source.name,
+        'data_dir': config.data_dir or None,
         'split': evaluation.split_name,
         'pictures': len(evaluation.split),
         'evaluated': len(evaluation),

@@ -1,14 +1,15 @@
 """What is evaluated, how, and which pictures those are."""
 
 import dataclasses
+import os
 from typing import Any
 
 from trainers.config import check, Config, ConfigError, setting
 
 _EVALUATION = 'Evaluation'
 _PICTURES = 'Pictures; of a run, it knows them'
-_OF_PICTURES = ('dataset', 'data_dir', 'validation_fraction', 'test_fraction',
-                'split_seed', 'max_bad_fraction')
+_OF_SPLITS = ('validation_fraction', 'test_fraction', 'split_seed')
+_OF_PICTURES = ('dataset', 'data_dir', *_OF_SPLITS, 'max_bad_fraction')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Settings:
     batch_size: int = setting(64, _EVALUATION, 'Pictures at a time.', minimum=1)
     output: str = setting(
         '', _EVALUATION, 'Folder for the report; by default <run>/evaluation/<split>, '
-        'and evaluation/... for what is not one run.')
+        'of other data <run>/evaluation/<data>-<split>, and evaluation/... for what is '
+        'not one run.')
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -81,3 +83,54 @@ def picture_config(config: Config, given: dict[str, Any]) -> Config:
             **moved,
             **given
         })
+
+
+def same_data(first: Config, second: Config) -> bool:
+    """Whether both settings name the same dataset in the same place."""
+    places = [
+        os.path.realpath(config.data_dir) if config.data_dir else ''
+        for config in (first, second)
+    ]
+    return first.dataset == second.dataset and places[0] == places[1]
+
+
+def check_splits(own: Config, config: Config) -> None:
+    """Makes sure that the pictures of a run are split as when it was trained.
+
+    Args:
+        own: the settings of the run.
+        config: those by which it is evaluated.
+
+    Raises:
+        ConfigError: pictures that it was trained on would be tested on.
+    """
+    if not same_data(own, config):
+        return
+    for name in _OF_SPLITS:
+        trained, given = getattr(own, name), getattr(config, name)
+        if given != trained:
+            raise ConfigError(
+                f'Expected the --{name}={trained} that the run was trained with, '
+                f'received {given}: its pictures would be split anew, and those that '
+                f'it has learned be tested on. Leave --{name} out, or name other '
+                'pictures with --dataset or --data_dir.')
+
+
+def check_calibration(own: Config, config: Config) -> None:
+    """Makes sure that a temperature is fitted to the pictures of the run.
+
+    Args:
+        own: the settings of the run.
+        config: those by which it is evaluated.
+
+    Raises:
+        ConfigError: the settings name other pictures.
+    """
+    if same_data(own, config):
+        return
+    mine, other = (f'{each.dataset} {each.data_dir}'.strip() for each in (own, config))
+    raise ConfigError(
+        f'Expected the pictures of the run with --calibrate, {mine}, received {other}: '
+        'the temperature is stored with the run as that of its own validation split. '
+        'Calibrate without --dataset and --data_dir, then evaluate on the others; '
+        f'where its pictures have moved, put a link to them at {own.data_dir or mine}.')

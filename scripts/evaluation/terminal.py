@@ -9,6 +9,7 @@ from scripts.evaluation.names import class_name
 from scripts.evaluation.report import cautions, interval, percent2, worst
 from scripts.evaluation.results import pairs
 from scripts.words import counted, percent, printable, short, table
+from trainers.config import Config
 from trainers.evaluation.evaluation import Evaluation, HeadFigures, TOP
 
 _WIDTH = 88
@@ -16,9 +17,9 @@ _SHOWN = 5
 _BAD = 3
 
 
-def report(evaluation: Evaluation) -> str:
+def report(evaluation: Evaluation, config: Config) -> str:
     """Lines of at most 88 columns."""
-    sections = [_overview(evaluation), _classes(evaluation)]
+    sections = [_overview(evaluation, config), _classes(evaluation)]
     if evaluation.bad_files:
         sections.append(_bad(evaluation))
     return '\n\n'.join('\n'.join(lines) for lines in sections)
@@ -33,10 +34,10 @@ def titled(title: str, text: str) -> str:
 def pictures(evaluation: Evaluation) -> str:
     """'shapes, test: 500 pictures, 10 classes'."""
     classes = counted(len(evaluation.source.classes), 'class', 'classes')
-    views = {'none': '', 'flip': '; 2 views of each', 'crops': '; 12 views of each'}
-    return (
-        f'{printable(evaluation.source.name)}, {evaluation.split_name}: '
-        f'{counted(len(evaluation), "picture")}, {classes}{views[evaluation.views]}')
+    views = evaluation.views_of_each
+    more = f'; {views} views of each' if views > 1 else ''
+    return (f'{printable(evaluation.source.name)}, {evaluation.split_name}: '
+            f'{counted(len(evaluation), "picture")}, {classes}{more}')
 
 
 def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
@@ -68,7 +69,7 @@ def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
     return '\n'.join(lines)
 
 
-def _overview(evaluation: Evaluation) -> list[str]:
+def _overview(evaluation: Evaluation, config: Config) -> list[str]:
     main = evaluation.heads['main']
     lines = [
         titled('Model', printable(evaluation.classifier.origin)),
@@ -81,7 +82,7 @@ def _overview(evaluation: Evaluation) -> list[str]:
         lines.append(
             titled(name, f'{_accuracy(evaluation, figures)}; loss '
                    f'{figures.loss:.4f}'))
-    lines += [titled('Mind', caution) for caution in cautions(evaluation)]
+    lines += [titled('Mind', caution) for caution in cautions(evaluation, config)]
     return lines
 
 

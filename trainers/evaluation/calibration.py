@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from trainers.evaluation.measures import blocks
 from vision.errors import UserError
 
 BINS = 15
@@ -93,10 +94,10 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
 def _slope(logits: np.ndarray, labels: np.ndarray, factor: float) -> float:
     """Derivative of the mean cross-entropy by the factor of the logits."""
     total = 0.0
-    for start in range(0, len(labels), 4096):
-        part = logits[start:start + 4096].astype(np.float64)
+    for rows in blocks(len(labels)):
+        part = logits[rows].astype(np.float64)
         part -= part.max(1, keepdims=True)
         powers = np.exp(factor * part)
-        own = part[np.arange(len(part)), labels[start:start + 4096]]
+        own = part[np.arange(len(part)), labels[rows]]
         total += ((powers * part).sum(1) / powers.sum(1) - own).sum()
     return total / len(labels)

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 
 import numpy as np
+import tensorflow as tf
 
 from trainers import scoring
 from trainers.classifier import Classifier, softmax, Temperature
@@ -75,6 +76,12 @@ class Evaluation:
     def main(self) -> np.ndarray:
         """Logits of the main head, float32 `[N, C]`."""
         return self.logits['main']
+
+    @functools.cached_property
+    def views_of_each(self) -> int:
+        """How many views of each picture were looked at."""
+        picture = tf.zeros([1, 8, 8, 3], tf.uint8)
+        return len(scoring.VIEWS[self.views](picture))
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -155,8 +162,7 @@ class Evaluation:
 
     def _softmax(self, temperature: float) -> np.ndarray:
         found = np.empty_like(self.main)
-        for start in range(0, len(self), 4096):  # in float64 meanwhile
-            rows = slice(start, start + 4096)
+        for rows in measures.blocks(len(self)):  # in float64 meanwhile
             found[rows] = softmax(self.main[rows].astype(np.float64) / temperature)
         return found
 
@@ -199,14 +205,19 @@ def evaluate(classifier: Classifier, source: Source, split_name: str, *,
             f'{source.name}: expected pictures in {split_name}, but none '
             f'of its {len(split):,} could be decoded.')
     indices = np.flatnonzero(scores.good)
-    logits = {
-        name: values if scores.good.all() else values[indices]
-        for name, values in scores.logits.items()
-    }
+    logits = {head: _moved_up(rows, indices) for head, rows in scores.logits.items()}
     _check_finite(logits, split, indices)
     return Evaluation(classifier, source, split_name, views, known, indices,
                       known[split.labels[indices]], logits, classifier.temperature,
                       bad_files.items())
+
+
+def _moved_up(values: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """The rows at those rising places, in the memory of the array and over its own."""
+    if len(places) < len(values):
+        for rows in measures.blocks(len(places)):
+            values[rows] = values[places[rows]]
+    return values[:len(places)]
 
 
 def fit_temperature(evaluation: Evaluation) -> Temperature:

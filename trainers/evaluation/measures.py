@@ -47,6 +47,27 @@ class Curve(NamedTuple):
     average: float
 
 
+def blocks(count: int) -> Iterator[slice]:
+    """Slices that cover so many rows, for arrays that are too large to copy whole."""
+    for start in range(0, count, _ROWS):
+        yield slice(start, min(start + _ROWS, count))
+
+
+def best(logits: np.ndarray, count: int) -> np.ndarray:
+    """The classes of the highest logits, the highest first, int64 `[N, count]`.
+
+    Of equal logits the first is ahead, as in argmax.
+
+    Args:
+        logits: float32 `[N, C]`, finite.
+        count: at most C.
+    """
+    found = np.empty([len(logits), count], np.int64)
+    for rows in blocks(len(logits)):
+        found[rows] = np.argsort(-logits[rows], 1, kind='stable')[:, :count]
+    return found
+
+
 def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """How many classes are ahead of each label, int64 `[N]`; 0 where it is named.
 
@@ -57,7 +78,7 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
         labels: int32 `[N]`.
     """
     found = np.empty(len(labels), np.int64)
-    for rows in _rows(len(labels)):
+    for rows in blocks(len(labels)):
         part, own = logits[rows], _of_labels(logits[rows], labels[rows])[:, None]
         earlier = np.arange(logits.shape[1]) < labels[rows, None]
         found[rows] = ((part > own) | ((part == own) & earlier)).sum(1)
@@ -74,7 +95,7 @@ def losses(logits: np.ndarray, labels: np.ndarray,
         temperature: what logits are divided by.
     """
     found = np.empty(len(labels))
-    for rows in _rows(len(labels)):
+    for rows in blocks(len(labels)):
         part = logits[rows].astype(np.float64) / temperature
         part -= part.max(1, keepdims=True)
         found[rows] = np.log(np.exp(part).sum(1)) - _of_labels(part, labels[rows])
@@ -166,13 +187,7 @@ def of_class(probabilities: np.ndarray, labels: np.ndarray, label: int) -> Curve
 def micro_average(probabilities: np.ndarray, labels: np.ndarray) -> Curve:
     """The curve of all N · C pairs of a picture and a class, N of which are right."""
     return precision_recall(_of_labels(probabilities, labels),
-                            (probabilities[rows] for rows in _rows(len(labels))))
-
-
-def _rows(count: int) -> Iterator[slice]:
-    """Slices that cover so many rows."""
-    for start in range(0, count, _ROWS):
-        yield slice(start, min(start + _ROWS, count))
+                            (probabilities[rows] for rows in blocks(len(labels))))
 
 
 def _of_labels(values: np.ndarray, labels: np.ndarray) -> np.ndarray:

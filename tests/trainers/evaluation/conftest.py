@@ -12,12 +12,13 @@ from vision.models.specification import Specification
 def make_classifier():
     """Called with the classes' names; a small network with random weights."""
 
-    def make(classes, image_size=8, auxiliary=False):
+    def make(classes, image_size=8, auxiliary=False, ids=()):
         name = 'inception_v1_compact' if auxiliary else 'small_cnn'
         options = {} if auxiliary else {'filters': (4,)}
         specification = Specification(name, tuple(classes), image_size, 'unit',
                                       options=options)
-        return Classifier(specification.build(), specification, 'random weights')
+        return Classifier(specification.build(), specification, 'random weights',
+                          ids=tuple(ids))
 
     return make
 

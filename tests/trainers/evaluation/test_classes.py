@@ -9,7 +9,7 @@ from vision.models import imagenet
 
 @pytest.fixture(scope='module')
 def of_imagenet(make_classifier):
-    return make_classifier(imagenet.class_names())
+    return make_classifier(imagenet.class_names(), ids=imagenet.class_ids())
 
 
 def test_the_same_classes_are_themselves(make_classifier, make_source):

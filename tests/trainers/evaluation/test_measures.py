@@ -1,6 +1,7 @@
 """Each figure against its definition, or against scikit-learn."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -31,6 +32,36 @@ def test_ranks_agree_with_the_hits_of_training_also_where_logits_are_equal(
         hits = metrics.hits(tf.constant(labels), tf.constant(logits),
                             tf.ones(len(labels)), k)
         assert (ranks < k).sum() == hits
+
+
+@pytest.mark.parametrize('coarse', [False, True])
+@pytest.mark.parametrize('count', [1, 5, 7])
+def test_best_are_those_of_all_sorted_also_where_logits_are_equal(count, coarse):
+    logits, labels = answers(coarse=coarse)
+    found = measures.best(logits, count)
+    np.testing.assert_array_equal(found,
+                                  np.argsort(-logits, 1, kind='stable')[:, :count])
+    np.testing.assert_array_equal(found[:, 0], logits.argmax(1))
+
+
+def test_best_need_little_memory():
+    logits = answers(40_000, 50)[0]
+    tracemalloc.start()
+    try:
+        measures.best(logits, 5)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < logits.nbytes  # a sorted copy would be twice that
+
+
+def test_blocks_cover_every_row_once():
+    for count in (0, 1, 4096, 4097, 9000):
+        rows = [
+            row for each in measures.blocks(count)
+            for row in range(each.start, each.stop)
+        ]
+        assert rows == list(range(count))
 
 
 @pytest.mark.parametrize('temperature', [1.0, 0.3, 4.0])
