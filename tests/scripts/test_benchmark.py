@@ -218,6 +218,7 @@ def test_input_peers_refuses(overrides, message, tmp_path, files):
         measured('input_peers', tmp_path, **{'dataset': 'files', **overrides})
 
 
+@pytest.mark.slow
 def test_end_to_end(tmp_path):
     content = measured('end_to_end', tmp_path, steps=4, precision='float32')
     rates = medians(content)
@@ -518,6 +519,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess:
                           cwd=ROOT, capture_output=True, text=True, timeout=300)
 
 
+@pytest.mark.slow
 def test_command(tmp_path):
     path = tmp_path / 'figures.json'
     done = run('--mode=input', '--batch_size=8', '--repeats=2', '--steps=2',

@@ -129,6 +129,7 @@ def evaluate_here(monkeypatch):
     return run
 
 
+@pytest.mark.slow
 def test_whole_evaluation(runs):
     # No word of the decoder's, though mistakes are decoded again to be drawn.
     done = call(f'--run_dir={runs}/a', '--calibrate', '--batch_size=7')

@@ -110,6 +110,7 @@ def test_restores_every_bit_into_fresh_objects(optimizer, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_restores_every_bit_in_a_new_process(saved):
     directory, contents = saved
     script = ('import sys; from pathlib import Path\n'

@@ -245,6 +245,7 @@ def test_early_stopping_goes_back_to_the_best(tmp_path):
     assert 'stopped early' in (tmp_path / 'train.log').read_text()
 
 
+@pytest.mark.slow
 def test_stopped_early_stays_stopped(tmp_path):
     # At a rate of 0 the second epoch cannot be better than the first.
     settings = {'learning_rate': 0.0, 'epochs': 5, 'early_stopping': 1}
@@ -259,6 +260,7 @@ def test_plateau_lowers_the_rate(tmp_path):
     assert 'the learning rate drops to 0.5 ' in (tmp_path / 'train.log').read_text()
 
 
+@pytest.mark.slow
 def test_size_schedule(tmp_path, finished):
     run(tmp_path, **AVERAGED, image_size_schedule=('16@0', '32@1'))
     small, full = metrics(tmp_path), metrics(finished[0])
@@ -351,7 +353,7 @@ def one_broken(tmp_path) -> Path:
     return root
 
 
-@pytest.mark.parametrize('cache', ['ram', 'off'])
+@pytest.mark.parametrize('cache', ['ram', pytest.param('off', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('max_bad_fraction', [0.05, 0.01])
 def test_broken_picture(tmp_path, one_broken, cache, max_bad_fraction):
     run_dir = tmp_path / 'run'

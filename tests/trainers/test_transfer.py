@@ -249,6 +249,7 @@ def test_kept_features_give_what_the_network_gives(pretrained, tmp_path):
             weights(tmp_path / 'cached')[name], expected, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_features_are_computed_once(pretrained, tmp_path, monkeypatch):
     traced = []
     features = Network.features
@@ -274,6 +275,7 @@ def test_other_weights_have_other_features(pretrained, two_phases, tmp_path):
     assert len({file.read_bytes() for file in files}) == 6
 
 
+@pytest.mark.slow
 def test_another_head_takes_the_same_features(pretrained, tmp_path, monkeypatch):
     settings = {
         **CACHED, 'pretrained': str(pretrained),

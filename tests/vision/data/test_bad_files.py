@@ -48,6 +48,7 @@ def test_evaluation_substitutes_zeros_of_weight_zero(noise, damaged):
     assert reasons['noise/3'].startswith('Invalid PNG data, size ')
 
 
+@pytest.mark.slow
 def test_training_goes_on_with_the_same_good_pictures(files, damaged):
     options: Any = dict(batch_size=4, image_size=20, seed=1, end_step=10,
                         augment=('random_resized_crop',))

@@ -199,6 +199,7 @@ def test_bad_files_are_recorded_again_from_the_cache(damaged, tmp_path, request)
     np.testing.assert_array_equal(again.images, first.images)
 
 
+@pytest.mark.slow
 def test_a_missing_file_that_came_back_is_decoded(damaged, files, tmp_path):
     decode_to_disk(damaged, 24, tmp_path / 'cache')
     Path(damaged.paths[20]).write_bytes(Path(files.paths[20]).read_bytes())
@@ -281,6 +282,7 @@ def test_killed_in_between_nothing_is_taken_for_whole(noise, many, child, tmp_pa
     assert _cached(tmp_path / 'cache') == ['.json', '.uint8']
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_decodes(noise, many, child, tmp_path, no_decoding,
                                       caplog):
     assert child.line() == '64'

@@ -479,7 +479,8 @@ def test_a_killed_extraction_is_done_again(tmp_path, kind):
 
 @pytest.mark.parametrize('name, top, count', [
     ('odd_images.zip', 'odd_images', 81),
-    ('tiny-imagenet-20.zip', 'tiny-imagenet-200', 11_023),
+    pytest.param('tiny-imagenet-20.zip', 'tiny-imagenet-200', 11_023,
+                 marks=pytest.mark.slow),
 ])
 def test_the_real_archives(data_folder, tmp_path, name, top, count):
     folder = extract(data_folder / name, tmp_path / 'folder', top=top)

@@ -318,6 +318,7 @@ def child(noise, tmp_path):
     child.process.communicate()
 
 
+@pytest.mark.slow
 def test_killed_in_between_nothing_is_taken_for_whole(noise, child, tmp_path):
     assert child.line() == '8'
     child.process.send_signal(signal.SIGKILL)
@@ -329,6 +330,7 @@ def test_killed_in_between_nothing_is_taken_for_whole(noise, child, tmp_path):
     assert backbone.calls == 3 and not list((tmp_path / 'cache').glob('*.part'))
 
 
+@pytest.mark.slow
 def test_of_two_processes_one_computes(noise, child, tmp_path, caplog):
     assert child.line() == '8'
     found = []

@@ -5,7 +5,6 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -28,20 +27,19 @@ CLASSES = ('<b>ant</b>', 'bee & co', 'Käfer', 'byte \udcff')
 
 
 @pytest.fixture(scope='module')
-def form(tmp_path_factory) -> Iterator[TensorFlowJs]:
-    """With the converter in $TAPESTRY_CONVERTER, or else with one built for this."""
+def form() -> TensorFlowJs:
+    """With the converter in $TAPESTRY_CONVERTER, which is built if it is not there."""
+    folder = os.environ.get('TAPESTRY_CONVERTER')
+    if not folder:
+        pytest.skip('$TAPESTRY_CONVERTER is not set: the folder of the converter, 2.7 '
+                    'GB, which is built if it is not there')
     for program in ('node', 'npm'):
         if shutil.which(program) is None:
             pytest.skip(f'there is no {program} on the PATH')
-    given = Path(os.environ.get('TAPESTRY_CONVERTER', ''))
-    built = bool(given.name) and converter_environment.is_built(given)
-    folder = given if built else tmp_path_factory.mktemp('converter') / 'a folder'
-    converter_environment.build(folder)
-    form = TensorFlowJs(folder)
+    converter_environment.build(Path(folder))
+    form = TensorFlowJs(Path(folder))
     form.check_available()
-    yield form
-    if not built:  # 2.7 GB, which pytest would keep for three sessions
-        shutil.rmtree(folder)
+    return form
 
 
 @pytest.fixture(scope='module')
