@@ -3,9 +3,7 @@
 import contextlib
 import dataclasses
 import logging
-import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TextIO, TYPE_CHECKING
@@ -59,21 +57,12 @@ _OF_OTHERS = ('model', 'model_options', 'pooling', 'dense', 'image_size', 'pretr
               'weights_dir', 'download')
 
 
-def _in_group(field: dataclasses.Field, group: str) -> dataclasses.Field:
-    """The same setting under another heading of `--help`."""
-    copy = setting(field.default, group, field.metadata['help'],
-                   choices=field.metadata['choices'], minimum=field.metadata['minimum'],
-                   maximum=field.metadata['maximum'])
-    copy.name, copy.type = field.name, field.type
-    return copy
-
-
 def model_fields() -> list[dataclasses.Field]:
     """The flags that say which network is used."""
     config = {field.name: field for field in dataclasses.fields(Config)}
     return [
         *dataclasses.fields(Trained),
-        *(_in_group(config[name], _OTHERS) for name in _OF_OTHERS),
+        *(flags.regrouped(config[name], _OTHERS) for name in _OF_OTHERS),
     ]
 
 
@@ -163,12 +152,5 @@ def decoders_held_back() -> Iterator[TextIO]:
     They write to the file descriptor, of one picture in between those of other threads,
     and do not say which; the commands say it themselves.
     """
-    sys.stderr.flush()
-    with os.fdopen(
-            os.dup(2), 'w',
-            errors='backslashreplace') as stderr, (tempfile.TemporaryFile()) as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-        try:
-            yield stderr
-        finally:
-            os.dup2(stderr.fileno(), 2)
+    with quiet.stderr_exchanged() as (stderr, _):
+        yield stderr

@@ -13,7 +13,7 @@ from typing import TextIO, TYPE_CHECKING
 
 from tqdm import tqdm
 
-from scripts import command, flags
+from scripts import command, flags, quiet
 from scripts.exporting.settings import Settings
 from scripts.words import counted, printable, table
 
@@ -211,12 +211,8 @@ def held_back() -> Iterator[TextIO]:
     if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3') != '3':  # somebody wants to see
         yield sys.stderr
         return
-    sys.stderr.flush()
     ours = [logging.getLogger(name) for name in ('scripts', 'trainers', 'vision')]
-    with os.fdopen(
-            os.dup(2), 'w',
-            errors='backslashreplace') as terminal, tempfile.TemporaryFile() as said:
-        os.dup2(said.fileno(), 2)
+    with quiet.stderr_exchanged() as (terminal, said):
         handler = logging.StreamHandler(terminal)
         try:
             for logger in ours:
@@ -230,7 +226,6 @@ def held_back() -> Iterator[TextIO]:
             raise
         finally:
             sys.stderr.flush()
-            os.dup2(terminal.fileno(), 2)
             for logger in ours:
                 logger.removeHandler(handler)
 
@@ -238,10 +233,7 @@ def held_back() -> Iterator[TextIO]:
 def settings_of(arguments: Sequence[str] = ()) -> Settings:
     """What the flags say; raises ConfigError where that is wrong."""
     del arguments
-    given = flags.given(dataclasses.fields(Settings))
-    if 'formats' in given:
-        given['formats'] = tuple(given['formats'])
-    return Settings(**given)
+    return Settings(**flags.given(dataclasses.fields(Settings)))
 
 
 def work(arguments: list[str]) -> None:

@@ -14,7 +14,7 @@ from absl import flags
 
 from scripts import quiet
 from trainers import recipes
-from trainers.config import Config
+from trainers.config import Config, setting
 
 FLAGS = flags.FLAGS
 
@@ -38,6 +38,28 @@ def define_config() -> None:
     define(dataclasses.fields(Config))
 
 
+def regrouped(field: dataclasses.Field, group: str,
+              **changes: Any) -> dataclasses.Field:
+    """The same setting under another heading of `--help`, with such changes.
+
+    Args:
+        changes: as of `setting`, such as `default`.
+    """
+    known = ('choices', 'minimum', 'maximum')
+    copy = setting(
+        **{
+            'default': field.default,
+            'group': group,
+            'text': field.metadata['help'],
+            **{
+                name: field.metadata[name] for name in known
+            },
+            **changes
+        })
+    copy.name, copy.type = field.name, field.type
+    return copy
+
+
 def define(fields: Iterable[dataclasses.Field]) -> None:
     """Defines one flag for each field; one that is not given is None."""
     for field in fields:
@@ -56,10 +78,14 @@ def config_from_flags() -> Config:
 
 def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
     """The values given by hand, of those fields that are flags of this command."""
-    return {
+    found = {
         field.name: FLAGS[field.name].value
         for field in fields
         if field.name in FLAGS and FLAGS[field.name].present
+    }
+    return {
+        name: tuple(value) if isinstance(value, list) else value
+        for name, value in found.items()
     }
 
 

@@ -4,7 +4,26 @@ import contextlib
 import os
 import sys
 import tempfile
-from typing import Iterator
+from typing import IO, Iterator, TextIO
+
+
+@contextlib.contextmanager
+def stderr_exchanged() -> Iterator[tuple[TextIO, IO[bytes]]]:
+    """Has what is written to the file descriptor of standard error go into a file.
+
+    That is how C libraries write, past `sys.stderr`. Gives a way to what was standard
+    error, and the file.
+    """
+    sys.stderr.flush()
+    with contextlib.ExitStack() as stack:
+        stderr = stack.enter_context(
+            os.fdopen(os.dup(2), 'w', errors='backslashreplace'))
+        said = stack.enter_context(tempfile.TemporaryFile())
+        os.dup2(said.fileno(), 2)
+        try:
+            yield stderr, said
+        finally:
+            os.dup2(stderr.fileno(), 2)
 
 
 @contextlib.contextmanager
@@ -18,19 +37,13 @@ def quiet_stderr() -> Iterator[None]:
         yield
         return
     os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
-    sys.stderr.flush()
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as held_back:
-        os.dup2(held_back.fileno(), 2)
+    with stderr_exchanged() as (stderr, said):
         try:
             yield
         except BaseException:
-            held_back.seek(0)
-            os.write(terminal, held_back.read())
+            said.seek(0)
+            os.write(stderr.fileno(), said.read())
             raise
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def forget_stdout() -> None:

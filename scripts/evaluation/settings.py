@@ -4,6 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
+from scripts import flags
 from trainers.config import check, Config, ConfigError, setting
 
 _EVALUATION = 'Evaluation'
@@ -51,18 +52,13 @@ class Settings:
 
 def picture_fields() -> list[dataclasses.Field]:
     """The flags that say which pictures, where the run does not or they have moved."""
-    found = []
-    for field in dataclasses.fields(Config):
-        if field.name in _OF_PICTURES:
-            # What stands here when nothing is given is the run's.
-            default = '' if field.name == 'dataset' else field.default
-            copy = setting(default, _PICTURES, field.metadata['help'],
-                           choices=field.metadata['choices'],
-                           minimum=field.metadata['minimum'],
-                           maximum=field.metadata['maximum'])
-            copy.name, copy.type = field.name, field.type
-            found.append(copy)
-    return found
+    # What stands here when nothing is given is the run's.
+    changes = {'dataset': {'default': ''}}
+    return [
+        flags.regrouped(field, _PICTURES, **changes.get(field.name, {}))
+        for field in dataclasses.fields(Config)
+        if field.name in _OF_PICTURES
+    ]
 
 
 def picture_config(config: Config, given: dict[str, Any]) -> Config:

@@ -47,7 +47,6 @@ class Settings:
         'folder of the run, or explanations/<model>.')
 
     def __post_init__(self):
-        object.__setattr__(self, 'method', tuple(self.method))  # a flag's is a list
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
         known = (*METHODS, 'all')

@@ -1,12 +1,12 @@
 """The pictures that exports are compared on, and those that int8 is measured on."""
 
-import dataclasses
 import logging
 from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 
+from scripts.evaluation.settings import picture_config
 from scripts.words import counted, printable
 from trainers import picture_files
 from trainers.classifier import Classifier
@@ -70,10 +70,8 @@ def find(classifier: Classifier, given: str, *, measures: bool = True,
 
 
 def _source_of(config: Config, download: bool) -> data.Source:
-    # A run on a few batches is compared on the real validation split, too.
-    config = dataclasses.replace(config, download=download, overfit_batches=0)
     try:
-        return load_source(config)
+        return load_source(picture_config(config, {'download': download}))
     except DatasetError as error:
         raise UserError(f'Expected the pictures that the run was trained with: {error} '
                         'Or pass others with --pictures.') from error
