@@ -11,6 +11,12 @@ from vision import data
 from vision.data import BadFiles, Source
 
 
+def steps_per_epoch(config: Config, source: Source) -> int:
+    """Training steps in an epoch: whole batches, or as many as the limit allows."""
+    steps = data.steps_per_epoch(source.splits['train'], config.batch_size)
+    return min(steps, config.limit_train_batches or steps)
+
+
 class Batches:
     """The batches of a run.
 
@@ -26,6 +32,7 @@ class Batches:
     def __init__(self, config: Config, image_size: int, source: Source,
                  features: FeatureCache, bad_files: BadFiles):
         self._config = config
+        self._image_size = image_size
         self._source = source
         self._features = features
         self._bad_files = bad_files
@@ -49,12 +56,26 @@ class Batches:
 
     def pictures(self, start: int, end: int, size: int) -> tf.data.Dataset:
         """The same as pictures, whatever the phase takes."""
+        return self._training(start, end, size, self._config.augment)
+
+    def _training(self, start: int, end: int, size: int,
+                  augment: tuple[str, ...]) -> tf.data.Dataset:
         return data.train_batches(self._source.splits['train'],
                                   batch_size=self._config.batch_size, image_size=size,
-                                  seed=self._config.seed, augment=self._config.augment,
+                                  seed=self._config.seed, augment=augment,
                                   start_step=start, end_step=end,
                                   limit=self._config.limit_train_batches or None,
                                   bad_files=self._bad_files)
+
+    @functools.cached_property
+    def to_measure(self) -> tf.data.Dataset:
+        """`precise_bn` training pictures, prepared as in evaluation, in whole batches.
+
+        They are the same in every epoch, so that a resumed run measures the same.
+        """
+        steps = min(max(1, self._config.precise_bn // self._config.batch_size),
+                    steps_per_epoch(self._config, self._source))
+        return self._training(0, steps, self._image_size, augment=())
 
     def evaluation(self, phase: Phase, split: str) -> tf.data.Dataset:
         """Each picture of 'validation' or 'test' once."""

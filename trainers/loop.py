@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainers import checks, metrics, plots
-from trainers.batches import Batches
+from trainers.batches import Batches, steps_per_epoch
 from trainers.checkpoints import Checkpoints
 from trainers.config import Config, parse_size_schedule
 from trainers.features import FeatureCache
@@ -40,12 +40,6 @@ SECONDS_BETWEEN_EPOCHS_SAVED = 5.0
 SECONDS_BETWEEN_DRAWINGS = 15.0
 
 _log = logging.getLogger(__name__)
-
-
-def steps_per_epoch(config: Config, source: Source) -> int:
-    """Training steps in an epoch: whole batches, or as many as the limit allows."""
-    steps = data.steps_per_epoch(source.splits['train'], config.batch_size)
-    return min(steps, config.limit_train_batches or steps)
 
 
 def sample(split: Split, count: int, seed: int) -> Split:
@@ -328,10 +322,21 @@ class Loop:
             row[f'train_{renamed.get(name, name)}'] = value
         for name, value in metrics.means(accuracies).items():
             row[f'train_{name.removeprefix("main_")}'] = value
+        self._measure_batch_norms()
         for prefix, result in self._evaluate('validation').items():
             for name, value in result.items():
                 row[f'validation{prefix}_{name}'] = value
         return row
+
+    def _measure_batch_norms(self) -> None:
+        """Gives batch norms the statistics of pictures as evaluation has them."""
+        if not self.config.precise_bn or self.trainer.phase.cached:
+            return
+        batches = self.batches.to_measure
+        self.trainer.measure(self._until_stopped(batches))
+        if self.trainer.average is not None:
+            with self.trainer.average.swapped_in():
+                self.trainer.measure(self._until_stopped(batches))
 
     def _evaluate(self, split: str) -> dict[str, dict[str, float]]:
         """Results of the raw weights under '', of averaged ones under '_averaged'."""

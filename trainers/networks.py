@@ -78,6 +78,10 @@ def build(config: Config, specification: Specification,
     except tf.errors.ResourceExhaustedError as error:
         raise ConfigError(f'The network does not fit into memory: {error.message} '
                           'Choose a smaller --dense or --model_options.') from error
+    if config.precise_bn and not network.batch_norms():
+        raise ConfigError(f'Expected a network with batch norms for --precise_bn='
+                          f'{config.precise_bn}, received --model={config.model} '
+                          'without. Pass --precise_bn=0.')
     for flag in ('finetune_freeze', 'freeze'):  # left as the first phase has it
         try:
             network.freeze(*getattr(config, flag))

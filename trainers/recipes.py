@@ -162,12 +162,15 @@ _recipe(
     'system_d',
     'CIFAR-10 with three blocks of convolutions, augmentation and a falling rate.',
     **{
-        **_CIFAR10, 'schedule': 'cosine'
+        **_CIFAR10, 'schedule': 'cosine',
+        'optimizer': 'adamw'
     },
     model='cifar_cnn',
-    model_options=('convolutions:1', 'behind_pool:2', 'block_dropout:0.05'),
+    model_options=('convolutions:2', 'block_dropout:0.1'),
     image_size=32,
     normalization='unit',
+    weight_decay=0.05,
+    precise_bn=8192,
 )
 
 _recipe(

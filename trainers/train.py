@@ -13,11 +13,12 @@ import numpy as np
 import tensorflow as tf
 
 from trainers import environment, networks, precision, pretrained
+from trainers.batches import steps_per_epoch
 from trainers.caching import decoded
 from trainers.config import Config
 from trainers.downloading import download
 from trainers.features import FeatureCache
-from trainers.loop import Loop, sample, steps_per_epoch
+from trainers.loop import Loop, sample
 from trainers.phases import phases, total_epochs
 from trainers.progress import ConsoleHandler, format_duration, Progress
 from trainers.run_directory import RunDirectory

@@ -112,6 +112,7 @@ class Trainer(tf.Module):
         options = {'jit_compile': self.config.xla or None, 'autograph': False}
         self.train_step = tf.function(self._train_step, **options)
         self.eval_step = tf.function(self._eval_step, **options)
+        self.measure_step = tf.function(self.model.measure, **options)
         self.train_steps = tf.function(self._train_steps, autograph=False)
         self.predict = tf.function(self._predict, autograph=False)
 
@@ -212,6 +213,11 @@ class Trainer(tf.Module):
             'top1': metrics.hits(batch.labels, logits, batch.weights, 1),
             'top5': metrics.hits(batch.labels, logits, batch.weights, 5),
         })
+
+    def measure(self, batches: Iterable[Batch]) -> None:
+        """Gives the batch norms that learn the statistics of these pictures."""
+        for count, batch in enumerate(batches, start=1):
+            self.measure_step(batch.images, tf.constant(1 / count))
 
     def evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Loss, top-1 and top-5 over exactly the pictures of weight 1 in `batches`."""

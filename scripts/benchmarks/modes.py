@@ -17,9 +17,9 @@ from scripts.benchmarks.settings import Settings, SYNTHETIC, USED
 from scripts.benchmarks.timing import (compete, Contestant, ratio, Row, row, warm_up,
                                        with_shares)
 from trainers import networks, precision, train
+from trainers.batches import steps_per_epoch
 from trainers.caching import decoded
 from trainers.config import Config
-from trainers.loop import steps_per_epoch
 from vision import data, models
 from vision.data import BadFiles, DatasetError, Source, Split
 

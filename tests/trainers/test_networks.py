@@ -115,6 +115,10 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
         'model': 'xception',
         'image_size': 16
     }, ConfigError, 'at least 32 pixels for xception'),
+    ({
+        'model': 'small_cnn',
+        'precise_bn': 64
+    }, ConfigError, 'batch norms for --precise_bn=64, received --model=small_cnn'),
 ])
 def test_networks_that_cannot_be(source, settings, error, message):
     config = Config(**settings)

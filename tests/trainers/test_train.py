@@ -13,11 +13,13 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from trainers.classifier import from_run
 from trainers.config import Config, ConfigError
 from trainers.loop import DivergedError
 from trainers.progress import ConsoleHandler
 from trainers.run_directory import RunDirectoryError
-from trainers.train import default_run_dir, train
+from trainers.train import default_run_dir, load_source, train
+from vision import data
 from vision.data import DatasetError
 from vision.errors import UserError
 from vision.layers import AuxiliaryHead, ConvBlock
@@ -258,6 +260,27 @@ def test_plateau_lowers_the_rate(tmp_path):
     run(tmp_path, optimizer='sgd', learning_rate=0.0, schedule='constant',
         plateau_patience=1, limit_train_batches=1)
     assert 'the learning rate drops to 0.5 ' in (tmp_path / 'train.log').read_text()
+
+
+def test_batch_norms_have_the_statistics_of_pictures_as_they_are(tmp_path):
+    settings = {
+        'model': 'cifar_cnn',
+        'model_options': ('filters:4-4', 'block_dropout:0.5'),
+        'augment': ('rotate:90',),
+        'ema': 0.9,
+        'precise_bn': 16
+    }
+    run(tmp_path, **settings)
+    for weights in ('best', 'last'):
+        network = from_run(tmp_path, weights).network
+        stored = [v.numpy() for v in network.variables]
+        source = load_source(Config(**{**SHORT, **settings}))
+        batches = data.train_batches(source.splits['train'], batch_size=8,
+                                     image_size=32, seed=0, augment=(), end_step=2)
+        for count, batch in enumerate(batches, start=1):
+            network.measure(batch.images, tf.constant(1 / count))
+        for variable, value in zip(network.variables, stored):
+            np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.slow

@@ -20,6 +20,8 @@ class BatchNorm(tf.Module):
 
     Attributes:
         frozen: whether the averages are used in training too, and stay as they are.
+        measured: None, or how much the next batch counts in the averages, a float32
+            scalar: then it is normalized by its own statistics, in inference too.
     """
 
     def __init__(self, channels: int, *, momentum: float = 0.95, epsilon: float = 1e-3,
@@ -34,9 +36,10 @@ class BatchNorm(tf.Module):
         self.momentum = momentum
         self.epsilon = epsilon
         self.frozen = False
+        self.measured: tf.Tensor | None = None
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if not training or self.frozen:
+        if self.frozen or not training and self.measured is None:
             return tf.compat.v1.nn.fused_batch_norm(x, self.scale, self.offset,
                                                     self.moving_mean,
                                                     self.moving_variance, self.epsilon,
@@ -47,12 +50,19 @@ class BatchNorm(tf.Module):
         # The fused kernel returns the sample variance, Σ/(n-1); the moving average is
         # of the variance that normalized this batch, Σ/n, as the paper and Keras have.
         count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
-        self._update(self.moving_mean, mean)
-        self._update(self.moving_variance, variance * (count - 1) / count)
+        variance *= (count - 1) / count
+        share: float | tf.Tensor = 1 - self.momentum
+        if self.measured is not None:
+            share = self.measured
+            # The variance of a union is also that between the means of its parts.
+            variance += (1 - share) * tf.square(mean - self.moving_mean)
+        self._update(self.moving_mean, mean, share)
+        self._update(self.moving_variance, variance, share)
         return y
 
-    def _update(self, average: tf.Variable, value: tf.Tensor) -> None:
-        average.assign_sub((1 - self.momentum) * (average - value))
+    def _update(self, average: tf.Variable, value: tf.Tensor,
+                share: float | tf.Tensor) -> None:
+        average.assign_sub(share * (average - value))
 
 
 class LocalResponseNorm(tf.Module):

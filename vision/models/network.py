@@ -1,7 +1,7 @@
 """A network: named stages in a row, auxiliary heads beside them, a head behind."""
 
 import re
-from typing import Iterator, Mapping, Sequence
+from typing import Iterator, Mapping
 
 import tensorflow as tf
 
@@ -72,6 +72,31 @@ class Network(tf.Module):
     def every_head(self, images: tf.Tensor) -> Outputs:
         """The logits of all heads in inference; as in training, of square pictures."""
         return self._run(images, training=False, seed=None, heads=True)
+
+    def measure(self, images: tf.Tensor, share: tf.Tensor) -> None:
+        """Takes a batch into the averages of the batch norms, as in inference.
+
+        With shares of 1, 1/2, 1/3, ... in turn, batches of one size leave the mean and
+        the variance of all their pictures in place of what averages moved along while
+        the weights changed and the pictures were augmented. Frozen norms stay. "Precise
+        batch norm": Wu and Johnson, 2021, section 3, https://arxiv.org/abs/2105.07576.
+
+        Args:
+            images: as for the whole network.
+            share: float32 scalar, how much this batch counts against those before.
+        """
+        norms = self.batch_norms()
+        for norm in norms:
+            norm.measured = share
+        try:
+            self.every_head(images)
+        finally:
+            for norm in norms:
+                norm.measured = None
+
+    def batch_norms(self) -> list[BatchNorm]:
+        """All of them, auxiliary heads included."""
+        return _batch_norms(self)
 
     def until(self, endpoint: str, images: tf.Tensor) -> tf.Tensor:
         """The map that leaves a stage in inference, `[B, H', W', C]`.
@@ -145,7 +170,7 @@ class Network(tf.Module):
         names = list(self.stages)
         first = names.index(with_variables[-trained]) if trained else len(names)
         self._frozen = frozenset(names[:first])
-        for norm in _batch_norms(self):
+        for norm in self.batch_norms():
             norm.frozen = 'bn' in what
         for name in self._frozen:
             for norm in _batch_norms(self.stages[name]):
@@ -210,7 +235,7 @@ class Network(tf.Module):
         for name, stage in self.stages.items():
             if name in self._frozen:
                 yield from stage.variables
-        for norm in _batch_norms(self):
+        for norm in self.batch_norms():
             if norm.frozen:
                 yield from norm.variables
 
@@ -237,5 +262,5 @@ def parse_freeze(what: str, stages: int) -> int:
     return count
 
 
-def _batch_norms(module: tf.Module) -> Sequence[BatchNorm]:
+def _batch_norms(module: tf.Module) -> list[BatchNorm]:
     return [m for m in (module, *module.submodules) if isinstance(m, BatchNorm)]

@@ -100,3 +100,33 @@ def test_a_single_pixel_has_no_variance():
     np.testing.assert_allclose(y, tf.zeros_like(y), atol=1e-6)
     np.testing.assert_allclose(layer.moving_mean, [1.5] * CHANNELS)
     np.testing.assert_allclose(layer.moving_variance, [0.5] * CHANNELS)
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_measured_averages_are_the_statistics_of_all_batches(training):
+    layer, _ = _pair()
+    batches = [_batch(step) + step for step in range(3)]
+    for count, batch in enumerate(batches, start=1):
+        layer.measured = tf.constant(1 / count)
+        layer(batch, training)
+    everything = np.concatenate(batches)
+    np.testing.assert_allclose(layer.moving_mean, everything.mean((0, 1, 2)), rtol=1e-5)
+    np.testing.assert_allclose(layer.moving_variance, everything.var((0, 1, 2)),
+                               rtol=1e-5)
+
+
+def test_a_measured_batch_is_normalized_by_itself():
+    measured, _ = _pair()
+    trained, _ = _pair()
+    measured.measured = tf.constant(1.0)
+    np.testing.assert_array_equal(measured(_batch()), trained(_batch(), True))
+    measured.measured = None
+    np.testing.assert_allclose(measured(_batch()), trained(_batch(), True), atol=1e-4)
+
+
+def test_frozen_averages_cannot_be_measured():
+    layer, _ = _pair()
+    before = [v.numpy() for v in layer.variables]
+    layer.frozen, layer.measured = True, tf.constant(1.0)
+    layer(_batch())
+    np.testing.assert_array_equal(before, [v.numpy() for v in layer.variables])
