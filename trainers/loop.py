@@ -330,7 +330,8 @@ class Loop:
 
     def _measure_batch_norms(self) -> None:
         """Gives batch norms the statistics of pictures as evaluation has them."""
-        if not self.config.precise_bn or self.trainer.phase.cached:
+        norms = self.trainer.model.batch_norms()
+        if not self.config.precise_bn or all(norm.frozen for norm in norms):
             return
         batches = self.batches.to_measure
         self.trainer.measure(self._until_stopped(batches))
