@@ -189,8 +189,8 @@ class Config:
         'them; 0: none.', minimum=0, maximum=0.99999)
     precise_bn: int = setting(
         0, OPTIMIZATION, 'Training pictures, not augmented, whose statistics take the '
-        'place of the averages of batch norms before each evaluation; 0: none.',
-        minimum=0)
+        'place of the averages of batch norms before each evaluation, in whole batches '
+        'and at most an epoch of them; 0: none.', minimum=0)
 
     monitor: str = setting('top1', STOPPING,
                            'Validation figure that decides which epoch is best.',

@@ -96,8 +96,11 @@ PUBLISHED = {
     'system_d': {
         **WORKFLOW,
         'optimizer': 'adamw',  # docs/systems.md says why
+        'weight_decay': 0.05,
         'schedule': 'cosine',
+        'precise_bn': 8192,
         'model': 'cifar_cnn',
+        'model_options': ('convolutions:2', 'block_dropout:0.1'),
         'image_size': 32,
         'normalization': 'unit',
         'dense': ('512',),

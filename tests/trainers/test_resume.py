@@ -14,7 +14,7 @@ import tensorflow as tf
 # Whatever has state: dropout, augmentation, averages, slots, plateau. Every step ends
 # with a checkpoint.
 SETTINGS = [
-    '--model=inception_v1_compact', '--epochs=2', '--limit_train_batches=5',
+    '--model=inception_v1_bn', '--epochs=2', '--limit_train_batches=5',
     '--limit_eval_batches=2', '--batch_size=8', '--augment=pad_crop:2,flip',
     '--ema=0.9', '--optimizer=adamw', '--weight_decay=0.01', '--plateau_patience=1',
     '--monitor=loss', '--checkpoint_minutes=0', '--log_every=2', '--precise_bn=16'

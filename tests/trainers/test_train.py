@@ -13,12 +13,15 @@ import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from trainers.checkpoints import read_variables
 from trainers.classifier import from_run
 from trainers.config import Config, ConfigError
 from trainers.loop import DivergedError
 from trainers.progress import ConsoleHandler
 from trainers.run_directory import RunDirectoryError
+from trainers.signals import Stopped
 from trainers.train import default_run_dir, load_source, train
+from trainers.trainer import Trainer
 from vision import data
 from vision.data import DatasetError
 from vision.errors import UserError
@@ -281,6 +284,40 @@ def test_batch_norms_have_the_statistics_of_pictures_as_they_are(tmp_path):
             network.measure(batch.images, tf.constant(1 / count))
         for variable, value in zip(network.variables, stored):
             np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
+
+
+def test_stopped_while_it_evaluates_it_ends_with_the_same_bits(tmp_path, monkeypatch):
+    settings = {
+        'model': 'cifar_cnn',
+        'model_options': ('filters:4-4',),
+        'ema': 0.9,
+        'augment': ('rotate:90',),
+        'precise_bn': 16
+    }
+    run(tmp_path / 'undisturbed', **settings)
+    evaluate, calls = Trainer.evaluate, []
+
+    def interrupted(trainer: Trainer, batches) -> dict[str, float]:
+        calls.append(1)
+        if len(calls) == 3:  # of the first epoch, after the check of the first batch
+            raise Stopped('now')
+        return evaluate(trainer, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, 'evaluate', interrupted)
+        with pytest.raises(Stopped):
+            run(tmp_path / 'run', **settings)
+    run(tmp_path / 'run', resume='must', **settings)
+    for kind in ('last', 'best'):
+        for part in ('model', 'averages'):
+            arrays, _ = read_variables(tmp_path / 'run/checkpoints' / kind, part)
+            expected, _ = read_variables(tmp_path / 'undisturbed/checkpoints' / kind,
+                                         part)
+            assert {
+                n: a.tobytes() for n, a in arrays.items()
+            } == {
+                n: a.tobytes() for n, a in expected.items()
+            }
 
 
 @pytest.mark.slow

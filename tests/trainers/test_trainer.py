@@ -317,3 +317,18 @@ def test_xla_computes_the_same():
         trainer.train_step(make_batch())
         results.append({**trainer.losses.read(), **trainer.evaluate([make_batch()])})
     assert results[1] == pytest.approx(results[0], rel=1e-3)
+
+
+@pytest.mark.parametrize('dtype, xla', [(tf.bfloat16, False), (tf.float16, False),
+                                        (tf.float32, True)])
+def test_batch_norms_are_measured_the_same(dtype, xla):
+    found = []
+    for options in ((tf.float32, False), (dtype, xla)):
+        tf.random.set_seed(1)
+        model = models.create('cifar_cnn', classes=CLASSES, image_size=8, filters=(8,),
+                              dense=(), dtype=options[0])
+        config = dataclasses.replace(CONFIG, xla=options[1])
+        Trainer(model, config, 10).measure([make_batch(1), make_batch(2)])
+        found.append([v.numpy() for v in model.batch_norms()[0].variables])
+    for actual, expected in zip(*found):
+        np.testing.assert_allclose(actual, expected, rtol=0.02, atol=0.01)

@@ -62,7 +62,8 @@ class BatchNorm(tf.Module):
 
     def _update(self, average: tf.Variable, value: tf.Tensor,
                 share: float | tf.Tensor) -> None:
-        average.assign_sub(share * (average - value))
+        # A share of 1 leaves the value itself, whatever the average was.
+        average.assign((1 - share) * average + share * value)
 
 
 class LocalResponseNorm(tf.Module):

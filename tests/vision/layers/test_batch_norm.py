@@ -124,6 +124,19 @@ def test_a_measured_batch_is_normalized_by_itself():
     np.testing.assert_allclose(measured(_batch()), trained(_batch(), True), atol=1e-4)
 
 
+def test_what_was_measured_depends_on_nothing_before():
+    bits = []
+    for start in (0.0, 0.1, 1e7):
+        layer, _ = _pair()
+        layer.moving_mean.assign_add([start] * CHANNELS)
+        layer.moving_variance.assign_add([start] * CHANNELS)
+        for count in (1, 2):
+            layer.measured = tf.constant(1 / count)
+            layer(_batch(count))
+        bits.append([v.numpy().tobytes() for v in layer.variables])
+    assert bits[0] == bits[1] == bits[2]
+
+
 def test_frozen_averages_cannot_be_measured():
     layer, _ = _pair()
     before = [v.numpy() for v in layer.variables]
