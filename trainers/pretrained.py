@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from trainers.checkpoints import find, read_variables
 from trainers.config import Config, ConfigError
 from trainers.downloading import Bars
@@ -29,12 +31,17 @@ def normalization(config: Config) -> str:
         raise ConfigError(
             f'Expected --normalization={theirs}, which the weights of --pretrained='
             f'{config.pretrained} were trained with, received --normalization='
-            f'{config.normalization}. Leave the flag out: it is applied by itself.')
+            f'{config.normalization}. Pass --normalization={theirs}.')
     return theirs or config.normalization
 
 
-def initialize(network: Network, config: Config) -> list[str]:
+def initialize(network: Network, config: Config, classes: tuple[str, ...]) -> list[str]:
     """Gives a network the weights that `pretrained` names, where it names any.
+
+    Args:
+        network: what is to have them.
+        config: the run's settings.
+        classes: names of the classes in the order of the logits.
 
     Returns:
         Sentences about what a person might not expect.
@@ -43,7 +50,7 @@ def initialize(network: Network, config: Config) -> list[str]:
         UserError: they cannot be had, or are not of this network.
     """
     if config.pretrained:
-        return list(load(network, config).notes)
+        return list(load(network, config, classes).notes)
     if not set(config.freeze) - {'bn', 'none'}:
         return []
     return [
@@ -53,8 +60,15 @@ def initialize(network: Network, config: Config) -> list[str]:
     ]
 
 
-def load(network: Network, config: Config) -> weights.Loaded:
+def load(network: Network, config: Config, classes: tuple[str,
+                                                          ...] = ()) -> weights.Loaded:
     """Gives a network the weights that `pretrained` names; says what became of them.
+
+    Args:
+        network: what is to have them.
+        config: the run's settings.
+        classes: names of the classes, where a run's classifier is to be taken for those
+            only.
 
     Raises:
         UserError: they cannot be had, or are not of this network.
@@ -69,13 +83,25 @@ def load(network: Network, config: Config) -> weights.Loaded:
             raise ConfigError(f'Expected --pretrained to be a run of {config.model}, '
                               f'received {path}, a run of {trained.model}. Pass '
                               f'--model={trained.model}, or another folder.')
-        return weights.load(network, arrays)
+        return _load_run(network, arrays, trained.classes, classes, path)
     if path.exists():
         return weights.load(network, path)
     raise ConfigError(
         'Expected --pretrained to be imagenet, a file of weights or the folder of '
         f'a run; there is nothing at {path}.'
         f'{suggestion(config.pretrained, [PUBLISHED])}')
+
+
+def _load_run(network: Network, arrays: dict[str, np.ndarray], theirs: tuple[str, ...],
+              ours: tuple[str, ...], path: Path) -> weights.Loaded:
+    """Loads the weights of a run, its classifier only for the classes that it knows."""
+    differ = [(a, b) for a, b in zip(theirs, ours) if a != b]
+    if not differ or len(theirs) != len(ours):
+        return weights.load(network, arrays)
+    loaded = weights.load(network, arrays, heads=False)
+    note = (f'The classifier in {path} is of other classes ({differ[0][0]} where '
+            f'{differ[0][1]} is here) and replaced by a fresh one.')
+    return loaded._replace(notes=(*loaded.notes, note))
 
 
 def _normalization_of_weights(config: Config) -> str:
@@ -109,7 +135,12 @@ def _published(network: Network, config: Config) -> Path:
                           'they are by default; and --download to fetch them.')
     folder = Path(config.weights_dir or data.cache_folder(config.data_dir))
     file = folder / wanted.file
-    if not file.exists():
+    if file.exists():
+        try:
+            weights.check_published(wanted, file)
+        except OSError as error:
+            raise weights.PretrainedError(f'{file} cannot be read: {error}') from error
+    else:
         if not config.download:
             raise weights.PretrainedError(
                 f'Expected the published weights of {config.model} in {file}, which is '

@@ -291,13 +291,18 @@ def _finish(file: _File) -> None:
     file.origin.unlink(missing_ok=True)
 
 
-def _hash(path: Path, algorithm: str) -> _Hash:
+def digest_of(path: Path, algorithm: str) -> str:
+    """A whole file's digest by an algorithm of hashlib's, in hexadecimal."""
     # Systems that have locked MD5 out give it for uses like this one.
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open('rb') as file:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
-    return _Hash(algorithm, digest.hexdigest())
+    return digest.hexdigest()
+
+
+def _hash(path: Path, algorithm: str) -> _Hash:
+    return _Hash(algorithm, digest_of(path, algorithm))
 
 
 def _reason(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import tokenize
 import zipfile
 import zlib
 from typing import Callable, Iterator, NamedTuple
@@ -33,9 +34,9 @@ def explained(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     # What h5py, zipfile and NumPy raise over damaged files, from a wrong checksum to
-    # a name that leads nowhere.
+    # a name that leads nowhere; NumPy parses a header as Python.
     except (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError,
-            zlib.error, zipfile.BadZipFile) as error:
+            SyntaxError, tokenize.TokenError, zlib.error, zipfile.BadZipFile) as error:
         raise PretrainedError(
             f'Expected weights at {path}, as a Keras .h5 or an .npz of plain arrays; '
             f'it could not be read: {error}') from error

@@ -37,8 +37,8 @@ class Loaded(NamedTuple):
     notes: tuple[str, ...]
 
 
-def load(model: Network,
-         weights: str | os.PathLike[str] | Mapping[str, np.ndarray]) -> Loaded:
+def load(model: Network, weights: str | os.PathLike[str] | Mapping[str, np.ndarray],
+         heads: bool = True) -> Loaded:
     """Gives a network weights. Where anything does not fit, none of it is assigned.
 
     Heads that are absent from the weights, or of another form or number of classes,
@@ -53,6 +53,7 @@ def load(model: Network,
             (`.weights.h5`, or `.h5` of weights or of a model) for a network that
             Keras has; or an `.npz` of those names, or for GoogLeNet of
             `<layer>/kernel` and `<layer>/bias` by the layers' names in Caffe.
+        heads: False for classifiers that keep their values whatever the weights have.
 
     Raises:
         PretrainedError: the model or its normalization is another one; the file
@@ -61,7 +62,7 @@ def load(model: Network,
     """
     if isinstance(weights, Mapping):
         arrays = {name: np.asarray(array) for name, array in weights.items()}
-        return _load(model, by_path(model, _stored(arrays)), 'the given weights')
+        return _load(model, by_path(model, _stored(arrays)), 'the given weights', heads)
     file = os.fspath(weights)
     with opened(file) as found:
         if isinstance(found, KerasFile):
@@ -71,7 +72,7 @@ def load(model: Network,
             match = by_caffe(model, found, file)
         else:
             match = by_path(model, found)
-        return _load(model, match, file)
+        return _load(model, match, file, heads)
 
 
 def load_googlenet(model: Network, path: str | os.PathLike[str]) -> Loaded:
@@ -92,8 +93,8 @@ def load_googlenet(model: Network, path: str | os.PathLike[str]) -> Loaded:
     return load(model, path)
 
 
-def _load(model: Network, match: Match, file: str) -> Loaded:
-    match = _settle_heads(model, match, file)
+def _load(model: Network, match: Match, file: str, heads: bool) -> Loaded:
+    match = _settle_heads(model, match, file, heads)
     problems, arrays = _checked(match, file)
     if problems:
         raise PretrainedError(_refusal(model, match, file, problems))
@@ -118,16 +119,17 @@ def _head_of(name: str, match: Match) -> str | None:
     return found[0] if found else None
 
 
-def _settle_heads(model: Network, match: Match, file: str) -> Match:
-    """Leaves out, on both sides, the heads that cannot be loaded."""
+def _settle_heads(model: Network, match: Match, file: str, wanted: bool) -> Match:
+    """Leaves out, on both sides, the heads that cannot be loaded or are not wanted."""
     heads = {_head_of(name, match): None for name in (*match.variables, *match.stored)}
     variables, stored, notes = dict(match.variables), dict(match.stored), []
     for head in filter(None, heads):
         ours = {n: v for n, v in variables.items() if _head_of(n, match) == head}
         theirs = {n: a for n, a in stored.items() if _head_of(n, match) == head}
-        if _fits(ours, theirs):
+        if wanted and _fits(ours, theirs):
             continue
-        notes.append(_head_note(model, match, head, ours, theirs, file))
+        if wanted:
+            notes.append(_head_note(model, match, head, ours, theirs, file))
         for name in (*ours, *theirs):
             variables.pop(name, None)
             stored.pop(name, None)

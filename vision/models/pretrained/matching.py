@@ -75,10 +75,14 @@ def by_keras(model: Network, found: KerasFile, file: str) -> Match:
             notes.append(_order_note(own, ordered, file))
             own = ordered
     strange = [x for x in own if x.name not in layers and _is_dense(x)]
-    others = strange + [x for x in others if _is_dense(x)]
-    if others:
+    dense = strange + [x for x in others if _is_dense(x)]
+    if dense:
         notes.append(f'Of another head in {file}, these dense layers are left out: '
-                     f'{", ".join(layer.name for layer in others)}.')
+                     f'{", ".join(layer.name for layer in dense)}.')
+    around = [x for x in others if _changes_what_passes(x) and not _is_dense(x)]
+    if around:
+        notes.append(f'These layers of {file} are none of a {model.name} and are left '
+                     f'out, with what they do: {", ".join(x.name for x in around)}.')
     stored = _flat([x for x in own if x not in strange], layers)
     variables = {
         f'{name}/{part}': variable for name, layer in layers.items()
@@ -175,6 +179,11 @@ def _order_note(found: list[Layer], ordered: list[Layer], file: str) -> str:
 
 def _is_dense(layer: Layer) -> bool:
     return [len(shape) for shape in layer.shapes] in ([2], [2, 1])
+
+
+def _changes_what_passes(layer: Layer) -> bool:
+    """Not an optimizer, which is in no list of layers, nor a source of random seeds."""
+    return layer.container != '/' and any(x.dtype.kind == 'f' for x in layer.arrays)
 
 
 def _flat(found: list[Layer], layers: _Layers) -> dict[str, Stored]:

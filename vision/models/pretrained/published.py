@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.data.download import download, Progress
+from vision.data.download import digest_of, download, Progress
 from vision.models.network import Network
 from vision.models.pretrained.arrays import PretrainedError
 from vision.models.pretrained.names import KERAS_LAYERS
@@ -74,13 +74,28 @@ def fetch_published(model: Network, folder: Path,
     """
     wanted = published(model)
     path = download(wanted.url, folder / wanted.file, md5=wanted.md5, progress=progress)
+    check_published(wanted, path)
+    return path
+
+
+def check_published(wanted: Published, path: Path) -> None:
+    """Looks at a file that was published under this name, however it came.
+
+    Raises:
+        PretrainedError: it is not that file, as far as that is known.
+        OSError: it cannot be read.
+    """
     with path.open('rb') as file:
         start = file.read(len(HDF5))
     if start != HDF5:
         raise PretrainedError(f'Expected weights from {wanted.url} at {path}, a file '
                               f'that begins with {HDF5!r}; it begins with {start!r}. '
-                              'Remove it and run again.')
-    return path
+                              'Remove it and run again with --download.')
+    found = digest_of(path, 'md5') if wanted.md5 else None
+    if found != wanted.md5:
+        raise PretrainedError(f'Expected weights from {wanted.url} at {path}, with the '
+                              f'MD5 {wanted.md5}; it has {found}. Remove it and run '
+                              'again with --download.')
 
 
 def _mobilenet_v2(model: Network, top: bool) -> Published:

@@ -139,6 +139,25 @@ def test_the_notes_say_what_is_left_out(files):
         'taken in their order, as Keras does.',)
 
 
+@pytest.mark.parametrize('ending', ['weights.h5', 'h5'])
+def test_layers_around_the_network_are_named(tmp_path, ending):
+    base = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35,
+                                          weights=None, include_top=False)
+    model = keras.Sequential([
+        keras.layers.Input((32, 32, 3)),
+        keras.layers.RandomFlip(name='flip'),
+        keras.layers.Normalization(name='scale'), base,
+        keras.layers.GlobalAveragePooling2D(),
+        keras.layers.BatchNormalization(name='norm'),
+        keras.layers.Dense(3, name='mine')
+    ])
+    path = tmp_path / f'w.{ending}'
+    (model.save_weights if ending == 'weights.h5' else model.save)(path)
+    note, = (note for note in load(_ours(), path).notes if 'none of a' in note)
+    assert note.startswith(f'These layers of {path} are none of a mobilenet_v2 and are')
+    assert set(note.rpartition(': ')[2].strip('.').split(', ')) == {'scale', 'norm'}
+
+
 @pytest.mark.parametrize('options, end', [
     ({
         'classes': 2

@@ -8,8 +8,9 @@ import pytest
 
 from vision.data import DatasetError
 from vision.models import create
-from vision.models.pretrained import (fetch_published, load, normalization_of,
-                                      PretrainedError, Published, published)
+from vision.models.pretrained import (check_published, fetch_published, load,
+                                      normalization_of, PretrainedError, Published,
+                                      published)
 
 # The package has a function of the same name.
 module = importlib.import_module('vision.models.pretrained.published')
@@ -162,3 +163,15 @@ def test_a_page_in_its_place_is_named(site, tmp_path):
     site.content = b'<html>Please log in</html>'
     with pytest.raises(PretrainedError, match="begins with b'<html>Pl'. Remove it and"):
         fetch_published(_mobilenet(image_size=32), tmp_path)
+
+
+def test_a_file_that_was_there_is_held_against_its_md5(tmp_path):
+    path = tmp_path / 'w.h5'
+    path.write_bytes(b'\x89HDF\r\n\x1a\n' + bytes(100))
+    wanted = Published('https://example.org/w.h5',
+                       hashlib.md5(path.read_bytes()).hexdigest())
+    check_published(wanted, path)
+    path.write_bytes(path.read_bytes()[:-1] + b'\1')
+    with pytest.raises(PretrainedError,
+                       match=f'the MD5 {wanted.md5}; it has .* --down'):
+        check_published(wanted, path)

@@ -66,6 +66,28 @@ def test_an_array_that_its_header_makes_up(model, tmp_path, assert_refused):
     assert_refused(model, path, 'more is unknown')
 
 
+@pytest.mark.parametrize('old, new', [(b"'descr'", b"'descrz"), (b'<f4', b'<f\0'),
+                                      (b'False', b'Fals\n'), (b'{', b'\xff')])
+def test_a_damaged_header(model, tmp_path, old, new, assert_refused):
+    path = tmp_path / 'w.npz'
+    _npz(path, model)
+    with zipfile.ZipFile(path, 'a') as archive:
+        header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
+        archive.writestr(
+            'more.npy', b'\x93NUMPY\x01\x00v\x00' +
+            header.replace(old, new).ljust(117) + b'\n' + bytes(12))
+    assert_refused(model, path, f'Expected weights at {path}', 'could not be read')
+
+
+@pytest.mark.parametrize('share', [0.1, 0.6, 0.99])
+def test_a_truncated_archive(model, tmp_path, share, assert_refused):
+    path = tmp_path / 'w.npz'
+    _npz(path, model)
+    content = path.read_bytes()
+    path.write_bytes(content[:int(share * len(content))])
+    assert_refused(model, path, f'Expected weights at {path}', 'could not be read')
+
+
 def test_an_hdf5_file_that_keras_did_not_write(model, path, assert_refused):
     with h5py.File(path, 'w') as file:
         file['weights'] = np.zeros(3)
