@@ -47,14 +47,15 @@ def specify(config: Config, classes: tuple[str, ...], image_size: int) -> Specif
         models.default_normalization(config.model), options=options)
 
 
-def build(config: Config, specification: Specification,
-          dtype: str) -> tuple[Network, list[str]]:
+def build(config: Config, specification: Specification, dtype: str,
+          resumed: bool = False) -> tuple[Network, list[str]]:
     """The network with its first weights: random ones, and pretrained ones over them.
 
     Args:
         config: the run's settings; `seed` decides the random weights.
         specification: what `specify` returned.
         dtype: type of the arithmetic.
+        resumed: whether a checkpoint will replace all weights, so that none are read.
 
     Returns:
         The network, and what a person should know about its weights.
@@ -67,7 +68,7 @@ def build(config: Config, specification: Specification,
     dropout = {
         name: getattr(config, name)
         for name in ('dropout', 'feature_dropout', 'aux_dropout')
-        if name in models.option_names(config.model)
+        if name in models.option_names(specification.model)
     }
     try:
         network = specification.build(dtype=tf.as_dtype(dtype), **dropout)
@@ -82,19 +83,46 @@ def build(config: Config, specification: Specification,
         raise ConfigError(f'Expected a network with batch norms for --precise_bn='
                           f'{config.precise_bn}, received --model={config.model} '
                           'without. Pass --precise_bn=0.')
+    learning = []
     for flag in ('finetune_freeze', 'freeze'):  # left as the first phase has it
         try:
             network.freeze(*getattr(config, flag))
         except ValueError as error:
             raise ConfigError(f'--{flag}: {error}') from error
-    return network, pretrained.initialize(network, config)
+        if flag == 'freeze' or config.finetune_epochs:
+            learning += [norm for norm in network.batch_norms() if not norm.frozen]
+    notes = _notes_of_idle_settings(config, bool(learning))
+    if resumed:
+        return network, notes
+    return network, notes + pretrained.initialize(network, config,
+                                                  specification.classes)
+
+
+def _notes_of_idle_settings(config: Config, batch_norms_learn: bool) -> list[str]:
+    """A sentence about each setting that changes nothing beside the others."""
+    notes = []
+    if config.precise_bn and not batch_norms_learn:
+        notes.append(f'--precise_bn={config.precise_bn} measures nothing: every batch '
+                     'norm is frozen.')
+    if not config.finetune_epochs:
+        default = Config()
+        notes += [
+            f'--{name} changes nothing without --finetune_epochs.'
+            for name in ('finetune_freeze', 'finetune_learning_rate')
+            if getattr(config, name) != getattr(default, name)
+        ]
+    return notes
 
 
 def _try_size(network: Network, size: int) -> None:
-    """Raises ValueError where the heads cannot take pictures of a size.
+    """Raises ValueError where the network cannot be trained on pictures of a size.
 
     Traced only: it shows here, not hours later when the epoch of that size comes.
     """
+    if size < network.min_image_size:
+        raise ValueError(f'Expected pictures of at least {network.min_image_size} '
+                         f'pixels for {network.name}, received {size} in '
+                         '--image_size_schedule.')
     seed = tf.constant([0, 0])
     step = tf.function(lambda images: network(images, True, seed), autograph=False)
     step.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))

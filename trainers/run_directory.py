@@ -6,7 +6,7 @@ import io
 import json
 import os
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from numbers import Integral
 from pathlib import Path
@@ -125,6 +125,7 @@ class RunDirectory:
         compared: dict[str, Any],
         labels: Labels,
         resume: str = 'auto',
+        defaults: Mapping[str, Any] | None = None,
     ) -> 'RunDirectory':
         """Takes a directory for writing: a new run, or one to go on with.
 
@@ -135,6 +136,8 @@ class RunDirectory:
             labels: the classes; they must not change either.
             resume: whether a run in the directory may ('auto'), 'must', or must 'never'
                 be there.
+            defaults: what settings were like before they could be set, for runs of an
+                earlier version, which do not record them.
 
         Raises:
             RunDirectoryError: something else is there, another process has it, the
@@ -148,7 +151,7 @@ class RunDirectory:
             # Again: another process may have begun a run here meanwhile.
             run.resumed = run._check_place(resume)
             if run.resumed:
-                run._compare(compared, labels)
+                run._compare(compared, labels, defaults or {})
             else:
                 run.write_json(run.labels, labels)
             run.write_json(run.config, config)
@@ -292,12 +295,14 @@ class RunDirectory:
         os.ftruncate(lock, 0)
         os.write(lock, holder.encode())
 
-    def _compare(self, compared: dict[str, Any], labels: Labels) -> None:
+    def _compare(self, compared: dict[str, Any], labels: Labels,
+                 defaults: Mapping[str, Any]) -> None:
         recorded = self.read(self.path)
         missing = object()
+        before = {**_json_form(dict(defaults)), **recorded.config}
         lines = []
         for name, new in _json_form(compared).items():
-            old = recorded.config.get(name, missing)
+            old = before.get(name, missing)
             if not _same(old, new):
                 was = 'not recorded' if old is missing else json.dumps(old)
                 lines.append(f'{name}: {was} in the run, {json.dumps(new)} now')

@@ -15,6 +15,7 @@ import tensorflow as tf
 from trainers import environment, networks, precision, pretrained
 from trainers.batches import steps_per_epoch
 from trainers.caching import decoded
+from trainers.checkpoints import Checkpoints
 from trainers.config import Config
 from trainers.downloading import download
 from trainers.features import FeatureCache
@@ -56,11 +57,12 @@ def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str
         tf.config.experimental.enable_op_determinism()
     config = simplify(config)
     source = load_source(config)
-    specification = networks.specify(config, source.classes, source.image_size)
+    begun = begun_specification(config)
+    specification = begun or networks.specify(config, source.classes, source.image_size)
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         # Built before there is a directory, which would hold on to refused settings.
-        trainer, notes = build(config, specification, source)
+        trainer, notes = build(config, specification, source, resumed=begun is not None)
         directory = stack.enter_context(open_directory(config, source))
         stack.enter_context(log_to(directory.log))
         record_environment(directory)
@@ -142,10 +144,15 @@ def load_source(config: Config) -> Source:
 
 def open_directory(config: Config, source: Source) -> RunDirectory:
     """The run's directory, locked for this process."""
-    path = Path(config.run_dir or default_run_dir(config))
     labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
-    return RunDirectory.open(path, config.to_dict(), config.results_dict(), labels,
-                             config.resume)
+    return RunDirectory.open(run_dir_of(config), config.to_dict(),
+                             config.results_dict(), labels, config.resume,
+                             defaults=Config().to_dict())
+
+
+def run_dir_of(config: Config) -> Path:
+    """The folder asked for, or the default one."""
+    return Path(config.run_dir or default_run_dir(config))
 
 
 def default_run_dir(config: Config) -> str:
@@ -156,9 +163,28 @@ def default_run_dir(config: Config) -> str:
     return f'runs/{"-".join(parts)}'
 
 
-def build(config: Config, specification: Specification,
-          source: Source) -> tuple[Trainer, list[str]]:
-    """The model with its first weights in its trainer, and notes about the weights.
+def begun_specification(config: Config) -> Specification | None:
+    """That of the run to go on with, whose checkpoints have all weights already.
+
+    None without `pretrained`: then nothing but the settings is needed to start. What a
+    run was started from may be gone when it is resumed.
+
+    Raises:
+        CheckpointError: all checkpoints are damaged.
+    """
+    if not config.pretrained or config.resume == 'never':
+        return None
+    directory = RunDirectory(run_dir_of(config))
+    if not directory.checkpoints_last.is_dir():
+        return None
+    found = Checkpoints(directory.checkpoints_last,
+                        tf.train.Checkpoint()).newest(set_aside=False)
+    return Specification.from_dict(found[1]['specification']) if found else None
+
+
+def build(config: Config, specification: Specification, source: Source,
+          resumed: bool = False) -> tuple[Trainer, list[str]]:
+    """The model with its first weights in its trainer, and notes about the settings.
 
     Raises:
         ConfigError: the model does not take one of the settings.
@@ -168,7 +194,7 @@ def build(config: Config, specification: Specification,
     Augmenter(config.augment, specification.image_size)
     steps = steps_per_epoch(config, source)
     dtype = precision.resolve(config.precision)
-    network, notes = networks.build(config, specification, dtype)
+    network, notes = networks.build(config, specification, dtype, resumed)
     return Trainer(network, config, steps, dtype, class_weights(config, source)), notes
 
 
@@ -221,7 +247,7 @@ def describe(config: Config, specification: Specification, source: Source,
              trainer: Trainer, directory: RunDirectory) -> None:
     """Says what is going to be trained, on what, where and how."""
     model, size = trainer.model, specification.image_size
-    heads = sum(map(count_parameters, getattr(model, 'heads', {}).values()))
+    heads = sum(map(count_parameters, model.heads.values()))
     counts = ', '.join(
         f'{len(split):,} {name}' for name, split in source.splits.items())
     gpus = ', '.join(gpu.name for gpu in environment.gpus())

@@ -116,6 +116,11 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
         'image_size': 16
     }, ConfigError, 'at least 32 pixels for xception'),
     ({
+        'model': 'cifar_cnn',
+        'image_size_schedule': ('32@0', '4@1')
+    }, ConfigError,
+     'at least 8 pixels for cifar_cnn, received 4 in --image_size_sched'),
+    ({
         'model': 'small_cnn',
         'precise_bn': 64
     }, ConfigError, 'batch norms for --precise_bn=64, received --model=small_cnn'),
@@ -153,3 +158,29 @@ def test_published_weights_that_are_there_are_taken(source, tmp_path):
     np.testing.assert_array_equal(network.stages['block_16'].project.conv.kernel,
                                   kernel)
     assert any('no classifier' in note for note in notes)
+
+
+@pytest.mark.parametrize('settings, useful, message', [
+    ({
+        'precise_bn': 64,
+        'freeze': ('bn',)
+    }, {
+        'freeze': ('last:1',)
+    }, '--precise_bn=64 measures nothing: every batch norm is frozen.'),
+    ({
+        'finetune_freeze': ('last:2',)
+    }, {
+        'finetune_epochs': 1
+    }, '--finetune_freeze changes nothing without --finetune_epochs.'),
+    ({
+        'finetune_learning_rate': 1e-4
+    }, {
+        'finetune_epochs': 1
+    }, '--finetune_learning_rate changes nothing without --finetune_epochs.'),
+])
+def test_settings_that_change_nothing_are_named(source, settings, useful, message):
+    for more, expected in (({}, True), (useful, False)):
+        config = Config(**{'model': 'cifar_cnn', **settings, **more})
+        specification = networks.specify(config, source.classes, source.image_size)
+        _, notes = networks.build(config, specification, 'float32')
+        assert (message in notes) is expected

@@ -1,5 +1,6 @@
 """The run directory: one writer, one configuration, nothing scattered."""
 
+import contextlib
 import csv
 import json
 import math
@@ -8,7 +9,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +89,19 @@ def test_settings_that_are_not_compared_may_change(tmp_path):
         config = COMPARED | {'log_every': log_every}
         RunDirectory.open(tmp_path, config, COMPARED, LABELS).close()
     assert RunDirectory.read(tmp_path).config['log_every'] == 5
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_what_is_new(tmp_path):
+    start(tmp_path).close()
+    for value, same in ((0, True), (1, False)):
+        settings = COMPARED | {'new': value}
+        with contextlib.ExitStack() as stack:
+            if not same:
+                stack.enter_context(
+                    pytest.raises(RunDirectoryError, match='new: 0 in the run, 1 now'))
+            RunDirectory.open(tmp_path, settings, settings, LABELS, defaults={
+                'new': 0
+            }).close()
 
 
 def test_numbers_are_compared_as_json(tmp_path):
@@ -191,7 +204,7 @@ def test_a_file_in_the_place_of_the_directory(tmp_path):
         RunDirectory.read(tmp_path / 'run')
 
 
-@contextmanager
+@contextlib.contextmanager
 def without_rights() -> Iterator[Path]:
     """A directory with an unreadable file, for a user who may not write there."""
     root = os.geteuid() == 0

@@ -1,6 +1,7 @@
 """Whole runs that start from other weights, keep parts frozen, or have two phases."""
 
 import csv
+import dataclasses
 import io
 import logging
 import os
@@ -13,7 +14,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.checkpoints import read_variables
+from trainers.checkpoints import Checkpoints, read_variables
+from trainers.classifier import from_run
 from trainers.config import Config, ConfigError
 from trainers.loop import Loop
 from trainers.progress import ConsoleHandler
@@ -119,6 +121,22 @@ def test_starts_from_the_best_weights_of_a_run(pretrained, tmp_path):
     assert {name.split('/')[-1] for name in moved} == {'moving_mean', 'moving_variance'}
 
 
+def test_a_classifier_of_other_classes_is_replaced(pretrained, tmp_path):
+    run_dir, other = tmp_path / 'run', tmp_path / 'other'
+    classifier = from_run(pretrained)
+    first, *rest = classifier.classes
+    specification = dataclasses.replace(classifier.specification,
+                                        classes=('zebra', *rest))
+    Checkpoints(other, tf.train.Checkpoint(model=classifier.network)).save(
+        1, {'specification': specification.to_dict()})
+    run(run_dir, pretrained=str(other), learning_rate=0.0)
+    moved = changed(weights(pretrained, 'best'), weights(run_dir))
+    assert {'head/classifier/kernel', 'head/dense/0/kernel'} <= moved
+    assert not any('conv/kernel' in name for name in moved)
+    log = (run_dir / 'train.log').read_text()
+    assert f'other classes (zebra where {first} is here) and replaced' in log
+
+
 def test_a_frozen_backbone_is_the_same_bits_after_training(pretrained, tmp_path):
     run(tmp_path / 'run', pretrained=str(pretrained), freeze=('backbone',), epochs=2,
         ema=0.9, weight_decay=0.1, optimizer='adamw', learning_rate=0.1)
@@ -186,8 +204,10 @@ def mostly_slow(quick: int, *others: int) -> list:
 @pytest.mark.parametrize('epoch', mostly_slow(3, 1, 2))
 def test_interrupted_between_epochs_it_ends_with_the_same_bits(
         two_phases, pretrained, tmp_path, monkeypatch, epoch):
-    # Each epoch is shorter than the time between two checkpoints.
-    settings = {**TWO_PHASES, 'pretrained': str(pretrained)}
+    # Each epoch is shorter than the time between two checkpoints. What the run started
+    # from is not needed again.
+    shutil.copytree(pretrained, tmp_path / 'start')
+    settings = {**TWO_PHASES, 'pretrained': str(tmp_path / 'start')}
     end_epoch = Loop._end_epoch
 
     def interrupted(loop: Loop, ended: int) -> None:
@@ -199,6 +219,7 @@ def test_interrupted_between_epochs_it_ends_with_the_same_bits(
         patch.setattr(Loop, '_end_epoch', interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / 'run', **settings)
+    shutil.rmtree(tmp_path / 'start')
     run(tmp_path / 'run', resume='must', **settings)
     assert_same(tmp_path / 'run', two_phases)
 

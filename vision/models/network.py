@@ -50,6 +50,7 @@ class Network(tf.Module):
                              f'received {normalization!r}.')
         self.classes = classes
         self.image_size = image_size
+        self.min_image_size = min_image_size
         self.normalization = normalization
         self.dtype = dtype
         self.stages = dict(stages)
