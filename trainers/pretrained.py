@@ -1,5 +1,6 @@
 """The weights that a run starts from, where those are not random."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def normalization(config: Config) -> str:
     return theirs or config.normalization
 
 
-def initialize(network: Network, config: Config, classes: tuple[str, ...]) -> list[str]:
+def initialize(network: Network, config: Config, classes: Sequence[str]) -> list[str]:
     """Gives a network the weights that `pretrained` names, where it names any.
 
     Args:
@@ -60,8 +61,8 @@ def initialize(network: Network, config: Config, classes: tuple[str, ...]) -> li
     ]
 
 
-def load(network: Network, config: Config, classes: tuple[str,
-                                                          ...] = ()) -> weights.Loaded:
+def load(network: Network, config: Config,
+         classes: Sequence[str] = ()) -> weights.Loaded:
     """Gives a network the weights that `pretrained` names; says what became of them.
 
     Args:
@@ -92,8 +93,8 @@ def load(network: Network, config: Config, classes: tuple[str,
         f'{suggestion(config.pretrained, [PUBLISHED])}')
 
 
-def _load_run(network: Network, arrays: dict[str, np.ndarray], theirs: tuple[str, ...],
-              ours: tuple[str, ...], path: Path) -> weights.Loaded:
+def _load_run(network: Network, arrays: Mapping[str, np.ndarray], theirs: Sequence[str],
+              ours: Sequence[str], path: Path) -> weights.Loaded:
     """Loads the weights of a run, its classifier only for the classes that it knows."""
     differ = [(a, b) for a, b in zip(theirs, ours) if a != b]
     if not differ or len(theirs) != len(ours):
