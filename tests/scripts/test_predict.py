@@ -124,6 +124,7 @@ def test_the_format_follows_from_the_output(settings, expected):
     assert Settings(**settings).written_format == expected
 
 
+@pytest.mark.slow
 def test_whole_run_in_a_table(run_dir, folder):
     # Flags may stand behind the pictures.
     done = call(str(folder), f'--run_dir={run_dir}', '--top=2')

@@ -286,6 +286,7 @@ def test_batch_norms_have_the_statistics_of_pictures_as_they_are(tmp_path):
             np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_stopped_while_it_evaluates_it_ends_with_the_same_bits(tmp_path, monkeypatch):
     settings = {
         'model': 'cifar_cnn',

@@ -158,6 +158,7 @@ def test_what_is_not_frozen_learns(pretrained, tmp_path, freeze, stages):
     assert any('/norm/' in name for name in moved) is ('bn' not in freeze)
 
 
+@pytest.mark.slow
 def test_auxiliary_heads_of_a_frozen_backbone_are_left_out(tmp_path):
     settings = {'model': 'inception_v1_compact', 'model_options': (), 'dense': ()}
     run(tmp_path / 'run', **settings, freeze=('backbone',), limit_train_batches=1)
@@ -242,6 +243,7 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(two_phases, pretrained,
     assert_same(tmp_path / 'run', two_phases)
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_a_phase(pretrained, tmp_path):
     # At a rate of 0 no epoch is better than the first.
     results = run(
@@ -259,6 +261,7 @@ def test_early_stopping_ends_a_phase(pretrained, tmp_path):
 CACHED = {'freeze': ('backbone',), 'features': 'cached', 'epochs': 3}
 
 
+@pytest.mark.slow
 def test_kept_features_give_what_the_network_gives(pretrained, tmp_path):
     settings = {'pretrained': str(pretrained), 'freeze': ('backbone',), 'epochs': 3}
     run(tmp_path / 'live', **settings)

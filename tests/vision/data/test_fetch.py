@@ -70,7 +70,10 @@ def _expected(name: str, at_least: int | None) -> np.ndarray:
     return fit(decode(tf.constant(GOOD[name]), at_least), SIDE).numpy()
 
 
-@pytest.mark.parametrize('side', [None, SIDE], ids=['any side', 'one side'])
+@pytest.mark.parametrize('side', [
+    pytest.param(None, id='any side', marks=pytest.mark.slow),
+    pytest.param(SIDE, id='one side')
+])
 def test_bad_files_cost_their_own_place_only(folder, side):
     good = ['a.png', 'b.jpg', 'c.jpg', 'large.jpg', 'large turned.jpg', 'wide.png']
     # Where all have one side, a plain batch, and one with a picture of another size,

@@ -83,7 +83,9 @@ def _train(split: Split, augment: tuple[str, ...] = (), **options) -> list:
 WHERE = pytest.mark.parametrize('where', ['noise', 'fixed', 'jpegs'])
 
 
-@WHERE
+@pytest.mark.parametrize(
+    'where',
+    ['noise', 'fixed', pytest.param('jpegs', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('augment', [(), ALL, NO_CROP])
 def test_any_start_step_gives_the_same_bits(where, augment, request):
     split = request.getfixturevalue(where)

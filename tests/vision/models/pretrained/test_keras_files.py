@@ -194,6 +194,7 @@ def test_genuine_weights(data_folder, images):
     _assert_close(model.features(large).numpy(), theirs(large / 127.5 - 1).numpy())
 
 
+@pytest.mark.slow
 def test_xception(tmp_path, images):
     keras.layers.Conv2D(1, 1)  # So that the unnamed layers count from elsewhere.
     theirs = keras.applications.Xception(input_shape=(71, 71, 3), weights=None,
