@@ -156,6 +156,7 @@ _CIFAR10 = {
     'monitor': 'loss',
     'dense': ('512',),
     'dropout': 0.5,
+    'precise_bn': 8192,
 }
 
 _recipe(
@@ -170,7 +171,6 @@ _recipe(
     image_size=32,
     normalization='unit',
     weight_decay=0.05,
-    precise_bn=8192,
 )
 
 _recipe(
