@@ -220,7 +220,7 @@ _recipe(
 
 _recipe(
     'cifar10_best',
-    'For CIFAR-10 in about half an hour: wide blocks, small pictures first.',
+    'For CIFAR-10 in less than an hour: wide blocks, small pictures first.',
     dataset='cifar10',
     model='cifar_cnn',
     model_options=('filters:64-256-256', 'behind_pool:1', 'block_dropout:0'),
