@@ -83,15 +83,15 @@ def build(config: Config, specification: Specification, dtype: str,
         raise ConfigError(f'Expected a network with batch norms for --precise_bn='
                           f'{config.precise_bn}, received --model={config.model} '
                           'without. Pass --precise_bn=0.')
-    learning = []
+    learns = False
     for flag in ('finetune_freeze', 'freeze'):  # left as the first phase has it
         try:
             network.freeze(*getattr(config, flag))
         except ValueError as error:
             raise ConfigError(f'--{flag}: {error}') from error
         if flag == 'freeze' or config.finetune_epochs:
-            learning += [norm for norm in network.batch_norms() if not norm.frozen]
-    notes = _notes_of_idle_settings(config, bool(learning))
+            learns |= any(not norm.frozen for norm in network.batch_norms())
+    notes = _notes_of_idle_settings(config, learns)
     if resumed:
         return network, notes
     return network, notes + pretrained.initialize(network, config,

@@ -145,32 +145,17 @@ def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_picture(
     assert not second.top
 
 
-def test_a_page_that_shows_something_else_fails(form, program, page, tmp_path):
+@pytest.mark.parametrize('old, new, message', [
+    ('b[1] - a[1]', 'a[1] - b[1]', 'Expected the page to show the probabilities'),
+    ('row(classes[label]', 'row(classes[0]', 'Expected the page to name the classes'),
+    ('value.value = probability', 'value.value = NaN', 'show the probabilities.*nan'),
+])
+def test_a_page_that_shows_something_else_fails(form, program, page, tmp_path, old, new,
+                                                message):
     shutil.copytree(page, tmp_path / 'web')
     script = tmp_path / 'web' / 'app.js'
-    script.write_text(
-        script.read_text('utf-8').replace('b[1] - a[1]', 'a[1] - b[1]'), 'utf-8')
-    with pytest.raises(UserError, match='Expected the page to show the probabilities'):
-        form.run(tmp_path / 'web', noise(1, 32))
-
-
-def test_a_page_that_names_other_classes_fails(form, program, page, tmp_path):
-    shutil.copytree(page, tmp_path / 'web')
-    script = tmp_path / 'web' / 'app.js'
-    script.write_text(
-        script.read_text('utf-8').replace('row(classes[label]', 'row(classes[0]'),
-        'utf-8')
-    with pytest.raises(UserError, match='Expected the page to name the classes'):
-        form.run(tmp_path / 'web', noise(1, 32))
-
-
-def test_a_page_that_shows_no_numbers_fails(form, program, page, tmp_path):
-    shutil.copytree(page, tmp_path / 'web')
-    script = tmp_path / 'web' / 'app.js'
-    script.write_text(
-        script.read_text('utf-8').replace('value.value = probability',
-                                          'value.value = NaN'), 'utf-8')
-    with pytest.raises(UserError, match='show the probabilities.*nan'):
+    script.write_text(script.read_text('utf-8').replace(old, new), 'utf-8')
+    with pytest.raises(UserError, match=message):
         form.run(tmp_path / 'web', noise(1, 32))
 
 
