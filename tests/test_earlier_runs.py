@@ -1,0 +1,127 @@
+"""Runs of earlier versions are loaded, evaluated, resumed and built upon."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).parents[1]
+RUNS = Path(__file__).parent / 'earlier_runs' / 'version_0_1'
+TOLERANCE = 1e-5
+
+# What the two runs were started with, as far as it says what is trained on what.
+SETTINGS = {
+    'two_phases': [
+        '--model=cifar_cnn', '--model_options=filters:4-8,block_dropout:0.1',
+        '--dense=none', '--dataset=shapes'
+    ],
+    'image_folder': [
+        '--model=small_cnn', '--model_options=filters:4-8', '--dense=16',
+        '--dataset=image_folder', '--data_dir=images'
+    ],
+}
+
+
+@pytest.fixture(params=SETTINGS)
+def name(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def folder(name, tmp_path) -> Path:
+    """A working directory with a copy of the run and of the images beside it."""
+    shutil.copytree(RUNS / name, tmp_path / name)
+    shutil.copytree(RUNS / 'images', tmp_path / 'images')
+    return tmp_path
+
+
+@pytest.fixture
+def expected(name) -> dict:
+    return json.loads((RUNS / 'expected.json').read_text())[name]
+
+
+def run(folder: Path, command: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, '-m', f'scripts.{command}', *arguments],
+                          cwd=folder, env={
+                              **os.environ, 'PYTHONPATH': str(ROOT)
+                          }, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, float]]:
+    with (run_dir / 'metrics.csv').open(newline='') as file:
+        return [{
+            name: float(value) for name, value in row.items()
+        } for row in csv.DictReader(file)]
+
+
+def assert_close(actual: dict, expected: dict) -> None:
+    """Compares nested dictionaries of numbers; other values must be equal."""
+    assert actual.keys() == expected.keys()
+    for key, value in expected.items():
+        if isinstance(value, dict):
+            assert_close(actual[key], value)
+        elif isinstance(value, float):
+            np.testing.assert_allclose(actual[key], value, rtol=TOLERANCE, err_msg=key)
+        else:
+            assert actual[key] == value, key
+
+
+def test_evaluates(name, folder, expected):
+    run(folder, 'evaluate', f'--run_dir={name}', '--output=report')
+    results = json.loads((folder / 'report/results.json').read_text())
+    assert_close({key: results[key] for key in expected['evaluation']},
+                 expected['evaluation'])
+    with np.load(folder / 'report/predictions.npz') as predictions:
+        logits = dict(zip(predictions['names'].tolist(), predictions['logits']))
+    for image, values in expected['logits'].items():
+        np.testing.assert_allclose(logits[image], values, rtol=TOLERANCE, atol=1e-6)
+
+
+def test_predicts(name, folder, expected):
+    images = list(expected['predictions'])
+    output = run(folder, 'predict', f'--run_dir={name}', '--format=jsonl', '--top=10',
+                 *images)
+    lines = map(json.loads, output.splitlines())
+    assert_close(
+        {
+            line['file']: {
+                entry['class']: entry['probability'] for entry in line['predictions']
+            } for line in lines
+        }, expected['predictions'])
+
+
+def test_resumes_to_its_end(name, folder, expected):
+    config = json.loads((folder / name / 'config.json').read_text())
+    run(
+        folder, 'train',
+        *(f'--{key}={_written(value)}' for key, value in config.items()
+          if key not in ('run_dir', 'resume')), f'--run_dir={name}', '--resume=must')
+    metrics = read_metrics(folder / name)
+    assert len(metrics) == len(expected['metrics'])
+    for actual, row in zip(metrics, expected['metrics']):
+        assert_close(actual, row)
+    results = json.loads((folder / name / 'results.json').read_text())
+    assert_close({key: results[key] for key in expected['results']}, expected['results'])
+
+
+def _written(value) -> str:
+    return ','.join(value) if isinstance(value, list) else str(value)
+
+
+def test_initializes_a_new_run(name, folder, expected):
+    run(folder, 'train', '--run_dir=new', f'--pretrained={name}', '--image_size=16',
+        '--epochs=1', '--limit_train_batches=2', '--limit_eval_batches=2',
+        '--batch_size=8', '--optimizer=sgd', '--learning_rate=0.001',
+        '--schedule=cosine', '--warmup_epochs=0.25', '--dropout=0.1',
+        '--precision=float32', *SETTINGS[name])
+    metrics, = read_metrics(folder / 'new')
+    assert_close(metrics, expected['pretrained'])
