@@ -28,7 +28,7 @@ from pathlib import Path
 from absl import app
 
 from scripts import flags, quiet
-from scripts.benchmarks.settings import config_fields, Settings, unused
+from scripts.benchmarks.settings import Settings, config_fields, unused
 from trainers.config import ConfigError
 
 DESCRIPTION = """

@@ -6,12 +6,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TextIO
 
 from absl import app
 
 from scripts import flags, quiet
-from trainers.config import check, Config, ConfigError, setting
+from trainers.config import Config, ConfigError, check, setting
 from vision.errors import UserError
 
 if TYPE_CHECKING:
@@ -35,26 +35,48 @@ class Trained:
     """
 
     run_dir: str = setting(
-        '', _TRAINED, 'Folder of a run, which knows all the rest, or of one of its '
-        'checkpoints.')
-    weights: str = setting('best', _TRAINED, 'Which weights of the run.',
-                           choices=('best', 'last'))
+        '',
+        _TRAINED,
+        'Folder of a run, which knows all the rest, or of one of its checkpoints.',
+    )
+    weights: str = setting(
+        'best', _TRAINED, 'Which weights of the run.', choices=('best', 'last')
+    )
     temperature: float = setting(
-        0.0, _TRAINED, 'Temperature of the softmax; 0: what scripts.evaluate '
-        '--calibrate has stored with the run, or else 1.', minimum=0)
-    arithmetic: str = setting('float32', _TRAINED, 'Type of the arithmetic.',
-                              choices=('float32', 'bfloat16', 'float16'))
+        0.0,
+        _TRAINED,
+        'Temperature of the softmax; 0: what scripts.evaluate '
+        '--calibrate has stored with the run, or else 1.',
+        minimum=0,
+    )
+    arithmetic: str = setting(
+        'float32',
+        _TRAINED,
+        'Type of the arithmetic.',
+        choices=('float32', 'bfloat16', 'float16'),
+    )
     labels: str = setting(
-        '', _OTHERS, 'Text file with a class a line for --pretrained; by default the '
-        '1000 of ImageNet.')
+        '',
+        _OTHERS,
+        'Text file with a class a line for --pretrained; by default the '
+        '1000 of ImageNet.',
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
             check(field, getattr(self, field.name))
 
 
-_OF_OTHERS = ('model', 'model_options', 'pooling', 'dense', 'image_size', 'pretrained',
-              'weights_dir', 'download')
+_OF_OTHERS = (
+    'model',
+    'model_options',
+    'pooling',
+    'dense',
+    'image_size',
+    'pretrained',
+    'weights_dir',
+    'download',
+)
 
 
 def model_fields() -> list[dataclasses.Field]:
@@ -74,6 +96,7 @@ def load_classifier() -> 'Classifier':
         UserError: it cannot be had.
     """
     from trainers import classifier
+
     trained = Trained(**flags.given(dataclasses.fields(Trained)))
     config = {field.name: field for field in dataclasses.fields(Config)}
     settings = flags.given([config[name] for name in _OF_OTHERS])
@@ -82,20 +105,34 @@ def load_classifier() -> 'Classifier':
         if of_others or trained.labels:
             raise ConfigError(
                 f'Expected no --{of_others[0] if of_others else "labels"} with '
-                '--run_dir: a run knows its network. Leave one of them out.')
-        return classifier.from_run(Path(trained.run_dir), trained.weights,
-                                   trained.arithmetic, trained.temperature)
+                '--run_dir: a run knows its network. Leave one of them out.'
+            )
+        return classifier.from_run(
+            Path(trained.run_dir),
+            trained.weights,
+            trained.arithmetic,
+            trained.temperature,
+        )
     if 'pretrained' not in settings or 'model' not in settings:
         raise ConfigError(
             'Expected --run_dir=FOLDER, a run that scripts.train made, or '
-            '--model=NAME with --pretrained=WEIGHTS.')
-    return classifier.from_pretrained(Config.from_dict(settings), trained.labels,
-                                      trained.arithmetic, trained.temperature)
+            '--model=NAME with --pretrained=WEIGHTS.'
+        )
+    return classifier.from_pretrained(
+        Config.from_dict(settings),
+        trained.labels,
+        trained.arithmetic,
+        trained.temperature,
+    )
 
 
-def start(description: str, fields: Sequence[dataclasses.Field],
-          work: Callable[[list[str]], Any], arguments: bool = False,
-          prepare: Callable[[list[str]], Any] | None = None) -> None:
+def start(
+    description: str,
+    fields: Sequence[dataclasses.Field],
+    work: Callable[[list[str]], Any],
+    arguments: bool = False,
+    prepare: Callable[[list[str]], Any] | None = None,
+) -> None:
     """Parses the command line and does the work; does not return.
 
     Args:
@@ -135,14 +172,16 @@ def start(description: str, fields: Sequence[dataclasses.Field],
     flags.define(fields)
     # Then flags may also stand behind what is none.
     flags.FLAGS.set_gnu_getopt(arguments)
-    parser = flags.parser(description + EXIT_CODES, lambda: flags.describe(fields),
-                          arguments)
+    parser = flags.parser(
+        description + EXIT_CODES, lambda: flags.describe(fields), arguments
+    )
     app.run(main, flags_parser=parser)
 
 
 def _asks_for_lists() -> bool:
     return any(
-        flags.FLAGS[name].value for name in flags.FLAGS if name.startswith('list_'))
+        flags.FLAGS[name].value for name in flags.FLAGS if name.startswith('list_')
+    )
 
 
 @contextlib.contextmanager

@@ -14,14 +14,19 @@ Writes into its folder, beside report.md, MODEL_CARD.md and their pictures:
 import dataclasses
 import os
 from pathlib import Path
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
 from scripts import command, flags
-from scripts.evaluation.settings import (check_calibration, check_splits,
-                                         picture_config, picture_fields, same_data,
-                                         Settings)
+from scripts.evaluation.settings import (
+    Settings,
+    check_calibration,
+    check_splits,
+    picture_config,
+    picture_fields,
+    same_data,
+)
 from scripts.words import counted
 from trainers.config import Config, ConfigError
 
@@ -60,14 +65,18 @@ def check(arguments: list[str]) -> None:
     elif arguments:
         raise ConfigError(
             f'Did not expect {arguments[0]!r}: give the folder of a run as '
-            f'--run_dir={arguments[0]}, or several behind --compare.')
+            f'--run_dir={arguments[0]}, or several behind --compare.'
+        )
     if settings.calibrate and not model.get('run_dir'):
-        raise ConfigError('Expected --run_dir with --calibrate, since the temperature '
-                          'is stored with the run. Pass other weights with '
-                          '--temperature instead.')
+        raise ConfigError(
+            'Expected --run_dir with --calibrate, since the temperature '
+            'is stored with the run. Pass other weights with '
+            '--temperature instead.'
+        )
     if settings.calibrate and model.get('temperature'):
-        raise ConfigError('Expected either --temperature or --calibrate, which fits '
-                          'one, not both.')
+        raise ConfigError(
+            'Expected either --temperature or --calibrate, which fits one, not both.'
+        )
 
 
 def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
@@ -75,14 +84,17 @@ def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
     other = [name for name in model if name not in shared]
     if other or len(folders) < 2:
         received = f'--{other[0]}' if other else counted(len(folders), 'folder')
-        raise ConfigError('Expected nothing but the folders of two runs or more with '
-                          '--compare, as in --compare runs/a runs/b, received '
-                          f'{received}.')
+        raise ConfigError(
+            'Expected nothing but the folders of two runs or more with '
+            '--compare, as in --compare runs/a runs/b, received '
+            f'{received}.'
+        )
     for place, folder in enumerate(folders):
         before = [os.path.realpath(each) for each in folders[:place]]
         if os.path.realpath(folder) in before:
-            raise ConfigError(f'Expected different runs with --compare, received '
-                              f'{folder} twice.')
+            raise ConfigError(
+                f'Expected different runs with --compare, received {folder} twice.'
+            )
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -109,8 +121,11 @@ def _evaluate_one(settings: Settings) -> None:
     if settings.calibrate:
         _check_calibration(classifier, config)
     source = load_source(config)
-    folder = (Path(settings.output) if settings.output else _default_folder(
-        classifier, config, settings))
+    folder = (
+        Path(settings.output)
+        if settings.output
+        else _default_folder(classifier, config, settings)
+    )
     check_writable(folder)
     evaluation = look(classifier, config, source, settings)
     print(terminal.report(evaluation, config), flush=True)
@@ -127,7 +142,8 @@ def _config(classifier: 'Classifier') -> Config:
     if run is None and 'dataset' not in given:
         raise ConfigError(
             'Expected --dataset, and --data_dir with it, since these weights are not '
-            'of a run, which would know its pictures.')
+            'of a run, which would know its pictures.'
+        )
     if flags.FLAGS['download'].value:
         given['download'] = True
     config = picture_config(run.config if run else Config(), given)
@@ -139,18 +155,22 @@ def _config(classifier: 'Classifier') -> Config:
 def _check_calibration(classifier: 'Classifier', config: Config) -> None:
     """Raises a UserError where a temperature could not be fitted or stored."""
     from scripts.output_folder import check_writable
+
     run = classifier.run
     if run is None:
         raise ConfigError(
             f'Expected the folder of a run with --calibrate, got {classifier.origin}, '
-            'a checkpoint without its run: there is no place for the temperature.')
+            'a checkpoint without its run: there is no place for the temperature.'
+        )
     check_calibration(run.config, config)
-    check_writable(run.directory.path, '--run_dir',
-                   'Make it so, or leave out --calibrate.')
+    check_writable(
+        run.directory.path, '--run_dir', 'Make it so, or leave out --calibrate.'
+    )
 
 
-def look(classifier: 'Classifier', config: Config, source: 'Source',
-         settings: Settings) -> 'Evaluation':
+def look(
+    classifier: 'Classifier', config: Config, source: 'Source', settings: Settings
+) -> 'Evaluation':
     """Evaluates on a split; to calibrate, first fits a temperature.
 
     Raises:
@@ -160,35 +180,56 @@ def look(classifier: 'Classifier', config: Config, source: 'Source',
     if not settings.calibrate:
         return _look(classifier, config, source, settings)
     from trainers.evaluation.evaluation import fit_temperature
+
     of_validation = dataclasses.replace(settings, split='validation')
     fitted = _look(classifier, config, source, of_validation)
     temperature = fit_temperature(fitted)
-    seen = (fitted if settings == of_validation else _look(classifier, config, source,
-                                                           settings))
+    seen = (
+        fitted
+        if settings == of_validation
+        else _look(classifier, config, source, settings)
+    )
     return dataclasses.replace(seen, temperature=temperature)
 
 
-def _look(classifier: 'Classifier', config: Config, source: 'Source',
-          settings: Settings) -> 'Evaluation':
+def _look(
+    classifier: 'Classifier', config: Config, source: 'Source', settings: Settings
+) -> 'Evaluation':
     """With progress where somebody looks on."""
     from trainers.evaluation.evaluation import evaluate as seen
 
-    with command.decoders_held_back() as stderr, tqdm(
-            total=len(source.splits[settings.split]), desc=settings.split, delay=1,
-            unit=' pictures', file=stderr, disable=None, leave=False) as bar:
+    with (
+        command.decoders_held_back() as stderr,
+        tqdm(
+            total=len(source.splits[settings.split]),
+            desc=settings.split,
+            delay=1,
+            unit=' pictures',
+            file=stderr,
+            disable=None,
+            leave=False,
+        ) as bar,
+    ):
 
         def progress(done: int, _: int) -> None:
             bar.update(done - bar.n)
 
-        return seen(classifier, source, settings.split, batch_size=settings.batch_size,
-                    views=settings.views, max_bad_fraction=config.max_bad_fraction,
-                    progress=progress)
+        return seen(
+            classifier,
+            source,
+            settings.split,
+            batch_size=settings.batch_size,
+            views=settings.views,
+            max_bad_fraction=config.max_bad_fraction,
+            progress=progress,
+        )
 
 
 def _store(evaluation: 'Evaluation') -> Path | None:
     """Keeps the temperature with the run; returns the file."""
     from scripts.output_folder import OutputError
     from trainers.classifier import store_temperature
+
     run = evaluation.classifier.run
     assert run is not None
     try:
@@ -197,11 +238,13 @@ def _store(evaluation: 'Evaluation') -> Path | None:
         raise OutputError(
             f'{run.directory.calibration}: the temperature of '
             f'{evaluation.temperature.value:.4f} could not be stored: '
-            f'{error}. Make room for it, or pass it with --temperature.') from error
+            f'{error}. Make room for it, or pass it with --temperature.'
+        ) from error
 
 
-def _default_folder(classifier: 'Classifier', config: Config,
-                    settings: Settings) -> Path:
+def _default_folder(
+    classifier: 'Classifier', config: Config, settings: Settings
+) -> Path:
     """Where a report goes that nobody has named a place for."""
     run = classifier.run
     what = f'{settings.split}{_views(settings)}'
@@ -246,14 +289,20 @@ def _compare(folders: list[str], settings: Settings) -> None:
     names = run_names(folders)
     folder = Path(settings.output or _comparison_folder(names, configs, settings))
     check_writable(folder)
-    compared = compare([
-        look(classifier, config, source, settings)
-        for classifier, config, source in zip(classifiers, configs, sources)
-    ], names)
+    compared = compare(
+        [
+            look(classifier, config, source, settings)
+            for classifier, config, source in zip(classifiers, configs, sources)
+        ],
+        names,
+    )
     print(comparison_report.on_terminal(compared), flush=True)
     with command.decoders_held_back():
-        replace(folder, comparison_report.contents(compared, environment.describe()),
-                comparison_report.NAMES)
+        replace(
+            folder,
+            comparison_report.contents(compared, environment.describe()),
+            comparison_report.NAMES,
+        )
     print(comparison_report.farewell(folder))
 
 
@@ -263,8 +312,9 @@ def run_names(folders: list[str]) -> list[str]:
     return names if len(set(names)) == len(names) else folders
 
 
-def _comparison_folder(names: list[str], configs: list[Config],
-                       settings: Settings) -> str:
+def _comparison_folder(
+    names: list[str], configs: list[Config], settings: Settings
+) -> str:
     listed = '-'.join(name.strip('/').replace('/', '-') for name in names[:3])
     more = f'-and-{len(names) - 3}-more' if len(names) > 3 else ''
     given = flags.given(PICTURES)

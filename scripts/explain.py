@@ -53,7 +53,8 @@ def check(arguments: list[str]) -> Settings:
         raise ConfigError(
             'Expected either --data_dir, where the pictures of the run are, or '
             f'pictures to explain, received both --data_dir and '
-            f'{printable(arguments[0])}. Leave one of them out.')
+            f'{printable(arguments[0])}. Leave one of them out.'
+        )
     return settings
 
 
@@ -79,14 +80,21 @@ def explain(arguments: list[str]) -> None:
     if arguments:
         chosen = choosing.of_arguments(arguments)
     else:
-        chosen = choosing.of_run(classifier, settings.samples, settings.seed,
-                                 **flags.given(PICTURES))
+        chosen = choosing.of_run(
+            classifier, settings.samples, settings.seed, **flags.given(PICTURES)
+        )
     check_writable(folder)
     write(classifier, chosen, settings, endpoint, target, folder)
 
 
-def write(classifier: 'Classifier', chosen: 'Chosen', settings: Settings, endpoint: str,
-          target: int | None, folder: Path) -> None:
+def write(
+    classifier: 'Classifier',
+    chosen: 'Chosen',
+    settings: Settings,
+    endpoint: str,
+    target: int | None,
+    folder: Path,
+) -> None:
     """Explains the pictures and writes that; what is done when stopped stays.
 
     Args:
@@ -101,25 +109,34 @@ def write(classifier: 'Classifier', chosen: 'Chosen', settings: Settings, endpoi
 
     output, report = Output(folder, classifier), Report()
     try:
-        for explanation in progressing(classifier, chosen, settings, endpoint, target,
-                                       output):
+        for explanation in progressing(
+            classifier, chosen, settings, endpoint, target, output
+        ):
             report.add(explanation)
     finally:
         written = output.finish()
     conclude(chosen, report, written)
 
 
-def progressing(classifier: 'Classifier', chosen: 'Chosen', settings: Settings,
-                endpoint: str, target: int | None,
-                output: 'Output') -> Iterator['Explanation']:
+def progressing(
+    classifier: 'Classifier',
+    chosen: 'Chosen',
+    settings: Settings,
+    endpoint: str,
+    target: int | None,
+    output: 'Output',
+) -> Iterator['Explanation']:
     """Explains and writes under a progress bar, and says at once what is bad."""
     from scripts.explanation import explaining
     from scripts.exploration.pictures import pixels
 
     total = 0 if chosen.split is None else len(chosen.split)
-    with command.decoders_held_back() as stderr, tqdm(total=total, unit=' pictures',
-                                                      file=stderr, disable=None,
-                                                      leave=False) as bar:
+    with (
+        command.decoders_held_back() as stderr,
+        tqdm(
+            total=total, unit=' pictures', file=stderr, disable=None, leave=False
+        ) as bar,
+    ):
         for batch in explaining.explain(classifier, chosen, settings, endpoint, target):
             for explanation in batch:
                 assert chosen.split is not None
@@ -148,8 +165,10 @@ def conclude(chosen: 'Chosen', report: 'Report', written: list[Path]) -> None:
         print(f'\nWritten:\n  {sheets[0]}{last}\n  {explanations}')
     if chosen.errors:
         total = len(chosen.errors) + len(report.places)
-        raise UserError(f'{len(chosen.errors):,} of {counted(total, "picture")} could '
-                        'not be explained.')
+        raise UserError(
+            f'{len(chosen.errors):,} of {counted(total, "picture")} could '
+            'not be explained.'
+        )
 
 
 def choose_endpoint(network: 'Network', name: str) -> str:
@@ -164,7 +183,8 @@ def choose_endpoint(network: 'Network', name: str) -> str:
     if name and name not in network.stages:
         raise ConfigError(
             f'Expected --endpoint to be of {", ".join(network.stages)}; received '
-            f'{name!r}.{suggestion(name, network.stages)}')
+            f'{name!r}.{suggestion(name, network.stages)}'
+        )
     return name or default_endpoint(network)
 
 
@@ -188,13 +208,14 @@ def print_endpoints(network: 'Network') -> None:
         parameters = count_parameters(network.stages[name])
         rows.append([name, '×'.join(map(str, shape)), f'{parameters:,}'])
     print('\n'.join(table(rows)))
-    print(f'\nMaps are height × width × channels for pictures of {network.image_size} '
-          f'pixels; the default is {default}.')
+    print(
+        f'\nMaps are height × width × channels for pictures of {network.image_size} '
+        f'pixels; the default is {default}.'
+    )
 
 
 def named_network() -> 'Network':
-    """The network that the flags name, with its weights or, for a model alone, without.
-    """
+    """The network that the flags name; a model alone has random weights."""
     from trainers import networks
     from vision.models import default_image_size, imagenet
 
@@ -203,8 +224,9 @@ def named_network() -> 'Network':
         return command.load_classifier().network
     own = {field.name for field in dataclasses.fields(Config)}
     config = Config.from_dict({n: value for n, value in given.items() if n in own})
-    specification = networks.specify(config, imagenet.class_names(),
-                                     default_image_size(config.model))
+    specification = networks.specify(
+        config, imagenet.class_names(), default_image_size(config.model)
+    )
     return specification.build()
 
 

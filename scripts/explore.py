@@ -18,7 +18,7 @@ from absl import app
 from tqdm import tqdm
 
 from scripts import command, flags, quiet
-from scripts.exploration.settings import config_fields, Settings
+from scripts.exploration.settings import Settings, config_fields
 from trainers.config import Config, ConfigError
 
 DESCRIPTION = """
@@ -84,12 +84,14 @@ def explore(config: Config, settings: Settings) -> None:
     total = sum(map(len, source.splits.values()))
     with command.decoders_held_back() as stderr:
         total = min(settings.max_pictures or total, total)
-        with tqdm(total=total, unit=' pictures', file=stderr, disable=None,
-                  leave=False) as bar:
+        with tqdm(
+            total=total, unit=' pictures', file=stderr, disable=None, leave=False
+        ) as bar:
             seen = survey(source, config.image_size, settings.max_pictures, bar.update)
         findings = summarize(seen)
-        augmented = before_after.rows(source, config.augment, config.image_size,
-                                      settings.samples, settings.seed)
+        augmented = before_after.rows(
+            source, config.augment, config.image_size, settings.samples, settings.seed
+        )
         print(terminal.report(findings), flush=True)
         written = output.write(findings, folder, settings.seed, augmented)
     print('\nWritten:')

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TextIO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
@@ -51,8 +51,12 @@ FIELDS = [
 ]
 
 
-def export(classifier: 'Classifier', forms: 'Sequence[Format]', settings: Settings,
-           download: bool = False) -> None:
+def export(
+    classifier: 'Classifier',
+    forms: 'Sequence[Format]',
+    settings: Settings,
+    download: bool = False,
+) -> None:
     """Makes the exports, compares them and puts them into their place.
 
     Args:
@@ -73,30 +77,44 @@ def export(classifier: 'Classifier', forms: 'Sequence[Format]', settings: Settin
 
     output = Path(settings.output or default_output(classifier))
     with staged(output, settings.overwrite) as folder:
-        bundle = Bundle(classifier.network, classifier.specification, classifier.ids,
-                        classifier.temperature.value)
+        bundle = Bundle(
+            classifier.network,
+            classifier.specification,
+            classifier.ids,
+            classifier.temperature.value,
+        )
         with held_back() as terminal:
-            found = pictures.find(classifier, settings.pictures, download=download,
-                                  measures=any(form.measures for form in forms))
+            found = pictures.find(
+                classifier,
+                settings.pictures,
+                download=download,
+                measures=any(form.measures for form in forms),
+            )
             expected = answers_of(classifier, found.compared)
             results = make(forms, bundle, expected, found, folder, terminal)
         compared = f'{counted(len(found.compared), "picture")} of {found.origin}'
         print(f'{printable(classifier.origin)}, compared on {compared}:\n')
         print('\n'.join(table(rows(results))), flush=True)
         if failures := [line for result in results for line in explain(result)]:
-            raise UserError('\nExpected each export to say what the model says, so '
-                            'nothing was written:\n' + '\n'.join(failures) +
-                            '\nLeave those out of --formats, or pass more pictures of '
-                            'the kind that the network is for with --pictures.')
+            raise UserError(
+                '\nExpected each export to say what the model says, so '
+                'nothing was written:\n'
+                + '\n'.join(failures)
+                + '\nLeave those out of --formats, or pass more pictures of '
+                'the kind that the network is for with --pictures.'
+            )
         with writing(output):
             describe(folder, bundle, classifier, compared, results)
-    print(f'\nWritten: {printable(str(output))}\n'
-          f'How to load each: {printable(str(output / "README.md"))}')
+    print(
+        f'\nWritten: {printable(str(output))}\n'
+        f'How to load each: {printable(str(output / "README.md"))}'
+    )
 
 
 def choose(names: Sequence[str]) -> 'list[Format]':
     """The formats of these names, each once."""
     from vision.export import FORMATS
+
     if 'all' in names:
         return list(FORMATS.values())
     return [FORMATS[name] for name in dict.fromkeys(names)]
@@ -118,40 +136,59 @@ def answers_of(classifier: 'Classifier', images: 'np.ndarray') -> 'np.ndarray':
     import numpy as np
 
     from vision.errors import UserError
-    logits = np.concatenate([
-        classifier.logits(images[start:start + BATCH]).main.numpy()
-        for start in range(0, len(images), BATCH)
-    ])
+
+    logits = np.concatenate(
+        [
+            classifier.logits(images[start : start + BATCH]).main.numpy()
+            for start in range(0, len(images), BATCH)
+        ]
+    )
     wrong = int((~np.isfinite(logits)).any(-1).sum())
     if wrong:
         raise UserError(
             f'Expected finite logits of the network, got others for {wrong} of '
             f'{counted(len(images), "picture")}: {printable(classifier.origin)}, is '
             'damaged, or its training diverged. Export other weights (--weights), or '
-            'train again with a smaller learning rate.')
+            'train again with a smaller learning rate.'
+        )
     return classifier.probabilities(logits)
 
 
-def make(forms: 'Sequence[Format]', bundle: 'Bundle', expected: 'np.ndarray',
-         pictures: 'Pictures', folder: Path, terminal: TextIO) -> 'list[Result]':
+def make(
+    forms: 'Sequence[Format]',
+    bundle: 'Bundle',
+    expected: 'np.ndarray',
+    pictures: 'Pictures',
+    folder: Path,
+    terminal: TextIO,
+) -> 'list[Result]':
     """Converts to each format and runs what comes out; a SavedModel is always made."""
     from scripts.exporting.results import Result, size_of
     from scripts.exporting.staging import writing
-    from vision.export import compare, FORMATS
+    from vision.export import FORMATS, compare
+
     results = []
     with contextlib.ExitStack() as stack:
         saved_model = folder / FORMATS['saved_model'].path
         if FORMATS['saved_model'] not in forms:
             scratch = stack.enter_context(
-                tempfile.TemporaryDirectory(prefix='saved_model-', dir=folder))
+                tempfile.TemporaryDirectory(prefix='saved_model-', dir=folder)
+            )
             saved_model = Path(scratch) / saved_model.name
         bar = stack.enter_context(
-            tqdm(total=2 * len(forms), file=terminal, disable=None, leave=False,
-                 bar_format='{desc} {bar} {n}/{total}'))
+            tqdm(
+                total=2 * len(forms),
+                file=terminal,
+                disable=None,
+                leave=False,
+                bar_format='{desc} {bar} {n}/{total}',
+            )
+        )
         bar.set_description_str('saved_model: converting')
         with writing(folder):
-            FORMATS['saved_model'].convert(bundle, saved_model, saved_model,
-                                           pictures.measured)
+            FORMATS['saved_model'].convert(
+                bundle, saved_model, saved_model, pictures.measured
+            )
         for form in forms:
             target = folder / form.path
             bar.set_description_str(f'{form.name}: converting')
@@ -163,8 +200,13 @@ def make(forms: 'Sequence[Format]', bundle: 'Bundle', expected: 'np.ndarray',
             answers = form.run(target, pictures.compared)
             bar.update()
             results.append(
-                Result(form, size_of(target), answers.milliseconds,
-                       compare(form, answers, expected)))
+                Result(
+                    form,
+                    size_of(target),
+                    answers.milliseconds,
+                    compare(form, answers, expected),
+                )
+            )
     return results
 
 
@@ -173,8 +215,13 @@ def explain(result: 'Result') -> list[str]:
     return [f'  {result.form.name}: {text}.' for text in result.comparison.failures]
 
 
-def describe(folder: Path, bundle: 'Bundle', classifier: 'Classifier', compared: str,
-             results: 'Sequence[Result]') -> None:
+def describe(
+    folder: Path,
+    bundle: 'Bundle',
+    classifier: 'Classifier',
+    compared: str,
+    results: 'Sequence[Result]',
+) -> None:
     """Writes what people and programs have to know beside the exports."""
     from scripts.exporting import readme
     from scripts.exporting.results import to_dict
@@ -182,6 +229,7 @@ def describe(folder: Path, bundle: 'Bundle', classifier: 'Classifier', compared:
     from trainers import environment
     from trainers.files import write_atomically
     from vision.export.description import describe as describe_model
+
     model = describe_model(bundle)
     labels = [printable(name) for name in model['classes']]
     record = {
@@ -193,10 +241,10 @@ def describe(folder: Path, bundle: 'Bundle', classifier: 'Classifier', compared:
     }
     text = readme.write(bundle, classifier.origin, compared, results)
     for name, content in {
-            'labels.txt': '\n'.join(labels) + '\n',
-            'model.json': json.dumps(model, indent=2) + '\n',
-            'README.md': text,
-            MARK: json.dumps(record, indent=2) + '\n',
+        'labels.txt': '\n'.join(labels) + '\n',
+        'model.json': json.dumps(model, indent=2) + '\n',
+        'README.md': text,
+        MARK: json.dumps(record, indent=2) + '\n',
     }.items():
         write_atomically(folder / name, content)
 
@@ -208,6 +256,7 @@ def held_back() -> Iterator[TextIO]:
     They write from C++, to the file descriptor. It is shown after a crash only.
     """
     from vision.errors import UserError
+
     if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3') != '3':  # somebody wants to see
         yield sys.stderr
         return

@@ -8,7 +8,8 @@ import difflib
 import io
 import sys
 import textwrap
-from typing import Any, Callable, Iterable, NoReturn, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NoReturn
 
 from absl import flags
 
@@ -38,8 +39,9 @@ def define_config() -> None:
     define(dataclasses.fields(Config))
 
 
-def regrouped(field: dataclasses.Field, group: str,
-              **changes: Any) -> dataclasses.Field:
+def regrouped(
+    field: dataclasses.Field, group: str, **changes: Any
+) -> dataclasses.Field:
     """The same setting under another heading of `--help`, with such changes.
 
     Args:
@@ -51,11 +53,10 @@ def regrouped(field: dataclasses.Field, group: str,
             'default': field.default,
             'group': group,
             'text': field.metadata['help'],
-            **{
-                name: field.metadata[name] for name in known
-            },
-            **changes
-        })
+            **{name: field.metadata[name] for name in known},
+            **changes,
+        }
+    )
     copy.name, copy.type = field.name, field.type
     return copy
 
@@ -89,8 +90,9 @@ def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
     }
 
 
-def parser(description: str, listing: Callable[[], str],
-           arguments: bool = False) -> Callable[[Sequence[str]], list[str]]:
+def parser(
+    description: str, listing: Callable[[], str], arguments: bool = False
+) -> Callable[[Sequence[str]], list[str]]:
     """A parser for `absl.app.run` that explains itself and refuses what it cannot use.
 
     Args:
@@ -154,8 +156,11 @@ def _describe(field: dataclasses.Field) -> list[str]:
     text = field.metadata['help'] + (f' [{"; ".join(notes)}]' if notes else '')
     first = f'  {name:<23} '
     wrapped = textwrap.wrap(text, 62)
-    lines = ([first + wrapped[0]]
-             if len(first) <= 26 else [first.rstrip(), ' ' * 26 + wrapped[0]])
+    lines = (
+        [first + wrapped[0]]
+        if len(first) <= 26
+        else [first.rstrip(), ' ' * 26 + wrapped[0]]
+    )
     return lines + [' ' * 26 + line for line in wrapped[1:]]
 
 

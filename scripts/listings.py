@@ -18,17 +18,15 @@ def show(values: flags.FlagValues) -> bool:
             name: f'{_summary(make)}{_options(name)}' for name, make in MODELS.items()
         },
         'list_datasets': {
-            **{
-                name: _summary(load) for name, load in DATASETS.items()
-            },
+            **{name: _summary(load) for name, load in DATASETS.items()},
             'tfds:<name>': _summary(tfds.load),
         },
-        'list_recipes': {
-            name: recipe.description for name, recipe in RECIPES.items()
-        },
+        'list_recipes': {name: recipe.description for name, recipe in RECIPES.items()},
         'list_augmentations': {
-            ':'.join([name, *(f'{p.default:g}' for p in parameters(name))]):
-                _summary(function) for name, function in AUGMENTATIONS.items()
+            ':'.join([name, *(f'{p.default:g}' for p in parameters(name))]): _summary(
+                function
+            )
+            for name, function in AUGMENTATIONS.items()
         },
     }
     asked = [entries for flag, entries in listings.items() if values[flag].value]

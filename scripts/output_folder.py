@@ -11,8 +11,9 @@ class OutputError(UserError):
     """The results cannot be written where they should go."""
 
 
-def check_writable(folder: Path, name: str = '--output',
-                   mend: str = 'Choose another.') -> None:
+def check_writable(
+    folder: Path, name: str = '--output', mend: str = 'Choose another.'
+) -> None:
     """Makes the folder; a wrong path shows before the work, not after it.
 
     Args:
@@ -29,12 +30,15 @@ def check_writable(folder: Path, name: str = '--output',
         probe.touch()
         probe.unlink()
     except OSError as error:
-        raise OutputError(f'Expected {name} to be a folder that can be written to, '
-                          f'got {folder}: {error.strerror}. {mend}') from error
+        raise OutputError(
+            f'Expected {name} to be a folder that can be written to, '
+            f'got {folder}: {error.strerror}. {mend}'
+        ) from error
 
 
-def replace(folder: Path, contents: Mapping[str, bytes | str],
-            names: Sequence[str]) -> list[Path]:
+def replace(
+    folder: Path, contents: Mapping[str, bytes | str], names: Sequence[str]
+) -> list[Path]:
     """Replaces our files in the folder and leaves all others; returns what is there.
 
     Args:
@@ -51,6 +55,8 @@ def replace(folder: Path, contents: Mapping[str, bytes | str],
         for name in set(names) - set(contents):
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
-        raise OutputError(f'{folder}: the results could not be written: {error}. '
-                          'Choose another --output.') from error
+        raise OutputError(
+            f'{folder}: the results could not be written: {error}. '
+            'Choose another --output.'
+        ) from error
     return [folder / name for name in names if name in contents]

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
-from typing import cast, IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, cast
 
 from tqdm import tqdm
 
@@ -44,9 +44,11 @@ be read is listed with the reason, there and on standard error, and the rest pre
                           {"file": ..., "error": ...}; a line a picture.
 """
 
-EXAMPLE = ('Expected pictures: files, folders or patterns, such as in python -m '
-           'scripts.predict --run_dir=runs/x photo.jpg folder/; or - for a list on '
-           'standard input.')
+EXAMPLE = (
+    'Expected pictures: files, folders or patterns, such as in python -m '
+    'scripts.predict --run_dir=runs/x photo.jpg folder/; or - for a list on '
+    'standard input.'
+)
 
 FIELDS = [*command.model_fields(), *dataclasses.fields(Settings)]
 
@@ -65,32 +67,45 @@ def predict(arguments: list[str]) -> None:
 
     settings = _settings(arguments)
     classifier = command.load_classifier()
-    options = Options(settings.top, settings.threshold, settings.views,
-                      settings.batch_size)
+    options = Options(
+        settings.top, settings.threshold, settings.views, settings.batch_size
+    )
     seen, failed = 0, 0
     shown_in_table = _share_a_terminal(settings)
     with tempfile.TemporaryFile() as spool, opened(settings.output) as write:
-        pictures: Iterable['PictureFile'] = _pictures(arguments, spool)
+        pictures: Iterable[PictureFile] = _pictures(arguments, spool)
         if '-' not in arguments:  # what comes through it may have no end
             pictures = list(pictures)
         layout = _layout(settings, classifier, pictures)
         write(layout.header)
-        with command.decoders_held_back() as stderr, tqdm(
-                total=len(pictures) if isinstance(pictures, list) else None, delay=1,
-                unit=' pictures', file=stderr, disable=None, leave=False) as bar:
+        with (
+            command.decoders_held_back() as stderr,
+            tqdm(
+                total=len(pictures) if isinstance(pictures, list) else None,
+                delay=1,
+                unit=' pictures',
+                file=stderr,
+                disable=None,
+                leave=False,
+            ) as bar,
+        ):
             for predictions in stream(classifier, pictures, options):
                 bar.clear()
                 write(b''.join(map(layout.row, predictions)))
                 bad = [each for each in predictions if each.error]
                 if not shown_in_table:
                     for each in bad:
-                        print(f'{printable(each.file)}: {each.error}', file=stderr,
-                              flush=True)
+                        print(
+                            f'{printable(each.file)}: {each.error}',
+                            file=stderr,
+                            flush=True,
+                        )
                 seen, failed = seen + len(predictions), failed + len(bad)
                 bar.update(len(predictions))
     if failed:
-        raise UserError(f'{failed:,} of {counted(seen, "picture")} could not be '
-                        'predicted.')
+        raise UserError(
+            f'{failed:,} of {counted(seen, "picture")} could not be predicted.'
+        )
 
 
 def _settings(arguments: list[str]) -> Settings:
@@ -107,14 +122,16 @@ def _pictures(arguments: list[str], spool: IO[bytes]) -> Iterator['PictureFile']
 
     for argument in arguments:
         if argument == '-':
-            yield from standard_input.pictures(cast(BufferedReader, sys.stdin.buffer),
-                                               spool)
+            yield from standard_input.pictures(
+                cast(BufferedReader, sys.stdin.buffer), spool
+            )
         else:
             yield from picture_files.find(argument)
 
 
-def _layout(settings: Settings, classifier: 'Classifier',
-            pictures: Iterable['PictureFile']) -> 'Format':
+def _layout(
+    settings: Settings, classifier: 'Classifier', pictures: Iterable['PictureFile']
+) -> 'Format':
     from scripts.prediction import formats
 
     if settings.written_format == 'csv':
@@ -127,8 +144,12 @@ def _layout(settings: Settings, classifier: 'Classifier',
 
 def _share_a_terminal(settings: Settings) -> bool:
     """Whether who reads standard error sees the table as well, and all errors in it."""
-    return (settings.written_format == 'table' and not settings.output and
-            sys.stdout.isatty() and sys.stderr.isatty())
+    return (
+        settings.written_format == 'table'
+        and not settings.output
+        and sys.stdout.isatty()
+        and sys.stderr.isatty()
+    )
 
 
 def run() -> None:

@@ -4,7 +4,8 @@ import contextlib
 import os
 import sys
 import tempfile
-from typing import IO, Iterator, TextIO
+from collections.abc import Iterator
+from typing import IO, TextIO
 
 
 @contextlib.contextmanager
@@ -17,7 +18,8 @@ def stderr_exchanged() -> Iterator[tuple[TextIO, IO[bytes]]]:
     sys.stderr.flush()
     with contextlib.ExitStack() as stack:
         stderr = stack.enter_context(
-            os.fdopen(os.dup(2), 'w', errors='backslashreplace'))
+            os.fdopen(os.dup(2), 'w', errors='backslashreplace')
+        )
         said = stack.enter_context(tempfile.TemporaryFile())
         os.dup2(said.fileno(), 2)
         try:
@@ -60,4 +62,5 @@ def import_tensorflow() -> None:
     os.environ['KERAS_HOME'] = os.path.join(os.devnull, 'keras')  # cannot exist
     with quiet_stderr():
         import tensorflow as tf
+
         tf.config.list_physical_devices()

@@ -53,8 +53,9 @@ def main(argv: list[str]) -> int:
     if listings.show(flags.FLAGS):
         return 0
     console = ConsoleHandler(sys.stdout)
-    logging.basicConfig(level=logging.INFO, format='%(message)s', handlers=[console],
-                        force=True)
+    logging.basicConfig(
+        level=logging.INFO, format='%(message)s', handlers=[console], force=True
+    )
     logging.getLogger('absl').setLevel(logging.WARNING)  # TensorFlow's own notes
     logging.getLogger('urllib3').setLevel(logging.ERROR)  # of each try to connect
     try:
@@ -70,8 +71,9 @@ def main(argv: list[str]) -> int:
 
 def run() -> None:
     """Parses the command line and trains."""
-    app.run(main, flags_parser=config_flags.parser(DESCRIPTION,
-                                                   config_flags.config_help))
+    app.run(
+        main, flags_parser=config_flags.parser(DESCRIPTION, config_flags.config_help)
+    )
 
 
 if __name__ == '__main__':

@@ -15,10 +15,9 @@ def printable(text: str) -> str:
 
 
 def short(text: str, width: int) -> str:
-    """The printable text, its beginning cut off to the width: names differ at the end.
-    """
+    """The printable text, cut at its start to the width: names differ at the end."""
     text = printable(text)
-    return text if len(text) <= width else '…' + text[len(text) - width + 1:]
+    return text if len(text) <= width else '…' + text[len(text) - width + 1 :]
 
 
 def brief(path: str, width: int) -> str:

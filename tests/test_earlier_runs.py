@@ -18,12 +18,17 @@ TOLERANCE = 1e-5
 # What the two runs were started with, as far as it says what is trained on what.
 SETTINGS = {
     'two_phases': [
-        '--model=cifar_cnn', '--model_options=filters:4-8,block_dropout:0.1',
-        '--dense=none', '--dataset=shapes'
+        '--model=cifar_cnn',
+        '--model_options=filters:4-8,block_dropout:0.1',
+        '--dense=none',
+        '--dataset=shapes',
     ],
     'image_folder': [
-        '--model=small_cnn', '--model_options=filters:4-8', '--dense=16',
-        '--dataset=image_folder', '--data_dir=images'
+        '--model=small_cnn',
+        '--model_options=filters:4-8',
+        '--dense=16',
+        '--dataset=image_folder',
+        '--data_dir=images',
     ],
 }
 
@@ -47,20 +52,24 @@ def expected(name) -> dict:
 
 
 def run(folder: Path, command: str, *arguments: str) -> str:
-    done = subprocess.run([sys.executable, '-m', f'scripts.{command}', *arguments],
-                          cwd=folder, env={
-                              **os.environ, 'PYTHONPATH': str(ROOT)
-                          }, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-                          timeout=300)
+    done = subprocess.run(
+        [sys.executable, '-m', f'scripts.{command}', *arguments],
+        cwd=folder,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, float]]:
     with (run_dir / 'metrics.csv').open(newline='') as file:
-        return [{
-            name: float(value) for name, value in row.items()
-        } for row in csv.DictReader(file)]
+        return [
+            {name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def assert_close(actual: dict, expected: dict) -> None:
@@ -78,8 +87,9 @@ def assert_close(actual: dict, expected: dict) -> None:
 def test_evaluates(name, folder, expected):
     run(folder, 'evaluate', f'--run_dir={name}', '--output=report')
     results = json.loads((folder / 'report/results.json').read_text())
-    assert_close({key: results[key] for key in expected['evaluation']},
-                 expected['evaluation'])
+    assert_close(
+        {key: results[key] for key in expected['evaluation']}, expected['evaluation']
+    )
     with np.load(folder / 'report/predictions.npz') as predictions:
         logits = dict(zip(predictions['names'].tolist(), predictions['logits']))
     for image, values in expected['logits'].items():
@@ -88,29 +98,42 @@ def test_evaluates(name, folder, expected):
 
 def test_predicts(name, folder, expected):
     images = list(expected['predictions'])
-    output = run(folder, 'predict', f'--run_dir={name}', '--format=jsonl', '--top=10',
-                 *images)
+    output = run(
+        folder, 'predict', f'--run_dir={name}', '--format=jsonl', '--top=10', *images
+    )
     lines = map(json.loads, output.splitlines())
     assert_close(
         {
             line['file']: {
                 entry['class']: entry['probability'] for entry in line['predictions']
-            } for line in lines
-        }, expected['predictions'])
+            }
+            for line in lines
+        },
+        expected['predictions'],
+    )
 
 
 def test_resumes_to_its_end(name, folder, expected):
     config = json.loads((folder / name / 'config.json').read_text())
     run(
-        folder, 'train',
-        *(f'--{key}={_written(value)}' for key, value in config.items()
-          if key not in ('run_dir', 'resume')), f'--run_dir={name}', '--resume=must')
+        folder,
+        'train',
+        *(
+            f'--{key}={_written(value)}'
+            for key, value in config.items()
+            if key not in ('run_dir', 'resume')
+        ),
+        f'--run_dir={name}',
+        '--resume=must',
+    )
     metrics = read_metrics(folder / name)
     assert len(metrics) == len(expected['metrics'])
     for actual, row in zip(metrics, expected['metrics']):
         assert_close(actual, row)
     results = json.loads((folder / name / 'results.json').read_text())
-    assert_close({key: results[key] for key in expected['results']}, expected['results'])
+    assert_close(
+        {key: results[key] for key in expected['results']}, expected['results']
+    )
 
 
 def _written(value) -> str:
@@ -118,10 +141,23 @@ def _written(value) -> str:
 
 
 def test_initializes_a_new_run(name, folder, expected):
-    run(folder, 'train', '--run_dir=new', f'--pretrained={name}', '--image_size=16',
-        '--epochs=1', '--limit_train_batches=2', '--limit_eval_batches=2',
-        '--batch_size=8', '--optimizer=sgd', '--learning_rate=0.001',
-        '--schedule=cosine', '--warmup_epochs=0.25', '--dropout=0.1',
-        '--precision=float32', *SETTINGS[name])
-    metrics, = read_metrics(folder / 'new')
+    run(
+        folder,
+        'train',
+        '--run_dir=new',
+        f'--pretrained={name}',
+        '--image_size=16',
+        '--epochs=1',
+        '--limit_train_batches=2',
+        '--limit_eval_batches=2',
+        '--batch_size=8',
+        '--optimizer=sgd',
+        '--learning_rate=0.001',
+        '--schedule=cosine',
+        '--warmup_epochs=0.25',
+        '--dropout=0.1',
+        '--precision=float32',
+        *SETTINGS[name],
+    )
+    (metrics,) = read_metrics(folder / 'new')
     assert_close(metrics, expected['pretrained'])

@@ -1,7 +1,7 @@
 """A moving average of the weights, evaluated beside the weights themselves."""
 
 import contextlib
-from typing import Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 
@@ -17,8 +17,12 @@ class MovingAverage(tf.Module):
         decay: share of the old average that an update keeps, in [0, 1).
     """
 
-    def __init__(self, variables: Sequence[tf.Variable], decay: float,
-                 name: str = 'moving_average'):
+    def __init__(
+        self,
+        variables: Sequence[tf.Variable],
+        decay: float,
+        name: str = 'moving_average',
+    ):
         super().__init__(name=name)
         self.variables_averaged = tuple(variables)
         self.decay = decay

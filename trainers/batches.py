@@ -29,19 +29,27 @@ class Batches:
         bad_files: where the pipeline records what it could not decode.
     """
 
-    def __init__(self, config: Config, image_size: int, source: Source,
-                 features: FeatureCache, bad_files: BadFiles):
+    def __init__(
+        self,
+        config: Config,
+        image_size: int,
+        source: Source,
+        features: FeatureCache,
+        bad_files: BadFiles,
+    ):
         self._config = config
         self._image_size = image_size
         self._source = source
         self._features = features
         self._bad_files = bad_files
         self._pictures = {
-            split:
-                data.eval_batches(source.splits[split], batch_size=config.batch_size,
-                                  image_size=image_size,
-                                  limit=config.limit_eval_batches or None,
-                                  bad_files=bad_files)
+            split: data.eval_batches(
+                source.splits[split],
+                batch_size=config.batch_size,
+                image_size=image_size,
+                limit=config.limit_eval_batches or None,
+                bad_files=bad_files,
+            )
             for split in ('validation', 'test')
         }
 
@@ -50,22 +58,32 @@ class Batches:
         if not phase.cached:
             return self.pictures(start, end, size)
         return data.feature_train_batches(
-            self._features.splits['train'], batch_size=self._config.batch_size,
-            seed=self._config.seed, start_step=start, end_step=end,
-            limit=self._config.limit_train_batches or None)
+            self._features.splits['train'],
+            batch_size=self._config.batch_size,
+            seed=self._config.seed,
+            start_step=start,
+            end_step=end,
+            limit=self._config.limit_train_batches or None,
+        )
 
     def pictures(self, start: int, end: int, size: int) -> tf.data.Dataset:
         """The same as pictures, whatever the phase takes."""
         return self._training(start, end, size, self._config.augment)
 
-    def _training(self, start: int, end: int, size: int,
-                  augment: tuple[str, ...]) -> tf.data.Dataset:
-        return data.train_batches(self._source.splits['train'],
-                                  batch_size=self._config.batch_size, image_size=size,
-                                  seed=self._config.seed, augment=augment,
-                                  start_step=start, end_step=end,
-                                  limit=self._config.limit_train_batches or None,
-                                  bad_files=self._bad_files)
+    def _training(
+        self, start: int, end: int, size: int, augment: tuple[str, ...]
+    ) -> tf.data.Dataset:
+        return data.train_batches(
+            self._source.splits['train'],
+            batch_size=self._config.batch_size,
+            image_size=size,
+            seed=self._config.seed,
+            augment=augment,
+            start_step=start,
+            end_step=end,
+            limit=self._config.limit_train_batches or None,
+            bad_files=self._bad_files,
+        )
 
     @functools.cached_property
     def to_measure(self) -> tf.data.Dataset:
@@ -73,8 +91,10 @@ class Batches:
 
         They are the same in every epoch, so that a resumed run measures the same.
         """
-        steps = min(max(1, self._config.precise_bn // self._config.batch_size),
-                    steps_per_epoch(self._config, self._source))
+        steps = min(
+            max(1, self._config.precise_bn // self._config.batch_size),
+            steps_per_epoch(self._config, self._source),
+        )
         return self._training(0, steps, self._image_size, augment=())
 
     def evaluation(self, phase: Phase, split: str) -> tf.data.Dataset:
@@ -84,9 +104,10 @@ class Batches:
     @functools.cached_property
     def _of_features(self) -> dict[str, tf.data.Dataset]:
         return {
-            split:
-                data.feature_eval_batches(self._features.splits[split],
-                                          batch_size=self._config.batch_size,
-                                          limit=self._config.limit_eval_batches or None)
+            split: data.feature_eval_batches(
+                self._features.splits[split],
+                batch_size=self._config.batch_size,
+                limit=self._config.limit_eval_batches or None,
+            )
             for split in ('validation', 'test')
         }

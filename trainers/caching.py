@@ -2,8 +2,8 @@
 
 import contextlib
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Callable, Iterator
 
 from tqdm import tqdm
 
@@ -30,7 +30,8 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
         share = 0.25 / max(len(sides), 1)
         keep = all(
             data.fits_in_memory(len(source.splits[name]), side, share)
-            for name, side in sides.items())
+            for name, side in sides.items()
+        )
         sides = sides if keep else {}
     if config.cache == 'off' or not sides:
         return source
@@ -38,16 +39,16 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
         raise ConfigError(
             f'--cache={config.cache} keeps pictures of one size, but crops and '
             '--image_size_schedule need the full ones, and these differ in size. Pass '
-            '--cache=auto or --cache=off.')
+            '--cache=auto or --cache=off.'
+        )
     splits = {
         name: _decode(config, name, source.splits[name], side, bad_files)
         for name, side in sides.items()
     }
     # Decoded pictures may have another size than the source's own.
-    return dataclasses.replace(source, splits={
-        **source.splits,
-        **splits
-    }, fixed_size=False)
+    return dataclasses.replace(
+        source, splits={**source.splits, **splits}, fixed_size=False
+    )
 
 
 def _sides(config: Config, source: Source) -> dict[str, int]:
@@ -67,8 +68,11 @@ def cache_folder(config: Config) -> Path:
     Raises:
         DatasetError: neither a folder for them is given nor one of the pictures.
     """
-    return (Path(config.cache_dir)
-            if config.cache_dir else data.cache_folder(config.data_dir))
+    return (
+        Path(config.cache_dir)
+        if config.cache_dir
+        else data.cache_folder(config.data_dir)
+    )
 
 
 @contextlib.contextmanager
@@ -77,13 +81,15 @@ def picture_bar(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
 
     Only on a terminal, and only where it takes long enough to be looked at.
     """
-    with tqdm(total=total, desc=title, unit=' pictures', leave=False, disable=None,
-              delay=2) as bar:
+    with tqdm(
+        total=total, desc=title, unit=' pictures', leave=False, disable=None, delay=2
+    ) as bar:
         yield lambda done, total: bar.update(done - bar.n)
 
 
-def _decode(config: Config, name: str, split: Split, side: int,
-            bad_files: BadFiles) -> Split:
+def _decode(
+    config: Config, name: str, split: Split, side: int, bad_files: BadFiles
+) -> Split:
     with picture_bar(f'Decoding {name}', len(split)) as show:
         if config.cache == 'disk':
             folder = cache_folder(config)

@@ -103,7 +103,8 @@ class Checkpoints:
             raise CheckpointError(
                 f'{folder}: the checkpoint could not be saved: {error}. Those saved '
                 'before are untouched. Make room or mend the disk, then run the same '
-                'command again to resume.') from error
+                'command again to resume.'
+            ) from error
         self._rotate(step)
         return folder
 
@@ -146,9 +147,9 @@ class Checkpoints:
         damaged: set[Path] = set()
         # The folder is listed again each time: a run may be saving while we read.
         while remaining := {
-                step: folder
-                for step, folder in self._folders().items()
-                if folder not in damaged
+            step: folder
+            for step, folder in self._folders().items()
+            if folder not in damaged
         }:
             step = max(remaining)
             folder = remaining[step]
@@ -164,7 +165,8 @@ class Checkpoints:
             raise CheckpointError(
                 f'{self._directory}: expected a sound checkpoint, but all are damaged. '
                 'Put back a copy of one as step-<number>, or start afresh with another '
-                '--run_dir.')
+                '--run_dir.'
+            )
         return None
 
     def _names(self) -> list[str]:
@@ -196,7 +198,7 @@ class Checkpoints:
 
     def _rotate(self, saved: int) -> None:
         folders = self._folders()
-        for step in sorted(folders)[:-self._keep]:
+        for step in sorted(folders)[: -self._keep]:
             if step != saved:
                 # Renamed first, so that a kill leaves no half a checkpoint in sight.
                 doomed = self._directory / f'.removing-{folders[step].name}'
@@ -248,8 +250,10 @@ class Checkpoints:
         listed = differences[:8] + ([f'and {more} more'] if more > 0 else [])
         raise CheckpointError(
             f'{folder}: the checkpoint belongs to another architecture or '
-            'optimizer:\n  ' + '\n  '.join(listed) +
-            '\nUse the settings that it was trained with, or another --run_dir.')
+            'optimizer:\n  '
+            + '\n  '.join(listed)
+            + '\nUse the settings that it was trained with, or another --run_dir.'
+        )
 
 
 def find(path: Path) -> tuple[Path, dict[str, Any]]:
@@ -266,16 +270,18 @@ def find(path: Path) -> tuple[Path, dict[str, Any]]:
         try:
             return path, _verify(path, int(match[2]))
         except _Damage as damage:
-            raise CheckpointError(f'{path}: the checkpoint is damaged: {damage}. Use '
-                                  'another one.') from damage
+            raise CheckpointError(
+                f'{path}: the checkpoint is damaged: {damage}. Use another one.'
+            ) from damage
     found = Checkpoints(path, tf.train.Checkpoint()).newest(set_aside=False)
     if found is None:
         raise CheckpointError(f'{path}: expected a checkpoint, but there is none.')
     return found
 
 
-def read_variables(path: Path,
-                   part: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+def read_variables(
+    path: Path, part: str
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """Variables out of a checkpoint, for a model of another shape or another run.
 
     Args:
@@ -297,8 +303,9 @@ def read_variables(path: Path,
         if name.startswith(f'{part}/')
     }
     if not arrays:
-        raise CheckpointError(f'{folder}: expected variables of a {part} in it, but '
-                              'there are none.')
+        raise CheckpointError(
+            f'{folder}: expected variables of a {part} in it, but there are none.'
+        )
     return arrays, state
 
 
@@ -306,10 +313,8 @@ def _write_manifest(folder: Path) -> None:
     manifest = {
         'format': FORMAT,
         'files': {
-            path.name: {
-                'size': path.stat().st_size,
-                'sha256': _file_sha256(path)
-            } for path in sorted(folder.iterdir())
+            path.name: {'size': path.stat().st_size, 'sha256': _file_sha256(path)}
+            for path in sorted(folder.iterdir())
         },
     }
     text = json.dumps({**manifest, 'sha256': _manifest_sha256(manifest)}, indent=2)
@@ -349,7 +354,8 @@ def _verify(folder: Path, step: int) -> dict[str, Any]:
             raise _Damage(f'{name} cannot be read: {error}') from error
         # No access, too many open files: that says nothing about the checkpoint.
         raise CheckpointError(
-            f'{folder}: the checkpoint cannot be read: {error}') from error
+            f'{folder}: the checkpoint cannot be read: {error}'
+        ) from error
     if state['step'] != step:
         raise _Damage(f'state.json: expected step {step}, got {state["step"]}')
     return state
@@ -368,7 +374,8 @@ def _read_manifest(folder: Path) -> dict[str, dict[str, Any]]:
     if manifest['format'] != FORMAT:
         raise CheckpointError(
             f'{folder}: expected checkpoint format {FORMAT}, got '
-            f'{manifest["format"]}. Use the version of the program that wrote it.')
+            f'{manifest["format"]}. Use the version of the program that wrote it.'
+        )
     return manifest['files']
 
 
@@ -415,13 +422,15 @@ def _stored_variables(prefix: str) -> dict[str, str]:
 def _stored_keys(reader: Any) -> dict[str, str]:
     """Path in the object graph -> key in the files, for a reader of a checkpoint."""
     nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')).nodes
+        reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')
+    ).nodes
 
     def children(node_id: int) -> dict[str, int]:
         return {child.local_name: child.node_id for child in nodes[node_id].children}
 
     return {
-        path: attribute.checkpoint_key for path, node_id in _walk(0, children)
+        path: attribute.checkpoint_key
+        for path, node_id in _walk(0, children)
         for attribute in nodes[node_id].attributes
     }
 
@@ -435,8 +444,9 @@ def _live_variables(objects: tf.train.Checkpoint) -> dict[str, str]:
     }
 
 
-def _walk(root: Any, children: Callable[[Any], dict[str,
-                                                    Any]]) -> Iterator[tuple[str, Any]]:
+def _walk(
+    root: Any, children: Callable[[Any], dict[str, Any]]
+) -> Iterator[tuple[str, Any]]:
     """Walks each top-level part by itself, breadth first, as (path, node).
 
     By itself because an optimizer refers to the model's variables too: names in the

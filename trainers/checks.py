@@ -24,15 +24,21 @@ def check_batch(batch: Batch, classes: int) -> None:
     """
     weights, labels = np.asarray(batch.weights), np.asarray(batch.labels)
     if not weights.any():
-        raise CheckError('Expected pictures in the first batch, but none of its '
-                         f'{len(weights)} files could be decoded: see bad_files.csv.')
+        raise CheckError(
+            'Expected pictures in the first batch, but none of its '
+            f'{len(weights)} files could be decoded: see bad_files.csv.'
+        )
     if labels.min() < 0 or labels.max() >= classes:
-        raise CheckError(f'Expected labels in 0..{classes - 1}, received '
-                         f'{labels.min()}..{labels.max()}: check the dataset.')
+        raise CheckError(
+            f'Expected labels in 0..{classes - 1}, received '
+            f'{labels.min()}..{labels.max()}: check the dataset.'
+        )
     images = np.asarray(batch.images)[weights > 0]
     if images.min() == images.max():
-        raise CheckError('Expected pictures, but every pixel of the first batch is '
-                         f'{images.min()}: look at samples/ and check --augment.')
+        raise CheckError(
+            'Expected pictures, but every pixel of the first batch is '
+            f'{images.min()}: look at samples/ and check --augment.'
+        )
 
 
 def check_initial_loss(loss: float, classes: int, guessing: bool = True) -> None:
@@ -48,9 +54,15 @@ def check_initial_loss(loss: float, classes: int, guessing: bool = True) -> None
     """
     expected = math.log(classes)
     if not math.isfinite(loss):
-        raise CheckError(f'Expected a loss near {expected:.2f} before the first step, '
-                         f'received {loss}: check --normalization and --precision.')
+        raise CheckError(
+            f'Expected a loss near {expected:.2f} before the first step, '
+            f'received {loss}: check --normalization and --precision.'
+        )
     if guessing and not 0.5 * expected <= loss <= 2 * expected + 1:
         _log.warning(
             'The loss before the first step is %.2f; guessing among %d classes has '
-            '%.2f. Check --normalization and the labels.', loss, classes, expected)
+            '%.2f. Check --normalization and the labels.',
+            loss,
+            classes,
+            expected,
+        )

@@ -13,9 +13,9 @@ import tensorflow as tf
 from trainers import networks, pretrained
 from trainers.checkpoints import CheckpointError, read_variables
 from trainers.config import Config, ConfigError
-from trainers.run_directory import read_json, RunDirectory, RunDirectoryError
+from trainers.run_directory import RunDirectory, RunDirectoryError, read_json
 from vision.errors import UserError
-from vision.models import default_image_size, imagenet, Network, Outputs
+from vision.models import Network, Outputs, default_image_size, imagenet
 from vision.models import pretrained as weights_of_others
 from vision.models.specification import Specification
 
@@ -67,9 +67,15 @@ class Classifier:
         network, specification, origin, temperature, run, ids: those arguments.
     """
 
-    def __init__(self, network: Network, specification: Specification, origin: str,
-                 temperature: Temperature = Temperature(), run: Run | None = None,
-                 ids: tuple[str, ...] = ()):
+    def __init__(
+        self,
+        network: Network,
+        specification: Specification,
+        origin: str,
+        temperature: Temperature = Temperature(),
+        run: Run | None = None,
+        ids: tuple[str, ...] = (),
+    ):
         self.network = network
         self.specification = specification
         self.origin = origin
@@ -79,8 +85,10 @@ class Classifier:
         side = specification.image_size
         # One trace for batches of all sizes; AutoGraph has nothing to convert.
         self._every_head = tf.function(
-            network.every_head, autograph=False,
-            input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)])
+            network.every_head,
+            autograph=False,
+            input_signature=[tf.TensorSpec([None, side, side, 3], tf.uint8)],
+        )
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -97,9 +105,9 @@ class Classifier:
         """What the largest of its operations reads and writes of each picture."""
         graph = self._every_head.get_concrete_function().graph
         return max(
-            sum(_bytes_per_example(tensor)
-                for tensor in (*op.inputs, *op.outputs))
-            for op in graph.get_operations())
+            sum(_bytes_per_example(tensor) for tensor in (*op.inputs, *op.outputs))
+            for op in graph.get_operations()
+        )
 
     def logits(self, images: tf.Tensor) -> Outputs:
         """Logits of all heads in inference, auxiliary ones included.
@@ -130,8 +138,12 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
 
 
-def from_run(path: Path, weights: str = 'best', precision: str = 'float32',
-             temperature: float = 0.0) -> Classifier:
+def from_run(
+    path: Path,
+    weights: str = 'best',
+    precision: str = 'float32',
+    temperature: float = 0.0,
+) -> Classifier:
     """The network that a run trained.
 
     Args:
@@ -148,8 +160,9 @@ def from_run(path: Path, weights: str = 'best', precision: str = 'float32',
         arrays, state = read_variables(folder, 'model')
     except CheckpointError as error:
         if weights == 'best' and directory and not directory.checkpoints_best.exists():
-            raise CheckpointError(f'{error} A run has best weights after its first '
-                                  'epoch.') from error
+            raise CheckpointError(
+                f'{error} A run has best weights after its first epoch.'
+            ) from error
         raise
     specification = Specification.from_dict(state['specification'])
     network = specification.build(dtype=tf.as_dtype(precision))
@@ -157,21 +170,39 @@ def from_run(path: Path, weights: str = 'best', precision: str = 'float32',
     rows = state['history']['rows'] if 'history' in state else []
     epoch = state.get('epoch', len(rows))
     if directory is None:
-        return Classifier(network, specification, f'{folder}, of epoch {epoch}',
-                          Temperature(temperature or 1.0))
+        return Classifier(
+            network,
+            specification,
+            f'{folder}, of epoch {epoch}',
+            Temperature(temperature or 1.0),
+        )
     recorded = RunDirectory.read(directory.path)
-    run = Run(directory, Config.from_dict(recorded.config), state['step'], epoch,
-              state.get('weights') == 'averaged')
+    run = Run(
+        directory,
+        Config.from_dict(recorded.config),
+        state['step'],
+        epoch,
+        state.get('weights') == 'averaged',
+    )
     chosen = Temperature(temperature) if temperature else read_temperature(run)
     which = 'best' if 'epoch' in state else 'last'
     ids = tuple(label['id'] for label in recorded.labels)
-    return Classifier(network, specification,
-                      f'{directory.path}, {which} weights, epoch {epoch}', chosen, run,
-                      ids)
+    return Classifier(
+        network,
+        specification,
+        f'{directory.path}, {which} weights, epoch {epoch}',
+        chosen,
+        run,
+        ids,
+    )
 
 
-def from_pretrained(config: Config, labels: str = '', precision: str = 'float32',
-                    temperature: float = 0.0) -> Classifier:
+def from_pretrained(
+    config: Config,
+    labels: str = '',
+    precision: str = 'float32',
+    temperature: float = 0.0,
+) -> Classifier:
     """A network with weights that somebody else trained, its classifier included.
 
     Args:
@@ -204,9 +235,15 @@ def from_pretrained(config: Config, labels: str = '', precision: str = 'float32'
             f'Expected --pretrained={config.pretrained} to have a classifier of '
             f'{len(classes)} classes: {" ".join(loaded.notes)} Pass weights with one, '
             'or the names of its classes with --labels; or train one with '
-            'python -m scripts.train --pretrained=...')
-    return Classifier(network, specification, f'{config.model} with the weights of '
-                      f'{config.pretrained}', Temperature(temperature or 1.0), ids=ids)
+            'python -m scripts.train --pretrained=...'
+        )
+    return Classifier(
+        network,
+        specification,
+        f'{config.model} with the weights of {config.pretrained}',
+        Temperature(temperature or 1.0),
+        ids=ids,
+    )
 
 
 def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -220,8 +257,10 @@ def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     try:
         lines = path.read_text(encoding='utf-8-sig').split('\n')
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f'Expected --labels to be a text file in UTF-8 with a class a '
-                        f'line, got {path}: {error}.') from error
+        raise UserError(
+            f'Expected --labels to be a text file in UTF-8 with a class a '
+            f'line, got {path}: {error}.'
+        ) from error
     names = ids = [line.strip() for line in lines if line.strip()]
     if all(map(_has_wordnet_id, names)):
         ids = [line.partition(' ')[0] for line in names]
@@ -230,8 +269,10 @@ def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice or len(names) < 2:
         found = f'{twice[0]!r} twice' if twice else f'{len(names)} lines'
-        raise UserError(f'Expected --labels to name two different classes or more, got '
-                        f'{found} in {path}.')
+        raise UserError(
+            f'Expected --labels to name two different classes or more, got '
+            f'{found} in {path}.'
+        )
     return tuple(ids), tuple(names)
 
 
@@ -262,8 +303,13 @@ def read_temperature(run: Run) -> Temperature:
         if (stored['step'], stored['averaged']) != (run.step, run.averaged):
             _log.warning(
                 '%s is left out: it was fitted for the %s weights of step %s; these '
-                'are the %s ones of step %s.', path, _kind(stored['averaged']),
-                stored['step'], _kind(run.averaged), run.step)
+                'are the %s ones of step %s.',
+                path,
+                _kind(stored['averaged']),
+                stored['step'],
+                _kind(run.averaged),
+                run.step,
+            )
             return Temperature()
         found = Temperature(stored['temperature'], stored['split'], stored['pictures'])
         if not (math.isfinite(found.value) and found.value > 0):
@@ -273,7 +319,8 @@ def read_temperature(run: Run) -> Temperature:
     except (KeyError, TypeError, ValueError) as error:
         raise RunDirectoryError(
             f'{path}: expected a temperature as python -m scripts.evaluate --calibrate '
-            f'writes it, got {error!r}. Remove the file, or run that again.') from error
+            f'writes it, got {error!r}. Remove the file, or run that again.'
+        ) from error
     return found
 
 
@@ -285,13 +332,15 @@ def store_temperature(run: Run, temperature: Temperature) -> Path:
     """Keeps a temperature with the run, for the weights that it was fitted for."""
     path = run.directory.calibration
     run.directory.write_json(
-        path, {
+        path,
+        {
             'temperature': temperature.value,
             'split': temperature.split,
             'pictures': temperature.pictures,
             'step': run.step,
             'averaged': run.averaged,
-        })
+        },
+    )
     return path
 
 
@@ -302,13 +351,19 @@ def _locate(path: Path, weights: str) -> tuple[RunDirectory | None, Path]:
             directory = RunDirectory(place)
             if place != path:
                 return directory, path
-            return directory, (directory.checkpoints_best
-                               if weights == 'best' else directory.checkpoints_last)
+            return directory, (
+                directory.checkpoints_best
+                if weights == 'best'
+                else directory.checkpoints_last
+            )
     if path.match('step-*') or any(path.glob('step-*')):
         return None, path
     if (path / 'state.json').is_file():
-        raise RunDirectoryError(f'{path}: expected a checkpoint to be called by its '
-                                'step, such as step-12. Give it its name again.')
+        raise RunDirectoryError(
+            f'{path}: expected a checkpoint to be called by its '
+            'step, such as step-12. Give it its name again.'
+        )
     raise RunDirectoryError(
         f'{path}: expected the folder of a run, with a config.json in it, or a '
-        'checkpoint. Give the --run_dir that the training was started with.')
+        'checkpoint. Give the --run_dir that the training was started with.'
+    )

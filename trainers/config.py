@@ -2,18 +2,26 @@
 
 import dataclasses
 import math
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-from vision.errors import suggestion, UserError
+from vision.errors import UserError, suggestion
 
 
 class ConfigError(UserError):
     """A setting has a value that no run can have."""
 
 
-def setting(default: Any, group: str, text: str, *, choices: tuple[str, ...] = (),
-            minimum: float = -math.inf, maximum: float = math.inf,
-            shapes_results: bool = True) -> Any:
+def setting(
+    default: Any,
+    group: str,
+    text: str,
+    *,
+    choices: tuple[str, ...] = (),
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    shapes_results: bool = True,
+) -> Any:
     """A field of Config.
 
     Args:
@@ -27,14 +35,16 @@ def setting(default: Any, group: str, text: str, *, choices: tuple[str, ...] = (
             resumes only with the same values of all such settings.
     """
     return dataclasses.field(
-        default=default, metadata={
+        default=default,
+        metadata={
             'group': group,
             'help': text,
             'choices': choices,
             'minimum': minimum,
             'maximum': maximum,
             'shapes_results': shapes_results,
-        })
+        },
+    )
 
 
 RUN = 'The run'
@@ -58,186 +68,344 @@ class Config:
 
     model: str = setting('inception_v1', RUN, 'Network to train; see --list_models.')
     dataset: str = setting('shapes', RUN, 'Dataset; see --list_datasets.')
-    data_dir: str = setting('', RUN, 'Folder that holds the dataset.',
-                            shapes_results=False)
-    recipe: str = setting('default', RUN,
-                          'Named settings to start from; see --list_recipes.')
+    data_dir: str = setting(
+        '', RUN, 'Folder that holds the dataset.', shapes_results=False
+    )
+    recipe: str = setting(
+        'default', RUN, 'Named settings to start from; see --list_recipes.'
+    )
     run_dir: str = setting(
-        '', RUN, 'Folder of the run; by default runs/<model>-<dataset>, with '
-        'the recipe behind it unless it is the default.', shapes_results=False)
+        '',
+        RUN,
+        'Folder of the run; by default runs/<model>-<dataset>, with '
+        'the recipe behind it unless it is the default.',
+        shapes_results=False,
+    )
     resume: str = setting(
-        'auto', RUN, 'What to do where the folder holds a run already: continue it '
+        'auto',
+        RUN,
+        'What to do where the folder holds a run already: continue it '
         '(auto), demand one (must) or refuse (never).',
-        choices=('auto', 'must', 'never'), shapes_results=False)
+        choices=('auto', 'must', 'never'),
+        shapes_results=False,
+    )
 
-    image_size: int = setting(0, DATA,
-                              "Side of the pictures in pixels; 0: the dataset's own.",
-                              minimum=0)
+    image_size: int = setting(
+        0, DATA, "Side of the pictures in pixels; 0: the dataset's own.", minimum=0
+    )
     image_size_schedule: tuple[str, ...] = setting(
-        (), DATA, 'Smaller training pictures at first, as SIZE@EPOCH,...: 32@0,48@10 '
-        'trains at 32 pixels from the start and at 48 from epoch 10.')
+        (),
+        DATA,
+        'Smaller training pictures at first, as SIZE@EPOCH,...: 32@0,48@10 '
+        'trains at 32 pixels from the start and at 48 from epoch 10.',
+    )
     augment: tuple[str, ...] = setting(
-        (), DATA, 'Augmentations in order, each NAME or NAME:NUMBER, such as '
-        'pad_crop:4,flip; see --list_augmentations.')
+        (),
+        DATA,
+        'Augmentations in order, each NAME or NAME:NUMBER, such as '
+        'pad_crop:4,flip; see --list_augmentations.',
+    )
     normalization: str = setting(
-        '', DATA, "How pixels enter the network; empty: the model's own.",
-        choices=('', 'raw', 'unit', 'symmetric', 'center', 'standardize', 'caffe'))
+        '',
+        DATA,
+        "How pixels enter the network; empty: the model's own.",
+        choices=('', 'raw', 'unit', 'symmetric', 'center', 'standardize', 'caffe'),
+    )
     validation_fraction: float = setting(
-        0.1, DATA, 'Share of the training pictures held out where the dataset has no '
-        'validation split.', minimum=0.001, maximum=0.9)
+        0.1,
+        DATA,
+        'Share of the training pictures held out where the dataset has no '
+        'validation split.',
+        minimum=0.001,
+        maximum=0.9,
+    )
     test_fraction: float = setting(
-        0.1, DATA, 'Share held out before that where it has no test split either.',
-        minimum=0.001, maximum=0.9)
+        0.1,
+        DATA,
+        'Share held out before that where it has no test split either.',
+        minimum=0.001,
+        maximum=0.9,
+    )
     split_seed: int = setting(4321, DATA, 'Seed of these splits.', minimum=0)
     cache: str = setting(
-        'auto', DATA, 'Decode all pictures once into memory (ram), into a file that '
+        'auto',
+        DATA,
+        'Decode all pictures once into memory (ram), into a file that '
         'later runs use again (disk), never (off), or into memory where they fit a '
-        'quarter of what is free (auto).', choices=('auto', 'ram', 'disk', 'off'),
-        shapes_results=False)
+        'quarter of what is free (auto).',
+        choices=('auto', 'ram', 'disk', 'off'),
+        shapes_results=False,
+    )
     cache_dir: str = setting(
-        '', DATA, 'Folder of --cache=disk and --features=cached; by default .tapestry '
-        'beside the pictures.', shapes_results=False)
+        '',
+        DATA,
+        'Folder of --cache=disk and --features=cached; by default .tapestry '
+        'beside the pictures.',
+        shapes_results=False,
+    )
     download: bool = setting(
-        False, DATA, 'First fetch what is not there and has a public address: the '
+        False,
+        DATA,
+        'First fetch what is not there and has a public address: the '
         'dataset, into --data_dir, and the weights of --pretrained=imagenet.',
-        shapes_results=False)
+        shapes_results=False,
+    )
     class_weights: str = setting(
-        'none', DATA, 'Weight of each class in the training loss: the same for all '
+        'none',
+        DATA,
+        'Weight of each class in the training loss: the same for all '
         '(none), or as if each had as many pictures (balanced).',
-        choices=('none', 'balanced'))
+        choices=('none', 'balanced'),
+    )
     max_bad_fraction: float = setting(
-        0.01, DATA, 'Share of pictures that may fail to decode before the run stops.',
-        minimum=0, maximum=1, shapes_results=False)
+        0.01,
+        DATA,
+        'Share of pictures that may fail to decode before the run stops.',
+        minimum=0,
+        maximum=1,
+        shapes_results=False,
+    )
 
     model_options: tuple[str, ...] = setting(
-        (), NETWORK, "The network's own options, each NAME:VALUE, such as alpha:0.35 "
-        'of mobilenet_v2 or filters:32-64 of small_cnn; see --list_models.')
+        (),
+        NETWORK,
+        "The network's own options, each NAME:VALUE, such as alpha:0.35 "
+        'of mobilenet_v2 or filters:32-64 of small_cnn; see --list_models.',
+    )
     pooling: str = setting(
-        '', NETWORK, 'How the last map becomes the features of a picture; empty: as '
-        'the network has it.', choices=('', 'average', 'max', 'flatten'))
+        '',
+        NETWORK,
+        'How the last map becomes the features of a picture; empty: as '
+        'the network has it.',
+        choices=('', 'average', 'max', 'flatten'),
+    )
     dense: tuple[str, ...] = setting(
-        (), NETWORK, 'Widths of dense layers between them and the classifier, or none; '
-        'empty: as the network has them.')
+        (),
+        NETWORK,
+        'Widths of dense layers between them and the classifier, or none; '
+        'empty: as the network has them.',
+    )
     feature_dropout: float = setting(
-        0.0, NETWORK, 'Share of the features dropped before the dense layers.',
-        minimum=0, maximum=0.99)
-    dropout: float = setting(0.1, NETWORK,
-                             'Share of what enters the classifier dropped.', minimum=0,
-                             maximum=0.99)
-    aux_dropout: float = setting(0.1, NETWORK, 'The same in the auxiliary heads.',
-                                 minimum=0, maximum=0.99)
-    aux_weight: float = setting(0.3, NETWORK, "Weight of each auxiliary head's loss.",
-                                minimum=0)
+        0.0,
+        NETWORK,
+        'Share of the features dropped before the dense layers.',
+        minimum=0,
+        maximum=0.99,
+    )
+    dropout: float = setting(
+        0.1,
+        NETWORK,
+        'Share of what enters the classifier dropped.',
+        minimum=0,
+        maximum=0.99,
+    )
+    aux_dropout: float = setting(
+        0.1, NETWORK, 'The same in the auxiliary heads.', minimum=0, maximum=0.99
+    )
+    aux_weight: float = setting(
+        0.3, NETWORK, "Weight of each auxiliary head's loss.", minimum=0
+    )
 
     pretrained: str = setting(
-        '', TRANSFER, 'Weights to start from: published ones (imagenet), a file '
-        '(.weights.h5, .h5 or .npz), or the folder of a run.')
+        '',
+        TRANSFER,
+        'Weights to start from: published ones (imagenet), a file '
+        '(.weights.h5, .h5 or .npz), or the folder of a run.',
+    )
     weights_dir: str = setting(
-        '', TRANSFER, 'Folder of published weights; by default .tapestry beside the '
-        'pictures.', shapes_results=False)
+        '',
+        TRANSFER,
+        'Folder of published weights; by default .tapestry beside the pictures.',
+        shapes_results=False,
+    )
     freeze: tuple[str, ...] = setting(
-        (), TRANSFER, 'What stays as it is: backbone, last:N (all stages but the last '
+        (),
+        TRANSFER,
+        'What stays as it is: backbone, last:N (all stages but the last '
         'N), bn (batch norms), none, or last:N,bn. Frozen parts run in inference mode; '
-        'with backbone there are no auxiliary heads.')
+        'with backbone there are no auxiliary heads.',
+    )
     features: str = setting(
-        'live', TRANSFER, 'Compute what a frozen backbone says of each picture anew '
-        'every time (live), or once, into a file (cached).', choices=('live', 'cached'))
+        'live',
+        TRANSFER,
+        'Compute what a frozen backbone says of each picture anew '
+        'every time (live), or once, into a file (cached).',
+        choices=('live', 'cached'),
+    )
     finetune_epochs: int = setting(
-        0, TRANSFER, 'Epochs of a second phase, which starts from the best weights of '
-        'the first; 0: none.', minimum=0)
+        0,
+        TRANSFER,
+        'Epochs of a second phase, which starts from the best weights of '
+        'the first; 0: none.',
+        minimum=0,
+    )
     finetune_freeze: tuple[str, ...] = setting(
-        ('bn',), TRANSFER, 'What stays as it is in the second phase.')
+        ('bn',), TRANSFER, 'What stays as it is in the second phase.'
+    )
     finetune_learning_rate: float = setting(
-        1e-5, TRANSFER, 'Learning rate of the second phase, at its highest.', minimum=0)
+        1e-5, TRANSFER, 'Learning rate of the second phase, at its highest.', minimum=0
+    )
     layer_decay: float = setting(
-        1.0, TRANSFER, 'Factor of the learning rate from stage to stage, from the head '
-        'to the first.', minimum=0, maximum=1)
+        1.0,
+        TRANSFER,
+        'Factor of the learning rate from stage to stage, from the head to the first.',
+        minimum=0,
+        maximum=1,
+    )
 
     epochs: int = setting(6, OPTIMIZATION, 'Passes over the training split.', minimum=1)
     batch_size: int = setting(32, OPTIMIZATION, 'Pictures in one step.', minimum=1)
-    optimizer: str = setting('adam', OPTIMIZATION,
-                             'Optimizer; sgd has Nesterov momentum.',
-                             choices=('sgd', 'adam', 'adamw', 'rmsprop'))
-    learning_rate: float = setting(5e-4, OPTIMIZATION, 'Learning rate, at its highest.',
-                                   minimum=0)
-    momentum: float = setting(0.9, OPTIMIZATION, 'Momentum of sgd and rmsprop.',
-                              minimum=0, maximum=0.9999)
+    optimizer: str = setting(
+        'adam',
+        OPTIMIZATION,
+        'Optimizer; sgd has Nesterov momentum.',
+        choices=('sgd', 'adam', 'adamw', 'rmsprop'),
+    )
+    learning_rate: float = setting(
+        5e-4, OPTIMIZATION, 'Learning rate, at its highest.', minimum=0
+    )
+    momentum: float = setting(
+        0.9, OPTIMIZATION, 'Momentum of sgd and rmsprop.', minimum=0, maximum=0.9999
+    )
     schedule: str = setting(
-        'cosine', OPTIMIZATION,
+        'cosine',
+        OPTIMIZATION,
         'Course of the learning rate over the run, or over each phase of two.',
-        choices=('constant', 'exponential', 'step', 'cosine', 'one_cycle'))
+        choices=('constant', 'exponential', 'step', 'cosine', 'one_cycle'),
+    )
     decay_rate: float = setting(
-        0.96, OPTIMIZATION,
+        0.96,
+        OPTIMIZATION,
         'Factor of the exponential and step schedules, once every --decay_epochs.',
-        minimum=0, maximum=1)
-    decay_epochs: float = setting(1.0, OPTIMIZATION, 'Epochs between two such factors.',
-                                  minimum=0.001)
-    warmup_epochs: float = setting(0.25, OPTIMIZATION,
-                                   'Epochs over which the rate first rises from 0.',
-                                   minimum=0)
+        minimum=0,
+        maximum=1,
+    )
+    decay_epochs: float = setting(
+        1.0, OPTIMIZATION, 'Epochs between two such factors.', minimum=0.001
+    )
+    warmup_epochs: float = setting(
+        0.25, OPTIMIZATION, 'Epochs over which the rate first rises from 0.', minimum=0
+    )
     weight_decay: float = setting(
-        0.0, OPTIMIZATION, 'Decay of all kernels: decoupled for adamw, a term '
-        'decay / 2 · Σw² of the loss for the others.', minimum=0)
-    clip_norm: float = setting(0.0, OPTIMIZATION,
-                               "Upper bound of the gradient's global norm; 0: none.",
-                               minimum=0)
-    label_smoothing: float = setting(0.0, OPTIMIZATION,
-                                     'Share of each label spread over all classes.',
-                                     minimum=0, maximum=0.99)
+        0.0,
+        OPTIMIZATION,
+        'Decay of all kernels: decoupled for adamw, a term '
+        'decay / 2 · Σw² of the loss for the others.',
+        minimum=0,
+    )
+    clip_norm: float = setting(
+        0.0,
+        OPTIMIZATION,
+        "Upper bound of the gradient's global norm; 0: none.",
+        minimum=0,
+    )
+    label_smoothing: float = setting(
+        0.0,
+        OPTIMIZATION,
+        'Share of each label spread over all classes.',
+        minimum=0,
+        maximum=0.99,
+    )
     ema: float = setting(
-        0.0, OPTIMIZATION, 'Decay of a moving average of the weights, evaluated beside '
-        'them; 0: none.', minimum=0, maximum=0.99999)
+        0.0,
+        OPTIMIZATION,
+        'Decay of a moving average of the weights, evaluated beside them; 0: none.',
+        minimum=0,
+        maximum=0.99999,
+    )
     precise_bn: int = setting(
-        0, OPTIMIZATION, 'Training pictures, not augmented, whose statistics take the '
+        0,
+        OPTIMIZATION,
+        'Training pictures, not augmented, whose statistics take the '
         'place of the averages of batch norms before each evaluation, in whole batches '
-        'and at most an epoch of them; 0: none.', minimum=0)
+        'and at most an epoch of them; 0: none.',
+        minimum=0,
+    )
 
-    monitor: str = setting('top1', STOPPING,
-                           'Validation figure that decides which epoch is best.',
-                           choices=('top1', 'loss'))
+    monitor: str = setting(
+        'top1',
+        STOPPING,
+        'Validation figure that decides which epoch is best.',
+        choices=('top1', 'loss'),
+    )
     early_stopping: int = setting(
-        0, STOPPING,
+        0,
+        STOPPING,
         'Epochs without a better one after which the run, or its first phase, '
-        'ends; 0: never.', minimum=0)
+        'ends; 0: never.',
+        minimum=0,
+    )
     plateau_patience: int = setting(
-        0, STOPPING, 'Epochs without a lower validation loss after which the learning '
-        'rate drops; 0: never.', minimum=0)
-    plateau_factor: float = setting(0.5, STOPPING, 'Factor of that drop.', minimum=0,
-                                    maximum=1)
+        0,
+        STOPPING,
+        'Epochs without a lower validation loss after which the learning '
+        'rate drops; 0: never.',
+        minimum=0,
+    )
+    plateau_factor: float = setting(
+        0.5, STOPPING, 'Factor of that drop.', minimum=0, maximum=1
+    )
 
     precision: str = setting(
-        'auto', SPEED,
+        'auto',
+        SPEED,
         'Type of the arithmetic; auto takes the fastest that this machine has '
         'in hardware and keeps accuracy.',
-        choices=('auto', 'float32', 'bfloat16', 'float16'))
+        choices=('auto', 'float32', 'bfloat16', 'float16'),
+    )
     xla: bool = setting(False, SPEED, 'Compile the steps with XLA.')
-    seed: int = setting(0, SPEED, 'Seed of weights, order, augmentation and dropout.',
-                        minimum=0, maximum=2**31 - 1)
+    seed: int = setting(
+        0,
+        SPEED,
+        'Seed of weights, order, augmentation and dropout.',
+        minimum=0,
+        maximum=2**31 - 1,
+    )
     deterministic: bool = setting(
-        False, SPEED, 'Allow only operations that give the same bits on every run '
-        '(slower on GPUs; CPUs do so anyway).')
+        False,
+        SPEED,
+        'Allow only operations that give the same bits on every run '
+        '(slower on GPUs; CPUs do so anyway).',
+    )
 
-    log_every: int = setting(50, WATCHING,
-                             'Steps between two readings of the training metrics.',
-                             minimum=1, shapes_results=False)
+    log_every: int = setting(
+        50,
+        WATCHING,
+        'Steps between two readings of the training metrics.',
+        minimum=1,
+        shapes_results=False,
+    )
     checkpoint_minutes: float = setting(
-        10.0, WATCHING,
+        10.0,
+        WATCHING,
         'Minutes between two saves within an epoch; epochs end with one too, unless '
-        'the last is 5 seconds old or less, and every phase does.', minimum=0,
-        shapes_results=False)
-    histograms: bool = setting(False, WATCHING,
-                               'Write histograms of all weights every epoch.',
-                               shapes_results=False)
+        'the last is 5 seconds old or less, and every phase does.',
+        minimum=0,
+        shapes_results=False,
+    )
+    histograms: bool = setting(
+        False,
+        WATCHING,
+        'Write histograms of all weights every epoch.',
+        shapes_results=False,
+    )
 
     dry_run: bool = setting(
-        False, TRYING, 'One step of everything in a temporary folder, then leave.')
-    limit_train_batches: int = setting(0, TRYING, 'Training steps in an epoch; 0: all.',
-                                       minimum=0)
-    limit_eval_batches: int = setting(0, TRYING, 'Batches in an evaluation; 0: all.',
-                                      minimum=0)
+        False, TRYING, 'One step of everything in a temporary folder, then leave.'
+    )
+    limit_train_batches: int = setting(
+        0, TRYING, 'Training steps in an epoch; 0: all.', minimum=0
+    )
+    limit_eval_batches: int = setting(
+        0, TRYING, 'Batches in an evaluation; 0: all.', minimum=0
+    )
     overfit_batches: int = setting(
-        0, TRYING, 'Train and validate on only so many batches of the training split, '
-        'unaugmented: the loss must go to 0.', minimum=0)
+        0,
+        TRYING,
+        'Train and validate on only so many batches of the training split, '
+        'unaugmented: the loss must go to 0.',
+        minimum=0,
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -256,7 +424,8 @@ class Config:
         for name in values:
             if name not in known:
                 raise ConfigError(
-                    f'There is no setting {name!r}.{suggestion(name, known)}')
+                    f'There is no setting {name!r}.{suggestion(name, known)}'
+                )
         settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
@@ -293,12 +462,15 @@ def parse_size_schedule(schedule: tuple[str, ...]) -> list[tuple[int, int]]:
         if not (separator and size.isdecimal() and epoch.isdecimal()):
             raise ConfigError(
                 'Expected --image_size_schedule as SIZE@EPOCH,... such as '
-                f'32@0,48@10; received {entry!r}.')
+                f'32@0,48@10; received {entry!r}.'
+            )
         phases.append((int(epoch), int(size)))
     epochs = [epoch for epoch, _ in phases]
     if phases and (epochs[0] != 0 or epochs != sorted(set(epochs))):
-        raise ConfigError('Expected the epochs of --image_size_schedule to start at 0 '
-                          f'and to rise, received {",".join(schedule)}.')
+        raise ConfigError(
+            'Expected the epochs of --image_size_schedule to start at 0 '
+            f'and to rise, received {",".join(schedule)}.'
+        )
     return phases
 
 
@@ -310,17 +482,20 @@ def _check_features(config: Config) -> None:
         raise ConfigError(
             'Expected --freeze=backbone with --features=cached, since only what a '
             f'frozen backbone says can be kept; received --freeze='
-            f'{",".join(config.freeze) or "none"}.')
+            f'{",".join(config.freeze) or "none"}.'
+        )
     if config.augment:
         raise ConfigError(
             'Expected no --augment with --features=cached, since features are computed '
             'once and augmented pictures differ in every epoch; received --augment='
-            f'{",".join(config.augment)}. Pass --augment= or --features=live.')
+            f'{",".join(config.augment)}. Pass --augment= or --features=live.'
+        )
     if config.image_size_schedule:
         raise ConfigError(
             'Expected no --image_size_schedule with --features=cached, since features '
             'are computed once, at --image_size. Pass --image_size_schedule= or '
-            '--features=live.')
+            '--features=live.'
+        )
 
 
 def check(field: dataclasses.Field, value: Any) -> None:
@@ -333,22 +508,28 @@ def check(field: dataclasses.Field, value: Any) -> None:
     if kind is float and type(value) is int:
         return check(field, float(value))
     if type(value) is not kind:
-        raise ConfigError(f'Expected --{field.name} to be a {kind.__name__}, received '
-                          f'{value!r}.')
+        raise ConfigError(
+            f'Expected --{field.name} to be a {kind.__name__}, received {value!r}.'
+        )
     if kind is tuple and not all(isinstance(entry, str) for entry in value):
-        raise ConfigError(f'Expected --{field.name} to be a tuple of strings, received '
-                          f'{value!r}.')
+        raise ConfigError(
+            f'Expected --{field.name} to be a tuple of strings, received {value!r}.'
+        )
     choices = field.metadata['choices']
     if choices and value not in choices:
         names = ', '.join(choice for choice in choices if choice)
-        raise ConfigError(f'Expected --{field.name} to be one of {names}; received '
-                          f'{value!r}.{suggestion(value, choices)}')
+        raise ConfigError(
+            f'Expected --{field.name} to be one of {names}; received '
+            f'{value!r}.{suggestion(value, choices)}'
+        )
     if kind in (int, float):
         low, high = field.metadata['minimum'], field.metadata['maximum']
         if not low <= value <= high:  # also refuses NaN
             bounds = f'at least {low}' if high == math.inf else f'{low} to {high}'
-            raise ConfigError(f'Expected --{field.name} to be {bounds}, received '
-                              f'{value}.')
+            raise ConfigError(
+                f'Expected --{field.name} to be {bounds}, received {value}.'
+            )
         if kind is float and not math.isfinite(value):
             raise ConfigError(
-                f'Expected --{field.name} to be finite, received {value}.')
+                f'Expected --{field.name} to be finite, received {value}.'
+            )

@@ -15,8 +15,10 @@ def download(dataset: str, data_dir: str) -> None:
         DatasetError: it has no public address, or cannot be had or written.
     """
     if not data_dir and not data.is_tfds(dataset):
-        raise DatasetError('Expected --data_dir with --download: the folder to put '
-                           f'{dataset} into, such as --data_dir=data.')
+        raise DatasetError(
+            'Expected --data_dir with --download: the folder to put '
+            f'{dataset} into, such as --data_dir=data.'
+        )
     with Bars() as bars:
         data.obtain(dataset, Path(data_dir), bars)
 
@@ -31,8 +33,9 @@ class Bars:
         if self._bar is None or self._bar.desc != label:
             self.close()
             # No lines of bars in a file: only on a terminal.
-            self._bar = tqdm(desc=label, total=total, unit='B', unit_scale=True,
-                             disable=None)
+            self._bar = tqdm(
+                desc=label, total=total, unit='B', unit_scale=True, disable=None
+            )
             self._bar.desc = label
         self._bar.update(done - self._bar.n)
 

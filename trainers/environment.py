@@ -53,7 +53,8 @@ def gpus() -> list[Gpu]:
             Gpu(
                 details.get('device_name', device.name),
                 details.get('compute_capability'),
-            ))
+            )
+        )
     return found
 
 

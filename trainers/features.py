@@ -3,8 +3,8 @@
 import functools
 import hashlib
 import logging
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable
 
 import tensorflow as tf
 
@@ -39,9 +39,16 @@ class FeatureCache:
         stop: set when a signal came.
     """
 
-    def __init__(self, config: Config, specification: Specification, source: Source,
-                 network: Network, directory: RunDirectory, bad_files: BadFiles,
-                 stop: StopRequest):
+    def __init__(
+        self,
+        config: Config,
+        specification: Specification,
+        source: Source,
+        network: Network,
+        directory: RunDirectory,
+        bad_files: BadFiles,
+        stop: StopRequest,
+    ):
         self._config = config
         self._specification = specification
         self._source = source
@@ -61,32 +68,44 @@ class FeatureCache:
         key = self._key()
         size = self._specification.image_size
         function = tf.function(
-            self._network.features, autograph=False,
-            input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)])
+            self._network.features,
+            autograph=False,
+            input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
+        )
         return {name: self._extract(name, function, key) for name in data.SPLITS}
 
-    def _extract(self, name: str, function: Callable[[tf.Tensor], tf.Tensor],
-                 key: str) -> Features:
+    def _extract(
+        self, name: str, function: Callable[[tf.Tensor], tf.Tensor], key: str
+    ) -> Features:
         split = self._source.splits[name]
         with picture_bar(f'Features of {name}', len(split)) as show:
 
             def look_around(done: int, total: int) -> None:
                 show(done, total)
                 if done <= self._config.batch_size:  # the first time
-                    _log.info('Features    of %s pictures of %s are computed once.',
-                              f'{total:,}', name)
+                    _log.info(
+                        'Features    of %s pictures of %s are computed once.',
+                        f'{total:,}',
+                        name,
+                    )
                 if self._stop and done < total:
                     raise Stopped(
                         f'{self._stop.signal_name} came: of the features of {name}, '
                         f'{done:,} of {total:,} pictures were done, which are lost; '
-                        'other splits are kept. Run the same command again to go on.')
+                        'other splits are kept. Run the same command again to go on.'
+                    )
 
-            return data.extract_features(split, function, self._network.head.features,
-                                         image_size=self._specification.image_size,
-                                         batch_size=self._config.batch_size, key=key,
-                                         folder=self._folder(),
-                                         bad_files=self._bad_files,
-                                         progress=look_around)
+            return data.extract_features(
+                split,
+                function,
+                self._network.head.features,
+                image_size=self._specification.image_size,
+                batch_size=self._config.batch_size,
+                key=key,
+                folder=self._folder(),
+                bad_files=self._bad_files,
+                progress=look_around,
+            )
 
     def _folder(self) -> Path:
         if self._config.cache_dir or self._config.data_dir:
@@ -104,8 +123,13 @@ class FeatureCache:
             for name, value in self._specification.options.items()
             if name not in _BEHIND
         }
-        prepared = (self._specification.model, options,
-                    self._specification.normalization, self._network.head.pooling,
-                    self._network.dtype.name, tf.__version__)
+        prepared = (
+            self._specification.model,
+            options,
+            self._specification.normalization,
+            self._network.head.pooling,
+            self._network.dtype.name,
+            tf.__version__,
+        )
         digest.update(repr(prepared).encode())
         return digest.hexdigest()

@@ -2,7 +2,8 @@
 
 import dataclasses
 import math
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from trainers.config import Config
 
@@ -62,8 +63,11 @@ class History:
         self.rows.append(row)
         weights = 'validation_averaged' if config.ema else 'validation'
         value = row[f'{weights}_{config.monitor}']
-        best = self.best_epoch == 0 or (value < self.best_value if config.monitor
-                                        == 'loss' else value > self.best_value)
+        best = self.best_epoch == 0 or (
+            value < self.best_value
+            if config.monitor == 'loss'
+            else value > self.best_value
+        )
         if best:
             self.best_epoch, self.best_value = int(row['epoch']), value
         self.stale_epochs = 0 if best else self.stale_epochs + 1

@@ -6,7 +6,8 @@ import functools
 import logging
 import math
 import time
-from typing import Any, Iterator, NamedTuple, NoReturn
+from collections.abc import Iterator
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -71,6 +72,7 @@ class Pace:
 
 class Sums(NamedTuple):
     """What the training totals have added up to."""
+
     losses: dict[str, float]
     accuracies: dict[str, float]
 
@@ -94,9 +96,18 @@ class Loop:
         features: what the frozen backbone says of the pictures.
     """
 
-    def __init__(self, config: Config, specification: Specification, source: Source,
-                 trainer: Trainer, directory: RunDirectory, bad_files: BadFiles,
-                 stop: StopRequest, progress: Progress, features: FeatureCache):
+    def __init__(
+        self,
+        config: Config,
+        specification: Specification,
+        source: Source,
+        trainer: Trainer,
+        directory: RunDirectory,
+        bad_files: BadFiles,
+        stop: StopRequest,
+        progress: Progress,
+        features: FeatureCache,
+    ):
         self.config = config
         self.specification = specification
         self.source = source
@@ -108,13 +119,16 @@ class Loop:
         self.history = History()
         self.phases = phases(config)
         self.steps_per_epoch = steps_per_epoch(config, source)
-        self.last = Checkpoints(directory.checkpoints_last,
-                                tf.train.Checkpoint(**trainer.checkpointed()))
-        self.best = Checkpoints(directory.checkpoints_best,
-                                tf.train.Checkpoint(**trainer.evaluated()))
+        self.last = Checkpoints(
+            directory.checkpoints_last, tf.train.Checkpoint(**trainer.checkpointed())
+        )
+        self.best = Checkpoints(
+            directory.checkpoints_best, tf.train.Checkpoint(**trainer.evaluated())
+        )
         self.summaries = Summaries(directory)
-        self.batches = Batches(config, specification.image_size, source, features,
-                               bad_files)
+        self.batches = Batches(
+            config, specification.image_size, source, features, bad_files
+        )
         self._began = time.monotonic()
         self._saved = time.monotonic()
         self._drawn = -math.inf
@@ -127,7 +141,7 @@ class Loop:
     @property
     def epochs(self) -> int:
         """Epochs of the run, as far as can be known: phases may end early."""
-        left = (phase.epochs for phase in self.phases[self.history.phase:])
+        left = (phase.epochs for phase in self.phases[self.history.phase :])
         return self.history.phase_began + sum(left)
 
     def run(self) -> dict[str, Any]:
@@ -160,34 +174,42 @@ class Loop:
             if self.history.rows:
                 self.directory.write_metrics(self.history.rows)
                 self._draw_curves()
-            _log.info('Resuming after step %s of %s.', f'{self.step:,}',
-                      f'{self.epochs * self.steps_per_epoch:,}')
+            _log.info(
+                'Resuming after step %s of %s.',
+                f'{self.step:,}',
+                f'{self.epochs * self.steps_per_epoch:,}',
+            )
         elif self.directory.resumed:
-            _log.warning('%s holds a run without a checkpoint: it starts at step 0.',
-                         self.directory.path)
+            _log.warning(
+                '%s holds a run without a checkpoint: it starts at step 0.',
+                self.directory.path,
+            )
 
     def _check_start(self) -> None:
         """Looks at the first batch and at the loss of the untrained network."""
         batch = next(iter(self.batches.pictures(0, 1, self._image_size(0))))
         shown = batch.images[:PICTURES_SHOWN].numpy()
         titles = [self.source.classes[label] for label in batch.labels.numpy()]
-        self.summaries.training_pictures(0, shown, titles[:len(shown)])
+        self.summaries.training_pictures(0, shown, titles[: len(shown)])
         self.summaries.config(self.config)
         checks.check_batch(batch, len(self.source.classes))
         if self.trainer.phase.cached:
             batch = next(iter(self.batches.train(self.trainer.phase, 0, 1, size=0)))
         loss = self.trainer.evaluate([batch])['loss']
         # Only a network that knows nothing yet has to start at the loss of guessing.
-        checks.check_initial_loss(loss, len(self.source.classes),
-                                  guessing=not self.config.pretrained)
+        checks.check_initial_loss(
+            loss, len(self.source.classes), guessing=not self.config.pretrained
+        )
 
     def _train(self) -> None:
         """Trains through all phases to the end of the run."""
         while True:
             self._train_phase()
             if len(self.history.rows) < self._end_of_phase():
-                _log.info('No better epoch for %d epochs: stopped early.',
-                          self.config.early_stopping)
+                _log.info(
+                    'No better epoch for %d epochs: stopped early.',
+                    self.config.early_stopping,
+                )
             if self.history.phase + 1 == len(self.phases):
                 return
             self._next_phase()
@@ -202,15 +224,18 @@ class Loop:
             while end < last and self._image_size(end) == size:
                 end += 1
             batches = iter(
-                self.batches.train(self.trainer.phase, self.step,
-                                   end * self.steps_per_epoch, size))
+                self.batches.train(
+                    self.trainer.phase, self.step, end * self.steps_per_epoch, size
+                )
+            )
             pace = Pace()
             while not self._phase_is_over() and len(self.history.rows) < end:
                 self._train_epoch(len(self.history.rows), batches, pace)
 
     def _phase_is_over(self) -> bool:
-        return (len(self.history.rows) == self._end_of_phase() or
-                self.history.exhausted(self.config))
+        return len(self.history.rows) == self._end_of_phase() or self.history.exhausted(
+            self.config
+        )
 
     def _end_of_phase(self) -> int:
         """The epoch that the phase ends with unless it stops early."""
@@ -224,8 +249,11 @@ class Loop:
         self.trainer.start_phase(self.history.phase)
         self.progress.expect(self.epochs * self.steps_per_epoch)
         self._save()  # from now on the best weights may be those of this phase
-        _log.info('Second phase, from the weights of epoch %d: %s parameters learn.',
-                  state['epoch'], f'{count_numbers(self.trainer.weights):,}')
+        _log.info(
+            'Second phase, from the weights of epoch %d: %s parameters learn.',
+            state['epoch'],
+            f'{count_numbers(self.trainer.weights):,}',
+        )
 
     def _train_epoch(self, epoch: int, batches: tf.data.Iterator, pace: Pace) -> None:
         """Trains to the end of an epoch, counted from 0, and looks at what came out."""
@@ -265,7 +293,8 @@ class Loop:
                 f'The loss became {loss} by step {self.step:,}. What checkpoints there '
                 f'are in {self.directory.checkpoints_last} are from before that. Start '
                 'a run with a lower --learning_rate, or with --clip_norm, in another '
-                '--run_dir.')
+                '--run_dir.'
+            )
 
     def _end_epoch(self, epoch: int) -> None:
         """Evaluates, decides what is best, and saves."""
@@ -297,16 +326,21 @@ class Loop:
         self.trainer.plateau.assign(factor)
         _log.info(
             'No lower validation loss for %d epochs: the learning rate drops '
-            'to %g of its schedule.', self.config.plateau_patience, factor)
+            'to %g of its schedule.',
+            self.config.plateau_patience,
+            factor,
+        )
 
     def _save_best(self, epoch: int) -> None:
         with self._chosen_weights():
             self.best.save(
-                self.step, {
+                self.step,
+                {
                     'epoch': epoch,
                     'weights': 'averaged' if self.config.ema else 'raw',
                     'specification': self.specification.to_dict(),
-                })
+                },
+            )
 
     def _row(self, epoch: int) -> dict[str, float]:
         """A row of metrics.csv: nothing in it depends on the clock."""
@@ -357,13 +391,20 @@ class Loop:
 
     def _describe_epoch(self, row: dict[str, float], best: bool) -> None:
         """Tells the log and TensorBoard how the epoch went."""
-        validation = f'loss {row["validation_loss"]:.3f}, ' \
-                     f'top-1 {row["validation_top1"]:.2%}'
+        validation = (
+            f'loss {row["validation_loss"]:.3f}, top-1 {row["validation_top1"]:.2%}'
+        )
         if self.trainer.average is not None:
             validation += f', averaged {row["validation_averaged_top1"]:.2%}'
-        _log.info('Epoch %d/%d: train loss %.3f, top-1 %.2f%%; validation %s%s',
-                  row['epoch'], self.epochs, row['train_loss'], 100 * row['train_top1'],
-                  validation, ' (best so far)' if best else '')
+        _log.info(
+            'Epoch %d/%d: train loss %.3f, top-1 %.2f%%; validation %s%s',
+            row['epoch'],
+            self.epochs,
+            row['train_loss'],
+            100 * row['train_top1'],
+            validation,
+            ' (best so far)' if best else '',
+        )
         scalars = {}
         for weights in ('', '_averaged'):
             for metric in ('loss', 'top1', 'top5'):
@@ -378,29 +419,38 @@ class Loop:
         """Shows some validation pictures with what the network takes them for."""
         batch, names = self._shown, self.source.classes
         guesses, labels = self.trainer.predict(batch.images), batch.labels.numpy()
-        self.summaries.predictions(self.step, batch.images.numpy(), [
-            f'{names[guess]} ({names[label]})' if guess != label else names[guess]
-            for guess, label in zip(guesses, labels)
-        ], [bool(right) for right in guesses == labels])
+        self.summaries.predictions(
+            self.step,
+            batch.images.numpy(),
+            [
+                f'{names[guess]} ({names[label]})' if guess != label else names[guess]
+                for guess, label in zip(guesses, labels)
+            ],
+            [bool(right) for right in guesses == labels],
+        )
 
     @functools.cached_property
     def _shown(self) -> Batch:
         """The same few validation pictures, epoch after epoch."""
         split = sample(self.source.splits['validation'], PICTURES_SHOWN, seed=0)
-        batches = data.eval_batches(split, batch_size=len(split),
-                                    image_size=self.specification.image_size,
-                                    bad_files=self.bad_files)
+        batches = data.eval_batches(
+            split,
+            batch_size=len(split),
+            image_size=self.specification.image_size,
+            bad_files=self.bad_files,
+        )
         return next(iter(batches))
 
     def _log_training(self, seen: Sums, now: Sums) -> None:
         """Writes the means of what came between the two to TensorBoard."""
-        losses, accuracies = (metrics.means({
-            name: value - before[name] for name, value in after.items()
-        }) for before, after in zip(seen, now))
+        losses, accuracies = (
+            metrics.means({name: value - before[name] for name, value in after.items()})
+            for before, after in zip(seen, now)
+        )
         values = {
             'loss/total': losses['loss'],
             'loss/weight_decay': losses['weight_decay'],
-            'gradient_norm': losses['gradient_norm']
+            'gradient_norm': losses['gradient_norm'],
         }
         for head in self.trainer.heads:
             values[f'loss/{head}'] = losses[f'{head}_loss']
@@ -413,10 +463,9 @@ class Loop:
     def _show_progress(self, now: Sums) -> None:
         losses, accuracies = map(metrics.means, now)
         shown = {
-            'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/'
-                     f'{self.epochs}',
+            'epoch': f'{(self.step - 1) // self.steps_per_epoch + 1}/{self.epochs}',
             'loss': f'{losses["main_loss"]:.3f}',
-            'top-1': f'{accuracies["main_top1"]:.1%}'
+            'top-1': f'{accuracies["main_top1"]:.1%}',
         }
         for head in self.trainer.heads[1:]:
             shown[head] = f'{accuracies[f"{head}_top1"]:.1%}'
@@ -456,20 +505,27 @@ class Loop:
         self._drawn = time.monotonic()
 
     def _draw_curves(self) -> None:
-        plots.plot_curves(self.history.rows, self.directory.plots / 'curves.png',
-                          self.history.best_epoch, self.history.phase_began)
+        plots.plot_curves(
+            self.history.rows,
+            self.directory.plots / 'curves.png',
+            self.history.best_epoch,
+            self.history.phase_began,
+        )
 
     def _save(self) -> None:
         self._check_bad_files()
         self._saved = time.monotonic()
         history = dataclasses.replace(
-            self.history, elapsed=self.history.elapsed + self._saved - self._began)
+            self.history, elapsed=self.history.elapsed + self._saved - self._began
+        )
         self.last.save(
-            self.step, {
+            self.step,
+            {
                 'history': dataclasses.asdict(history),
                 'bad_files': list(self.bad_files.items()),
                 'specification': self.specification.to_dict(),
-            })
+            },
+        )
 
     def _save_is_due(self) -> bool:
         return self._seconds_since_save() >= 60 * self.config.checkpoint_minutes
@@ -478,9 +534,11 @@ class Loop:
         return time.monotonic() - self._saved
 
     def _leave(self) -> NoReturn:
-        raise Stopped(f'{self.stop.signal_name} came: everything up to step '
-                      f'{self.step:,} is saved in {self.directory.path}. Run the same '
-                      'command again to go on.')
+        raise Stopped(
+            f'{self.stop.signal_name} came: everything up to step '
+            f'{self.step:,} is saved in {self.directory.path}. Run the same '
+            'command again to go on.'
+        )
 
     @contextlib.contextmanager
     def _chosen_weights(self) -> Iterator[None]:
@@ -504,7 +562,8 @@ class Loop:
         if items:
             self.directory.write_bad_files(
                 (file.name, self.source.classes[file.label], file.reason)
-                for file in items)
+                for file in items
+            )
 
     def _image_size(self, epoch: int) -> int:
         """Side of the training pictures in an epoch, counted from 0."""

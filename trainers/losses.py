@@ -3,8 +3,9 @@
 import tensorflow as tf
 
 
-def cross_entropy(labels: tf.Tensor, logits: tf.Tensor,
-                  smoothing: float = 0.0) -> tf.Tensor:
+def cross_entropy(
+    labels: tf.Tensor, logits: tf.Tensor, smoothing: float = 0.0
+) -> tf.Tensor:
     """Softmax cross-entropy of each picture, in nats.
 
     Args:
@@ -19,8 +20,9 @@ def cross_entropy(labels: tf.Tensor, logits: tf.Tensor,
     if not smoothing:
         return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
     classes = logits.shape[-1]
-    targets = tf.one_hot(labels, classes, 1 - smoothing + smoothing / classes,
-                         smoothing / classes)
+    targets = tf.one_hot(
+        labels, classes, 1 - smoothing + smoothing / classes, smoothing / classes
+    )
     return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 

@@ -1,6 +1,6 @@
 """Sums over pictures, kept on the device and read when somebody looks."""
 
-from typing import Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import tensorflow as tf
 
@@ -18,8 +18,9 @@ class Totals(tf.Module):
     def __init__(self, names: Sequence[str], name: str = 'totals'):
         super().__init__(name=name)
         self.names = tuple(names)
-        self.sums = tf.Variable(tf.zeros(len(self.names), tf.float64), trainable=False,
-                                name='sums')
+        self.sums = tf.Variable(
+            tf.zeros(len(self.names), tf.float64), trainable=False, name='sums'
+        )
 
     def add(self, values: Mapping[str, tf.Tensor]) -> None:
         """Adds one scalar for each name."""

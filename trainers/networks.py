@@ -15,8 +15,16 @@ from vision.models.specification import Specification
 
 # Options of models that have a setting of their own or follow from others.
 _SETTINGS = {
-    'classes', 'image_size', 'normalization', 'auxiliary', 'aux_dropout', 'dtype',
-    'pooling', 'dense', 'feature_dropout', 'dropout'
+    'classes',
+    'image_size',
+    'normalization',
+    'auxiliary',
+    'aux_dropout',
+    'dtype',
+    'pooling',
+    'dense',
+    'feature_dropout',
+    'dropout',
 }
 
 
@@ -42,13 +50,18 @@ def specify(config: Config, classes: tuple[str, ...], image_size: int) -> Specif
     if config.dense:
         options['dense'] = parse_dense(config.dense)
     return Specification(
-        model=config.model, classes=classes, image_size=config.image_size or image_size,
-        normalization=pretrained.normalization(config) or
-        models.default_normalization(config.model), options=options)
+        model=config.model,
+        classes=classes,
+        image_size=config.image_size or image_size,
+        normalization=pretrained.normalization(config)
+        or models.default_normalization(config.model),
+        options=options,
+    )
 
 
-def build(config: Config, specification: Specification, dtype: str,
-          resumed: bool = False) -> tuple[Network, list[str]]:
+def build(
+    config: Config, specification: Specification, dtype: str, resumed: bool = False
+) -> tuple[Network, list[str]]:
     """The network with its first weights: random ones, and pretrained ones over them.
 
     Args:
@@ -77,12 +90,16 @@ def build(config: Config, specification: Specification, dtype: str,
     except ValueError as error:
         raise ConfigError(str(error)) from error
     except tf.errors.ResourceExhaustedError as error:
-        raise ConfigError(f'The network does not fit into memory: {error.message} '
-                          'Choose a smaller --dense or --model_options.') from error
+        raise ConfigError(
+            f'The network does not fit into memory: {error.message} '
+            'Choose a smaller --dense or --model_options.'
+        ) from error
     if config.precise_bn and not network.batch_norms():
-        raise ConfigError(f'Expected a network with batch norms for --precise_bn='
-                          f'{config.precise_bn}, received --model={config.model} '
-                          'without. Pass --precise_bn=0.')
+        raise ConfigError(
+            f'Expected a network with batch norms for --precise_bn='
+            f'{config.precise_bn}, received --model={config.model} '
+            'without. Pass --precise_bn=0.'
+        )
     learns = False
     for flag in ('finetune_freeze', 'freeze'):  # left as the first phase has it
         try:
@@ -94,16 +111,19 @@ def build(config: Config, specification: Specification, dtype: str,
     notes = _notes_of_idle_settings(config, learns)
     if resumed:
         return network, notes
-    return network, notes + pretrained.initialize(network, config,
-                                                  specification.classes)
+    return network, notes + pretrained.initialize(
+        network, config, specification.classes
+    )
 
 
 def _notes_of_idle_settings(config: Config, batch_norms_learn: bool) -> list[str]:
     """A sentence about each setting that changes nothing beside the others."""
     notes = []
     if config.precise_bn and not batch_norms_learn:
-        notes.append(f'--precise_bn={config.precise_bn} measures nothing: every batch '
-                     'norm is frozen.')
+        notes.append(
+            f'--precise_bn={config.precise_bn} measures nothing: every batch '
+            'norm is frozen.'
+        )
     if not config.finetune_epochs:
         default = Config()
         notes += [
@@ -120,9 +140,11 @@ def _try_size(network: Network, size: int) -> None:
     Traced only: it shows here, not hours later when the epoch of that size comes.
     """
     if size < network.min_image_size:
-        raise ValueError(f'Expected pictures of at least {network.min_image_size} '
-                         f'pixels for {network.name}, received {size} in '
-                         '--image_size_schedule.')
+        raise ValueError(
+            f'Expected pictures of at least {network.min_image_size} '
+            f'pixels for {network.name}, received {size} in '
+            '--image_size_schedule.'
+        )
     seed = tf.constant([0, 0])
     step = tf.function(lambda images: network(images, True, seed), autograph=False)
     step.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
@@ -151,7 +173,8 @@ def parse_options(model: str, texts: tuple[str, ...]) -> dict[str, Any]:
             raise ConfigError(
                 f'Expected --model_options of {model} as NAME:VALUE of '
                 f'{known or "none, since it has no options of its own"}; received '
-                f'{text!r}.{suggestion(name, own)}')
+                f'{text!r}.{suggestion(name, own)}'
+            )
         parsed[name] = _read(text, value, own[name].default)
     return parsed
 
@@ -166,8 +189,10 @@ def parse_dense(texts: tuple[str, ...]) -> tuple[int, ...]:
         return ()
     for text in texts:
         if not text.isdecimal() or int(text) < 1:
-            raise ConfigError('Expected --dense as widths above 0, such as 512,64, or '
-                              f'none; received {text!r}.')
+            raise ConfigError(
+                'Expected --dense as widths above 0, such as 512,64, or '
+                f'none; received {text!r}.'
+            )
     return tuple(map(int, texts))
 
 
@@ -180,8 +205,10 @@ def _read(text: str, value: str, default: Any) -> Any:
             return number
     except (ValueError, OverflowError):
         pass
-    raise ConfigError(f'Expected --model_options such as {text.split(":")[0]}:'
-                      f'{written(default)}; received {text!r}.')
+    raise ConfigError(
+        f'Expected --model_options such as {text.split(":")[0]}:'
+        f'{written(default)}; received {text!r}.'
+    )
 
 
 def written(value: Any) -> str:

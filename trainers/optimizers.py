@@ -1,6 +1,6 @@
 """Optimizers: those of Keras, which apply gradients to plain `tf.Variable`s."""
 
-from typing import Sequence
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -8,8 +8,9 @@ import tensorflow as tf
 from trainers.config import Config
 
 
-def create(config: Config, variables: Sequence[tf.Variable],
-           precision: str = 'float32') -> keras.optimizers.Optimizer:
+def create(
+    config: Config, variables: Sequence[tf.Variable], precision: str = 'float32'
+) -> keras.optimizers.Optimizer:
     """The optimizer that the configuration names, built for `variables`.
 
     Its slots exist from the start, so that a checkpoint can be restored into it. In
@@ -25,19 +26,25 @@ def create(config: Config, variables: Sequence[tf.Variable],
     rate = config.learning_rate
     clip = config.clip_norm or None
     if config.optimizer == 'sgd':
-        optimizer = keras.optimizers.SGD(rate, momentum=config.momentum,
-                                         nesterov=config.momentum > 0,
-                                         global_clipnorm=clip)
+        optimizer = keras.optimizers.SGD(
+            rate,
+            momentum=config.momentum,
+            nesterov=config.momentum > 0,
+            global_clipnorm=clip,
+        )
     elif config.optimizer == 'adam':
         optimizer = keras.optimizers.Adam(rate, global_clipnorm=clip)
     elif config.optimizer == 'adamw':
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=config.weight_decay,
-                                           global_clipnorm=clip)
+        optimizer = keras.optimizers.AdamW(
+            rate, weight_decay=config.weight_decay, global_clipnorm=clip
+        )
         optimizer.exclude_from_weight_decay(
-            var_list=[v for v in variables if v.shape.rank <= 1])
+            var_list=[v for v in variables if v.shape.rank <= 1]
+        )
     else:
-        optimizer = keras.optimizers.RMSprop(rate, rho=0.9, momentum=config.momentum,
-                                             global_clipnorm=clip)
+        optimizer = keras.optimizers.RMSprop(
+            rate, rho=0.9, momentum=config.momentum, global_clipnorm=clip
+        )
     if precision == 'float16':
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(list(variables))

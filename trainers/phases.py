@@ -30,8 +30,11 @@ def phases(config: Config) -> list[Phase]:
     first = Phase(config, config.freeze, config.features == 'cached')
     if not config.finetune_epochs:
         return [first]
-    second = dataclasses.replace(config, epochs=config.finetune_epochs,
-                                 learning_rate=config.finetune_learning_rate)
+    second = dataclasses.replace(
+        config,
+        epochs=config.finetune_epochs,
+        learning_rate=config.finetune_learning_rate,
+    )
     return [first, Phase(second, config.finetune_freeze, cached=False)]
 
 

@@ -82,9 +82,11 @@ def _below(folder: str) -> Iterator[PictureFile]:
         identity = (status.st_dev, status.st_ino)
         if identity not in above:
             paths = [os.path.join(path, name) for name in names if _is_shown(name)]
-            waiting += [(each, (*above, identity))
-                        for each in sorted(paths, reverse=True)
-                        if _is_named_as_picture(each) or os.path.isdir(each)]
+            waiting += [
+                (each, (*above, identity))
+                for each in sorted(paths, reverse=True)
+                if _is_named_as_picture(each) or os.path.isdir(each)
+            ]
 
 
 def _is_shown(name: str) -> bool:

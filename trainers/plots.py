@@ -35,8 +35,12 @@ _TITLE = 22
 _DPI = 100
 
 
-def plot_curves(rows: Sequence[dict[str, float | int]], path: Path,
-                best_epoch: int | None = None, phase_began: int = 0) -> None:
+def plot_curves(
+    rows: Sequence[dict[str, float | int]],
+    path: Path,
+    best_epoch: int | None = None,
+    phase_began: int = 0,
+) -> None:
     """Draws loss, accuracy and learning rate by epoch into a PNG.
 
     Top-5 accuracy is left out where it is 100 % throughout, as among five classes.
@@ -58,7 +62,8 @@ def plot_curves(rows: Sequence[dict[str, float | int]], path: Path,
     loss, accuracy, rate = figure.subplots(1, 3)
     best = _best_epoch(rows, best_epoch)
     top5 = any(
-        value < 1 for name in _SERIES for _, value in _points(rows, f'{name}_top5'))
+        value < 1 for name in _SERIES for _, value in _points(rows, f'{name}_top5')
+    )
     for name, (label, colour) in _SERIES.items():
         _draw(loss, rows, f'{name}_loss', label, colour)
         _draw(accuracy, rows, f'{name}_top1', label, colour)
@@ -135,8 +140,9 @@ def picture_grid(
     return grid
 
 
-def _best_epoch(rows: Sequence[dict[str, float | int]],
-                epoch: int | None) -> tuple[float, str] | None:
+def _best_epoch(
+    rows: Sequence[dict[str, float | int]], epoch: int | None
+) -> tuple[float, str] | None:
     """The epoch to mark and whose accuracy: of averaged weights where there are any."""
     for key in ('validation_averaged_top1', 'validation_top1'):
         if points := _points(rows, key):
@@ -145,11 +151,14 @@ def _best_epoch(rows: Sequence[dict[str, float | int]],
     return None
 
 
-def _points(rows: Sequence[dict[str, float | int]],
-            key: str) -> list[tuple[float, float]]:
-    return [(row['epoch'], row[key])
-            for row in rows
-            if math.isfinite(row.get(key, math.nan))]
+def _points(
+    rows: Sequence[dict[str, float | int]], key: str
+) -> list[tuple[float, float]]:
+    return [
+        (row['epoch'], row[key])
+        for row in rows
+        if math.isfinite(row.get(key, math.nan))
+    ]
 
 
 def _draw(
@@ -174,8 +183,9 @@ def _draw(
         )
 
 
-def _mark(axes: Axes, rows: Sequence[dict[str, float | int]], epoch: float,
-          key: str) -> None:
+def _mark(
+    axes: Axes, rows: Sequence[dict[str, float | int]], epoch: float, key: str
+) -> None:
     value = dict(_points(rows, key))[epoch]
     axes.plot(
         epoch,
@@ -202,8 +212,7 @@ def _explain(loss: Axes, accuracy: Axes) -> None:
         loss.legend(loc='best', **style)
     if any(line.get_linestyle() == '--' for line in accuracy.lines):
         accuracy.legend(
-            [Line2D([], [], color=_INK),
-             Line2D([], [], color=_INK, linestyle='--')],
+            [Line2D([], [], color=_INK), Line2D([], [], color=_INK, linestyle='--')],
             ['top-1', 'top-5'],
             loc='best',
             **style,
@@ -245,14 +254,18 @@ def _write_title(
         text.set_text(title.rstrip() + '…')
 
 
-def _check_pictures(images: NDArray[np.uint8], titles: Sequence[str],
-                    correct: Sequence[bool] | None) -> None:
+def _check_pictures(
+    images: NDArray[np.uint8], titles: Sequence[str], correct: Sequence[bool] | None
+) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
-        raise ValueError(f'Expected images as uint8 [N, H, W, 3], got {images.dtype} '
-                         f'{list(images.shape)}.')
+        raise ValueError(
+            f'Expected images as uint8 [N, H, W, 3], got {images.dtype} '
+            f'{list(images.shape)}.'
+        )
     lengths = {len(images), len(titles), len(titles if correct is None else correct)}
     if len(lengths) > 1 or 0 in lengths:
         raise ValueError(
             f'Expected as many titles (and marks) as images, and at least one, got '
             f'{len(images)} images, {len(titles)} titles and '
-            f'{"no" if correct is None else len(correct)} marks.')
+            f'{"no" if correct is None else len(correct)} marks.'
+        )

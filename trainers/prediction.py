@@ -14,10 +14,10 @@ from trainers import classifier as classifiers
 from trainers import picture_files
 from trainers.classifier import Classifier
 from trainers.picture_files import PictureFile
-from trainers.scoring import score, VIEWS
-from vision.data import BadFiles, fits_in_memory, Split
+from trainers.scoring import VIEWS, score
+from vision.data import BadFiles, Split, fits_in_memory
 from vision.data.decode import fit
-from vision.errors import suggestion, UserError
+from vision.errors import UserError, suggestion
 
 MAX_BATCH = 64  # Larger ones are not faster.
 _MAX_CHUNK = 4096  # The logits of 1000 classes are 16 MB then.
@@ -72,9 +72,15 @@ class Options(NamedTuple):
     batch_size: int = 0
 
 
-def predict(classifier: Classifier | str | os.PathLike, pictures: Any, *, top: int = 5,
-            threshold: float = 0.0, views: str = 'none',
-            batch_size: int = 0) -> list[Prediction]:
+def predict(
+    classifier: Classifier | str | os.PathLike,
+    pictures: Any,
+    *,
+    top: int = 5,
+    threshold: float = 0.0,
+    views: str = 'none',
+    batch_size: int = 0,
+) -> list[Prediction]:
     """Names the classes of pictures; `predict('runs/x', 'photos/*.jpg', top=3)`.
 
     Args:
@@ -100,8 +106,9 @@ def predict(classifier: Classifier | str | os.PathLike, pictures: Any, *, top: i
     return list(itertools.chain.from_iterable(stream(classifier, found, options)))
 
 
-def stream(classifier: Classifier, pictures: Iterable[Picture],
-           options: Options) -> Iterator[list[Prediction]]:
+def stream(
+    classifier: Classifier, pictures: Iterable[Picture], options: Options
+) -> Iterator[list[Prediction]]:
     """Yields predictions in the order of the pictures, some at a time.
 
     No more pictures are asked for than are looked at next, so there may be any number.
@@ -120,15 +127,20 @@ def stream(classifier: Classifier, pictures: Iterable[Picture],
 
 def _check(options: Options) -> None:
     """Raises UserError where an option is out of range."""
-    for name, least, most in (('top', 1, np.inf), ('threshold', 0, 1), ('batch_size', 0,
-                                                                        np.inf)):
+    for name, least, most in (
+        ('top', 1, np.inf),
+        ('threshold', 0, 1),
+        ('batch_size', 0, np.inf),
+    ):
         value = getattr(options, name)
         if not least <= value <= most:
             bounds = f'at least {least}' if most == np.inf else f'{least} to {most}'
             raise UserError(f'Expected {name} to be {bounds}, received {value!r}.')
     if options.views not in VIEWS:
-        raise UserError(f'Expected views to be one of {", ".join(VIEWS)}; received '
-                        f'{options.views!r}.{suggestion(options.views, VIEWS)}')
+        raise UserError(
+            f'Expected views to be one of {", ".join(VIEWS)}; received '
+            f'{options.views!r}.{suggestion(options.views, VIEWS)}'
+        )
 
 
 def _pictures(what: Any) -> Iterator[Picture]:
@@ -144,34 +156,47 @@ def _pictures(what: Any) -> Iterator[Picture]:
 
 def _pixels(name: str, array: Any) -> Pixels:
     shape = np.shape(array)
-    if not (isinstance(array, np.ndarray) and array.dtype == np.uint8 and
-            len(shape) == 3 and shape[2] == 3 and min(shape) > 0):
+    if not (
+        isinstance(array, np.ndarray)
+        and array.dtype == np.uint8
+        and len(shape) == 3
+        and shape[2] == 3
+        and min(shape) > 0
+    ):
         kind = getattr(array, 'dtype', type(array).__name__)
-        raise UserError(f'Expected each picture as a path or as a NumPy array uint8 '
-                        f'[H, W, 3] of values 0..255, received {kind} {list(shape)} '
-                        f'as {name}.')
+        raise UserError(
+            f'Expected each picture as a path or as a NumPy array uint8 '
+            f'[H, W, 3] of values 0..255, received {kind} {list(shape)} '
+            f'as {name}.'
+        )
     return Pixels(name, array)
 
 
-def _predict(classifier: Classifier, pictures: list[Picture],
-             options: Options) -> list[Prediction]:
+def _predict(
+    classifier: Classifier, pictures: list[Picture], options: Options
+) -> list[Prediction]:
     logits, errors = _look(classifier, pictures, options)
     probabilities = classifier.probabilities(logits)
-    ranks = np.argsort(-probabilities, axis=1, kind='stable')[:, :options.top]
+    ranks = np.argsort(-probabilities, axis=1, kind='stable')[:, : options.top]
     predictions = []
     for picture, each, rank, error in zip(pictures, probabilities, ranks, errors):
         if error:
             predictions.append(Prediction(picture.name, error=error))
             continue
         predictions.append(
-            Prediction(picture.name, tuple(classifier.classes[label] for label in rank),
-                       tuple(each[rank].tolist()),
-                       bool(each[rank[0]] < options.threshold)))
+            Prediction(
+                picture.name,
+                tuple(classifier.classes[label] for label in rank),
+                tuple(each[rank].tolist()),
+                bool(each[rank[0]] < options.threshold),
+            )
+        )
     return predictions
 
 
-def _look(classifier: Classifier, pictures: list[Picture],
-          options: Options) -> tuple[np.ndarray, list[str]]:
+def _look(
+    classifier: Classifier, pictures: list[Picture], options: Options
+) -> tuple[np.ndarray, list[str]]:
     """Logits float32 `[N, classes]`, and what was wrong with each picture or ''."""
     logits = np.zeros([len(pictures), len(classifier.classes)], np.float32)
     errors = [getattr(picture, 'error', '') for picture in pictures]
@@ -181,8 +206,9 @@ def _look(classifier: Classifier, pictures: list[Picture],
         # adds in another order: from two on the bits are those of evaluation.
         size = max(min(batch_size, len(split)), 2)
         reasons = _Reasons()
-        scores = score(classifier, split, batch_size=size, views=options.views,
-                       bad_files=reasons)
+        scores = score(
+            classifier, split, batch_size=size, views=options.views, bad_files=reasons
+        )
         found = scores.logits['main']
         logits[places] = np.where(np.isfinite(found), found, 0)
         for place, good, finite in zip(places, scores.good, np.isfinite(found).all(1)):
@@ -228,7 +254,8 @@ def _fitting_batch(classifier: Classifier, pictures: list[Picture]) -> int:
     each = _MAPS * classifier.bytes_per_picture + _FILES * int(np.mean(sizes or [0]))
     decoded = 3 * classifier.image_size**2
     batch_size = MAX_BATCH
-    while batch_size > 2 and not fits_in_memory(batch_size * each // decoded,
-                                                classifier.image_size):
+    while batch_size > 2 and not fits_in_memory(
+        batch_size * each // decoded, classifier.image_size
+    ):
         batch_size //= 2
     return batch_size

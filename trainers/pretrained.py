@@ -32,7 +32,8 @@ def normalization(config: Config) -> str:
         raise ConfigError(
             f'Expected --normalization={theirs}, which the weights of --pretrained='
             f'{config.pretrained} were trained with, received --normalization='
-            f'{config.normalization}. Pass --normalization={theirs}.')
+            f'{config.normalization}. Pass --normalization={theirs}.'
+        )
     return theirs or config.normalization
 
 
@@ -61,8 +62,9 @@ def initialize(network: Network, config: Config, classes: Sequence[str]) -> list
     ]
 
 
-def load(network: Network, config: Config,
-         classes: Sequence[str] = ()) -> weights.Loaded:
+def load(
+    network: Network, config: Config, classes: Sequence[str] = ()
+) -> weights.Loaded:
     """Gives a network the weights that `pretrained` names; says what became of them.
 
     Args:
@@ -81,27 +83,37 @@ def load(network: Network, config: Config,
         arrays, state = read_variables(_checkpoints_of(path), 'model')
         trained = Specification.from_dict(state['specification'])
         if trained.model != config.model:
-            raise ConfigError(f'Expected --pretrained to be a run of {config.model}, '
-                              f'received {path}, a run of {trained.model}. Pass '
-                              f'--model={trained.model}, or another folder.')
+            raise ConfigError(
+                f'Expected --pretrained to be a run of {config.model}, '
+                f'received {path}, a run of {trained.model}. Pass '
+                f'--model={trained.model}, or another folder.'
+            )
         return _load_run(network, arrays, trained.classes, classes, path)
     if path.exists():
         return weights.load(network, path)
     raise ConfigError(
         'Expected --pretrained to be imagenet, a file of weights or the folder of '
         f'a run; there is nothing at {path}.'
-        f'{suggestion(config.pretrained, [PUBLISHED])}')
+        f'{suggestion(config.pretrained, [PUBLISHED])}'
+    )
 
 
-def _load_run(network: Network, arrays: Mapping[str, np.ndarray], theirs: Sequence[str],
-              ours: Sequence[str], path: Path) -> weights.Loaded:
+def _load_run(
+    network: Network,
+    arrays: Mapping[str, np.ndarray],
+    theirs: Sequence[str],
+    ours: Sequence[str],
+    path: Path,
+) -> weights.Loaded:
     """Loads the weights of a run, its classifier only for the classes that it knows."""
     differ = [(a, b) for a, b in zip(theirs, ours) if a != b]
     if not differ or len(theirs) != len(ours):
         return weights.load(network, arrays)
     loaded = weights.load(network, arrays, heads=False)
-    note = (f'The classifier in {path} is of other classes ({differ[0][0]} where '
-            f'{differ[0][1]} is here) and replaced by a fresh one.')
+    note = (
+        f'The classifier in {path} is of other classes ({differ[0][0]} where '
+        f'{differ[0][1]} is here) and replaced by a fresh one.'
+    )
     return loaded._replace(notes=(*loaded.notes, note))
 
 
@@ -122,8 +134,10 @@ def _checkpoints_of(path: Path) -> Path:
     best = RunDirectory(path).checkpoints_best
     folder = best if best.is_dir() else path
     if not any(folder.glob('*step-*')) and not folder.match('step-*'):
-        raise ConfigError('Expected --pretrained to be the folder of a run, or of one '
-                          f'of its checkpoints; there is no checkpoint in {folder}.')
+        raise ConfigError(
+            'Expected --pretrained to be the folder of a run, or of one '
+            f'of its checkpoints; there is no checkpoint in {folder}.'
+        )
     return folder
 
 
@@ -131,9 +145,11 @@ def _published(network: Network, config: Config) -> Path:
     """The file of published weights, fetched first where that was asked for."""
     wanted = weights.published(network)
     if not config.weights_dir and not config.data_dir:
-        raise ConfigError('Expected a folder of published weights with --pretrained='
-                          'imagenet: pass --weights_dir, or --data_dir, below which '
-                          'they are by default; and --download to fetch them.')
+        raise ConfigError(
+            'Expected a folder of published weights with --pretrained='
+            'imagenet: pass --weights_dir, or --data_dir, below which '
+            'they are by default; and --download to fetch them.'
+        )
     folder = Path(config.weights_dir or data.cache_folder(config.data_dir))
     file = folder / wanted.file
     if file.exists():
@@ -146,9 +162,12 @@ def _published(network: Network, config: Config) -> Path:
             raise weights.PretrainedError(
                 f'Expected the published weights of {config.model} in {file}, which is '
                 'not there. Pass --download to fetch them, or put the file there; '
-                '--weights_dir names another folder.')
+                '--weights_dir names another folder.'
+            )
         with Bars() as bars:
             weights.fetch_published(
-                network, folder,
-                lambda done, total: bars(f'Downloading {file.name}', done, total))
+                network,
+                folder,
+                lambda done, total: bars(f'Downloading {file.name}', done, total),
+            )
     return file

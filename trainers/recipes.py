@@ -162,10 +162,7 @@ _CIFAR10 = {
 _recipe(
     'system_d',
     'CIFAR-10 with three blocks of convolutions, augmentation and a falling rate.',
-    **{
-        **_CIFAR10, 'schedule': 'cosine',
-        'optimizer': 'adamw'
-    },
+    **{**_CIFAR10, 'schedule': 'cosine', 'optimizer': 'adamw'},
     model='cifar_cnn',
     model_options=('convolutions:2', 'block_dropout:0.1'),
     image_size=32,
@@ -275,7 +272,9 @@ def configure(recipe: str, overrides: dict[str, Any]) -> Config:
         ConfigError: the recipe is unknown or a value is not allowed.
     """
     if recipe not in RECIPES:
-        raise ConfigError(f'Expected --recipe to be one of {", ".join(RECIPES)}; '
-                          f'received {recipe!r}.{suggestion(recipe, RECIPES)}')
+        raise ConfigError(
+            f'Expected --recipe to be one of {", ".join(RECIPES)}; '
+            f'received {recipe!r}.{suggestion(recipe, RECIPES)}'
+        )
     settings = {**RECIPES[recipe].settings, 'recipe': recipe, **overrides}
     return Config.from_dict(settings)

@@ -156,20 +156,21 @@ class RunDirectory:
                 run.write_json(run.labels, labels)
             run.write_json(run.config, config)
             for folder in (
-                    run.checkpoints_last,
-                    run.checkpoints_best,
-                    run.plots,
-                    run.samples,
-                    run.tensorboard_train,
-                    run.tensorboard_validation,
-                    run.export,
+                run.checkpoints_last,
+                run.checkpoints_best,
+                run.plots,
+                run.samples,
+                run.tensorboard_train,
+                run.tensorboard_validation,
+                run.export,
             ):
                 files.make_directory(folder)
         except OSError as error:
             run.close()
             raise RunDirectoryError(
                 f'{path}: expected a directory that can be written to: {error}. '
-                'Choose another --run_dir.') from error
+                'Choose another --run_dir.'
+            ) from error
         except RunDirectoryError:
             run.close()
             raise
@@ -194,13 +195,15 @@ class RunDirectory:
             raise RunDirectoryError(
                 f'{run.config}: expected a JSON object of settings, got '
                 f'{type(config).__name__}. Restore the file, or choose another '
-                '--run_dir.')
+                '--run_dir.'
+            )
         try:
             return Recorded(config, read_json(run.labels))
         except FileNotFoundError:
             raise RunDirectoryError(
                 f'{run.labels}: expected the classes of the run, but the file is not '
-                'there. Restore it.') from None
+                'there. Restore it.'
+            ) from None
 
     def __enter__(self) -> 'RunDirectory':
         return self
@@ -241,8 +244,9 @@ class RunDirectory:
         """Rewrites bad_files.csv from (path, class, reason)."""
         self._write_csv(self.bad_files, ['path', 'class', 'reason'], items)
 
-    def _write_csv(self, path: Path, columns: Sequence[str],
-                   lines: Iterable[Sequence[str]]) -> None:
+    def _write_csv(
+        self, path: Path, columns: Sequence[str], lines: Iterable[Sequence[str]]
+    ) -> None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator='\n')
         writer.writerow(columns)
@@ -254,7 +258,8 @@ class RunDirectory:
         if self.path.exists() and not self.path.is_dir():
             raise RunDirectoryError(
                 f'{self.path}: expected a directory, got a file. Choose another '
-                '--run_dir.')
+                '--run_dir.'
+            )
         names = set(os.listdir(self.path)) if self.path.exists() else set()
         ours = {'config.json', 'labels.json'} <= names
         if not ours and names - _BEGINNINGS:
@@ -262,15 +267,18 @@ class RunDirectory:
             raise RunDirectoryError(
                 f'{self.path}: expected a new or empty directory or one of a run '
                 f'(with config.json and labels.json), got one with {examples}. Choose '
-                'another --run_dir.')
+                'another --run_dir.'
+            )
         if ours and resume == 'never':
             raise RunDirectoryError(
                 f'{self.path}: expected no run there, but there is one, and it is not '
-                'to be resumed. Choose another --run_dir or delete this one.')
+                'to be resumed. Choose another --run_dir or delete this one.'
+            )
         if not ours and resume == 'must':
             raise RunDirectoryError(
                 f'{self.path}: expected a run to resume, but there is none. Check '
-                '--run_dir, or allow a new run.')
+                '--run_dir, or allow a new run.'
+            )
         return ours
 
     def _take_lock(self) -> None:
@@ -285,7 +293,8 @@ class RunDirectory:
             raise RunDirectoryError(
                 f'{self.path}: expected no other process to use this run, but one '
                 f'does: {holder or "it does not say which"}. Wait for it or stop it, '
-                'or choose another --run_dir.') from None
+                'or choose another --run_dir.'
+            ) from None
         except OSError:
             os.close(lock)
             raise
@@ -295,8 +304,9 @@ class RunDirectory:
         os.ftruncate(lock, 0)
         os.write(lock, holder.encode())
 
-    def _compare(self, compared: dict[str, Any], labels: Labels,
-                 defaults: Mapping[str, Any]) -> None:
+    def _compare(
+        self, compared: dict[str, Any], labels: Labels, defaults: Mapping[str, Any]
+    ) -> None:
         recorded = self.read(self.path)
         missing = object()
         before = {**_json_form(dict(defaults)), **recorded.config}
@@ -310,13 +320,15 @@ class RunDirectory:
             raise RunDirectoryError(
                 f'{self.path}: expected the settings that the run was started with, '
                 'but these differ:\n  ' + '\n  '.join(lines) + '\nGive the old '
-                'values to resume it, or choose another --run_dir.')
+                'values to resume it, or choose another --run_dir.'
+            )
         if not _same(recorded.labels, _json_form(labels)):
             raise RunDirectoryError(
                 f'{self.path}: expected the classes that the run was started with '
                 f'({len(recorded.labels)} in {self.labels.name}), but the data now has '
                 f'others ({len(labels)}). Restore the data, or choose another '
-                '--run_dir.')
+                '--run_dir.'
+            )
 
 
 def read_json(path: Path) -> Any:
@@ -333,7 +345,8 @@ def read_json(path: Path) -> Any:
     except (OSError, ValueError) as error:
         raise RunDirectoryError(
             f'{path}: expected the JSON that the run wrote: {error}. Restore the file, '
-            'or choose another --run_dir.') from error
+            'or choose another --run_dir.'
+        ) from error
 
 
 def _json_form(content: Any) -> Any:
@@ -343,8 +356,9 @@ def _json_form(content: Any) -> Any:
 
 def _same(old: Any, new: Any) -> bool:
     """Equal as JSON numbers (1 is 1.0), or the same text (NaN is NaN)."""
-    return old == new or (isinstance(old, float) and isinstance(new, float) and
-                          old != old and new != new)
+    return old == new or (
+        isinstance(old, float) and isinstance(new, float) and old != old and new != new
+    )
 
 
 def _number(value: float | int) -> str:

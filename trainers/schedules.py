@@ -1,7 +1,7 @@
 """The learning rate as a function of the step number."""
 
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import tensorflow as tf
 
@@ -40,14 +40,14 @@ def _exponential(config: Config, total: int, steps_per_epoch: int) -> Schedule:
     """Falls by `decay_rate` over every `decay_epochs`, a little at each step."""
     del total
     interval = config.decay_epochs * steps_per_epoch
-    return lambda step: config.decay_rate**(step / interval)
+    return lambda step: config.decay_rate ** (step / interval)
 
 
 def _step(config: Config, total: int, steps_per_epoch: int) -> Schedule:
     """Falls by `decay_rate` at once after every `decay_epochs`."""
     del total
     interval = config.decay_epochs * steps_per_epoch
-    return lambda step: config.decay_rate**tf.floor(step / interval)
+    return lambda step: config.decay_rate ** tf.floor(step / interval)
 
 
 def _cosine(config: Config, total: int, steps_per_epoch: int) -> Schedule:

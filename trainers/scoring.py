@@ -43,7 +43,7 @@ def _cropped(images: tf.Tensor) -> list[tf.Tensor]:
     rest = side - crop
     places = [(0, 0), (0, rest), (rest, 0), (rest, rest), (rest // 2, rest // 2)]
     crops = [
-        resize(images[:, top:top + crop, left:left + crop], side)
+        resize(images[:, top : top + crop, left : left + crop], side)
         for top, left in places
     ]
     return [view for image in (images, *crops) for view in _flipped(image)]
@@ -57,9 +57,15 @@ VIEWS: dict[str, Callable[[tf.Tensor], list[tf.Tensor]]] = {
 }
 
 
-def score(classifier: Classifier, split: Split, *, batch_size: int = 64,
-          views: str = 'none', bad_files: BadFiles | None = None,
-          progress: Progress | None = None) -> Scores:
+def score(
+    classifier: Classifier,
+    split: Split,
+    *,
+    batch_size: int = 64,
+    views: str = 'none',
+    bad_files: BadFiles | None = None,
+    progress: Progress | None = None,
+) -> Scores:
     """Looks at every picture of a split once, or at several views of each.
 
     Of several views the probabilities are averaged; what is returned as logits are
@@ -78,14 +84,18 @@ def score(classifier: Classifier, split: Split, *, batch_size: int = 64,
     shape = (size, len(classifier.classes))
     logits = {name: np.zeros(shape, np.float32) for name in names}
     good = np.zeros(size, bool)
-    batches = data.eval_batches(split, batch_size=batch_size,
-                                image_size=classifier.image_size, bad_files=bad_files)
+    batches = data.eval_batches(
+        split,
+        batch_size=batch_size,
+        image_size=classifier.image_size,
+        bad_files=bad_files,
+    )
     for start, batch in zip(range(0, size, batch_size), batches):
         end = min(start + batch_size, size)
         found = _look(classifier, VIEWS[views](batch.images))
         for name, values in zip(names, found):
-            logits[name][start:end] = values[:end - start]
-        good[start:end] = batch.weights.numpy()[:end - start] > 0
+            logits[name][start:end] = values[: end - start]
+        good[start:end] = batch.weights.numpy()[: end - start] > 0
         if progress is not None:
             progress(end, size)
     for values in logits.values():
@@ -98,9 +108,8 @@ def _look(classifier: Classifier, views: list[tf.Tensor]) -> list[np.ndarray]:
     seen = [classifier.logits(view) for view in views]
     heads = list(zip(*([outputs.main, *outputs.aux] for outputs in seen)))
     if len(views) == 1:
-        return [values.numpy() for values, in heads]
+        return [values.numpy() for (values,) in heads]
     return [
-        np.log(np.maximum(np.mean([softmax(v.numpy())
-                                   for v in values], 0), 1e-30))
+        np.log(np.maximum(np.mean([softmax(v.numpy()) for v in values], 0), 1e-30))
         for values in heads
     ]

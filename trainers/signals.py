@@ -2,8 +2,8 @@
 
 import contextlib
 import signal
+from collections.abc import Iterator
 from types import FrameType
-from typing import Iterator
 
 # What sysexits.h calls EX_TEMPFAIL: run the same command again to go on.
 EXIT_STOPPED = 75

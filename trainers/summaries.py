@@ -1,7 +1,8 @@
 """What TensorBoard shows of a run."""
 
 import json
-from typing import Any, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -19,7 +20,8 @@ class Summaries:
         self._directory = directory
         self._train = tf.summary.create_file_writer(str(directory.tensorboard_train))
         self._validation = tf.summary.create_file_writer(
-            str(directory.tensorboard_validation))
+            str(directory.tensorboard_validation)
+        )
 
     def config(self, config: Config) -> None:
         """Writes the configuration as text and as hyperparameters."""
@@ -27,10 +29,12 @@ class Summaries:
         text = json.dumps(values, indent=2).replace('\n', '\n    ')
         with self._train.as_default(step=0):
             tf.summary.text('configuration', '    ' + text)
-            hparams.hparams({
-                name: ','.join(value) if isinstance(value, list) else value
-                for name, value in values.items()
-            })
+            hparams.hparams(
+                {
+                    name: ','.join(value) if isinstance(value, list) else value
+                    for name, value in values.items()
+                }
+            )
 
     def train(self, step: int, values: Mapping[str, float]) -> None:
         """Writes training scalars."""
@@ -40,16 +44,22 @@ class Summaries:
         """Writes validation scalars."""
         _scalars(self._validation, step, values)
 
-    def training_pictures(self, step: int, images: np.ndarray,
-                          titles: Sequence[str]) -> None:
+    def training_pictures(
+        self, step: int, images: np.ndarray, titles: Sequence[str]
+    ) -> None:
         """Writes a grid of augmented training pictures, uint8 `[N, H, W, 3]`."""
         path = self._directory.samples / f'training-step-{step:09d}.png'
         grid = plots.picture_grid(images, titles, path)
         with self._train.as_default(step=step):
             tf.summary.image('training pictures', grid[None])
 
-    def predictions(self, step: int, images: np.ndarray, titles: Sequence[str],
-                    correct: Sequence[bool]) -> None:
+    def predictions(
+        self,
+        step: int,
+        images: np.ndarray,
+        titles: Sequence[str],
+        correct: Sequence[bool],
+    ) -> None:
         """Writes a grid of validation pictures titled with what they were taken for."""
         path = self._directory.samples / 'predictions.png'
         grid = plots.picture_grid(images, titles, path, correct=correct)

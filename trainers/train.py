@@ -6,8 +6,9 @@ import json
 import logging
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,9 +22,9 @@ from trainers.downloading import download
 from trainers.features import FeatureCache
 from trainers.loop import Loop, sample
 from trainers.phases import phases, total_epochs
-from trainers.progress import ConsoleHandler, format_duration, Progress
+from trainers.progress import ConsoleHandler, Progress, format_duration
 from trainers.run_directory import RunDirectory
-from trainers.signals import stop_on_signals, Stopped
+from trainers.signals import Stopped, stop_on_signals
 from trainers.trainer import Trainer
 from vision import data
 from vision.data import BadFiles, Source
@@ -72,14 +73,24 @@ def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str
         if dry:
             source = _few_of(source, config.batch_size)
         bad_files = BadFiles()
-        features = FeatureCache(config, specification, source, trainer.model, directory,
-                                bad_files, stop)
+        features = FeatureCache(
+            config, specification, source, trainer.model, directory, bad_files, stop
+        )
         if not all(phase.cached for phase in phases(config)):
             source = decoded(config, source, bad_files)
         total = total_epochs(config) * steps_per_epoch(config, source)
         console.progress = stack.enter_context(Progress(total))
-        loop = Loop(config, specification, source, trainer, directory, bad_files, stop,
-                    console.progress, features)
+        loop = Loop(
+            config,
+            specification,
+            source,
+            trainer,
+            directory,
+            bad_files,
+            stop,
+            console.progress,
+            features,
+        )
         results = loop.run()
         console.progress.finish()
         conclude(config, source, directory, results)
@@ -90,11 +101,17 @@ def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str
 def _dry_run(config: Config, console: ConsoleHandler) -> dict[str, Any]:
     """One step of everything, in a folder that is gone afterwards."""
     with tempfile.TemporaryDirectory(prefix='tapestry-dry-run-') as folder:
-        short = dataclasses.replace(config, dry_run=False, resume='auto', epochs=1,
-                                    finetune_epochs=min(config.finetune_epochs,
-                                                        1), limit_train_batches=1,
-                                    limit_eval_batches=1, run_dir=f'{folder}/run',
-                                    cache_dir=f'{folder}/cache')
+        short = dataclasses.replace(
+            config,
+            dry_run=False,
+            resume='auto',
+            epochs=1,
+            finetune_epochs=min(config.finetune_epochs, 1),
+            limit_train_batches=1,
+            limit_eval_batches=1,
+            run_dir=f'{folder}/run',
+            cache_dir=f'{folder}/cache',
+        )
         results = _run(short, console, dry=True)
     _log.info('Dry run passed: one step of everything works, and nothing was kept.')
     return results
@@ -103,9 +120,11 @@ def _dry_run(config: Config, console: ConsoleHandler) -> dict[str, Any]:
 def _few_of(source: Source, count: int) -> Source:
     """At most `count` pictures of each split."""
     return dataclasses.replace(
-        source, splits={
+        source,
+        splits={
             name: sample(split, count, seed=0) for name, split in source.splits.items()
-        })
+        },
+    )
 
 
 def simplify(config: Config) -> Config:
@@ -115,10 +134,17 @@ def simplify(config: Config) -> Config:
     options = config.model_options
     if 'block_dropout' in networks.own_options(config.model):
         options = (*options, 'block_dropout:0')  # the last one counts
-    return dataclasses.replace(config, augment=(), image_size_schedule=(), dropout=0.0,
-                               feature_dropout=0.0, aux_dropout=0.0,
-                               model_options=options, label_smoothing=0.0,
-                               weight_decay=0.0)
+    return dataclasses.replace(
+        config,
+        augment=(),
+        image_size_schedule=(),
+        dropout=0.0,
+        feature_dropout=0.0,
+        aux_dropout=0.0,
+        model_options=options,
+        label_smoothing=0.0,
+        weight_decay=0.0,
+    )
 
 
 def load_source(config: Config) -> Source:
@@ -128,11 +154,13 @@ def load_source(config: Config) -> Source:
         DatasetError: there is no such dataset, or it is not what it should be.
     """
     # With published weights to fetch, the pictures may be one's own.
-    if config.download and (config.pretrained != pretrained.PUBLISHED or
-                            data.is_obtainable(config.dataset)):
+    if config.download and (
+        config.pretrained != pretrained.PUBLISHED or data.is_obtainable(config.dataset)
+    ):
         download(config.dataset, config.data_dir)
-    held_out = data.HeldOut(config.split_seed, config.validation_fraction,
-                            config.test_fraction)
+    held_out = data.HeldOut(
+        config.split_seed, config.validation_fraction, config.test_fraction
+    )
     source = data.load(config.dataset, config.data_dir, held_out)
     data.check_disjoint(source)
     if not config.overfit_batches:
@@ -145,9 +173,14 @@ def load_source(config: Config) -> Source:
 def open_directory(config: Config, source: Source) -> RunDirectory:
     """The run's directory, locked for this process."""
     labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
-    return RunDirectory.open(run_dir_of(config), config.to_dict(),
-                             config.results_dict(), labels, config.resume,
-                             defaults=Config().to_dict())
+    return RunDirectory.open(
+        run_dir_of(config),
+        config.to_dict(),
+        config.results_dict(),
+        labels,
+        config.resume,
+        defaults=Config().to_dict(),
+    )
 
 
 def run_dir_of(config: Config) -> Path:
@@ -177,13 +210,15 @@ def begun_specification(config: Config) -> Specification | None:
     directory = RunDirectory(run_dir_of(config))
     if not directory.checkpoints_last.is_dir():
         return None
-    found = Checkpoints(directory.checkpoints_last,
-                        tf.train.Checkpoint()).newest(set_aside=False)
+    found = Checkpoints(directory.checkpoints_last, tf.train.Checkpoint()).newest(
+        set_aside=False
+    )
     return Specification.from_dict(found[1]['specification']) if found else None
 
 
-def build(config: Config, specification: Specification, source: Source,
-          resumed: bool = False) -> tuple[Trainer, list[str]]:
+def build(
+    config: Config, specification: Specification, source: Source, resumed: bool = False
+) -> tuple[Trainer, list[str]]:
     """The model with its first weights in its trainer, and notes about the settings.
 
     Raises:
@@ -229,50 +264,54 @@ def log_to(path: Path) -> Iterator[None]:
         # Only the file: on the terminal it is the command that says it.
         expected = isinstance(error, (UserError, Stopped))
         handler.handle(
-            logging.makeLogRecord({
-                'levelname':
-                    'INFO' if isinstance(error, Stopped) else 'ERROR',
-                'msg':
-                    str(error) if expected else repr(error),
-                'exc_info':
-                    None if expected else (type(error), error, error.__traceback__),
-            }))
+            logging.makeLogRecord(
+                {
+                    'levelname': 'INFO' if isinstance(error, Stopped) else 'ERROR',
+                    'msg': str(error) if expected else repr(error),
+                    'exc_info': None
+                    if expected
+                    else (type(error), error, error.__traceback__),
+                }
+            )
+        )
         raise
     finally:
         logging.getLogger().removeHandler(handler)
         handler.close()
 
 
-def describe(config: Config, specification: Specification, source: Source,
-             trainer: Trainer, directory: RunDirectory) -> None:
+def describe(
+    config: Config,
+    specification: Specification,
+    source: Source,
+    trainer: Trainer,
+    directory: RunDirectory,
+) -> None:
     """Says what is going to be trained, on what, where and how."""
     model, size = trainer.model, specification.image_size
     heads = sum(map(count_parameters, model.heads.values()))
     counts = ', '.join(
-        f'{len(split):,} {name}' for name, split in source.splits.items())
+        f'{len(split):,} {name}' for name, split in source.splits.items()
+    )
     gpus = ', '.join(gpu.name for gpu in environment.gpus())
     steps = steps_per_epoch(config, source)
     in_heads = f', {heads:,} of them in auxiliary heads' if heads else ''
     for title, text in {
-            'Model':
-                f'{config.model}: {count_parameters(model):,} parameters{in_heads}'
-                f'; {count_macs(model, size) / 1e6:,.0f} million multiplications '
-                'a picture',
-            **_describe_transfer(config, trainer),
-            'Pictures':
-                f'{source.name}: {counts}; {len(source.classes)} classes; '
-                f'{size}×{size} pixels, {specification.normalization}',
-            'Training':
-                ', then '.join(
-                    f'{phase.epochs} epochs of {steps:,} steps of {config.batch_size}; '
-                    f'{config.optimizer}, {config.schedule} from '
-                    f'{phase.config.learning_rate:g}' for phase in phases(config)),
-            'Arithmetic':
-                f'{model.dtype.name} on {gpus or environment.cpu_model()}',
-            'Run':
-                str(directory.path),
-            'Watch':
-                f'tensorboard --logdir={directory.path / "tensorboard"}',
+        'Model': f'{config.model}: {count_parameters(model):,} parameters{in_heads}'
+        f'; {count_macs(model, size) / 1e6:,.0f} million multiplications '
+        'a picture',
+        **_describe_transfer(config, trainer),
+        'Pictures': f'{source.name}: {counts}; {len(source.classes)} classes; '
+        f'{size}×{size} pixels, {specification.normalization}',
+        'Training': ', then '.join(
+            f'{phase.epochs} epochs of {steps:,} steps of {config.batch_size}; '
+            f'{config.optimizer}, {config.schedule} from '
+            f'{phase.config.learning_rate:g}'
+            for phase in phases(config)
+        ),
+        'Arithmetic': f'{model.dtype.name} on {gpus or environment.cpu_model()}',
+        'Run': str(directory.path),
+        'Watch': f'tensorboard --logdir={directory.path / "tensorboard"}',
     }.items():
         _log.info('%-10s  %s', title, text)
 
@@ -290,21 +329,34 @@ def _describe_transfer(config: Config, trainer: Trainer) -> dict[str, str]:
     return lines
 
 
-def conclude(config: Config, source: Source, directory: RunDirectory,
-             results: dict[str, Any]) -> None:
+def conclude(
+    config: Config, source: Source, directory: RunDirectory, results: dict[str, Any]
+) -> None:
     """Says how the run went and what can be done with it."""
     classes = len(source.classes)
     _log.info('')
-    _log.info('Best epoch  %d of %d: validation %s', results['best_epoch'],
-              results['epochs'], _in_words(results['validation'], classes))
-    _log.info('Test        %s%s', _in_words(results['test'], classes),
-              ' (averaged weights)' if config.ema else '')
-    _log.info('Time        %s; %.0f images/s in training',
-              format_duration(results['seconds']), results['images_per_second'])
-    _log.info('Results     %s and %s beside it', directory.results,
-              directory.metrics.name)
-    _log.info('Next        look at %s, or at more of it with',
-              directory.plots / 'curves.png')
+    _log.info(
+        'Best epoch  %d of %d: validation %s',
+        results['best_epoch'],
+        results['epochs'],
+        _in_words(results['validation'], classes),
+    )
+    _log.info(
+        'Test        %s%s',
+        _in_words(results['test'], classes),
+        ' (averaged weights)' if config.ema else '',
+    )
+    _log.info(
+        'Time        %s; %.0f images/s in training',
+        format_duration(results['seconds']),
+        results['images_per_second'],
+    )
+    _log.info(
+        'Results     %s and %s beside it', directory.results, directory.metrics.name
+    )
+    _log.info(
+        'Next        look at %s, or at more of it with', directory.plots / 'curves.png'
+    )
     _log.info('            tensorboard --logdir=%s', directory.path / 'tensorboard')
     _log.info('            see where it is right and wrong with')
     _log.info('            python -m scripts.evaluate --run_dir=%s', directory.path)
@@ -320,8 +372,12 @@ def describe_bad_files(bad_files: BadFiles, source: Source) -> None:
     """Says how many pictures of which classes were left out, where there were any."""
     counts = Counter(file.label for file in bad_files.items())
     if counts:
-        classes = ', '.join(f'{count} of {source.classes[label]}'
-                            for label, count in counts.most_common())
+        classes = ', '.join(
+            f'{count} of {source.classes[label]}'
+            for label, count in counts.most_common()
+        )
         _log.warning(
-            'Left out    %d pictures that cannot be decoded (%s); see '
-            'bad_files.csv', counts.total(), classes)
+            'Left out    %d pictures that cannot be decoded (%s); see bad_files.csv',
+            counts.total(),
+            classes,
+        )

@@ -1,6 +1,7 @@
 """The mathematics of a run: one training step, one evaluation step."""
 
-from typing import Any, Iterable, NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -57,39 +58,55 @@ class Trainer(tf.Module):
         ValueError: the model has no such part as is to be frozen.
     """
 
-    def __init__(self, model: Network, config: Config, steps_per_epoch: int,
-                 precision: str = 'float32', class_weights: np.ndarray | None = None,
-                 name: str = 'trainer'):
+    def __init__(
+        self,
+        model: Network,
+        config: Config,
+        steps_per_epoch: int,
+        precision: str = 'float32',
+        class_weights: np.ndarray | None = None,
+        name: str = 'trainer',
+    ):
         super().__init__(name=name)
         self.model = model
         self.config = config
         self.precision = precision
         self.class_weights = class_weights
         self._states = tuple(
-            self._state(phase, steps_per_epoch) for phase in phases(config))
-        self.average = MovingAverage(model.variables,
-                                     config.ema) if config.ema else None
+            self._state(phase, steps_per_epoch) for phase in phases(config)
+        )
+        self.average = (
+            MovingAverage(model.variables, config.ema) if config.ema else None
+        )
         self.step = tf.Variable(0, dtype=tf.int64, trainable=False, name='step')
-        self.phase_start = tf.Variable(0, dtype=tf.int64, trainable=False,
-                                       name='phase_start')
+        self.phase_start = tf.Variable(
+            0, dtype=tf.int64, trainable=False, name='phase_start'
+        )
         self.plateau = tf.Variable(1.0, trainable=False, name='plateau')
 
         self.heads = metrics.head_names(1 + len(model.heads))
-        self.losses = Totals(['weight', 'loss', 'weight_decay', 'gradient_norm'] +
-                             [f'{head}_loss' for head in self.heads])
+        self.losses = Totals(
+            ['weight', 'loss', 'weight_decay', 'gradient_norm']
+            + [f'{head}_loss' for head in self.heads]
+        )
         self.accuracies = Totals(
-            ['weight'] +
-            [f'{head}_{metric}' for head in self.heads for metric in ('top1', 'top5')])
+            ['weight']
+            + [f'{head}_{metric}' for head in self.heads for metric in ('top1', 'top5')]
+        )
         self.evaluation = Totals(['weight', 'loss', 'top1', 'top5'])
         self.begin(0)
 
     def _state(self, phase: Phase, steps_per_epoch: int) -> PhaseState:
         self.model.freeze(*phase.freeze)
         depths, weights = zip(*self.model.depths())
-        return PhaseState(phase, list(weights), self.model.unfrozen_variables,
-                          [self.config.layer_decay**depth for depth in depths],
-                          optimizers.create(phase.config, weights, self.precision),
-                          schedules.create(phase.config, steps_per_epoch))
+        return PhaseState(
+            phase,
+            list(weights),
+            self.model.unfrozen_variables,
+            [self.config.layer_decay**depth for depth in depths],
+            optimizers.create(phase.config, weights, self.precision),
+            schedules.create(phase.config, steps_per_epoch),
+        )
 
     @property
     def weights_by_phase(self) -> list[list[tf.Variable]]:
@@ -173,21 +190,24 @@ class Trainer(tf.Module):
 
         phase_step = self.step - self.phase_start
         self.optimizer.learning_rate.assign(
-            self.learning_rate(phase_step) * self.plateau)
+            self.learning_rate(phase_step) * self.plateau
+        )
         self._update(gradients)
         if self.average is not None:
             self.average.update(phase_step, self.changing)
         self.step.assign_add(1)
 
-        self.losses.add({
-            'weight': 1,
-            'loss': loss,
-            'weight_decay': decay,
-            'gradient_norm': gradient_norm,
-            **{
-                f'{head}_loss': term for head, term in zip(self.heads, [main, *aux])
-            },
-        })
+        self.losses.add(
+            {
+                'weight': 1,
+                'loss': loss,
+                'weight_decay': decay,
+                'gradient_norm': gradient_norm,
+                **{
+                    f'{head}_loss': term for head, term in zip(self.heads, [main, *aux])
+                },
+            }
+        )
         self._count_hits(batch, [outputs.main, *outputs.aux])
 
     def _update(self, gradients: list[tf.Tensor]) -> None:
@@ -196,9 +216,11 @@ class Trainer(tf.Module):
         Steps are shortened after the fact, since to scale gradients would change
         nothing for optimizers that divide by their size.
         """
-        slower = [(weight, rate, tf.identity(weight))
-                  for weight, rate in zip(self.weights, self.rates)
-                  if rate != 1]
+        slower = [
+            (weight, rate, tf.identity(weight))
+            for weight, rate in zip(self.weights, self.rates)
+            if rate != 1
+        ]
         self.optimizer.apply(gradients, self.weights)
         for weight, rate, before in slower:
             weight.assign(before + rate * (weight - before))
@@ -207,12 +229,14 @@ class Trainer(tf.Module):
         """Adds one batch to the evaluation's totals: plain cross-entropy, main head."""
         logits = self.forward(batch.images, training=False).main
         losses = cross_entropy(batch.labels, logits)
-        self.evaluation.add({
-            'weight': tf.reduce_sum(batch.weights),
-            'loss': tf.reduce_sum(batch.weights * losses),
-            'top1': metrics.hits(batch.labels, logits, batch.weights, 1),
-            'top5': metrics.hits(batch.labels, logits, batch.weights, 5),
-        })
+        self.evaluation.add(
+            {
+                'weight': tf.reduce_sum(batch.weights),
+                'loss': tf.reduce_sum(batch.weights * losses),
+                'top1': metrics.hits(batch.labels, logits, batch.weights, 1),
+                'top5': metrics.hits(batch.labels, logits, batch.weights, 5),
+            }
+        )
 
     def measure(self, batches: Iterable[Batch]) -> None:
         """Gives the batch norms that learn the statistics of these pictures."""
@@ -255,6 +279,7 @@ class Trainer(tf.Module):
         values = {'weight': tf.reduce_sum(batch.weights)}
         for head, scores in zip(self.heads, logits):
             for k in (1, 5):
-                values[f'{head}_top{k}'] = metrics.hits(batch.labels, scores,
-                                                        batch.weights, k)
+                values[f'{head}_top{k}'] = metrics.hits(
+                    batch.labels, scores, batch.weights, k
+                )
         self.accuracies.add(values)

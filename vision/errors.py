@@ -1,7 +1,7 @@
 """The base of every error that a person can mend, and the hints in such errors."""
 
 import difflib
-from typing import Iterable
+from collections.abc import Iterable
 
 
 class UserError(Exception):

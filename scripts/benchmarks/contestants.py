@@ -49,22 +49,30 @@ def synthetic_source(config: Config, classes: int) -> Source:
     """A dataset of one batch of noise."""
     split = noise(config.batch_size, config.image_size, classes)
     names = tuple(map(str, range(classes)))
-    return Source('synthetic', names, dict.fromkeys(data.SPLITS, split),
-                  config.image_size, fixed_size=True)
+    return Source(
+        'synthetic',
+        names,
+        dict.fromkeys(data.SPLITS, split),
+        config.image_size,
+        fixed_size=True,
+    )
 
 
 def noise(count: int, size: int, classes: int) -> Split:
     """Pictures of independent random pixels, with random labels."""
     rng = np.random.default_rng(0)
-    return Split(labels=rng.integers(classes, size=count, dtype=np.int32),
-                 names=[str(index) for index in range(count)],
-                 images=rng.integers(256, size=[count, size, size, 3], dtype=np.uint8))
+    return Split(
+        labels=rng.integers(classes, size=count, dtype=np.int32),
+        names=[str(index) for index in range(count)],
+        images=rng.integers(256, size=[count, size, size, 3], dtype=np.uint8),
+    )
 
 
 def device_batch(split: Split) -> Batch:
     """A split as one batch in the device's memory."""
-    return Batch(tf.constant(split.images), tf.constant(split.labels),
-                 tf.constant(split.weights))
+    return Batch(
+        tf.constant(split.images), tf.constant(split.labels), tf.constant(split.weights)
+    )
 
 
 class Endless(Iterator[Batch]):
@@ -85,15 +93,21 @@ def training_steps(name: str, trainer: Trainer, batch: Batch) -> Contestant:
         trainer.train_steps(batches, tf.constant(steps))
         trainer.losses.read()  # waits for the device
 
-    return Contestant(name, timed(work), len(batch.labels),
-                      gflop_per_step(trainer, batch))
+    return Contestant(
+        name, timed(work), len(batch.labels), gflop_per_step(trainer, batch)
+    )
 
 
 def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Contestant:
     """The input pipeline of training, whose batches nobody looks at."""
-    batches = data.train_batches(split, batch_size=config.batch_size,
-                                 image_size=config.image_size, seed=config.seed,
-                                 augment=config.augment, end_step=2**40)
+    batches = data.train_batches(
+        split,
+        batch_size=config.batch_size,
+        image_size=config.image_size,
+        seed=config.seed,
+        augment=config.augment,
+        end_step=2**40,
+    )
     return Contestant(name, drained(batches, warmup_steps), config.batch_size)
 
 
@@ -115,18 +129,23 @@ def bare_decoding(name: str, split: Split, warmup_steps: int) -> Contestant:
     paths = tf.data.Dataset.from_tensor_slices(list(split.paths))
     groups = paths.batch(count, drop_remainder=True)
     groups = groups.map(plainly, tf.data.AUTOTUNE).ignore_errors().repeat()
-    return Contestant(name, drained(groups.prefetch(tf.data.AUTOTUNE), warmup_steps),
-                      count)
+    return Contestant(
+        name, drained(groups.prefetch(tf.data.AUTOTUNE), warmup_steps), count
+    )
 
 
-def _decoding(paths: Sequence[str],
-              side: int | None) -> Callable[[tf.Tensor], tf.Tensor]:
+def _decoding(
+    paths: Sequence[str], side: int | None
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Makes `paths [n] -> pictures [n, side, side, 3]`, or sizes [n] without a side."""
     kinds = {os.path.splitext(path)[1].lower() for path in paths}
 
     def sizes_of_any_kind(paths: tf.Tensor) -> tf.Tensor:
-        return tf.map_fn(lambda path: tf.size(decode(tf.io.read_file(path))), paths,
-                         fn_output_signature=tf.int32)
+        return tf.map_fn(
+            lambda path: tf.size(decode(tf.io.read_file(path))),
+            paths,
+            fn_output_signature=tf.int32,
+        )
 
     def decoded(paths: tf.Tensor) -> tf.Tensor:
         # Written out, not a loop: TensorFlow's costs as much as the reading.

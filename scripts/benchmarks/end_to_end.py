@@ -52,8 +52,9 @@ class Stopwatch(Progress):
         self._began = None
 
 
-def race(config: Config, source: Source, rival: Contestant,
-         epochs: int) -> tuple[list[float], list[float]]:
+def race(
+    config: Config, source: Source, rival: Contestant, epochs: int
+) -> tuple[list[float], list[float]]:
     """Runs the real loop in a folder that is gone afterwards, the rival between epochs.
 
     Args:
@@ -66,8 +67,9 @@ def race(config: Config, source: Source, rival: Contestant,
         Seconds a step of the loop and of the rival, one each an epoch.
     """
     with tempfile.TemporaryDirectory(prefix='tapestry-benchmark-') as folder:
-        config = dataclasses.replace(config, epochs=epochs + 1,
-                                     run_dir=str(Path(folder) / 'run'))
+        config = dataclasses.replace(
+            config, epochs=epochs + 1, run_dir=str(Path(folder) / 'run')
+        )
         specification = networks.specify(config, source.classes, source.image_size)
         trainer, _ = train.build(config, specification, source)
         steps = config.limit_train_batches
@@ -75,8 +77,18 @@ def race(config: Config, source: Source, rival: Contestant,
         with stopwatch, train.open_directory(config, source) as directory:
             bad_files = BadFiles()
             stop = StopRequest()
-            features = FeatureCache(config, specification, source, trainer.model,
-                                    directory, bad_files, stop)
-            Loop(config, specification, source, trainer, directory, bad_files, stop,
-                 stopwatch, features).run()
+            features = FeatureCache(
+                config, specification, source, trainer.model, directory, bad_files, stop
+            )
+            Loop(
+                config,
+                specification,
+                source,
+                trainer,
+                directory,
+                bad_files,
+                stop,
+                stopwatch,
+                features,
+            ).run()
     return stopwatch.loop[1:], stopwatch.rival[1:]

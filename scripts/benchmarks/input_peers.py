@@ -40,25 +40,27 @@ class Counterpart(NamedTuple):
 
 
 COUNTERPARTS: dict[str, Counterpart] = {
-    'flip':
-        Counterpart(lambda: {'horizontal_flip': True},
-                    lambda: layers.RandomFlip('horizontal')),
-    'vertical_flip':
-        Counterpart(lambda: {'vertical_flip': True},
-                    lambda: layers.RandomFlip('vertical')),
-    'rotate':
-        Counterpart(lambda degrees: {'rotation_range': degrees},
-                    lambda degrees: layers.RandomRotation(degrees / 360, FILL_MODE)),
-    'shift':
-        Counterpart(
-            lambda fraction: {
-                'width_shift_range': fraction,
-                'height_shift_range': fraction
-            },
-            lambda fraction: layers.RandomTranslation(fraction, fraction, FILL_MODE)),
-    'zoom':
-        Counterpart(lambda fraction: {'zoom_range': fraction},
-                    lambda fraction: layers.RandomZoom(fraction, fill_mode=FILL_MODE)),
+    'flip': Counterpart(
+        lambda: {'horizontal_flip': True}, lambda: layers.RandomFlip('horizontal')
+    ),
+    'vertical_flip': Counterpart(
+        lambda: {'vertical_flip': True}, lambda: layers.RandomFlip('vertical')
+    ),
+    'rotate': Counterpart(
+        lambda degrees: {'rotation_range': degrees},
+        lambda degrees: layers.RandomRotation(degrees / 360, FILL_MODE),
+    ),
+    'shift': Counterpart(
+        lambda fraction: {
+            'width_shift_range': fraction,
+            'height_shift_range': fraction,
+        },
+        lambda fraction: layers.RandomTranslation(fraction, fraction, FILL_MODE),
+    ),
+    'zoom': Counterpart(
+        lambda fraction: {'zoom_range': fraction},
+        lambda fraction: layers.RandomZoom(fraction, fill_mode=FILL_MODE),
+    ),
 }
 
 
@@ -70,7 +72,8 @@ def check_augmentations(specs: Sequence[str]) -> None:
             'Expected --augment in --mode=input_peers to be some of '
             f'{", ".join(COUNTERPARTS)}, each once, since only these have a '
             f'counterpart in Keras; received {",".join(specs)}. Pass another '
-            '--augment, or --augment= for none.')
+            '--augment, or --augment= for none.'
+        )
 
 
 def check_files(split: Split) -> None:
@@ -80,13 +83,15 @@ def check_files(split: Split) -> None:
         raise ConfigError(
             'Expected pictures that are files of their own in --mode=input_peers; '
             f'received pictures that are {found}. Name a --dataset of files, such as '
-            'tiny_imagenet or image_folder.')
+            'tiny_imagenet or image_folder.'
+        )
     strange = {_extension(path) for path in split.paths}.difference(EXTENSIONS)
     if strange:
         raise ConfigError(
             f'Expected files that end in {", ".join(EXTENSIONS)} in '
             '--mode=input_peers, since Keras passes over others; received '
-            f'{", ".join(sorted(strange)) or "no ending"}. Name another --dataset.')
+            f'{", ".join(sorted(strange)) or "no ending"}. Name another --dataset.'
+        )
 
 
 @contextlib.contextmanager
@@ -122,11 +127,14 @@ def contestants(folder: str, config: Config, warmup_steps: int) -> list[Contesta
         batches = generator(folder, config)
         dataset = directory_dataset(folder, config)
     return [
-        Contestant('ImageDataGenerator', _explained(timed(_taken(batches))),
-                   config.batch_size),
-        Contestant('image_dataset_from_directory',
-                   _explained(drained(dataset.repeat(), warmup_steps)),
-                   config.batch_size),
+        Contestant(
+            'ImageDataGenerator', _explained(timed(_taken(batches))), config.batch_size
+        ),
+        Contestant(
+            'image_dataset_from_directory',
+            _explained(drained(dataset.repeat(), warmup_steps)),
+            config.batch_size,
+        ),
     ]
 
 
@@ -137,9 +145,14 @@ def generator(folder: str, config: Config) -> Iterator[tuple[np.ndarray, np.ndar
     """
     arguments = generator_arguments(config.augment)
     flow = tf.keras.preprocessing.image.ImageDataGenerator(**arguments)
-    return flow.flow_from_directory(folder, [config.image_size] * 2,
-                                    class_mode='sparse', batch_size=config.batch_size,
-                                    shuffle=True, interpolation='bilinear')
+    return flow.flow_from_directory(
+        folder,
+        [config.image_size] * 2,
+        class_mode='sparse',
+        batch_size=config.batch_size,
+        shuffle=True,
+        interpolation='bilinear',
+    )
 
 
 def generator_arguments(specs: Sequence[str]) -> dict[str, Any]:
@@ -156,8 +169,11 @@ def generator_arguments(specs: Sequence[str]) -> dict[str, Any]:
 def directory_dataset(folder: str, config: Config) -> tf.data.Dataset:
     """One epoch of the dataset, augmented in a map as Keras' guides advise."""
     dataset = keras.utils.image_dataset_from_directory(
-        folder, label_mode='int', batch_size=config.batch_size,
-        image_size=(config.image_size, config.image_size))
+        folder,
+        label_mode='int',
+        batch_size=config.batch_size,
+        image_size=(config.image_size, config.image_size),
+    )
     if not config.augment:
         return dataset  # It ends in a prefetch of its own.
     augmentation = augmentation_layers(config.augment)
@@ -180,7 +196,7 @@ def _resolved(spec: str) -> tuple[str, list[float]]:
     """The name of an augmentation and all its numbers, defaults included."""
     step = parse(spec)
     defaults = [parameter.default for parameter in parameters(step.name)]
-    return step.name, [*step.numbers, *defaults[len(step.numbers):]]
+    return step.name, [*step.numbers, *defaults[len(step.numbers) :]]
 
 
 def _taken(batches: Iterator) -> Callable[[int], None]:
@@ -198,13 +214,17 @@ def _explained(turn: Callable[[int], float]) -> Callable[[int], float]:
     def explained(steps: int) -> float:
         try:
             return turn(steps)
-        except (OSError, tf.errors.InvalidArgumentError,
-                tf.errors.NotFoundError) as error:
+        except (
+            OSError,
+            tf.errors.InvalidArgumentError,
+            tf.errors.NotFoundError,
+        ) as error:
             raise DatasetError(
                 'Expected files that can be decoded, since Keras stops at others; '
                 'received one that cannot. Pass --cache=ram, which finds and leaves '
                 'them out, or remove what the bad_files.csv of a training run '
-                'names.') from error
+                'names.'
+            ) from error
 
     return explained
 

@@ -10,12 +10,25 @@ import numpy as np
 from scripts.benchmarks import end_to_end as loop
 from scripts.benchmarks import input_peers as keras_input
 from scripts.benchmarks import keras_peer
-from scripts.benchmarks.contestants import (bare_decoding, device_batch, matrix_product,
-                                            noise, pipeline, synthetic_source,
-                                            training_steps)
-from scripts.benchmarks.settings import Settings, SYNTHETIC, USED
-from scripts.benchmarks.timing import (compete, Contestant, ratio, Row, row, warm_up,
-                                       with_shares)
+from scripts.benchmarks.contestants import (
+    bare_decoding,
+    device_batch,
+    matrix_product,
+    noise,
+    pipeline,
+    synthetic_source,
+    training_steps,
+)
+from scripts.benchmarks.settings import SYNTHETIC, USED, Settings
+from scripts.benchmarks.timing import (
+    Contestant,
+    Row,
+    compete,
+    ratio,
+    row,
+    warm_up,
+    with_shares,
+)
 from trainers import networks, precision, train
 from trainers.batches import steps_per_epoch
 from trainers.caching import decoded
@@ -91,16 +104,23 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     config = dataclasses.replace(config, limit_train_batches=settings.steps or fitting)
     steps = steps_per_epoch(config, source)
     if steps < 2:
-        raise DatasetError('Expected at least two training steps in a turn of the '
-                           f'loop, received {steps}: set --steps or --batch_size so.')
-    config = dataclasses.replace(config, limit_train_batches=steps,
-                                 log_every=max(1, min(config.log_every, steps // 2)))
+        raise DatasetError(
+            'Expected at least two training steps in a turn of the '
+            f'loop, received {steps}: set --steps or --batch_size so.'
+        )
+    config = dataclasses.replace(
+        config,
+        limit_train_batches=steps,
+        log_every=max(1, min(config.log_every, steps // 2)),
+    )
     loop_seconds, rival_seconds = loop.race(config, source, rival, settings.repeats)
     whole = dataclasses.replace(rival, name='the training loop')
     return _result(
-        config, dataclasses.replace(settings, steps=steps),
+        config,
+        dataclasses.replace(settings, steps=steps),
         [row(whole, loop_seconds), row(rival, rival_seconds)],
-        [(whole.name, rival.name)])
+        [(whole.name, rival.name)],
+    )
 
 
 def peers(config: Config, settings: Settings) -> Result:
@@ -111,8 +131,14 @@ def peers(config: Config, settings: Settings) -> Result:
     """
     keras_peer.check(config.model)
     config = _plain(config, models.default_image_size(config.model))
-    config = dataclasses.replace(config, optimizer='adam', weight_decay=0.0,
-                                 clip_norm=0.0, label_smoothing=0.0, xla=False)
+    config = dataclasses.replace(
+        config,
+        optimizer='adam',
+        weight_decay=0.0,
+        clip_norm=0.0,
+        label_smoothing=0.0,
+        xla=False,
+    )
     source = synthetic_source(config, settings.classes)
     single = dataclasses.replace(config, precision='float32')
     ours = _steps(single, source, 'ours, float32')
@@ -161,29 +187,43 @@ MODES: dict[str, Callable[[Config, Settings], Result]] = {
 
 def _plain(config: Config, image_size: int) -> Config:
     """The settings without what interrupts or averages, and with nothing left open."""
-    return dataclasses.replace(config, image_size=config.image_size or image_size,
-                               image_size_schedule=(),
-                               precision=precision.resolve(config.precision), ema=0.0,
-                               early_stopping=0, plateau_patience=0,
-                               limit_eval_batches=1)
+    return dataclasses.replace(
+        config,
+        image_size=config.image_size or image_size,
+        image_size_schedule=(),
+        precision=precision.resolve(config.precision),
+        ema=0.0,
+        early_stopping=0,
+        plateau_patience=0,
+        limit_eval_batches=1,
+    )
 
 
-def _steps(config: Config, source: Source, name: str,
-           split: Split | None = None) -> Contestant:
+def _steps(
+    config: Config, source: Source, name: str, split: Split | None = None
+) -> Contestant:
     """Training steps on one batch: of `split`, by default the source's whole split."""
     trainer, _ = train.build(
-        config, networks.specify(config, source.classes, source.image_size), source)
+        config, networks.specify(config, source.classes, source.image_size), source
+    )
     return training_steps(name, trainer, device_batch(split or source.splits['train']))
 
 
 def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:
     lacks_norm = policy != 'float32' and keras_peer.has_norm(config.model)
     name = f'Keras, {policy}' + (' without LRN' if lacks_norm else '')
-    normalization = networks.specify(config, source.classes,
-                                     source.image_size).normalization
-    return keras_peer.training_steps(name, config, normalization, len(source.classes),
-                                     device_batch(source.splits['train']), ours.gflop,
-                                     policy)
+    normalization = networks.specify(
+        config, source.classes, source.image_size
+    ).normalization
+    return keras_peer.training_steps(
+        name,
+        config,
+        normalization,
+        len(source.classes),
+        device_batch(source.splits['train']),
+        ours.gflop,
+        policy,
+    )
 
 
 def _places(config: Config, source: Source) -> dict[str, Split]:
@@ -194,8 +234,9 @@ def _places(config: Config, source: Source) -> dict[str, Split]:
     return places if split.paths is None else {**places, FILES: split}
 
 
-def _our_inputs(config: Config, places: dict[str, Split],
-                settings: Settings) -> list[Contestant]:
+def _our_inputs(
+    config: Config, places: dict[str, Split], settings: Settings
+) -> list[Contestant]:
     """From files; and, where training may have them there, from memory."""
     ours = [
         pipeline(f'ours, {place}', places[place], config, settings.warmup_steps)
@@ -205,13 +246,19 @@ def _our_inputs(config: Config, places: dict[str, Split],
     if MEMORY in places and config.augment:
         plain = dataclasses.replace(config, augment=())
         ours.append(
-            pipeline(f'ours, {MEMORY}, without augmentation', places[MEMORY], plain,
-                     settings.warmup_steps))
+            pipeline(
+                f'ours, {MEMORY}, without augmentation',
+                places[MEMORY],
+                plain,
+                settings.warmup_steps,
+            )
+        )
     return ours
 
 
-def _bare_decoding(name: str, places: dict[str, Split],
-                   settings: Settings) -> list[Contestant]:
+def _bare_decoding(
+    name: str, places: dict[str, Split], settings: Settings
+) -> list[Contestant]:
     """Reading and decoding, where pictures are files of their own; else nothing."""
     if FILES not in places:
         return []
@@ -228,8 +275,12 @@ def _good_files(places: dict[str, Split]) -> Split:
     return data.take(places[FILES], np.flatnonzero(places[MEMORY].weights))
 
 
-def _result(config: Config, settings: Settings, rows: list[Row],
-            pairs: Sequence[tuple[str, str]] = ()) -> Result:
+def _result(
+    config: Config,
+    settings: Settings,
+    rows: list[Row],
+    pairs: Sequence[tuple[str, str]] = (),
+) -> Result:
     """Rows, the ratios of those pairs of them, and the settings that shaped them."""
     names = [
         field.name
@@ -243,7 +294,10 @@ def _result(config: Config, settings: Settings, rows: list[Row],
     shaping |= {name: getattr(settings, name) for name in names}
     by_name = {each.name: each for each in rows}
     return Result(
-        shaping, rows, {
+        shaping,
+        rows,
+        {
             f'{first} / {second}': ratio(by_name[first], by_name[second])
             for first, second in pairs
-        })
+        },
+    )

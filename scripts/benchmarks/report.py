@@ -28,15 +28,17 @@ def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
         'Device': ', '.join(gpu['name'] for gpu in environment['gpus']) or 'CPU',
         'CPU': f'{cpu["model"]}, {_cores(environment)} cores',
         'Versions': f'TensorFlow {environment["tensorflow"]}, '
-                    f'Keras {environment["keras"]}, NumPy {environment["numpy"]}, '
-                    f'Python {environment["python"]}',
+        f'Keras {environment["keras"]}, NumPy {environment["numpy"]}, '
+        f'Python {environment["python"]}',
         'Date': environment['started'],
         'Load': ' '.join(f'{value:.2f}' for value in load) if load else 'unknown',
         'Mode': mode,
     }
     if is_busy(environment):
-        lines['Note'] = ('Other processes keep this machine busy: the figures are '
-                         'lower and less certain than on a quiet one.')
+        lines['Note'] = (
+            'Other processes keep this machine busy: the figures are '
+            'lower and less certain than on a quiet one.'
+        )
     if unused:
         names = ', '.join(f'--{name}' for name in unused)
         lines['Unused'] = f'{names}: this mode does not look at it.'
@@ -52,8 +54,10 @@ def is_busy(environment: dict[str, Any]) -> bool:
 def results(result: Result) -> str:
     """The settings, then rows and ratios in aligned columns."""
     settings = ', '.join(
-        f'{name} {_text(value)}' for name, value in result.settings.items()
-        if value not in ('', [], False))
+        f'{name} {_text(value)}'
+        for name, value in result.settings.items()
+        if value not in ('', [], False)
+    )
     titles = ('', 'images/s', 'quartiles', 'GFLOP/s', 'of matmul')
     ratios = [(name, f'{value:.3f}') for name, value in result.ratios.items()]
     rows = _without_empty_columns([titles, *map(_cells, result.rows)])
@@ -79,8 +83,9 @@ def write(path: Path, environment: dict[str, Any], mode: str, result: Result) ->
     try:
         files.write_atomically(path, text + '\n')
     except OSError as error:
-        raise ReportError(f'{path}: the figures could not be written: {error}. Choose '
-                          'another --json.') from error
+        raise ReportError(
+            f'{path}: the figures could not be written: {error}. Choose another --json.'
+        ) from error
 
 
 def _json_row(row: Row) -> dict[str, Any]:
@@ -94,8 +99,13 @@ def _cores(environment: dict[str, Any]) -> int:
 
 
 def _line(title: str, text: str) -> str:
-    return textwrap.fill(f'{title:<9} {text}', 88, subsequent_indent=' ' * 10,
-                         break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(
+        f'{title:<9} {text}',
+        88,
+        subsequent_indent=' ' * 10,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _text(value: Any) -> str:
@@ -104,9 +114,13 @@ def _text(value: Any) -> str:
 
 def _cells(row: Row) -> tuple[str, ...]:
     rate, share = row.images_per_second, row.share_of_matmul
-    return (row.name, _number(rate.median) if rate else '',
-            f'{_number(rate.low)} .. {_number(rate.high)}' if rate else '',
-            _number(row.gflops) if row.gflops else '', f'{share:.1%}' if share else '')
+    return (
+        row.name,
+        _number(rate.median) if rate else '',
+        f'{_number(rate.low)} .. {_number(rate.high)}' if rate else '',
+        _number(row.gflops) if row.gflops else '',
+        f'{share:.1%}' if share else '',
+    )
 
 
 def _without_empty_columns(lines: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
@@ -124,7 +138,9 @@ def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
     """The first column to the left, the others to the right."""
     widths = [max(map(len, column)) for column in zip(*lines)]
     return '\n'.join(
-        '   '.join([line[0].ljust(widths[0])] +
-                   [cell.rjust(width)
-                    for cell, width in zip(line[1:], widths[1:])]).rstrip()
-        for line in lines)
+        '   '.join(
+            [line[0].ljust(widths[0])]
+            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
+        ).rstrip()
+        for line in lines
+    )

@@ -3,21 +3,53 @@
 import dataclasses
 from pathlib import Path
 
-from trainers.config import check, Config, ConfigError, setting
+from trainers.config import Config, ConfigError, check, setting
 
 _MEASUREMENT = 'Measurement'
 
 # The settings of a run that each mode looks at; --recipe may change any of them.
 USED: dict[str, tuple[str, ...]] = {
-    'step': ('recipe', 'model', 'image_size', 'batch_size', 'optimizer', 'precision',
-             'xla'),
-    'input': ('recipe', 'dataset', 'data_dir', 'image_size', 'augment', 'cache',
-              'batch_size'),
-    'end_to_end': ('recipe', 'model', 'dataset', 'data_dir', 'image_size', 'augment',
-                   'cache', 'batch_size', 'optimizer', 'precision', 'xla'),
+    'step': (
+        'recipe',
+        'model',
+        'image_size',
+        'batch_size',
+        'optimizer',
+        'precision',
+        'xla',
+    ),
+    'input': (
+        'recipe',
+        'dataset',
+        'data_dir',
+        'image_size',
+        'augment',
+        'cache',
+        'batch_size',
+    ),
+    'end_to_end': (
+        'recipe',
+        'model',
+        'dataset',
+        'data_dir',
+        'image_size',
+        'augment',
+        'cache',
+        'batch_size',
+        'optimizer',
+        'precision',
+        'xla',
+    ),
     'peers': ('recipe', 'model', 'image_size', 'batch_size', 'precision'),
-    'input_peers': ('recipe', 'dataset', 'data_dir', 'image_size', 'augment', 'cache',
-                    'batch_size'),
+    'input_peers': (
+        'recipe',
+        'dataset',
+        'data_dir',
+        'image_size',
+        'augment',
+        'cache',
+        'batch_size',
+    ),
 }
 SYNTHETIC = ('step', 'peers')  # These make their pictures up and need --classes.
 
@@ -31,22 +63,37 @@ class Settings:
     """
 
     mode: str = setting(
-        'step', _MEASUREMENT,
+        'step',
+        _MEASUREMENT,
         'What to measure: training steps on made-up pictures; the '
         'input pipeline; the whole training loop beside such steps; '
         'the network beside the same one in Keras; or the input pipeline beside '
-        "Keras' own.", choices=tuple(USED))
+        "Keras' own.",
+        choices=tuple(USED),
+    )
     json: str = setting('', _MEASUREMENT, 'File to write everything to as JSON.')
-    classes: int = setting(200, _MEASUREMENT,
-                           'Classes of the made-up pictures of step and peers.',
-                           minimum=2, maximum=100_000)
+    classes: int = setting(
+        200,
+        _MEASUREMENT,
+        'Classes of the made-up pictures of step and peers.',
+        minimum=2,
+        maximum=100_000,
+    )
     repeats: int = setting(10, _MEASUREMENT, 'Turns of each contestant.', minimum=1)
     steps: int = setting(
-        0, _MEASUREMENT, 'Steps in a turn; 0: as many as take about a second, five in '
-        'end_to_end, and a single one in peers.', minimum=0)
+        0,
+        _MEASUREMENT,
+        'Steps in a turn; 0: as many as take about a second, five in '
+        'end_to_end, and a single one in peers.',
+        minimum=0,
+    )
     warmup_steps: int = setting(
-        2, _MEASUREMENT, 'Steps of each contestant before its first turn that '
-        'are not counted, after the one that traces it.', minimum=1)
+        2,
+        _MEASUREMENT,
+        'Steps of each contestant before its first turn that '
+        'are not counted, after the one that traces it.',
+        minimum=1,
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -73,5 +120,6 @@ def _check_writable(path: Path) -> None:
     """A wrong path shows before the measuring, not after it."""
     if path.is_dir() or not path.parent.is_dir():
         found = 'is a folder' if path.is_dir() else f'needs a folder {path.parent}'
-        raise ConfigError('Expected --json to be a file in a folder that exists; '
-                          f'{path} {found}.')
+        raise ConfigError(
+            f'Expected --json to be a file in a folder that exists; {path} {found}.'
+        )

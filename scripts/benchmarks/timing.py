@@ -75,8 +75,9 @@ def spread(values: Sequence[float]) -> Spread:
     return Spread(median, low, high)
 
 
-def compete(contestants: Sequence[Contestant], settings: Settings,
-            steps: int) -> list[Row]:
+def compete(
+    contestants: Sequence[Contestant], settings: Settings, steps: int
+) -> list[Row]:
     """Lets the contestants take turns; returns a row for each.
 
     Every round begins with another contestant, so that none always follows the same.
@@ -99,8 +100,9 @@ def compete(contestants: Sequence[Contestant], settings: Settings,
     return [row(*each) for each in zip(contestants, seconds)]
 
 
-def warm_up(contestant: Contestant, settings: Settings,
-            seconds: float = SECONDS_PER_TURN) -> int:
+def warm_up(
+    contestant: Contestant, settings: Settings, seconds: float = SECONDS_PER_TURN
+) -> int:
     """Warms a contestant up; returns how many of its steps take so many seconds."""
     contestant.turn(1)  # The first step is traced, which takes much longer.
     taken = contestant.turn(settings.warmup_steps)

@@ -11,7 +11,7 @@ from scripts.words import counted, short
 from trainers.classifier import Classifier
 from trainers.evaluation import comparison
 from trainers.evaluation.classes import match_classes
-from trainers.evaluation.evaluation import Evaluation, TOP
+from trainers.evaluation.evaluation import TOP, Evaluation
 from trainers.evaluation.measures import Interval
 from vision.data import Source
 from vision.errors import UserError
@@ -118,21 +118,25 @@ def numbers(compared: Comparison, environment: dict[str, Any]) -> dict[str, Any]
             _run(name, evaluation)
             for name, evaluation in zip(compared.names, compared.evaluations)
         ],
-        'pairs': [{
-            'first': compared.names[pair.first],
-            'second': compared.names[pair.second],
-            **{
-                name: {
-                    'difference': difference.value,
-                    'interval': list(difference.interval)
-                } for name, difference in pair.differences.items()
-            },
-            'both_right': pair.both,
-            'only_first_right': pair.only_first,
-            'only_second_right': pair.only_second,
-            'both_wrong': pair.neither,
-            'mcnemar_p': pair.p_value,
-        } for pair in compared.pairs],
+        'pairs': [
+            {
+                'first': compared.names[pair.first],
+                'second': compared.names[pair.second],
+                **{
+                    name: {
+                        'difference': difference.value,
+                        'interval': list(difference.interval),
+                    }
+                    for name, difference in pair.differences.items()
+                },
+                'both_right': pair.both,
+                'only_first_right': pair.only_first,
+                'only_second_right': pair.only_second,
+                'both_wrong': pair.neither,
+                'mcnemar_p': pair.p_value,
+            }
+            for pair in compared.pairs
+        ],
         'environment': environment,
     }
 
@@ -152,8 +156,9 @@ def _run(name: str, evaluation: Evaluation) -> dict[str, Any]:
     }
 
 
-def _check_pair(first: tuple[Classifier, Source], other: tuple[Classifier, Source],
-                split_name: str) -> None:
+def _check_pair(
+    first: tuple[Classifier, Source], other: tuple[Classifier, Source], split_name: str
+) -> None:
     mine, theirs = (_pictures(source, split_name) for _, source in (first, other))
     if mine == theirs:
         return
@@ -166,14 +171,17 @@ def _check_pair(first: tuple[Classifier, Source], other: tuple[Classifier, Sourc
     raise ComparisonError(
         f'Expected runs on the same pictures of the same classes, but those of '
         f'{sizes[0]} and of {sizes[1]} differ{example}. Name the data for both with '
-        '--dataset and --data_dir, or compare other runs.')
+        '--dataset and --data_dir, or compare other runs.'
+    )
 
 
 def _pictures(source: Source, split_name: str) -> list[tuple[str, str]]:
     """Name and class of each picture of the split, bad ones included."""
     split = source.splits[split_name]
-    return [(name, source.ids[label])
-            for name, label in zip(split.names, split.labels.tolist())]
+    return [
+        (name, source.ids[label])
+        for name, label in zip(split.names, split.labels.tolist())
+    ]
 
 
 def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
@@ -182,9 +190,11 @@ def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
         return evaluation
     at = np.searchsorted(evaluation.indices, indices)
     return dataclasses.replace(
-        evaluation, indices=indices, labels=evaluation.labels[at], logits={
-            name: values[at] for name, values in evaluation.logits.items()
-        })
+        evaluation,
+        indices=indices,
+        labels=evaluation.labels[at],
+        logits={name: values[at] for name, values in evaluation.logits.items()},
+    )
 
 
 def _figures(evaluation: Evaluation) -> np.ndarray:
@@ -193,8 +203,13 @@ def _figures(evaluation: Evaluation) -> np.ndarray:
     return np.stack([ranks == 0, ranks < TOP, evaluation.losses], 1).astype(np.float64)
 
 
-def _pair(evaluations: Sequence[Evaluation], figures: np.ndarray, means: np.ndarray,
-          first: int, second: int) -> Pair:
+def _pair(
+    evaluations: Sequence[Evaluation],
+    figures: np.ndarray,
+    means: np.ndarray,
+    first: int,
+    second: int,
+) -> Pair:
     mine, theirs = (evaluations[i].correct for i in (first, second))
     drawn = means[:, first] - means[:, second]
     found = (figures[:, first] - figures[:, second]).mean(0)
@@ -204,5 +219,12 @@ def _pair(evaluations: Sequence[Evaluation], figures: np.ndarray, means: np.ndar
         for place, name in enumerate(kinds)
     }
     only = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
-    return Pair(first, second, differences, int((mine & theirs).sum()), *only,
-                int((~mine & ~theirs).sum()), comparison.mcnemar(*only))
+    return Pair(
+        first,
+        second,
+        differences,
+        int((mine & theirs).sum()),
+        *only,
+        int((~mine & ~theirs).sum()),
+        comparison.mcnemar(*only),
+    )

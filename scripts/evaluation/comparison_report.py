@@ -9,7 +9,7 @@ import numpy as np
 
 from scripts.evaluation import figures, grids, output
 from scripts.evaluation.card import command, written
-from scripts.evaluation.comparison import Comparison, Difference, numbers, Pair
+from scripts.evaluation.comparison import Comparison, Difference, Pair, numbers
 from scripts.evaluation.markdown import bullets, code, escape, image, table
 from scripts.evaluation.names import class_name
 from scripts.evaluation.report import interval, percent2, share
@@ -18,15 +18,23 @@ from scripts.words import counted, printable, short
 from scripts.words import table as aligned
 from trainers.config import Config
 from trainers.evaluation.comparison import RESAMPLES
-from trainers.evaluation.evaluation import Evaluation, TOP
+from trainers.evaluation.evaluation import TOP, Evaluation
 
-NAMES = ('report.md', 'comparison.json', 'comparison.csv', 'accuracy.png',
-         'differences.png', 'disagreement.png')
+NAMES = (
+    'report.md',
+    'comparison.json',
+    'comparison.csv',
+    'accuracy.png',
+    'differences.png',
+    'disagreement.png',
+)
 _SIGNIFICANT = 0.05
 _CLASSES = 12
 _SHOWN = 8
-_UNCORRECTED = ('Nothing is corrected for several comparisons: the more pairs, the '
-                'sooner one differs\nby luck.')
+_UNCORRECTED = (
+    'Nothing is corrected for several comparisons: the more pairs, the '
+    'sooner one differs\nby luck.'
+)
 
 
 def on_terminal(compared: Comparison) -> str:
@@ -48,12 +56,15 @@ def on_terminal(compared: Comparison) -> str:
 def farewell(folder: Path) -> str:
     """Where everything is."""
     return '\n' + titled(
-        'Report', f'{printable(str(folder / "report.md"))}, with what '
-        'each run says of each picture beside it')
+        'Report',
+        f'{printable(str(folder / "report.md"))}, with what '
+        'each run says of each picture beside it',
+    )
 
 
-def contents(compared: Comparison, environment: dict[str,
-                                                     Any]) -> dict[str, bytes | str]:
+def contents(
+    compared: Comparison, environment: dict[str, Any]
+) -> dict[str, bytes | str]:
     """The files of a comparison by their names."""
     made: dict[str, bytes | str] = {
         'comparison.json': output.as_json(numbers(compared, environment)),
@@ -70,8 +81,10 @@ def contents(compared: Comparison, environment: dict[str,
 def verdict(compared: Comparison, pair: Pair) -> str:
     """What the difference in top-1 accuracy means, in a sentence."""
     a, b = (short(compared.names[i], 40) for i in (pair.first, pair.second))
-    found = (f'Only {a} is right about {pair.only_first:,}, only {b} about '
-             f'{pair.only_second:,}; p = {pair.p_value:.3g}.')
+    found = (
+        f'Only {a} is right about {pair.only_first:,}, only {b} about '
+        f'{pair.only_second:,}; p = {pair.p_value:.3g}.'
+    )
     # The bootstrap's interval is too short for this where few pictures differ.
     if pair.p_value >= _SIGNIFICANT:
         return f'{found} Neither is shown to be better.'
@@ -80,19 +93,28 @@ def verdict(compared: Comparison, pair: Pair) -> str:
 
 def _runs(compared: Comparison) -> list[list[str]]:
     top5 = _has_top5(compared)
-    rows = [[
-        'run', 'top-1', '95 % interval', *([f'top-{TOP}'] if top5 else []), 'loss',
-        'calibration error'
-    ]]
+    rows = [
+        [
+            'run',
+            'top-1',
+            '95 % interval',
+            *([f'top-{TOP}'] if top5 else []),
+            'loss',
+            'calibration error',
+        ]
+    ]
     for name, evaluation in zip(compared.names, compared.evaluations):
         main = evaluation.heads['main']
-        rows.append([
-            name,
-            percent2(main.top1),
-            interval(main.top1_interval), *([percent2(main.top5)] if top5 else []),
-            f'{main.loss:.4f}',
-            percent2(evaluation.reliability.error)
-        ])
+        rows.append(
+            [
+                name,
+                percent2(main.top1),
+                interval(main.top1_interval),
+                *([percent2(main.top5)] if top5 else []),
+                f'{main.loss:.4f}',
+                percent2(evaluation.reliability.error),
+            ]
+        )
     return rows
 
 
@@ -113,8 +135,10 @@ def _difference(found: Difference, loss: bool) -> tuple[str, str]:
     low, high = found.interval
     if loss:
         return f'{found.value:+.4f}', f'{low:+.4f} to {high:+.4f}'
-    return (f'{100 * found.value:+.2f} points',
-            f'{100 * low:+.2f} to {100 * high:+.2f}')
+    return (
+        f'{100 * found.value:+.2f} points',
+        f'{100 * low:+.2f} to {100 * high:+.2f}',
+    )
 
 
 def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) -> str:
@@ -140,28 +164,39 @@ def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) ->
             f'### {a} less {b}',
             table(_differences(compared, pair)),
             escape(verdict(compared, pair)),
-            table([['', f'{b} is right', f'{b} is wrong'],
-                   [f'{a} is right', f'{pair.both:,}', f'{pair.only_first:,}'],
-                   [f'{a} is wrong', f'{pair.only_second:,}', f'{pair.neither:,}']]),
+            table(
+                [
+                    ['', f'{b} is right', f'{b} is wrong'],
+                    [f'{a} is right', f'{pair.both:,}', f'{pair.only_first:,}'],
+                    [f'{a} is wrong', f'{pair.only_second:,}', f'{pair.neither:,}'],
+                ]
+            ),
         ]
     parts.append(image('differences.png', 'Differences in top-1 accuracy'))
     if shown:
         parts += [
             '### Where they disagree',
-            image('disagreement.png', 'Pictures that only one of two runs is right '
-                  'about'),
+            image(
+                'disagreement.png', 'Pictures that only one of two runs is right about'
+            ),
             f'What {escape(compared.names[0])} names them is before the line, what '
             f'{escape(compared.names[1])} names them behind it; green where the former '
-            'is right, red where the latter is.'
+            'is right, red where the latter is.',
         ]
     parts += [
-        '## Classes', *_by_class(compared), '## Settings', *_settings(compared),
+        '## Classes',
+        *_by_class(compared),
+        '## Settings',
+        *_settings(compared),
         '## Runs',
-        bullets([
-            f'{escape(name)}: {escape(each.classifier.origin)}'
-            for name, each in zip(compared.names, compared.evaluations)
-        ]), '## Doing it again',
-        code(command(environment))
+        bullets(
+            [
+                f'{escape(name)}: {escape(each.classifier.origin)}'
+                for name, each in zip(compared.names, compared.evaluations)
+            ]
+        ),
+        '## Doing it again',
+        code(command(environment)),
     ]
     return '\n\n'.join(parts) + '\n'
 
@@ -176,19 +211,23 @@ def _by_class(compared: Comparison) -> Iterator[str]:
     labels = [[each[id_] for id_ in shared] for each in known]
     recalls = np.stack(
         [each.by_class.recall[own] for each, own in zip(compared.evaluations, labels)],
-        1)
+        1,
+    )
     there = np.flatnonzero(np.isfinite(recalls).all(1))
     spread = np.ptp(recalls[there], axis=1)
     order = there[np.argsort(-spread, kind='stable')]
     if len(order) > _CLASSES:
         yield (
             f'The {_CLASSES} of {len(there)} classes in whose recall the runs differ '
-            'most.')
+            'most.'
+        )
     names = dict(zip(first.source.ids, first.source.classes))
     support = first.by_class.support[labels[0]]
     rows = [['recall of', *compared.names, 'pictures']]
-    rows += [[names[shared[i]], *map(share, recalls[i].tolist()), f'{support[i]:,}']
-             for i in order[:_CLASSES].tolist()]
+    rows += [
+        [names[shared[i]], *map(share, recalls[i].tolist()), f'{support[i]:,}']
+        for i in order[:_CLASSES].tolist()
+    ]
     yield table(rows)
 
 
@@ -197,8 +236,10 @@ def _settings(compared: Comparison) -> Iterator[str]:
     runs = [each.classifier.run for each in compared.evaluations]
     unknown = [name for name, run in zip(compared.names, runs) if run is None]
     if unknown:
-        yield ('Nothing is known of the settings of '
-               f'{", ".join(map(escape, unknown))}: checkpoints without their runs.')
+        yield (
+            'Nothing is known of the settings of '
+            f'{", ".join(map(escape, unknown))}: checkpoints without their runs.'
+        )
     rows = [['setting', *compared.names]]
     for field in dataclasses.fields(Config):
         values = [
@@ -206,7 +247,8 @@ def _settings(compared: Comparison) -> Iterator[str]:
         ]
         if len({*values} - {None}) > 1 and field.name != 'run_dir':
             rows.append(
-                [field.name, *('–' if value is None else value for value in values)])
+                [field.name, *('–' if value is None else value for value in values)]
+            )
     if len(rows) > 1:
         yield 'Where they differ:'
         yield table(rows, left=len(rows[0]))
@@ -219,10 +261,13 @@ def _csv(compared: Comparison) -> str:
     first = compared.evaluations[0]
     columns = [first.names, [first.classes[label] for label in first.labels.tolist()]]
     for each in compared.evaluations:
-        columns += [[each.classes[label] for label in each.predicted.tolist()],
-                    list(map(repr, each.confidence.tolist()))]
+        columns += [
+            [each.classes[label] for label in each.predicted.tolist()],
+            list(map(repr, each.confidence.tolist())),
+        ]
     titles = [
-        title for name in compared.names
+        title
+        for name in compared.names
         for title in (f'{name}: predicted', f'{name}: probability')
     ]
     return output.as_csv(['path', 'label', *titles], zip(*columns))
@@ -242,9 +287,9 @@ def _difference_figure(compared: Comparison) -> bytes:
         found = pair.differences['top1']
         names = (short(compared.names[i], 20) for i in (pair.first, pair.second))
         rows.append((' − '.join(names), found.value, *found.interval))
-    return figures.intervals(rows,
-                             'Difference in top-1 accuracy in points, 95 % intervals',
-                             zero=True)
+    return figures.intervals(
+        rows, 'Difference in top-1 accuracy in points, 95 % intervals', zero=True
+    )
 
 
 def _disagreements(compared: Comparison) -> list[int]:

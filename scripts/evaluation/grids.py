@@ -27,8 +27,9 @@ def mistakes(evaluation: Evaluation) -> list[int]:
 
 def example(evaluation: Evaluation, label: int, predicted: int) -> int:
     """Place of the surest among the pictures of one class that are named another."""
-    found = np.flatnonzero((evaluation.labels == label) &
-                           (evaluation.predicted == predicted))
+    found = np.flatnonzero(
+        (evaluation.labels == label) & (evaluation.predicted == predicted)
+    )
     return int(found[np.argmax(evaluation.confidence[found])])
 
 
@@ -52,8 +53,12 @@ def draw_pairs(evaluation: Evaluation, pairs: Sequence[tuple[int, int, int]]) ->
     return draw(evaluation, chosen, titles)
 
 
-def draw(evaluation: Evaluation, chosen: Sequence[int], titles: Sequence[str],
-         correct: Sequence[bool] | None = None) -> bytes:
+def draw(
+    evaluation: Evaluation,
+    chosen: Sequence[int],
+    titles: Sequence[str],
+    correct: Sequence[bool] | None = None,
+) -> bytes:
     """Pictures of an evaluation by their places, as the network sees them; a PNG.
 
     Args:
@@ -63,8 +68,9 @@ def draw(evaluation: Evaluation, chosen: Sequence[int], titles: Sequence[str],
         correct: colours each line green or red.
     """
     few = data.take(evaluation.split, evaluation.indices[list(chosen)])
-    batches = data.eval_batches(few, batch_size=len(few),
-                                image_size=evaluation.classifier.image_size)
+    batches = data.eval_batches(
+        few, batch_size=len(few), image_size=evaluation.classifier.image_size
+    )
     images = next(iter(batches)).images.numpy()
     scale = math.ceil(_SIDE / images.shape[1])
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)

@@ -8,4 +8,4 @@ def class_name(name: str, width: int = 22) -> str:
     name = printable(name)
     if len(name) > width:
         name = name.partition(',')[0]
-    return name if len(name) <= width else f'{name[:width - 1]}…'
+    return name if len(name) <= width else f'{name[: width - 1]}…'

@@ -14,15 +14,27 @@ from scripts.evaluation.results import pairs, results
 from scripts.output_folder import replace
 from trainers.config import Config
 from trainers.evaluation import measures
-from trainers.evaluation.evaluation import Evaluation, TOP
+from trainers.evaluation.evaluation import TOP, Evaluation
 
-_NAMES = ('report.md', 'MODEL_CARD.md', 'results.json', 'predictions.csv',
-          'predictions.npz', 'classes.csv', 'confusion.csv', 'confusion.png',
-          'confused.png', 'mistakes.png', 'reliability.png', 'precision_recall.png')
+_NAMES = (
+    'report.md',
+    'MODEL_CARD.md',
+    'results.json',
+    'predictions.csv',
+    'predictions.npz',
+    'classes.csv',
+    'confusion.csv',
+    'confusion.png',
+    'confused.png',
+    'mistakes.png',
+    'reliability.png',
+    'precision_recall.png',
+)
 
 
-def write(evaluation: Evaluation, folder: Path, config: Config,
-          environment: dict[str, Any]) -> list[Path]:
+def write(
+    evaluation: Evaluation, folder: Path, config: Config, environment: dict[str, Any]
+) -> list[Path]:
     """Replaces our files in the folder and leaves all others; returns what is there.
 
     Args:
@@ -40,31 +52,62 @@ def as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
 
 
-def _contents(evaluation: Evaluation, config: Config,
-              environment: dict[str, Any]) -> Iterator[tuple[str, bytes | str]]:
+def _contents(
+    evaluation: Evaluation, config: Config, environment: dict[str, Any]
+) -> Iterator[tuple[str, bytes | str]]:
     """The names of the files, and what belongs into them."""
     yield 'predictions.npz', _arrays(evaluation)
     yield 'predictions.csv', _predictions(evaluation)
     found = results(evaluation, config, environment)
-    yield 'classes.csv', as_csv([
-        'label', 'id', 'name', 'precision', 'recall', 'f1', 'average_precision',
-        'support'
-    ], ([
-        row['label'], row['id'], row['name'], row['precision'], row['recall'],
-        row['f1'], row['average_precision'], row['support']
-    ] for row in found['classes']))
+    yield (
+        'classes.csv',
+        as_csv(
+            [
+                'label',
+                'id',
+                'name',
+                'precision',
+                'recall',
+                'f1',
+                'average_precision',
+                'support',
+            ],
+            (
+                [
+                    row['label'],
+                    row['id'],
+                    row['name'],
+                    row['precision'],
+                    row['recall'],
+                    row['f1'],
+                    row['average_precision'],
+                    row['support'],
+                ]
+                for row in found['classes']
+            ),
+        ),
+    )
     labels = report.named(evaluation)
     names = [evaluation.classes[label] for label in labels]
-    yield 'confusion.csv', as_csv(
-        ['is', *names], ([name, *evaluation.confusion[label, labels].tolist()]
-                         for name, label in zip(names, labels)))
+    yield (
+        'confusion.csv',
+        as_csv(
+            ['is', *names],
+            (
+                [name, *evaluation.confusion[label, labels].tolist()]
+                for name, label in zip(names, labels)
+            ),
+        ),
+    )
     yield 'confusion.png', figures.confusion(*report.confusion(evaluation))
     yield 'reliability.png', figures.reliability(report.reliabilities(evaluation))
     yield 'precision_recall.png', figures.precision_recall(evaluation)
     if not evaluation.correct.all():
         yield 'confused.png', grids.draw_pairs(evaluation, pairs(evaluation))
-        yield 'mistakes.png', grids.draw_mistakes(evaluation,
-                                                  grids.mistakes(evaluation))
+        yield (
+            'mistakes.png',
+            grids.draw_mistakes(evaluation, grids.mistakes(evaluation)),
+        )
     yield 'results.json', as_json(found)
     yield 'MODEL_CARD.md', card.build(evaluation, config, environment)
     yield 'report.md', report.build(evaluation, config, found)
@@ -73,10 +116,15 @@ def _contents(evaluation: Evaluation, config: Config,
 def _arrays(evaluation: Evaluation) -> bytes:
     """Everything that figures can be computed of, as an .npz without pickles."""
     buffer = io.BytesIO()
-    np.savez(buffer, names=np.array(evaluation.names), labels=evaluation.labels,
-             logits=evaluation.main, classes=np.array(evaluation.classes),
-             indices=evaluation.indices,
-             temperature=np.float64(evaluation.temperature.value))
+    np.savez(
+        buffer,
+        names=np.array(evaluation.names),
+        labels=evaluation.labels,
+        logits=evaluation.main,
+        classes=np.array(evaluation.classes),
+        indices=evaluation.indices,
+        temperature=np.float64(evaluation.temperature.value),
+    )
     return buffer.getvalue()
 
 
@@ -88,14 +136,26 @@ def _predictions(evaluation: Evaluation) -> str:
     probabilities = evaluation.probabilities
     own = probabilities[np.arange(len(evaluation)), evaluation.labels]
     columns = [
-        evaluation.names, names[evaluation.labels], names[evaluation.predicted],
+        evaluation.names,
+        names[evaluation.labels],
+        names[evaluation.predicted],
         map(repr, evaluation.confidence.tolist()),
-        map(repr, own.tolist()), (1 + evaluation.ranks).tolist(), *names[best[:, 1:].T]
+        map(repr, own.tolist()),
+        (1 + evaluation.ranks).tolist(),
+        *names[best[:, 1:].T],
     ]
-    return as_csv([
-        'path', 'label', 'predicted', 'probability', 'label_probability', 'label_rank',
-        *(f'top_{place}' for place in range(2, count + 1))
-    ], zip(*columns))
+    return as_csv(
+        [
+            'path',
+            'label',
+            'predicted',
+            'probability',
+            'label_probability',
+            'label_rank',
+            *(f'top_{place}' for place in range(2, count + 1)),
+        ],
+        zip(*columns),
+    )
 
 
 def as_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:

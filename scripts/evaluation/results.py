@@ -8,13 +8,14 @@ import numpy as np
 from trainers.config import Config
 from trainers.evaluation import measures
 from trainers.evaluation.calibration import Reliability
-from trainers.evaluation.evaluation import Evaluation, HeadFigures, TOP
+from trainers.evaluation.evaluation import TOP, Evaluation, HeadFigures
 
 PAIRS = 12  # The most confused ones that are listed and shown.
 
 
-def results(evaluation: Evaluation, config: Config,
-            environment: dict[str, Any]) -> dict[str, Any]:
+def results(
+    evaluation: Evaluation, config: Config, environment: dict[str, Any]
+) -> dict[str, Any]:
     """In JSON values; what cannot be divided, such as 0 / 0, is None."""
     return {
         'model': _model(evaluation),
@@ -22,23 +23,27 @@ def results(evaluation: Evaluation, config: Config,
         'views': evaluation.views,
         'arithmetic': evaluation.classifier.network.dtype.name,
         **_head(evaluation.heads['main']),
-        'heads': {
-            name: _head(figures) for name, figures in evaluation.heads.items()
-        },
+        'heads': {name: _head(figures) for name, figures in evaluation.heads.items()},
         'macro': measures.macro(evaluation.by_class),
         'mean_average_precision': float(np.nanmean(evaluation.average_precisions)),
         'calibration': _calibration(evaluation),
         'classes': by_class(evaluation),
-        'most_confused': [{
-            'class': evaluation.classes[label],
-            'named': evaluation.classes[predicted],
-            'pictures': count,
-        } for label, predicted, count in pairs(evaluation)],
-        'bad_files': [{
-            'path': file.name,
-            'class': evaluation.source.classes[file.label],
-            'reason': file.reason
-        } for file in evaluation.bad_files],
+        'most_confused': [
+            {
+                'class': evaluation.classes[label],
+                'named': evaluation.classes[predicted],
+                'pictures': count,
+            }
+            for label, predicted, count in pairs(evaluation)
+        ],
+        'bad_files': [
+            {
+                'path': file.name,
+                'class': evaluation.source.classes[file.label],
+                'reason': file.reason,
+            }
+            for file in evaluation.bad_files
+        ],
         'environment': environment,
     }
 
@@ -49,26 +54,29 @@ def pairs(evaluation: Evaluation) -> list[tuple[int, int, int]]:
 
 
 def by_class(evaluation: Evaluation) -> list[dict[str, Any]]:
-    """The figures of each class of the dataset, in the order of the network's labels.
-    """
+    """The figures of each class of the dataset, in label order."""
     figures = evaluation.by_class
     rows = []
     for label in sorted(evaluation.known.tolist()):
         support = int(figures.support[label])
-        interval = (list(
-            measures.wilson(int(evaluation.confusion[label, label]), support))
-                    if support else None)
-        rows.append({
-            'label': label,
-            'id': evaluation.classifier.ids[label],
-            'name': evaluation.classes[label],
-            'precision': _number(figures.precision[label]),
-            'recall': _number(figures.recall[label]),
-            'recall_interval': interval,
-            'f1': _number(figures.f1[label]),
-            'average_precision': _number(evaluation.average_precisions[label]),
-            'support': support,
-        })
+        interval = (
+            list(measures.wilson(int(evaluation.confusion[label, label]), support))
+            if support
+            else None
+        )
+        rows.append(
+            {
+                'label': label,
+                'id': evaluation.classifier.ids[label],
+                'name': evaluation.classes[label],
+                'precision': _number(figures.precision[label]),
+                'recall': _number(figures.recall[label]),
+                'recall_interval': interval,
+                'f1': _number(figures.f1[label]),
+                'average_precision': _number(evaluation.average_precisions[label]),
+                'support': support,
+            }
+        )
     return rows
 
 
@@ -116,11 +124,11 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any]:
         'fitted_on_pictures': temperature.pictures or None,
         'before': {
             'loss': evaluation.heads['main'].loss,
-            **_reliability(evaluation.untempered_reliability)
+            **_reliability(evaluation.untempered_reliability),
         },
         'after': {
             'loss': float(evaluation.tempered_losses.mean()),
-            **_reliability(evaluation.reliability)
+            **_reliability(evaluation.reliability),
         },
     }
 

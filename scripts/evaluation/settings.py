@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from scripts import flags
-from trainers.config import check, Config, ConfigError, setting
+from trainers.config import Config, ConfigError, check, setting
 
 _EVALUATION = 'Evaluation'
 _PICTURES = 'Pictures; of a run, it knows them'
@@ -21,24 +21,36 @@ class Settings:
         ConfigError: a value is not allowed; the message names the setting.
     """
 
-    split: str = setting('test', _EVALUATION, 'Which pictures.',
-                         choices=('test', 'validation', 'train'))
+    split: str = setting(
+        'test', _EVALUATION, 'Which pictures.', choices=('test', 'validation', 'train')
+    )
     views: str = setting(
-        'none', _EVALUATION, 'Test-time augmentation: the mean of what is said of the '
+        'none',
+        _EVALUATION,
+        'Test-time augmentation: the mean of what is said of the '
         'picture and its mirror image (flip), or also of crops at its corners and in '
-        'its middle (crops).', choices=('none', 'flip', 'crops'))
+        'its middle (crops).',
+        choices=('none', 'flip', 'crops'),
+    )
     calibrate: bool = setting(
-        False, _EVALUATION,
+        False,
+        _EVALUATION,
         'First fit the temperature of the softmax to the validation '
-        'pictures, and store it with the run.')
+        'pictures, and store it with the run.',
+    )
     compare: bool = setting(
-        False, _EVALUATION, 'Compare the runs whose folders follow, on the same '
-        'pictures.')
+        False,
+        _EVALUATION,
+        'Compare the runs whose folders follow, on the same pictures.',
+    )
     batch_size: int = setting(64, _EVALUATION, 'Pictures at a time.', minimum=1)
     output: str = setting(
-        '', _EVALUATION, 'Folder for the report; by default <run>/evaluation/<split>, '
+        '',
+        _EVALUATION,
+        'Folder for the report; by default <run>/evaluation/<split>, '
         'of other data <run>/evaluation/<data>-<split>, and evaluation/... for what is '
-        'not one run.')
+        'not one run.',
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
@@ -47,7 +59,8 @@ class Settings:
             other = 'compare' if self.compare else f'views={self.views}'
             raise ConfigError(
                 f'Expected no --{other} with --calibrate: a temperature belongs to one '
-                'run as it is. Calibrate first, then pass the other.')
+                'run as it is. Calibrate first, then pass the other.'
+            )
 
 
 def picture_fields() -> list[dataclasses.Field]:
@@ -70,15 +83,14 @@ def picture_config(config: Config, given: dict[str, Any]) -> Config:
     Raises:
         ConfigError: a value is not allowed.
     """
-    moved = {'data_dir': ''} if given.get('dataset', config.dataset) != config.dataset \
+    moved = (
+        {'data_dir': ''}
+        if given.get('dataset', config.dataset) != config.dataset
         else {}
+    )
     return dataclasses.replace(
-        config, **{
-            'download': False,
-            'overfit_batches': 0,
-            **moved,
-            **given
-        })
+        config, **{'download': False, 'overfit_batches': 0, **moved, **given}
+    )
 
 
 def same_data(first: Config, second: Config) -> bool:
@@ -109,7 +121,8 @@ def check_splits(own: Config, config: Config) -> None:
                 f'Expected the --{name}={trained} that the run was trained with, '
                 f'received {given}: its pictures would be split anew, and those that '
                 f'it has learned be tested on. Leave --{name} out, or name other '
-                'pictures with --dataset or --data_dir.')
+                'pictures with --dataset or --data_dir.'
+            )
 
 
 def check_calibration(own: Config, config: Config) -> None:
@@ -129,4 +142,5 @@ def check_calibration(own: Config, config: Config) -> None:
         f'Expected the pictures of the run with --calibrate, {mine}, received {other}: '
         'the temperature is stored with the run as that of its own validation split. '
         'Calibrate without --dataset and --data_dir, then evaluate on the others; '
-        f'where its pictures have moved, put a link to them at {own.data_dir or mine}.')
+        f'where its pictures have moved, put a link to them at {own.data_dir or mine}.'
+    )

@@ -10,7 +10,7 @@ from scripts.evaluation.report import cautions, interval, percent2, worst
 from scripts.evaluation.results import pairs
 from scripts.words import counted, percent, printable, short, table
 from trainers.config import Config
-from trainers.evaluation.evaluation import Evaluation, HeadFigures, TOP
+from trainers.evaluation.evaluation import TOP, Evaluation, HeadFigures
 
 _WIDTH = 88
 _SHOWN = 5
@@ -27,8 +27,13 @@ def report(evaluation: Evaluation, config: Config) -> str:
 
 def titled(title: str, text: str) -> str:
     """'Model       text', continued below the text."""
-    return textwrap.fill(text, _WIDTH, initial_indent=f'{title:<12}',
-                         subsequent_indent=' ' * 12, break_on_hyphens=False)
+    return textwrap.fill(
+        text,
+        _WIDTH,
+        initial_indent=f'{title:<12}',
+        subsequent_indent=' ' * 12,
+        break_on_hyphens=False,
+    )
 
 
 def pictures(evaluation: Evaluation) -> str:
@@ -36,8 +41,10 @@ def pictures(evaluation: Evaluation) -> str:
     classes = counted(len(evaluation.source.classes), 'class', 'classes')
     views = evaluation.views_of_each
     more = f'; {views} views of each' if views > 1 else ''
-    return (f'{printable(evaluation.source.name)}, {evaluation.split_name}: '
-            f'{counted(len(evaluation), "picture")}, {classes}{more}')
+    return (
+        f'{printable(evaluation.source.name)}, {evaluation.split_name}: '
+        f'{counted(len(evaluation), "picture")}, {classes}{more}'
+    )
 
 
 def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
@@ -52,20 +59,28 @@ def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
     lines = [
         '',
         titled(
-            'Report', f'{printable(str(folder / "report.md"))}, with '
-            'MODEL_CARD.md, every number and all predictions beside it')
+            'Report',
+            f'{printable(str(folder / "report.md"))}, with '
+            'MODEL_CARD.md, every number and all predictions beside it',
+        ),
     ]
     if stored is not None:
         lines.append(
             titled(
-                'Temperature', f'in {printable(str(stored))}, for whoever '
-                'uses these weights from now on'))
+                'Temperature',
+                f'in {printable(str(stored))}, for whoever '
+                'uses these weights from now on',
+            )
+        )
     elif run is not None and evaluation.temperature.value == 1:
         lines.append(
             titled(
-                'Next', 'python -m scripts.evaluate --calibrate '
+                'Next',
+                'python -m scripts.evaluate --calibrate '
                 f'--run_dir={printable(shlex.quote(str(run.directory.path)))}'
-                ', for probabilities that can be taken by their word'))
+                ', for probabilities that can be taken by their word',
+            )
+        )
     return '\n'.join(lines)
 
 
@@ -80,8 +95,8 @@ def _overview(evaluation: Evaluation, config: Config) -> list[str]:
     ]
     for name, figures in list(evaluation.heads.items())[1:]:
         lines.append(
-            titled(name, f'{_accuracy(evaluation, figures)}; loss '
-                   f'{figures.loss:.4f}'))
+            titled(name, f'{_accuracy(evaluation, figures)}; loss {figures.loss:.4f}')
+        )
     lines += [titled('Mind', caution) for caution in cautions(evaluation, config)]
     return lines
 
@@ -89,8 +104,9 @@ def _overview(evaluation: Evaluation, config: Config) -> list[str]:
 def _accuracy(evaluation: Evaluation, figures: HeadFigures) -> str:
     text = f'top-1 {percent2(figures.top1)} ({interval(figures.top1_interval)})'
     if len(evaluation.classes) > TOP:
-        text += (f', top-{TOP} {percent2(figures.top5)} '
-                 f'({interval(figures.top5_interval)})')
+        text += (
+            f', top-{TOP} {percent2(figures.top5)} ({interval(figures.top5_interval)})'
+        )
     return text
 
 
@@ -103,7 +119,8 @@ def _calibration(evaluation: Evaluation) -> str:
     return (
         f'expected error {percent2(error)} at temperature {temperature.value:.3f}, '
         f'{percent2(before)} without; loss {evaluation.tempered_losses.mean():.4f}, '
-        f'{evaluation.heads["main"].loss:.4f} without')
+        f'{evaluation.heads["main"].loss:.4f} without'
+    )
 
 
 def _classes(evaluation: Evaluation) -> list[str]:
@@ -113,19 +130,22 @@ def _classes(evaluation: Evaluation) -> list[str]:
     if not confused:
         return ['No mistakes.']
     left = [['Most confused', '']]
-    left += [[
-        f'{class_name(names[label])} → {class_name(names[predicted])}', f'{count:,}'
-    ] for label, predicted, count in confused]
+    left += [
+        [f'{class_name(names[label])} → {class_name(names[predicted])}', f'{count:,}']
+        for label, predicted, count in confused
+    ]
     right = [['Worst classes', 'recall', 'precision', 'pictures']]
     figures = evaluation.by_class
     for label in worst(evaluation, _SHOWN):
         precision = figures.precision[label]
-        right.append([
-            class_name(names[label]),
-            percent(figures.recall[label]),
-            '–' if math.isnan(precision) else percent(precision),
-            f'{figures.support[label]:,}'
-        ])
+        right.append(
+            [
+                class_name(names[label]),
+                percent(figures.recall[label]),
+                '–' if math.isnan(precision) else percent(precision),
+                f'{figures.support[label]:,}',
+            ]
+        )
     return [*table(left), '', *table(right)]
 
 

@@ -34,7 +34,8 @@ class Chosen(NamedTuple):
 def of_arguments(arguments: Sequence[str]) -> Chosen:
     """The files, the pictures of the folders, and what matches the patterns."""
     found = {
-        file.name: file for argument in arguments
+        file.name: file
+        for argument in arguments
         for file in picture_files.find(argument)
     }
     errors = {name: file.error for name, file in found.items() if file.error}
@@ -45,8 +46,9 @@ def of_arguments(arguments: Sequence[str]) -> Chosen:
     return Chosen(split, False, errors)
 
 
-def of_run(classifier: Classifier, samples: int, seed: int,
-           data_dir: str = '') -> Chosen:
+def of_run(
+    classifier: Classifier, samples: int, seed: int, data_dir: str = ''
+) -> Chosen:
     """Some validation pictures, half of them mistakes where there are so many.
 
     Args:
@@ -60,8 +62,10 @@ def of_run(classifier: Classifier, samples: int, seed: int,
         DatasetError: its pictures cannot be had, or have other classes now.
     """
     if classifier.run is None:
-        raise ConfigError('Expected pictures to explain, such as photo.jpg or a '
-                          'folder: only a run knows pictures of its own.')
+        raise ConfigError(
+            'Expected pictures to explain, such as photo.jpg or a '
+            'folder: only a run knows pictures of its own.'
+        )
     moved = {'data_dir': data_dir} if data_dir else {}
     config = picture_config(classifier.run.config, moved)
     source = load_source(config)
@@ -69,7 +73,8 @@ def of_run(classifier: Classifier, samples: int, seed: int,
         raise DatasetError(
             f'Expected pictures of the {len(classifier.classes)} classes that the run '
             f'was trained on, got {len(source.classes)} others in '
-            f'{config.data_dir or config.dataset}. Name pictures instead.')
+            f'{config.data_dir or config.dataset}. Name pictures instead.'
+        )
     order = np.random.default_rng(seed).permutation(len(source.splits['validation']))
     split = take(source.splits['validation'], order[:_LOOKED_AT])
     scores = score(classifier, split, bad_files=BadFiles())
@@ -77,7 +82,7 @@ def of_run(classifier: Classifier, samples: int, seed: int,
     mistakes = _spread(split.labels, scores.good & wrong)
     others = _spread(split.labels, scores.good & ~wrong)
     few = min(len(mistakes), max(samples // 2, samples - len(others)))
-    chosen = [*mistakes[:few], *others[:samples - few]]
+    chosen = [*mistakes[:few], *others[: samples - few]]
     return Chosen(take(split, np.array(chosen, int)), True, {})
 
 

@@ -1,5 +1,4 @@
-"""Maps of pictures, what the network says of them, and whether the maps mean anything.
-"""
+"""Maps of pictures with their predictions, and a test of what the maps mean."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -12,7 +11,7 @@ from scripts.explanation.settings import Settings
 from trainers.classifier import Classifier
 from vision import data
 from vision.data import BadFiles
-from vision.explain import highlighted, METHODS, occlusion_check
+from vision.explain import METHODS, highlighted, occlusion_check
 
 _BATCH_SIZE = 8
 
@@ -58,8 +57,13 @@ class Explanation(NamedTuple):
     evidence: dict[str, Evidence]
 
 
-def explain(classifier: Classifier, chosen: Chosen, settings: Settings, endpoint: str,
-            target: int | None) -> Iterator[list[Explanation]]:
+def explain(
+    classifier: Classifier,
+    chosen: Chosen,
+    settings: Settings,
+    endpoint: str,
+    target: int | None,
+) -> Iterator[list[Explanation]]:
     """Yields explanations in the order of the pictures, some at a time.
 
     Pictures that cannot be decoded are left out and added to `chosen.errors`.
@@ -74,8 +78,12 @@ def explain(classifier: Classifier, chosen: Chosen, settings: Settings, endpoint
     split, bad_files = chosen.split, BadFiles()
     if split is None:
         return
-    batches = data.eval_batches(split, batch_size=min(_BATCH_SIZE, len(split)),
-                                image_size=classifier.image_size, bad_files=bad_files)
+    batches = data.eval_batches(
+        split,
+        batch_size=min(_BATCH_SIZE, len(split)),
+        image_size=classifier.image_size,
+        bad_files=bad_files,
+    )
     for start, batch in zip(range(0, len(split), _BATCH_SIZE), batches):
         logits = classifier.logits(batch.images).main.numpy()
         questions = []
@@ -85,16 +93,24 @@ def explain(classifier: Classifier, chosen: Chosen, settings: Settings, endpoint
                 questions += _questions(row, label, int(logits[row].argmax()), target)
             else:
                 chosen.errors[split.names[start + row]] = (
-                    'The network answers with numbers that are not finite')
+                    'The network answers with numbers that are not finite'
+                )
         if questions:
             images = tf.gather(batch.images, [each.row for each in questions])
             targets = np.array([each.target for each in questions])
             evidence = _evidence(classifier, images, targets, settings, endpoint)
             probabilities = classifier.probabilities(logits)
             yield [
-                Explanation(start + row, split.names[start + row], label, prediction,
-                            float(probabilities[row, prediction]), asked,
-                            float(probabilities[row, asked]), found)
+                Explanation(
+                    start + row,
+                    split.names[start + row],
+                    label,
+                    prediction,
+                    float(probabilities[row, prediction]),
+                    asked,
+                    float(probabilities[row, asked]),
+                    found,
+                )
                 for (row, label, prediction, asked), found in zip(questions, evidence)
             ]
         chosen.errors.update({file.name: file.reason for file in bad_files.items()})
@@ -109,8 +125,9 @@ class _Question(NamedTuple):
     target: int
 
 
-def _questions(row: int, label: int | None, prediction: int,
-               target: int | None) -> list[_Question]:
+def _questions(
+    row: int, label: int | None, prediction: int, target: int | None
+) -> list[_Question]:
     """One for the class to explain, or for what was predicted and what is right."""
     targets = [prediction, label] if target is None else [target]
     return [
@@ -120,8 +137,13 @@ def _questions(row: int, label: int | None, prediction: int,
     ]
 
 
-def _evidence(classifier: Classifier, images: tf.Tensor, targets: np.ndarray,
-              settings: Settings, endpoint: str) -> list[dict[str, Evidence]]:
+def _evidence(
+    classifier: Classifier,
+    images: tf.Tensor,
+    targets: np.ndarray,
+    settings: Settings,
+    endpoint: str,
+) -> list[dict[str, Evidence]]:
     """What each method says of each picture."""
     found: list[dict[str, Evidence]] = [{} for _ in targets]
 
@@ -134,16 +156,18 @@ def _evidence(classifier: Classifier, images: tf.Tensor, targets: np.ndarray,
         if name == 'integrated_gradients':
             looked_at = settings.endpoint
             options = {'baseline': settings.baseline, 'steps': settings.steps}
-        maps = METHODS[name](classifier.network, images, targets, looked_at or None,
-                             **options)
+        maps = METHODS[name](
+            classifier.network, images, targets, looked_at or None, **options
+        )
         maps = tf.where(tf.math.is_finite(maps), maps, 0)  # of float16, overflown
         check = occlusion_check(score, images, maps, seed=settings.seed)
         # Single pixels can be positive where no region is.
         empty = np.logical_not(highlighted(maps, images.shape[1:3]).any((1, 2)))
         for place, each in enumerate(maps.numpy()):
-            rest = [np.nan, np.nan] if empty[place] else [
-                float(check.highlighted[place]),
-                float(check.random[place])
-            ]
+            rest = (
+                [np.nan, np.nan]
+                if empty[place]
+                else [float(check.highlighted[place]), float(check.random[place])]
+            )
             found[place][name] = Evidence(looked_at, each, *rest)
     return found

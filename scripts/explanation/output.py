@@ -21,8 +21,18 @@ from trainers.plots import picture_grid
 _ROWS = 40  # Of a sheet; a PNG with many more opens slowly.
 _TABLE = 'explanations.csv'
 _LONGEST = 180  # Bytes of a file's name without method and suffix.
-_COLUMNS = ('file', 'label', 'prediction', 'class', 'probability', 'method', 'endpoint',
-            'without_highlighted', 'without_random', 'overlay')
+_COLUMNS = (
+    'file',
+    'label',
+    'prediction',
+    'class',
+    'probability',
+    'method',
+    'endpoint',
+    'without_highlighted',
+    'without_random',
+    'overlay',
+)
 
 
 class Row(NamedTuple):
@@ -66,8 +76,9 @@ class Output:
             drawn = overlay(pixels, evidence.map)
             file = f'{name}-{method}.png'
             self._write(file, png(drawn))
-            titles.append(_change(method, explanation.probability,
-                                  evidence.highlighted))
+            titles.append(
+                _change(method, explanation.probability, evidence.highlighted)
+            )
             tiles.append(tile(drawn))
             self._table.writerow(self._line(explanation, method, file))
         self._rows.append(Row(titles, tiles))
@@ -91,12 +102,15 @@ class Output:
 
     def _write_sheet(self) -> None:
         """Writes the rows that there are, and forgets them."""
-        sheet = picture_grid(np.stack([t for row in self._rows for t in row.tiles]),
-                             [title for row in self._rows for title in row.titles],
-                             columns=len(self._rows[0].tiles))
+        sheet = picture_grid(
+            np.stack([t for row in self._rows for t in row.tiles]),
+            [title for row in self._rows for title in row.titles],
+            columns=len(self._rows[0].tiles),
+        )
         number = len(self._sheets) + 1
         self._sheets.append(
-            self._write(f'sheet{number if number > 1 else ""}.png', png(sheet)))
+            self._write(f'sheet{number if number > 1 else ""}.png', png(sheet))
+        )
         self._rows.clear()
 
     def _write(self, name: str, content: bytes | str) -> Path:

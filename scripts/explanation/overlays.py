@@ -36,7 +36,7 @@ def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
     strength = np.zeros([height, width], np.float32)
-    strength[top:top + side, left:left + side] = _enlarged(heat, side)
+    strength[top : top + side, left : left + side] = _enlarged(heat, side)
     colours = 255 * _COLOURS(strength)[..., :3]
     opacity = (0.35 + 0.35 * strength)[..., None]
     return np.round((1 - opacity) * pixels + opacity * colours).astype(np.uint8)
@@ -56,5 +56,5 @@ def tile(pixels: np.ndarray, side: int = _SMALLEST) -> np.ndarray:
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     square = np.full([side, side, 3], 255, np.uint8)
     top, left = (side - image.height) // 2, (side - image.width) // 2
-    square[top:top + image.height, left:left + image.width] = np.asarray(image)
+    square[top : top + image.height, left : left + image.width] = np.asarray(image)
     return square

@@ -29,8 +29,7 @@ class Report:
                 drops.append((before - evidence.highlighted, before - evidence.random))
 
     def lines(self) -> list[str]:
-        """A table of the means in percentage points, and what is wrong with a method.
-        """
+        """A table of the means in percentage points, with warnings about methods."""
         rows = [['Method', 'pictures', 'highlighted', 'at random places']]
         verdicts = []
         for method, drops in self._drops.items():
@@ -42,6 +41,8 @@ class Report:
             means = [f'{highlighted:.1f}', f'{random:.1f}']
             rows.append([method, f'{len(drops):,}', *means])
             if highlighted <= random:
-                verdicts.append(f'{method}: this map means nothing here, deleting at '
-                                'random places costs no less.')
+                verdicts.append(
+                    f'{method}: this map means nothing here, deleting at '
+                    'random places costs no less.'
+                )
         return table(rows) + verdicts

@@ -20,15 +20,18 @@ def find(classifier: Classifier, word: str) -> int:
             return found[0]
         if found:
             which = ' or '.join(classifier.ids[label] for label in found)
-            raise ConfigError(f'Expected --target to mean one class, received {word!r} '
-                              f'of {len(found)}. Say which by its id, {which}.')
+            raise ConfigError(
+                f'Expected --target to mean one class, received {word!r} '
+                f'of {len(found)}. Say which by its id, {which}.'
+            )
     known = [
         spelling for spellings in _spellings(classifier) for _, spelling in spellings
     ]
     raise ConfigError(
         f'Expected --target to be the name or id of one of {len(classifier.classes):,} '
         f'classes, such as {classifier.classes[0]}; received {word!r}.'
-        f'{suggestion(word, known)}')
+        f'{suggestion(word, known)}'
+    )
 
 
 def _spellings(classifier: Classifier) -> list[list[tuple[int, str]]]:
@@ -36,7 +39,9 @@ def _spellings(classifier: Classifier) -> list[list[tuple[int, str]]]:
     return [
         list(enumerate(classifier.ids)),
         list(enumerate(classifier.classes)),
-        [(label, word.strip())
-         for label, name in enumerate(classifier.classes)
-         for word in name.split(',')],
+        [
+            (label, word.strip())
+            for label, name in enumerate(classifier.classes)
+            for word in name.split(',')
+        ],
     ]

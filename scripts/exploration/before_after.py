@@ -15,13 +15,15 @@ _ALL = ('all',)  # Stands for each of the registered augmentations, one at a tim
 
 class Row(NamedTuple):
     """A picture, uint8 [S, S, 3], and some augmented versions of it."""
+
     augment: str
     before: np.ndarray
     after: list[np.ndarray]
 
 
-def rows(source: Source, augment: tuple[str, ...], image_size: int, samples: int,
-         seed: int) -> list[Row]:
+def rows(
+    source: Source, augment: tuple[str, ...], image_size: int, samples: int, seed: int
+) -> list[Row]:
     """A row for each of some training pictures, or for each augmentation there is.
 
     augment: as in a run; none gives no rows, 'all' one for each augmentation.
@@ -43,8 +45,15 @@ def _row(split: Split, pair: np.ndarray, augment: tuple[str, ...], size: int) ->
 
     def versions(augment: tuple[str, ...], count: int) -> list[np.ndarray]:
         # An epoch of one batch for each version.
-        batches = train_batches(two, batch_size=2, image_size=size, seed=0,
-                                end_step=count, augment=augment, shuffle=False)
+        batches = train_batches(
+            two,
+            batch_size=2,
+            image_size=size,
+            seed=0,
+            end_step=count,
+            augment=augment,
+            shuffle=False,
+        )
         return [batch.images[1].numpy() for batch in batches]
 
     return Row(','.join(augment), versions((), 1)[0], versions(augment, _AFTER))
@@ -54,7 +63,8 @@ def draw(shown: Sequence[Row]) -> np.ndarray:
     """The rows as a grid, uint8 [rows, columns, 3] in pixels."""
     images = [image for row in shown for image in (row.before, *row.after)]
     titles = [
-        title for row in shown
+        title
+        for row in shown
         for title in ('before', row.augment, *[''] * (len(row.after) - 1))
     ]
     return picture_grid(np.stack(images), titles, columns=1 + _AFTER)

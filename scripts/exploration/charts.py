@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from scripts.exploration.statistics import class_counts
 from scripts.exploration.survey import Survey
 from scripts.words import short
-from vision.data import Source, SPLITS
+from vision.data import SPLITS, Source
 
 _COLOURS = dict(zip(SPLITS, ('#4c78a8', '#f58518', '#54a24b')))
 _NAMED = 40  # Bars that have room for their names.
@@ -23,6 +23,7 @@ _DPI = 110
 
 class Theme(NamedTuple):
     """Colours of what is not data."""
+
     ink: str
     paper: str
     line: str
@@ -34,6 +35,7 @@ DARK = Theme('#d8d8d8', '#1b1e23', '#3a3f47')
 
 class Chart(NamedTuple):
     """The same PNG for either theme, and what it shows."""
+
     light: bytes
     dark: bytes
     description: str
@@ -42,16 +44,23 @@ class Chart(NamedTuple):
 def draw_all(survey: Survey) -> dict[str, Chart]:
     """The charts by name: 'classes', and 'sizes' and 'colours' where there are any."""
     drawn = {
-        'classes':
-            Chart(classes(survey.source, LIGHT), classes(survey.source, DARK),
-                  'Bar chart of the pictures of each class in each split.')
+        'classes': Chart(
+            classes(survey.source, LIGHT),
+            classes(survey.source, DARK),
+            'Bar chart of the pictures of each class in each split.',
+        )
     }
     if survey.good.any():
         drawn['sizes'] = Chart(
-            sizes(survey, LIGHT), sizes(survey, DARK),
-            'Scatter plot of width and height, and histogram of aspect ratios.')
-        drawn['colours'] = Chart(colours(survey, LIGHT), colours(survey, DARK),
-                                 'Histograms of brightness and contrast by split.')
+            sizes(survey, LIGHT),
+            sizes(survey, DARK),
+            'Scatter plot of width and height, and histogram of aspect ratios.',
+        )
+        drawn['colours'] = Chart(
+            colours(survey, LIGHT),
+            colours(survey, DARK),
+            'Histograms of brightness and contrast by split.',
+        )
     return drawn
 
 
@@ -60,8 +69,11 @@ def classes(source: Source, theme: Theme) -> bytes:
     counts = class_counts(source)
     number = len(source.classes)
     named = number <= _NAMED
-    figure = Figure(figsize=(8, max(0.24 * number + 1, 2) if named else 4), dpi=_DPI,
-                    layout='constrained')
+    figure = Figure(
+        figsize=(8, max(0.24 * number + 1, 2) if named else 4),
+        dpi=_DPI,
+        layout='constrained',
+    )
     axes = figure.subplots()
     # Where there is no room for names, the largest comes first.
     order = np.arange(number) if named else np.argsort(-counts['train'], kind='stable')
@@ -70,8 +82,11 @@ def classes(source: Source, theme: Theme) -> bytes:
         _bars(axes, counts[split][order], ends, split, across=named)
         ends += counts[split][order]
     if named:
-        axes.set_yticks(range(number), [short(name, 24) for name in source.classes],
-                        parse_math=False)
+        axes.set_yticks(
+            range(number),
+            [short(name, 24) for name in source.classes],
+            parse_math=False,
+        )
         axes.invert_yaxis()
         axes.margins(y=0.5 / number)
         axes.set_xlabel('pictures')
@@ -84,8 +99,9 @@ def classes(source: Source, theme: Theme) -> bytes:
     return _png(figure, theme)
 
 
-def _bars(axes: Axes, lengths: np.ndarray, starts: np.ndarray, split: str,
-          across: bool) -> None:
+def _bars(
+    axes: Axes, lengths: np.ndarray, starts: np.ndarray, split: str, across: bool
+) -> None:
     style: dict[str, Any] = {'color': _COLOURS[split], 'label': split}
     if across:
         axes.barh(np.arange(len(lengths)), lengths, left=starts, **style)
@@ -103,9 +119,14 @@ def sizes(survey: Survey, theme: Theme) -> bytes:
     area = 6 + 250 * counts / max(counts.max(initial=0), 20)
     scatter.scatter(*places.T, s=area, alpha=0.45, color=_COLOURS['train'], linewidth=0)
     if len(places) == 1:
-        scatter.annotate(f'all {places[0][0]} × {places[0][1]}', places[0],
-                         xytext=(0, 16), textcoords='offset points', ha='center',
-                         color=theme.ink)
+        scatter.annotate(
+            f'all {places[0][0]} × {places[0][1]}',
+            places[0],
+            xytext=(0, 16),
+            textcoords='offset points',
+            ha='center',
+            color=theme.ink,
+        )
     scatter.set_xlabel('width in pixels')
     scatter.set_ylabel('height in pixels')
     scatter.set_xlim(0, 1.05 * places[:, 0].max(initial=1))
@@ -118,8 +139,8 @@ def sizes(survey: Survey, theme: Theme) -> bytes:
     marks = [m for m in (-3, -2, -1, -0.585, 0, 0.585, 1, 2, 3) if abs(m) <= reach]
     names = {-0.585: '2:3', 0.585: '3:2', 0: '1:1'}
     aspect.set_xticks(
-        marks,
-        [names.get(m, f'{2**m:g}:1' if m > 0 else f'1:{2**-m:g}') for m in marks])
+        marks, [names.get(m, f'{2**m:g}:1' if m > 0 else f'1:{2**-m:g}') for m in marks]
+    )
     aspect.set_xlabel('width : height')
     aspect.set_ylabel('pictures')
     _dress(aspect, 'Aspect ratio', theme)
@@ -130,15 +151,24 @@ def colours(survey: Survey, theme: Theme) -> bytes:
     """How brightness and contrast are spread in each split; a PNG."""
     figure = Figure(figsize=(10, 3.6), dpi=_DPI, layout='constrained')
     panels = figure.subplots(1, 2)
-    for axes, field, title in zip(panels, ('brightness', 'contrast'),
-                                  ('Mean luminance', 'Standard deviation of it')):
+    for axes, field, title in zip(
+        panels,
+        ('brightness', 'contrast'),
+        ('Mean luminance', 'Standard deviation of it'),
+    ):
         high = 1.0 if field == 'brightness' else 0.5
         for split in SPLITS:
             values = survey.facts[field][survey.members(split) & survey.good]
             # Shares, so that splits of different sizes can lie upon each other.
-            axes.hist(values, np.linspace(0, high, _BINS + 1), histtype='step',
-                      weights=np.full(len(values), 100 / max(len(values), 1)),
-                      color=_COLOURS[split], label=split, linewidth=1.5)
+            axes.hist(
+                values,
+                np.linspace(0, high, _BINS + 1),
+                histtype='step',
+                weights=np.full(len(values), 100 / max(len(values), 1)),
+                color=_COLOURS[split],
+                label=split,
+                linewidth=1.5,
+            )
         axes.set_xlabel(f'{field}, 0 to {high:g}')
         axes.set_ylabel('% of the split')
         _dress(axes, title, theme)
@@ -161,8 +191,14 @@ def _dress(axes: Axes, title: str, theme: Theme, grid: str = 'both') -> None:
 
 
 def _explain(figure: Figure, axes: Axes, theme: Theme) -> None:
-    figure.legend(*axes.get_legend_handles_labels(), loc='outside upper right',
-                  ncols=len(SPLITS), frameon=False, fontsize=9, labelcolor=theme.ink)
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc='outside upper right',
+        ncols=len(SPLITS),
+        frameon=False,
+        fontsize=9,
+        labelcolor=theme.ink,
+    )
 
 
 def _png(figure: Figure, theme: Theme) -> bytes:

@@ -41,6 +41,7 @@ class Duplicates:
     kinds: K of KINDS.
     complete: False where the search ended with MAX_PAIRS.
     """
+
     pairs: np.ndarray
     distances: np.ndarray
     kinds: np.ndarray
@@ -92,8 +93,9 @@ def _first_copies(survey: Survey) -> np.ndarray:
 def _firsts(digests: np.ndarray, among: np.ndarray) -> np.ndarray:
     """int64 [N]: the first with the same digest; the others than `among` themselves."""
     result = np.arange(len(digests))
-    _, first, inverse = np.unique(digests[among], return_index=True,
-                                  return_inverse=True)
+    _, first, inverse = np.unique(
+        digests[among], return_index=True, return_inverse=True
+    )
     result[among] = among[first[inverse]]
     return result
 
@@ -116,7 +118,7 @@ def _correlation(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     """float32 [K]: how alike the thumbnails of each pair are, in -1..1."""
     parts = [np.empty([0], np.float32)]
     for start in range(0, len(pairs), _PART):
-        part = thumbnails[pairs[start:start + _PART]].astype(np.float32)
+        part = thumbnails[pairs[start : start + _PART]].astype(np.float32)
         part = part.reshape(*part.shape[:2], -1, 3)
         # A picture is alike its copy in black and white.
         colourless = (np.ptp(part, axis=3).mean(2) < COLOURLESS).any(1)

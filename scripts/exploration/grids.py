@@ -8,7 +8,7 @@ from matplotlib.image import imsave
 
 from scripts.exploration import choices
 from scripts.exploration.duplicates import conflicts
-from scripts.exploration.pictures import blank, SIDE, tile
+from scripts.exploration.pictures import SIDE, blank, tile
 from scripts.exploration.summary import Findings
 from scripts.exploration.survey import Survey
 from scripts.words import brief, printable
@@ -52,9 +52,13 @@ def duplicates(findings: Findings, pairs: Sequence[int]) -> bytes:
         sides = tile(*survey.place(first)), gap, tile(*survey.place(second))
         images.append(np.concatenate(sides, 1))
         distance = f'{findings.duplicates.distances[pair]} bits'
-        titles.append(f'{"other class" if conflicting[pair] else distance}: ' +
-                      ' | '.join(f'{survey.split_name(i)} {brief(survey.name(i), 16)}'
-                                 for i in (first, second)))
+        titles.append(
+            f'{"other class" if conflicting[pair] else distance}: '
+            + ' | '.join(
+                f'{survey.split_name(i)} {brief(survey.name(i), 16)}'
+                for i in (first, second)
+            )
+        )
     return _grid(images, titles, 4)
 
 

@@ -15,7 +15,7 @@ import tensorflow as tf
 from PIL import ExifTags, Image
 
 from scripts.exploration.pictures import read
-from vision.data import decode, Split
+from vision.data import Split, decode
 from vision.data.fetch import on_host, why_undecodable
 
 THUMBNAIL = 12  # Pixels a side of what is kept of each picture: 432 bytes.
@@ -23,28 +23,34 @@ _HASHED = 32  # Pixels a side that the perceptual hash is made from.
 _LEVELS = np.arange(256) / 255
 
 # A few bytes a picture, so that a million of them need no more than a few hundred MB.
-FACTS = np.dtype([
-    ('good', np.bool_),  # TensorFlow decodes it; sizes and pixels are 0 otherwise.
-    ('height', np.int32),
-    ('width', np.int32),
-    ('format', 'S8'),  # Pillow's name; empty in memory and where it is refused.
-    ('mode', 'S8'),
-    ('orientation', np.uint8),  # As in EXIF: 1 is upright, 0 not said.
-    ('animated', np.bool_),
-    ('single_colour', np.bool_),
-    ('brightness', np.float32),  # Mean and standard deviation of luminance, in 0..1.
-    ('contrast', np.float32),
-    ('means', np.float64, 3),  # Of each channel and its square, in 0..255, once the
-    ('squares', np.float64, 3),  # picture is fitted to the image size.
-    # 64 bits: two of a million different pictures agree in 1 of 37 million datasets.
-    ('file_digest', np.uint64),  # 0 where there are no bytes.
-    ('pixel_digest', np.uint64),
-    ('hash', np.uint64),  # Perceptual.
-])
+FACTS = np.dtype(
+    [
+        ('good', np.bool_),  # TensorFlow decodes it; sizes and pixels are 0 otherwise.
+        ('height', np.int32),
+        ('width', np.int32),
+        ('format', 'S8'),  # Pillow's name; empty in memory and where it is refused.
+        ('mode', 'S8'),
+        ('orientation', np.uint8),  # As in EXIF: 1 is upright, 0 not said.
+        ('animated', np.bool_),
+        ('single_colour', np.bool_),
+        (
+            'brightness',
+            np.float32,
+        ),  # Mean and standard deviation of luminance, in 0..1.
+        ('contrast', np.float32),
+        ('means', np.float64, 3),  # Of each channel and its square, in 0..255, once the
+        ('squares', np.float64, 3),  # picture is fitted to the image size.
+        # 64 bits: a million pictures agree in one pair in 1 of 37 million datasets.
+        ('file_digest', np.uint64),  # 0 where there are no bytes.
+        ('pixel_digest', np.uint64),
+        ('hash', np.uint64),  # Perceptual.
+    ]
+)
 
 
 class Seen(NamedTuple):
     """What one look gives; see Survey."""
+
     facts: np.void
     thumbnail: np.ndarray
     undecodable: str = ''
@@ -53,6 +59,7 @@ class Seen(NamedTuple):
 
 class Decoded(NamedTuple):
     """A picture of a split: uint8 [h, w, 3], and fitted to the image size."""
+
     place: int
     contents: bytes  # Empty in memory.
     pixels: np.ndarray
@@ -86,8 +93,9 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
 
     with tf.device('/CPU:0'):
         pictures = tf.data.Dataset.from_tensor_slices(indices)
-        pictures = pictures.map(tf.autograph.experimental.do_not_convert(load),
-                                tf.data.AUTOTUNE)
+        pictures = pictures.map(
+            tf.autograph.experimental.do_not_convert(load), tf.data.AUTOTUNE
+        )
         pictures = pictures.ignore_errors(log_warning=False)
     for picture in pictures.as_numpy_iterator():
         yield Decoded(*picture)
@@ -160,8 +168,9 @@ def _orientation(image: Image.Image) -> int:
     return value if value in range(9) else 0
 
 
-def _describe_pixels(facts: np.void, pixels: np.ndarray,
-                     fitted: np.ndarray) -> np.ndarray:
+def _describe_pixels(
+    facts: np.void, pixels: np.ndarray, fitted: np.ndarray
+) -> np.ndarray:
     """Fills in what the pixels tell; returns the thumbnail, uint8 [12, 12, 3]."""
     facts['good'] = True
     facts['height'], facts['width'] = pixels.shape[:2]

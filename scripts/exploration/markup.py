@@ -61,10 +61,12 @@ def escape(text: str) -> str:
 
 def page(title: str, body: str) -> str:
     """A whole document that needs no other file."""
-    return ('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f'<title>{escape(title)}</title><style>{STYLE}</style></head>\n'
-            f'<body>{body}</body></html>\n')
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<title>{escape(title)}</title><style>{STYLE}</style></head>\n'
+        f'<body>{body}</body></html>\n'
+    )
 
 
 def section(name: str, title: str, *parts: str) -> str:
@@ -80,8 +82,11 @@ def paragraph(text: str, kind: str = '') -> str:
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """The first row holds the titles; `left` columns (1, 3 or 9) are aligned left."""
     lines = [_row(rows[0], 'th'), *(_row(row, 'td') for row in rows[1:])]
-    return (f'<div class="scroll"><table class="left{left}">' + '\n'.join(lines) +
-            '</table></div>')
+    return (
+        f'<div class="scroll"><table class="left{left}">'
+        + '\n'.join(lines)
+        + '</table></div>'
+    )
 
 
 def _row(cells: Sequence[str], tag: str) -> str:
@@ -95,11 +100,13 @@ def folded(title: str, content: str) -> str:
 
 def chart(light: bytes, dark: bytes, description: str) -> str:
     """A PNG for either theme of the page."""
-    return ('<div class="scroll"><picture>'
-            f'<source srcset="{_data(dark, "png")}" '
-            'media="(prefers-color-scheme: dark)">'
-            f'<img src="{_data(light, "png")}" alt="{escape(description)}">'
-            '</picture></div>')
+    return (
+        '<div class="scroll"><picture>'
+        f'<source srcset="{_data(dark, "png")}" '
+        'media="(prefers-color-scheme: dark)">'
+        f'<img src="{_data(light, "png")}" alt="{escape(description)}">'
+        '</picture></div>'
+    )
 
 
 def figure(image: Image.Image, caption: str, description: str = '') -> str:
@@ -107,10 +114,12 @@ def figure(image: Image.Image, caption: str, description: str = '') -> str:
     buffer = io.BytesIO()
     image.save(buffer, 'JPEG', quality=85, subsampling=0)
     small = ' class="small"' if max(image.size) <= 72 else ''
-    return (f'<figure><img{small} loading="lazy" '
-            f'src="{_data(buffer.getvalue(), "jpeg")}" '
-            f'alt="{escape(description or caption)}">'
-            f'<figcaption>{escape(caption)}</figcaption></figure>')
+    return (
+        f'<figure><img{small} loading="lazy" '
+        f'src="{_data(buffer.getvalue(), "jpeg")}" '
+        f'alt="{escape(description or caption)}">'
+        f'<figcaption>{escape(caption)}</figcaption></figure>'
+    )
 
 
 def pictures(figures: Sequence[str]) -> str:

@@ -13,12 +13,14 @@ _FLIPPED = 2
 MAX_DISTANCE = _BANDS * (_FLIPPED + 1) - 1
 _CHUNK = 1 << 21  # Pairs looked at together: about a hundred MB.
 
-_MASKS = np.array([
-    sum(1 << bit
-        for bit in bits)
-    for flipped in range(_FLIPPED + 1)
-    for bits in itertools.combinations(range(_BAND), flipped)
-], np.uint16)
+_MASKS = np.array(
+    [
+        sum(1 << bit for bit in bits)
+        for flipped in range(_FLIPPED + 1)
+        for bits in itertools.combinations(range(_BAND), flipped)
+    ],
+    np.uint16,
+)
 _ONES = np.array([bin(value).count('1') for value in range(1 << _BAND)], np.uint8)
 
 
@@ -71,8 +73,9 @@ def _chunks(totals: np.ndarray) -> Iterator[np.ndarray]:
         start, done = end, int(totals[end - 1])
 
 
-def _expand(rows: np.ndarray, starts: np.ndarray, counts: np.ndarray,
-            order: np.ndarray) -> np.ndarray:
+def _expand(
+    rows: np.ndarray, starts: np.ndarray, counts: np.ndarray, order: np.ndarray
+) -> np.ndarray:
     """Each row beside the `counts` entries of order from `starts` on that follow it."""
     first = np.repeat(rows, counts)
     ends = np.cumsum(counts)

@@ -9,19 +9,37 @@ from pathlib import Path
 from scripts.exploration import before_after, charts, choices, grids, page
 from scripts.exploration.before_after import Row
 from scripts.exploration.summary import Findings
-from scripts.output_folder import check_writable, OutputError, replace
+from scripts.output_folder import OutputError, check_writable, replace
 
 __all__ = ['check_writable', 'OutputError', 'write']
 
-_NAMES = ('index.html', 'classes.png', 'samples.png', 'sizes.png', 'colours.png',
-          'brightness.png', 'augmentation.png', 'duplicates.png', 'duplicates.csv',
-          'summary.json')
-_COLUMNS = ('split_a', 'path_a', 'class_a', 'split_b', 'path_b', 'class_b', 'distance',
-            'kind')
+_NAMES = (
+    'index.html',
+    'classes.png',
+    'samples.png',
+    'sizes.png',
+    'colours.png',
+    'brightness.png',
+    'augmentation.png',
+    'duplicates.png',
+    'duplicates.csv',
+    'summary.json',
+)
+_COLUMNS = (
+    'split_a',
+    'path_a',
+    'class_a',
+    'split_b',
+    'path_b',
+    'class_b',
+    'distance',
+    'kind',
+)
 
 
-def write(findings: Findings, folder: Path, seed: int,
-          augmented: Sequence[Row] = ()) -> list[Path]:
+def write(
+    findings: Findings, folder: Path, seed: int, augmented: Sequence[Row] = ()
+) -> list[Path]:
     """Replaces our files in the folder and leaves all others; returns what is there.
 
     A file of an earlier exploration for which there is nothing to show now is removed.
@@ -31,8 +49,9 @@ def write(findings: Findings, folder: Path, seed: int,
     return replace(folder, dict(_contents(findings, seed, augmented)), _NAMES)
 
 
-def _contents(findings: Findings, seed: int,
-              augmented: Sequence[Row]) -> Iterator[tuple[str, bytes | str]]:
+def _contents(
+    findings: Findings, seed: int, augmented: Sequence[Row]
+) -> Iterator[tuple[str, bytes | str]]:
     """The names of the files, and what belongs into them."""
     survey = findings.survey
     yield 'summary.json', json.dumps(findings.numbers, indent=2, allow_nan=False) + '\n'

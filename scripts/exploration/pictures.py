@@ -34,8 +34,9 @@ def _read_all(descriptor: int) -> bytes:
 
 
 # Traced: step by step it takes as long as a hundred pictures.
-_decode = tf.function(decode, input_signature=[tf.TensorSpec([], tf.string)],
-                      autograph=False)
+_decode = tf.function(
+    decode, input_signature=[tf.TensorSpec([], tf.string)], autograph=False
+)
 
 
 def pixels(split: Split, index: int) -> np.ndarray:
@@ -61,11 +62,12 @@ def tile(split: Split, index: int, side: int = SIDE) -> np.ndarray:
     image = thumbnail(split, index, side)
     # Whole pixels are repeated, so that small pictures stay what they are.
     factor = side // max(image.size)
-    image = image.resize((image.width * factor, image.height * factor),
-                         Image.Resampling.NEAREST)
+    image = image.resize(
+        (image.width * factor, image.height * factor), Image.Resampling.NEAREST
+    )
     square = blank(side)
     top, left = (side - image.height) // 2, (side - image.width) // 2
-    square[top:top + image.height, left:left + image.width] = np.asarray(image)
+    square[top : top + image.height, left : left + image.width] = np.asarray(image)
     return square
 
 

@@ -30,6 +30,7 @@ _SAME_FORMAT = {'MPO': 'JPEG', 'DIB': 'BMP'}
 
 class Problem(NamedTuple):
     """Something about one picture of the survey; kind is one of KINDS."""
+
     kind: str
     picture: int
     detail: str
@@ -53,10 +54,14 @@ def find(survey: Survey) -> list[Problem]:
     found += _where('extreme aspect', survey.good & (long > EXTREME * short), size)
     found += _where('single colour', facts['single_colour'], size)
     unusual = ~np.isin(facts['mode'], [mode.encode() for mode in _PLAIN_MODES])
-    found += _where('converted', survey.good & unusual,
-                    lambda i: bytes(facts['mode'][i]).decode())
-    found += _where('rotated', facts['orientation'] > 1,
-                    lambda i: f'orientation {facts["orientation"][i]}')
+    found += _where(
+        'converted', survey.good & unusual, lambda i: bytes(facts['mode'][i]).decode()
+    )
+    found += _where(
+        'rotated',
+        facts['orientation'] > 1,
+        lambda i: f'orientation {facts["orientation"][i]}',
+    )
     found += _where('animated', survey.good & facts['animated'], size)
     return found
 
@@ -77,7 +82,8 @@ def _extensions(survey: Survey) -> list[Problem]:
         named = _formats().get(suffix, content)
         if _SAME_FORMAT.get(named, named) != content:
             found.append(
-                Problem('wrong extension', picture, f'a {content} file named {suffix}'))
+                Problem('wrong extension', picture, f'a {content} file named {suffix}')
+            )
     return found
 
 

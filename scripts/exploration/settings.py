@@ -2,11 +2,19 @@
 
 import dataclasses
 
-from trainers.config import check, Config, setting
+from trainers.config import Config, check, setting
 
 _LOOKING = 'Looking'
-_USED = ('dataset', 'data_dir', 'download', 'image_size', 'augment',
-         'validation_fraction', 'test_fraction', 'split_seed')
+_USED = (
+    'dataset',
+    'data_dir',
+    'download',
+    'image_size',
+    'augment',
+    'validation_fraction',
+    'test_fraction',
+    'split_seed',
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,15 +26,27 @@ class Settings:
     """
 
     output: str = setting(
-        '', _LOOKING, 'Folder for the page and the pictures; by default '
-        'exploration/<dataset>.')
+        '',
+        _LOOKING,
+        'Folder for the page and the pictures; by default exploration/<dataset>.',
+    )
     max_pictures: int = setting(
-        0, _LOOKING, 'Look at no more than so many pictures, spread evenly over each '
-        'split; 0: at all.', minimum=0)
-    samples: int = setting(4, _LOOKING, 'Pictures shown before and after --augment.',
-                           minimum=1, maximum=50)
-    seed: int = setting(0, _LOOKING, 'Seed of the choice of sample pictures.',
-                        minimum=0, maximum=2**31 - 1)
+        0,
+        _LOOKING,
+        'Look at no more than so many pictures, spread evenly over each '
+        'split; 0: at all.',
+        minimum=0,
+    )
+    samples: int = setting(
+        4, _LOOKING, 'Pictures shown before and after --augment.', minimum=1, maximum=50
+    )
+    seed: int = setting(
+        0,
+        _LOOKING,
+        'Seed of the choice of sample pictures.',
+        minimum=0,
+        maximum=2**31 - 1,
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 
 from scripts.exploration.survey import Survey
-from vision.data import Source, SPLITS
+from vision.data import SPLITS, Source
 
 _CLASSES_OF_SYSTEM_A = 25
 _OUTLYING = 3.5  # Robust z-score (Iglewicz and Hoaglin 1993).
 
 
 def describe(values: np.ndarray) -> dict[str, float]:
-    """Count, mean, std (of a sample), min, quartiles and max; only the count if none.
-    """
+    """Count, mean, std (of a sample), min, quartiles, max; only the count if none."""
     if not len(values):
         return {'count': 0}
     values = values.astype(np.float64)
-    low, quarter, half, three_quarters, high = np.quantile(values, [0, .25, .5, .75, 1])
+    low, quarter, half, three_quarters, high = np.quantile(
+        values, [0, 0.25, 0.5, 0.75, 1]
+    )
     return {
         'count': len(values),
         'mean': float(values.mean()),
@@ -52,22 +53,20 @@ def majority(source: Source) -> dict[str, Any]:
 
 
 def imbalance(source: Source) -> dict[str, Any]:
-    """The largest and the smallest class of train; the ratio is None if one is empty.
-    """
+    """The largest and smallest class of train; the ratio is None if one is empty."""
     counts = class_counts(source)['train']
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     return {
-        'largest': [source.classes[largest],
-                    int(counts[largest])],
-        'smallest': [source.classes[smallest],
-                     int(counts[smallest])],
-        'ratio': float(counts[largest] / counts[smallest]) if counts[smallest] else None
+        'largest': [source.classes[largest], int(counts[largest])],
+        'smallest': [source.classes[smallest], int(counts[smallest])],
+        'ratio': float(counts[largest] / counts[smallest])
+        if counts[smallest]
+        else None,
     }
 
 
 def sizes(survey: Survey, where: np.ndarray) -> dict[str, dict[str, float]]:
-    """Width, height and aspect (width / height) of the decodable pictures where true.
-    """
+    """Width, height and aspect (width / height) of decodable pictures where true."""
     facts = survey.facts[where & survey.good]
     return {
         'width': describe(facts['width']),
@@ -84,7 +83,7 @@ def sizes_of_system_a(survey: Survey) -> dict[str, Any]:
     return {
         'classes': classes,
         'width': measured['width'],
-        'height': measured['height']
+        'height': measured['height'],
     }
 
 

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from scripts.exploration.look import (decoded, FACTS, look_at, look_closely, Seen,
-                                      THUMBNAIL)
-from vision.data import Source, Split, SPLITS
+from scripts.exploration.look import (
+    FACTS,
+    THUMBNAIL,
+    Seen,
+    decoded,
+    look_at,
+    look_closely,
+)
+from vision.data import SPLITS, Source, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +31,7 @@ class Survey:
     undecodable: picture -> why TensorFlow cannot decode it.
     refused: picture -> why Pillow does not open it although TensorFlow does.
     """
+
     source: Source
     image_size: int
     split: np.ndarray
@@ -63,8 +70,12 @@ class Survey:
         return self.split == SPLITS.index(split)
 
 
-def survey(source: Source, image_size: int = 0, max_pictures: int = 0,
-           progress: Callable[[int], None] = lambda count: None) -> Survey:
+def survey(
+    source: Source,
+    image_size: int = 0,
+    max_pictures: int = 0,
+    progress: Callable[[int], None] = lambda count: None,
+) -> Survey:
     """Looks at the pictures of all splits.
 
     image_size: the side to which pictures are fitted; 0: the dataset's own.
@@ -73,13 +84,22 @@ def survey(source: Source, image_size: int = 0, max_pictures: int = 0,
     """
     chosen = {name: _spread(source, name, max_pictures) for name in SPLITS}
     index = np.concatenate(list(chosen.values()))
-    split = np.repeat(np.arange(len(SPLITS), dtype=np.uint8),
-                      [len(each) for each in chosen.values()])
+    split = np.repeat(
+        np.arange(len(SPLITS), dtype=np.uint8), [len(each) for each in chosen.values()]
+    )
     labels = np.concatenate([source.splits[n].labels[i] for n, i in chosen.items()])
     image_size = image_size or source.image_size
-    result = Survey(source, image_size, split, index, labels,
-                    np.zeros(len(index), FACTS),
-                    np.zeros([len(index), THUMBNAIL, THUMBNAIL, 3], np.uint8), {}, {})
+    result = Survey(
+        source,
+        image_size,
+        split,
+        index,
+        labels,
+        np.zeros(len(index), FACTS),
+        np.zeros([len(index), THUMBNAIL, THUMBNAIL, 3], np.uint8),
+        {},
+        {},
+    )
     with _pillow_quiet():
         for name in SPLITS:
             _look_at_split(result, name, progress)

@@ -27,10 +27,13 @@ def report(findings: Findings) -> str:
         _problems(findings),
         _duplicates(n),
     ]
-    return '\n\n'.join('\n'.join(
-        textwrap.fill(line, _WIDTH) if len(line) > _WIDTH else line
-        for line in lines)
-                       for lines in sections)
+    return '\n\n'.join(
+        '\n'.join(
+            textwrap.fill(line, _WIDTH) if len(line) > _WIDTH else line
+            for line in lines
+        )
+        for lines in sections
+    )
 
 
 def _overview(n: dict[str, Any]) -> list[str]:
@@ -45,15 +48,19 @@ def _overview(n: dict[str, Any]) -> list[str]:
             'only the counts of the classes are of all.'
         ]
     majority, imbalance = n['majority_baseline'], n['imbalance']
-    rows = [['', *SPLITS], ['pictures', *(f'{n["pictures"][s]:,}' for s in SPLITS)],
-            ['majority baseline', *(percent(majority['accuracy'][s]) for s in SPLITS)]]
+    rows = [
+        ['', *SPLITS],
+        ['pictures', *(f'{n["pictures"][s]:,}' for s in SPLITS)],
+        ['majority baseline', *(percent(majority['accuracy'][s]) for s in SPLITS)],
+    ]
     ratio = imbalance['ratio']
     many = f'{ratio:.2f} times as many as' if ratio else 'and there are none of'
     return [
-        *lines, *table(rows),
+        *lines,
+        *table(rows),
         f'The baseline always says {short(majority["class"], 40)}.',
         f'In train the largest class has {imbalance["largest"][1]:,} pictures, {many} '
-        'the smallest.'
+        'the smallest.',
     ]
 
 
@@ -67,11 +74,16 @@ def _classes(n: dict[str, Any]) -> list[str]:
         title = f'Classes, the {half} largest and the {half} smallest of train'
     rows = [['label', 'id', 'words', *SPLITS]]
     for each in shown:
-        rows.append([
-            str(each['label']),
-            short(each['id'], 16),
-            short(each['name'], 32), *(f'{each[s]:,}' for s in SPLITS)
-        ] if each else ['…'] + [''] * (2 + len(SPLITS)))
+        rows.append(
+            [
+                str(each['label']),
+                short(each['id'], 16),
+                short(each['name'], 32),
+                *(f'{each[s]:,}' for s in SPLITS),
+            ]
+            if each
+            else ['…'] + [''] * (2 + len(SPLITS))
+        )
     return [title, *table(rows, left=3)]
 
 
@@ -80,23 +92,27 @@ def _sizes(n: dict[str, Any]) -> list[str]:
     if not sizes['width']['count']:
         return ['Sizes', 'No picture can be decoded.']
     rows = [['Sizes', 'min', 'median', 'mean', 'max', 'std']]
-    rows += [[name, *(number(values[key])
-                      for key in _FIGURES)]
-             for name, values in sizes.items()]
+    rows += [
+        [name, *(number(values[key]) for key in _FIGURES)]
+        for name, values in sizes.items()
+    ]
     lines = table(rows)
     system_a = n['sizes_of_system_a']
     if system_a['width']['count']:
         classes = counted(system_a['classes'], 'class', 'classes')
         rows = [[f'First {classes} of train', *_DESCRIBED]]
-        rows += [[side, *(number(system_a[side][key])
-                          for key in _DESCRIBED)]
-                 for side in ('width', 'height')]
+        rows += [
+            [side, *(number(system_a[side][key]) for key in _DESCRIBED)]
+            for side in ('width', 'height')
+        ]
         lines += ['', *table(rows)]
     if not n['formats']:
         return [*lines, '', 'The pictures are in memory, as RGB.']
     return [
-        *lines, '', f'Formats: {counts(n["formats"])}. Modes: '
-        f'{counts(n["modes"])}. Rotated by EXIF: {n["exif_rotated"]:,}.'
+        *lines,
+        '',
+        f'Formats: {counts(n["formats"])}. Modes: '
+        f'{counts(n["modes"])}. Rotated by EXIF: {n["exif_rotated"]:,}.',
     ]
 
 
@@ -106,10 +122,15 @@ def _pixels(n: dict[str, Any]) -> list[str]:
         return ['Pixels of train', 'No training picture can be decoded.']
     side = channels['image_size']
     rows = [['Pixels of train', 'red', 'green', 'blue', '', 'red', 'green', 'blue']]
-    rows += [[
-        key, *(f'{value:.4f}' for value in channels[key]), 'of 255:',
-        *(f'{value:.2f}' for value in channels[f'{key}_255'])
-    ] for key in ('mean', 'std')]
+    rows += [
+        [
+            key,
+            *(f'{value:.4f}' for value in channels[key]),
+            'of 255:',
+            *(f'{value:.2f}' for value in channels[f'{key}_255']),
+        ]
+        for key in ('mean', 'std')
+    ]
     return [
         *table(rows),
         f'Over all pixels of {counted(channels["pictures"], "picture")}, decoded '
@@ -117,7 +138,7 @@ def _pixels(n: dict[str, Any]) -> list[str]:
         f'Brightness {light["brightness"]["mean"]:.2f} ± '
         f'{light["brightness"]["std"]:.2f}, contrast '
         f'{light["contrast"]["mean"]:.2f} of 1; outlying: {light["dark"]:,} dark, '
-        f'{light["bright"]:,} bright, {light["low_contrast"]:,} of low contrast.'
+        f'{light["bright"]:,} bright, {light["low_contrast"]:,} of low contrast.',
     ]
 
 
@@ -130,7 +151,8 @@ def _problems(findings: Findings) -> list[str]:
         lines.append(f'{len(each):>7,}  {kind}: {problems.KINDS[kind]}')
         lines += [
             f'         {short(findings.survey.name(p.picture), 44)}  '
-            f'{printable(p.detail)[:45]}' for p in each[:_EXAMPLES]
+            f'{printable(p.detail)[:45]}'
+            for p in each[:_EXAMPLES]
         ]
     return lines
 
@@ -155,6 +177,7 @@ def _duplicates(n: dict[str, Any]) -> list[str]:
 
 def _rows(frequencies: dict[str, int], words: dict[str, str]) -> Iterable[str]:
     return [
-        f'{count:>7,}  {words.get(name, name)}' for name, count in frequencies.items()
+        f'{count:>7,}  {words.get(name, name)}'
+        for name, count in frequencies.items()
         if count
     ]

@@ -36,8 +36,9 @@ class Pictures(NamedTuple):
     origin: str
 
 
-def find(classifier: Classifier, given: str, *, measures: bool = True,
-         download: bool = False) -> Pictures:
+def find(
+    classifier: Classifier, given: str, *, measures: bool = True, download: bool = False
+) -> Pictures:
     """The pictures given by hand, or else those of the run.
 
     Args:
@@ -63,18 +64,22 @@ def find(classifier: Classifier, given: str, *, measures: bool = True,
         raise ConfigError(
             'Expected --pictures=FOLDER, pictures of the kind that the network is for, '
             f'to compare the exports on: {printable(classifier.origin)}, has no run '
-            'that knows some.')
+            'that knows some.'
+        )
     images = _decoded(compared, side)
-    return Pictures(images,
-                    _decoded(measured, side) if measures else images[:0], origin)
+    return Pictures(
+        images, _decoded(measured, side) if measures else images[:0], origin
+    )
 
 
 def _source_of(config: Config, download: bool) -> data.Source:
     try:
         return load_source(picture_config(config, {'download': download}))
     except DatasetError as error:
-        raise UserError(f'Expected the pictures that the run was trained with: {error} '
-                        'Or pass others with --pictures.') from error
+        raise UserError(
+            f'Expected the pictures that the run was trained with: {error} '
+            'Or pass others with --pictures.'
+        ) from error
 
 
 def _split_of(given: str) -> Split:
@@ -84,8 +89,10 @@ def _split_of(given: str) -> Split:
             _log.warning('Skipping %s: %s', printable(file.name), file.error)
     paths = [file.path for file in files if file.path]
     if not paths:
-        raise UserError('Expected --pictures to be a picture, or a folder or pattern '
-                        f'of them, got {printable(given)}: {files[0].error}.')
+        raise UserError(
+            'Expected --pictures to be a picture, or a folder or pattern '
+            f'of them, got {printable(given)}: {files[0].error}.'
+        )
     return Split(np.zeros(len(paths), np.int32), paths, paths=paths)
 
 
@@ -93,8 +100,10 @@ def _halves(split: Split) -> tuple[Split, Split]:
     """Pictures to compare and others to measure; a single one has to do for both."""
     order = np.random.default_rng(0).permutation(len(split))
     compared, measured = order[0::2][:COMPARED], order[1::2][:MEASURED]
-    return (data.take(split, np.sort(compared)),
-            data.take(split, np.sort(measured if len(measured) else compared)))
+    return (
+        data.take(split, np.sort(compared)),
+        data.take(split, np.sort(measured if len(measured) else compared)),
+    )
 
 
 def _spread(split: Split, count: int) -> Split:
@@ -115,12 +124,16 @@ def _decoded(split: Split, side: int) -> np.ndarray:
     Raises:
         UserError: nothing can.
     """
-    batches = data.eval_batches(split, batch_size=16, image_size=side,
-                                bad_files=BadFiles())
+    batches = data.eval_batches(
+        split, batch_size=16, image_size=side, bad_files=BadFiles()
+    )
     images = np.concatenate(
-        [batch.images.numpy()[batch.weights.numpy() > 0] for batch in batches])
+        [batch.images.numpy()[batch.weights.numpy() > 0] for batch in batches]
+    )
     if not len(images):
-        raise UserError(f'Expected pictures to compare the exports on, but none of '
-                        f'{counted(len(split), "picture")} can be decoded. Pass others '
-                        'with --pictures.')
+        raise UserError(
+            f'Expected pictures to compare the exports on, but none of '
+            f'{counted(len(split), "picture")} can be decoded. Pass others '
+            'with --pictures.'
+        )
     return images

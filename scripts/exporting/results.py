@@ -6,8 +6,16 @@ from typing import Any, NamedTuple
 
 from vision.export import Comparison, Format
 
-COLUMNS = ('Format', 'MB', 'ms a picture', 'Largest difference', 'Allowed',
-           'Same top-1', 'Required', 'Verdict')
+COLUMNS = (
+    'Format',
+    'MB',
+    'ms a picture',
+    'Largest difference',
+    'Allowed',
+    'Same top-1',
+    'Required',
+    'Verdict',
+)
 
 
 class Result(NamedTuple):
@@ -41,10 +49,14 @@ def rows(results: Sequence[Result]) -> list[list[str]]:
 def _row(result: Result) -> list[str]:
     form, comparison = result.form, result.comparison
     return [
-        form.name, f'{result.size / 1e6:.2f}', f'{result.milliseconds:.1f}',
-        f'{comparison.difference:.1e}', f'{form.tolerance:g}',
-        f'{100 * comparison.agreement:.1f} %', f'{100 * form.agreement:g} %',
-        'failed' if comparison.failures else 'passed'
+        form.name,
+        f'{result.size / 1e6:.2f}',
+        f'{result.milliseconds:.1f}',
+        f'{comparison.difference:.1e}',
+        f'{form.tolerance:g}',
+        f'{100 * comparison.agreement:.1f} %',
+        f'{100 * form.agreement:g} %',
+        'failed' if comparison.failures else 'passed',
     ]
 
 

@@ -2,12 +2,19 @@
 
 import dataclasses
 
-from trainers.config import check, ConfigError, setting
+from trainers.config import ConfigError, check, setting
 from vision.errors import suggestion
 
 # The keys of vision.export.FORMATS, which takes seconds to import.
-FORMATS = ('saved_model', 'tflite_float32', 'tflite_float16', 'tflite_dynamic',
-           'tflite_int8', 'onnx', 'tensorflowjs')
+FORMATS = (
+    'saved_model',
+    'tflite_float32',
+    'tflite_float16',
+    'tflite_dynamic',
+    'tflite_int8',
+    'onnx',
+    'tensorflowjs',
+)
 
 _EXPORT = 'The export'
 
@@ -21,21 +28,34 @@ class Settings:
     """
 
     formats: tuple[str, ...] = setting(
-        ('saved_model',), _EXPORT,
-        f'Formats with commas between, or all: {", ".join(FORMATS)}.')
+        ('saved_model',),
+        _EXPORT,
+        f'Formats with commas between, or all: {", ".join(FORMATS)}.',
+    )
     output: str = setting(
-        '', _EXPORT, 'Folder to make; by default export in the folder of the run, or '
-        'exports/<model>.')
+        '',
+        _EXPORT,
+        'Folder to make; by default export in the folder of the run, or '
+        'exports/<model>.',
+    )
     overwrite: bool = setting(
-        False, _EXPORT, 'Replace an earlier export there as a whole, with all its '
-        'formats.')
+        False,
+        _EXPORT,
+        'Replace an earlier export there as a whole, with all its formats.',
+    )
     pictures: str = setting(
-        '', _EXPORT, 'A picture, or a folder or quoted pattern of them, to compare and '
+        '',
+        _EXPORT,
+        'A picture, or a folder or quoted pattern of them, to compare and '
         "to calibrate with; by default the run's own: of its validation split to "
-        'compare, of its training split to calibrate.')
+        'compare, of its training split to calibrate.',
+    )
     install_converter: bool = setting(
-        False, _EXPORT, 'First build what tensorflowjs needs and no other format can '
-        'share, in .tapestry/tensorflowjs: 2.7 GB, some minutes, once.')
+        False,
+        _EXPORT,
+        'First build what tensorflowjs needs and no other format can '
+        'share, in .tapestry/tensorflowjs: 2.7 GB, some minutes, once.',
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -59,24 +59,32 @@ def writing(output: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise OutputError(f'Expected --output to be a folder that can be written, got '
-                          f'{output}: {error}. Choose another.') from error
+        raise OutputError(
+            f'Expected --output to be a folder that can be written, got '
+            f'{output}: {error}. Choose another.'
+        ) from error
 
 
 def _check(output: Path, overwrite: bool) -> None:
     if not os.path.lexists(output):
         return
     if output.is_symlink() or not output.is_dir():
-        raise OutputError(f'Expected --output to be a folder, got {output}, which is '
-                          'not. Choose another.')
+        raise OutputError(
+            f'Expected --output to be a folder, got {output}, which is '
+            'not. Choose another.'
+        )
     inside = sorted(os.listdir(output))
     if inside and not _is_export(output):
-        raise OutputError(f'Expected --output to be a new or empty folder, or one of '
-                          f'an earlier export, got {output} with {inside[0]!r} in it. '
-                          'Choose another.')
+        raise OutputError(
+            f'Expected --output to be a new or empty folder, or one of '
+            f'an earlier export, got {output} with {inside[0]!r} in it. '
+            'Choose another.'
+        )
     if inside and not overwrite:
-        raise OutputError(f'{output}: expected no export there, but there is one. '
-                          'Replace it with --overwrite, or choose another --output.')
+        raise OutputError(
+            f'{output}: expected no export there, but there is one. '
+            'Replace it with --overwrite, or choose another --output.'
+        )
 
 
 def _is_export(folder: Path) -> bool:
@@ -127,8 +135,10 @@ def _take(staging: Path) -> int:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             os.close(lock)
-            raise OutputError(f'{staging}: another process makes this export. Wait for '
-                              'it or stop it, or choose another --output.') from None
+            raise OutputError(
+                f'{staging}: another process makes this export. Wait for '
+                'it or stop it, or choose another --output.'
+            ) from None
         if _is_at(lock, staging):
             return lock
         os.close(lock)

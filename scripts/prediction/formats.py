@@ -53,16 +53,21 @@ def json_lines(classifier: Classifier) -> Format:
         if prediction.error:
             return _json({'file': prediction.file, 'error': prediction.error})
         ranked = zip(prediction.classes, prediction.probabilities)
-        predictions = [{
-            'class': name,
-            'id': ids[name],
-            'probability': float(_written(probability))
-        } for name, probability in ranked]
-        return _json({
-            'file': prediction.file,
-            'predictions': predictions,
-            'rejected': prediction.rejected
-        })
+        predictions = [
+            {
+                'class': name,
+                'id': ids[name],
+                'probability': float(_written(probability)),
+            }
+            for name, probability in ranked
+        ]
+        return _json(
+            {
+                'file': prediction.file,
+                'predictions': predictions,
+                'rejected': prediction.rejected,
+            }
+        )
 
     return Format(b'', row)
 
@@ -74,8 +79,9 @@ def table(classifier: Classifier, names: list[str], width: int) -> Format:
         names: of the pictures, where they are known beforehand.
         width: columns that there are, as far as names can be cut.
     """
-    classes = min(max(len(_shown(name)) for name in (*classifier.classes, 'class')),
-                  _MOST)
+    classes = min(
+        max(len(_shown(name)) for name in (*classifier.classes, 'class')), _MOST
+    )
     room = max(min(width - classes - len('    probability  unsure'), _MOST), _LEAST)
     files = min(max((len(printable(name)) for name in names), default=room), room)
     files = max(files, len('file'))
@@ -87,22 +93,30 @@ def table(classifier: Classifier, names: list[str], width: int) -> Format:
         lines: list[str] = []
         for name, probability in zip(prediction.classes, prediction.probabilities):
             unsure = '  unsure' if prediction.rejected and not lines else ''
-            lines.append(f'{file}  {_shown(name).ljust(classes)}  '
-                         f'{percent(probability):>11}{unsure}')
+            lines.append(
+                f'{file}  {_shown(name).ljust(classes)}  '
+                f'{percent(probability):>11}{unsure}'
+            )
             file = ' ' * files
         return _text('\n'.join(lines))
 
     return Format(
-        _text(f'{_origin(classifier)}\n\n{"file".ljust(files)}  '
-              f'{"class".ljust(classes)}  probability'), row)
+        _text(
+            f'{_origin(classifier)}\n\n{"file".ljust(files)}  '
+            f'{"class".ljust(classes)}  probability'
+        ),
+        row,
+    )
 
 
 def _origin(classifier: Classifier) -> str:
     """Which network answers, and how far its probabilities can be trusted."""
     temperature = classifier.temperature
     if temperature.pictures:
-        calibration = (f'probabilities calibrated on {temperature.pictures:,} pictures '
-                       f'of {temperature.split}')
+        calibration = (
+            f'probabilities calibrated on {temperature.pictures:,} pictures '
+            f'of {temperature.split}'
+        )
     elif temperature.value != 1:
         calibration = f'probabilities at temperature {temperature.value:g}'
     else:
@@ -113,7 +127,7 @@ def _origin(classifier: Classifier) -> str:
 def _shown(name: str) -> str:
     """A class as it fits into a table; other than of a path, its beginning matters."""
     name = printable(name)
-    return name if len(name) <= _MOST else name[:_MOST - 1] + '…'
+    return name if len(name) <= _MOST else name[: _MOST - 1] + '…'
 
 
 def _written(probability: float) -> str:
@@ -130,7 +144,8 @@ def _csv(cells: list[str]) -> bytes:
 def _json(row: dict) -> bytes:
     # What Python has for bytes that are no text becomes JSON's own escape, '\udcff'.
     return (json.dumps(row, ensure_ascii=False) + '\n').encode(
-        'utf-8', 'backslashreplace')
+        'utf-8', 'backslashreplace'
+    )
 
 
 def _text(lines: str) -> bytes:

@@ -28,11 +28,15 @@ def opened(path: str) -> Iterator[Write]:
         return
     file = Path(os.path.realpath(path))
     if file.exists() and not file.is_file():
-        raise UserError(f'Expected --output to be a file, got {path}, which is '
-                        f'{"a folder" if file.is_dir() else "a device"}.')
+        raise UserError(
+            f'Expected --output to be a file, got {path}, which is '
+            f'{"a folder" if file.is_dir() else "a device"}.'
+        )
     if path.lower().endswith(EXTENSIONS):
-        raise UserError('Expected --output to be a file for predictions, such as '
-                        f'predictions.csv, got the name of a picture: {path}.')
+        raise UserError(
+            'Expected --output to be a file for predictions, such as '
+            f'predictions.csv, got the name of a picture: {path}.'
+        )
     # A fixed name, so that what a killed process leaves is overwritten by the next one.
     temporary = file.with_name(f'.{file.name}.tmp')
     with _explained(f'--output={path}'):
@@ -77,4 +81,5 @@ def _explained(where: str) -> Iterator[None]:
     except OSError as error:
         raise UserError(
             f'Expected {where} to take the predictions, got: '
-            f'{error.strerror or error}. Choose another --output.') from error
+            f'{error.strerror or error}. Choose another --output.'
+        ) from error

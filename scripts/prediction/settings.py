@@ -17,25 +17,43 @@ class Settings:
         ConfigError: a value is not allowed; the message names the setting.
     """
 
-    top: int = setting(5, _PREDICTING, 'How many classes to name of each picture.',
-                       minimum=1)
+    top: int = setting(
+        5, _PREDICTING, 'How many classes to name of each picture.', minimum=1
+    )
     threshold: float = setting(
-        0.0, _PREDICTING, 'Probability below which the answer is rejected: the picture '
-        'is listed as unsure.', minimum=0, maximum=1)
+        0.0,
+        _PREDICTING,
+        'Probability below which the answer is rejected: the picture '
+        'is listed as unsure.',
+        minimum=0,
+        maximum=1,
+    )
     views: str = setting(
-        'none', _PREDICTING, 'Averaged over views of each picture: itself (none), its '
+        'none',
+        _PREDICTING,
+        'Averaged over views of each picture: itself (none), its '
         'mirror image, too (flip), or twelve with crops of 7/8 (crops).',
-        choices=('none', 'flip', 'crops'))
+        choices=('none', 'flip', 'crops'),
+    )
     batch_size: int = setting(
-        0, _PREDICTING,
+        0,
+        _PREDICTING,
         'Pictures at a time; 0: as many as a quarter of the free memory '
-        'takes, up to 64.', minimum=0)
+        'takes, up to 64.',
+        minimum=0,
+    )
     format: str = setting(
-        '', _WRITING, 'How to write; by default as the suffix of --output says, or '
-        'else a table.', choices=('', 'table', 'csv', 'jsonl'))
+        '',
+        _WRITING,
+        'How to write; by default as the suffix of --output says, or else a table.',
+        choices=('', 'table', 'csv', 'jsonl'),
+    )
     output: str = setting(
-        '', _WRITING, 'File to write, as a whole once all is done; by default standard '
-        'output, as it comes.')
+        '',
+        _WRITING,
+        'File to write, as a whole once all is done; by default standard '
+        'output, as it comes.',
+    )
 
     def __post_init__(self):
         for field in dataclasses.fields(self):

@@ -7,13 +7,15 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import IO
 
-from trainers.picture_files import of_file, PictureFile
+from trainers.picture_files import PictureFile, of_file
 
 # The first bytes of pictures, also of some kinds that cannot be decoded, so that they
 # are refused as such. No list of names begins like that.
 _PICTURE = re.compile(
     rb'\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a.[\0-\x08]|BM.{4}\0{4}|RIFF.{4}WEBP|'
-    rb'II\*\0|MM\0\*|.{4}ftyp', re.DOTALL)
+    rb'II\*\0|MM\0\*|.{4}ftyp',
+    re.DOTALL,
+)
 _HEADER = 16
 _PART = 1 << 16
 

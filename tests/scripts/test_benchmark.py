@@ -13,15 +13,24 @@ import tensorflow as tf
 from PIL import Image
 
 from scripts.benchmarks import contestants, end_to_end, keras_peer, modes, report
-from scripts.benchmarks.settings import Settings, unused, USED
-from scripts.benchmarks.timing import (compete, Contestant, ratio, Row, row, Spread,
-                                       spread, warm_up, with_shares)
+from scripts.benchmarks.settings import USED, Settings, unused
+from scripts.benchmarks.timing import (
+    Contestant,
+    Row,
+    Spread,
+    compete,
+    ratio,
+    row,
+    spread,
+    warm_up,
+    with_shares,
+)
 from trainers import recipes
 from trainers.config import ConfigError
 from vision import data, models
-from vision.data import DatasetError, DATASETS, Source, Split
+from vision.data import DATASETS, DatasetError, Source, Split
 from vision.layers import Conv2D, ConvBlock, LocalResponseNorm
-from vision.models import inception_v1, MODELS, Network
+from vision.models import MODELS, Network, inception_v1
 from vision.models.profile import count_graph_macs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -34,9 +43,17 @@ def tiny(classes, image_size=32, normalization='unit', dtype=tf.float32, **optio
         'norm': LocalResponseNorm(),
         'second': ConvBlock(4, 8, 5, dtype=dtype),
     }
-    return Network(stages, 8, image_size // 2, classes=classes, image_size=image_size,
-                   min_image_size=2, normalization=normalization, dtype=dtype,
-                   **options)
+    return Network(
+        stages,
+        8,
+        image_size // 2,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=2,
+        normalization=normalization,
+        dtype=dtype,
+        **options,
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -60,19 +77,20 @@ def files(tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(DATASETS, 'files', lambda *arguments: source)
 
 
-def measured(mode: str, tmp_path: Path, steps: int = 2, repeats: int = 2,
-             **overrides) -> dict:
+def measured(
+    mode: str, tmp_path: Path, steps: int = 2, repeats: int = 2, **overrides
+) -> dict:
     """What a mode writes as JSON, checked against the documented schema."""
-    settings = Settings(mode=mode, steps=steps, repeats=repeats, warmup_steps=1,
-                        classes=10)
-    config = recipes.configure('default', {
-        'batch_size': 4,
-        'model': 'tiny',
-        **overrides
-    })
+    settings = Settings(
+        mode=mode, steps=steps, repeats=repeats, warmup_steps=1, classes=10
+    )
+    config = recipes.configure(
+        'default', {'batch_size': 4, 'model': 'tiny', **overrides}
+    )
     result = modes.MODES[mode](config, settings)
-    report.write(tmp_path / 'figures.json', report.surroundings((1.0, 2.0, 3.0)), mode,
-                 result)
+    report.write(
+        tmp_path / 'figures.json', report.surroundings((1.0, 2.0, 3.0)), mode, result
+    )
     content = json.loads((tmp_path / 'figures.json').read_text())
     check_schema(content, mode)
     for name in [each['name'] for each in content['rows']] + [*content['ratios']]:
@@ -111,8 +129,9 @@ def test_step(tmp_path):
     assert ours['name'] == 'tiny, bfloat16'
     assert product['share_of_matmul'] == 1
     assert ours['share_of_matmul'] == pytest.approx(ours['gflops'] / product['gflops'])
-    assert ours['gflops'] == pytest.approx(ours['gflop_per_image'] *
-                                           ours['images_per_second']['median'])
+    assert ours['gflops'] == pytest.approx(
+        ours['gflop_per_image'] * ours['images_per_second']['median']
+    )
     assert content['settings']['image_size'] == 32
     assert content['settings']['classes'] == 10
 
@@ -138,8 +157,12 @@ def test_input_from_files_survives_a_broken_one(tmp_path, files):
 
 
 def test_bare_decoding_is_left_out_of_larger_files(caplog):
-    parts = Split(np.zeros(2, np.int32), ['a', 'b'], paths=['all.bin', 'all.bin'],
-                  ranges=np.array([[0, 5], [5, 5]]))
+    parts = Split(
+        np.zeros(2, np.int32),
+        ['a', 'b'],
+        paths=['all.bin', 'all.bin'],
+        ranges=np.array([[0, 5], [5, 5]]),
+    )
     places = {modes.FILES: parts}
     assert not modes._bare_decoding('bare reading', places, Settings(mode='input'))
     assert caplog.messages == [
@@ -147,11 +170,14 @@ def test_bare_decoding_is_left_out_of_larger_files(caplog):
     ]
 
 
-@pytest.mark.parametrize(('extension', 'side', 'shape'), [
-    ('.jpg', 24, (2, 24, 24, 3)),
-    ('.png', None, (2,)),
-    ('.bmp', 24, (2,)),
-])
+@pytest.mark.parametrize(
+    ('extension', 'side', 'shape'),
+    [
+        ('.jpg', 24, (2, 24, 24, 3)),
+        ('.png', None, (2,)),
+        ('.bmp', 24, (2,)),
+    ],
+)
 def test_what_bare_decoding_decodes(tmp_path, extension, side, shape):
     path = tmp_path / f'picture{extension}'
     Image.new('RGB', (24, 24)).save(path)
@@ -176,20 +202,29 @@ def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_input_peers(tmp_path, files, capfd):
     # A broken file ends no run: it was found when the pictures went to memory.
-    content = measured('input_peers', tmp_path, repeats=1, dataset='files',
-                       augment=('flip', 'rotate:20'), image_size=16)
+    content = measured(
+        'input_peers',
+        tmp_path,
+        repeats=1,
+        dataset='files',
+        augment=('flip', 'rotate:20'),
+        image_size=16,
+    )
     rates = medians(content)
     assert list(rates) == [
-        'ImageDataGenerator', 'image_dataset_from_directory',
-        'bare reading and decoding', 'ours, from files', 'ours, from memory',
-        'ours, from memory, without augmentation'
+        'ImageDataGenerator',
+        'image_dataset_from_directory',
+        'bare reading and decoding',
+        'ours, from files',
+        'ours, from memory',
+        'ours, from memory, without augmentation',
     ]
     assert list(content['ratios']) == [
         'ours, from files / ImageDataGenerator',
         'ours, from files / image_dataset_from_directory',
         'ours, from memory / ImageDataGenerator',
         'ours, from memory / image_dataset_from_directory',
-        'ours, from files / bare reading and decoding'
+        'ours, from files / bare reading and decoding',
     ]
     for name, value in content['ratios'].items():
         first, second = name.split(' / ')
@@ -204,15 +239,20 @@ def test_input_peers_without_memory_and_augmentation(tmp_path, files):
     assert paths is not None
     Path(paths[3]).write_bytes(Path(paths[0]).read_bytes())
     content = measured('input_peers', tmp_path, repeats=1, dataset='files', cache='off')
-    assert list(
-        medians(content))[2:] == ['bare reading and decoding', 'ours, from files']
+    assert list(medians(content))[2:] == [
+        'bare reading and decoding',
+        'ours, from files',
+    ]
     assert len(content['ratios']) == 3
 
 
-@pytest.mark.parametrize(('overrides', 'message'), [
-    ({'augment': ('mixup',)}, 'some of flip, .* received mixup'),
-    ({'dataset': 'shapes'}, 'files of their own .* in memory'),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    ('overrides', 'message'),
+    [
+        ({'augment': ('mixup',)}, 'some of flip, .* received mixup'),
+        ({'dataset': 'shapes'}, 'files of their own .* in memory'),
+    ],
+)
 def test_input_peers_refuses(overrides, message, tmp_path, files):
     with pytest.raises(ConfigError, match=message):
         measured('input_peers', tmp_path, **{'dataset': 'files', **overrides})
@@ -239,13 +279,21 @@ def test_peers(tmp_path, monkeypatch):
     for module in (inception_v1, keras_peer):  # one block and one auxiliary head do
         monkeypatch.setattr(module, 'BODY', inception_v1.BODY[:1])
         monkeypatch.setattr(module, 'AUXILIARY_AFTER', ('inception_3a',))
-    content = measured('peers', tmp_path, steps=1, model='inception_v1', image_size=32,
-                       precision='bfloat16')
+    content = measured(
+        'peers',
+        tmp_path,
+        steps=1,
+        model='inception_v1',
+        image_size=32,
+        precision='bfloat16',
+    )
     theirs, ours, mixed, fast = medians(content)
     assert (theirs, ours) == ('Keras, float32', 'ours, float32')
     assert (mixed, fast) == ('Keras, mixed_bfloat16 without LRN', 'ours, bfloat16')
     assert list(content['ratios']) == [
-        f'{ours} / {theirs}', f'{fast} / {theirs}', f'{fast} / {mixed}'
+        f'{ours} / {theirs}',
+        f'{fast} / {theirs}',
+        f'{fast} / {mixed}',
     ]
     assert len({each['gflop_per_image'] for each in content['rows']}) == 1
 
@@ -259,8 +307,14 @@ def test_only_some_models_have_a_peer():
 
 @pytest.mark.parametrize('name', ['inception_v1', 'inception_v1_compact'])
 def test_the_peer_is_the_same_network(name):
-    model = models.create(name, classes=7, image_size=32, normalization='unit',
-                          dropout=0.0, aux_dropout=0.0)
+    model = models.create(
+        name,
+        classes=7,
+        image_size=32,
+        normalization='unit',
+        dropout=0.0,
+        aux_dropout=0.0,
+    )
     peer = keras_peer.network(name, 7, 32)
     for layer in peer.layers:
         if layer.weights:
@@ -287,12 +341,10 @@ def weights_of(model: tf.Module, name: str) -> list[np.ndarray]:
 
 
 def test_flops_of_a_training_step():
-    config = recipes.configure('default', {
-        'model': 'tiny',
-        'batch_size': 6,
-        'image_size': 32,
-        'precision': 'float32'
-    })
+    config = recipes.configure(
+        'default',
+        {'model': 'tiny', 'batch_size': 6, 'image_size': 32, 'precision': 'float32'},
+    )
     source = contestants.synthetic_source(config, classes=10)
     ours = modes._steps(config, source, 'ours')
     # The first convolution has no gradient by the pictures; the others have both.
@@ -303,18 +355,27 @@ def test_flops_of_a_training_step():
     assert ours.images == 6
 
 
-@pytest.mark.parametrize(('function', 'macs'), [
-    (lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 5]), 2, 'VALID'), 3 * 3 * 5 * 36),
-    (lambda x: tf.nn.depthwise_conv2d(x, tf.ones([3, 3, 4, 2]), [1, 1, 1, 1], 'SAME'),
-     8 * 8 * 8 * 9),
-    (lambda x: tf.matmul(x[0, 0], tf.ones([8, 6]), transpose_a=True), 4 * 6 * 8),
-    (lambda x: tf.matmul(x[0, 0], tf.ones([6, 4]), transpose_b=True), 8 * 6 * 4),
-    (lambda x: tf.nn.relu(x) + 1, 0),
-])
+@pytest.mark.parametrize(
+    ('function', 'macs'),
+    [
+        (lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 5]), 2, 'VALID'), 3 * 3 * 5 * 36),
+        (
+            lambda x: tf.nn.depthwise_conv2d(
+                x, tf.ones([3, 3, 4, 2]), [1, 1, 1, 1], 'SAME'
+            ),
+            8 * 8 * 8 * 9,
+        ),
+        (lambda x: tf.matmul(x[0, 0], tf.ones([8, 6]), transpose_a=True), 4 * 6 * 8),
+        (lambda x: tf.matmul(x[0, 0], tf.ones([6, 4]), transpose_b=True), 8 * 6 * 4),
+        (lambda x: tf.nn.relu(x) + 1, 0),
+    ],
+)
 def test_macs(function, macs):
     pictures = tf.TensorSpec([1, 8, 8, 4])
-    assert count_graph_macs(
-        tf.function(function).get_concrete_function(pictures).graph) == macs
+    assert (
+        count_graph_macs(tf.function(function).get_concrete_function(pictures).graph)
+        == macs
+    )
 
 
 def test_flops_of_depthwise_gradients():
@@ -326,8 +387,9 @@ def test_flops_of_depthwise_gradients():
             y = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], 'SAME')
         return y, tape.gradient(y, [x, kernel])
 
-    traced = gradients.get_concrete_function(tf.TensorSpec([1, 8, 8, 4]),
-                                             tf.TensorSpec([3, 3, 4, 2]))
+    traced = gradients.get_concrete_function(
+        tf.TensorSpec([1, 8, 8, 4]), tf.TensorSpec([3, 3, 4, 2])
+    )
     assert count_graph_macs(traced.graph) == 3 * (8 * 8 * 8 * 9)
 
 
@@ -349,7 +411,7 @@ def test_ratios_and_shares():
     rows = [
         row(Contestant('a', float, 8, 16.0), [2.0]),
         row(Contestant('b', float, 8, 16.0), [0.5]),
-        row(Contestant('c', float, 8), [1.0])
+        row(Contestant('c', float, 8), [1.0]),
     ]
     assert ratio(rows[0], rows[1]) == 0.25
     shares = [each.share_of_matmul for each in with_shares(rows, 'b')]
@@ -388,7 +450,7 @@ def test_contestants_take_turns():
         ('b', 4),
         ('a', 2),
         ('a', 2),
-        ('b', 4)
+        ('b', 4),
     ]
     assert [each.images_per_second for each in rows] == [(20,) * 3, (40,) * 3]
     compete(recorder.contestants, Settings(repeats=1, warmup_steps=2), steps=7)
@@ -425,23 +487,19 @@ def test_modes_have_settings_and_say_what_they_ignore():
     assert unused('input_peers', given) == ['classes', 'model']
 
 
-@pytest.mark.parametrize(('values', 'message'), [
-    ({
-        'mode': 'inputs'
-    }, "--mode to be one of step, .*'inputs'. Did you mean input"),
-    ({
-        'repeats': 0
-    }, '--repeats to be at least 1, received 0'),
-    ({
-        'classes': 1
-    }, '--classes to be .* received 1'),
-    ({
-        'json': '/'
-    }, '--json to be a file .* / is a folder'),
-    ({
-        'json': '/nowhere/a.json'
-    }, '--json to be a file .* needs a folder /nowhere'),
-])
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        (
+            {'mode': 'inputs'},
+            "--mode to be one of step, .*'inputs'. Did you mean input",
+        ),
+        ({'repeats': 0}, '--repeats to be at least 1, received 0'),
+        ({'classes': 1}, '--classes to be .* received 1'),
+        ({'json': '/'}, '--json to be a file .* / is a folder'),
+        ({'json': '/nowhere/a.json'}, '--json to be a file .* needs a folder /nowhere'),
+    ],
+)
 def test_settings_are_checked(values, message, tmp_path):
     Settings(mode='input', repeats=1, classes=2, json=str(tmp_path / 'a.json'))
     with pytest.raises(ConfigError, match=message):
@@ -459,7 +517,7 @@ def surroundings(**changes) -> dict:
         'cpu': cpu,
         'gpus': [],
         'load_average': (1.0, 1.0, 1.0),
-        **changes
+        **changes,
     }
 
 
@@ -468,27 +526,29 @@ def test_header():
     assert 'Device    CPU\nCPU       A CPU, 8 cores\nVersions  TensorFlow 2' in quiet
     assert 'Load      1.00 1.00 1.00' in quiet
     assert 'Note' not in quiet and 'Unused' not in quiet
-    busy = report.header(surroundings(load_average=(2.1, 1.0, 1.0)), 'step',
-                         ['augment'])
+    busy = report.header(
+        surroundings(load_average=(2.1, 1.0, 1.0)), 'step', ['augment']
+    )
     assert 'Note      Other processes keep this machine busy' in busy
     assert 'Unused    --augment: this mode does not look at it.' in busy
-    gpus = report.header(surroundings(gpus=[{
-        'name': 'A GPU'
-    }], load_average=None), 'step', [])
+    gpus = report.header(
+        surroundings(gpus=[{'name': 'A GPU'}], load_average=None), 'step', []
+    )
     assert 'Device    A GPU' in gpus and 'Load      unknown' in gpus
 
 
 def test_results_are_aligned():
     rows = [
         Row('product', None, 1234.0),
-        Row('ours', Spread(23.44, 9.126, 100.4), 50.0)
+        Row('ours', Spread(23.44, 9.126, 100.4), 50.0),
     ]
     shown = report.results(
-        modes.Result({
-            'augment': ['flip', 'zoom'],
-            'xla': False,
-            'steps': 2
-        }, rows, {'ours / theirs': 1.5}))
+        modes.Result(
+            {'augment': ['flip', 'zoom'], 'xla': False, 'steps': 2},
+            rows,
+            {'ours / theirs': 1.5},
+        )
+    )
     assert shown.split('\n') == [
         'Settings  augment flip,zoom, steps 2',
         '',
@@ -515,26 +575,40 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run([sys.executable, '-m', 'scripts.benchmark', *arguments],
-                          cwd=ROOT, capture_output=True, text=True, timeout=300)
+    return subprocess.run(
+        [sys.executable, '-m', 'scripts.benchmark', *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
 
 
 @pytest.mark.slow
 def test_command(tmp_path):
     path = tmp_path / 'figures.json'
-    done = run('--mode=input', '--batch_size=8', '--repeats=2', '--steps=2',
-               '--precision=float32', f'--json={path}')
+    done = run(
+        '--mode=input',
+        '--batch_size=8',
+        '--repeats=2',
+        '--steps=2',
+        '--precision=float32',
+        f'--json={path}',
+    )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'Device ' in done.stdout and 'from memory' in done.stdout
     assert 'Unused    --precision' in done.stdout
     check_schema(json.loads(path.read_text()), 'input')
 
 
-@pytest.mark.parametrize(('arguments', 'code', 'message'), [
-    (['--repeat=3'], 2, 'There is no flag --repeat. Did you mean --repeats?'),
-    (['input'], 2, "Did not expect 'input'."),
-    (['--mode=input', '--dataset=tiny_imagenet'], 1, 'needs a data directory'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'message'),
+    [
+        (['--repeat=3'], 2, 'There is no flag --repeat. Did you mean --repeats?'),
+        (['input'], 2, "Did not expect 'input'."),
+        (['--mode=input', '--dataset=tiny_imagenet'], 1, 'needs a data directory'),
+    ],
+)
 def test_command_refuses(arguments, code, message, tmp_path):
     done = run(*arguments, f'--json={tmp_path / "a.json"}')
     assert done.returncode == code

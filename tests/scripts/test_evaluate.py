@@ -31,8 +31,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     command = [sys.executable, *python, '-m', 'scripts.evaluate', *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
-                          timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_help_needs_no_tensorflow():
@@ -40,24 +41,47 @@ def test_help_needs_no_tensorflow():
     assert done.returncode == 0
     assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 88
-    for name in ('run_dir', 'split', 'views', 'compare', 'calibrate', 'output',
-                 'dataset', 'data_dir', 'pretrained', 'max_bad_fraction'):
+    for name in (
+        'run_dir',
+        'split',
+        'views',
+        'compare',
+        'calibrate',
+        'output',
+        'dataset',
+        'data_dir',
+        'pretrained',
+        'max_bad_fraction',
+    ):
         assert re.search(rf'^  --(\[no\])?{name}\b', done.stdout, re.MULTILINE), name
 
 
-@pytest.mark.parametrize('mistake, message', [
-    (['--spilt=test'], 'There is no flag --spilt. Did you mean --split?'),
-    (['--split=all'], 'Expected --split to be one of test, validation, train'),
-    (['runs/a'
-     ], "Did not expect 'runs/a': give the folder of a run as --run_dir=runs/a"),
-    (['--compare', 'runs/a'], 'as in --compare runs/a runs/b, received 1 folder.'),
-    (['--compare', 'a', 'b', './a/'], 'different runs with --compare, received ./a/ '),
-    (['--compare', 'a', 'b', '--run_dir=c'], 'runs/a runs/b, received --run_dir.'),
-    (['--calibrate', '--views=flip', '--run_dir=a'], 'Expected no --views=flip with '),
-    (['--calibrate', '--model=googlenet'], 'Expected --run_dir with --calibrate'),
-    (['--calibrate', '--run_dir=a', '--temperature=2'
-     ], 'Expected either --temperature '),
-])
+@pytest.mark.parametrize(
+    'mistake, message',
+    [
+        (['--spilt=test'], 'There is no flag --spilt. Did you mean --split?'),
+        (['--split=all'], 'Expected --split to be one of test, validation, train'),
+        (
+            ['runs/a'],
+            "Did not expect 'runs/a': give the folder of a run as --run_dir=runs/a",
+        ),
+        (['--compare', 'runs/a'], 'as in --compare runs/a runs/b, received 1 folder.'),
+        (
+            ['--compare', 'a', 'b', './a/'],
+            'different runs with --compare, received ./a/ ',
+        ),
+        (['--compare', 'a', 'b', '--run_dir=c'], 'runs/a runs/b, received --run_dir.'),
+        (
+            ['--calibrate', '--views=flip', '--run_dir=a'],
+            'Expected no --views=flip with ',
+        ),
+        (['--calibrate', '--model=googlenet'], 'Expected --run_dir with --calibrate'),
+        (
+            ['--calibrate', '--run_dir=a', '--temperature=2'],
+            'Expected either --temperature ',
+        ),
+    ],
+)
 def test_mistake_is_explained_in_a_line(mistake, message):
     done = call(*mistake)
     assert (done.returncode, done.stdout) == (2, '')
@@ -101,11 +125,23 @@ def two_runs(runs) -> Path:
 
 def train_run(folder: Path, name: str, **settings) -> None:
     train(
-        Config(model='cifar_cnn', model_options=('filters:4-8',), dense=('8',),
-               dataset='image_folder', data_dir=str(folder / 'data'), epochs=2,
-               batch_size=8, precision='float32', warmup_epochs=0.0, learning_rate=3e-3,
-               max_bad_fraction=0.1, run_dir=str(folder / name), **settings),
-        ConsoleHandler(io.StringIO()))
+        Config(
+            model='cifar_cnn',
+            model_options=('filters:4-8',),
+            dense=('8',),
+            dataset='image_folder',
+            data_dir=str(folder / 'data'),
+            epochs=2,
+            batch_size=8,
+            precision='float32',
+            warmup_epochs=0.0,
+            learning_rate=3e-3,
+            max_bad_fraction=0.1,
+            run_dir=str(folder / name),
+            **settings,
+        ),
+        ConsoleHandler(io.StringIO()),
+    )
 
 
 @pytest.fixture
@@ -115,9 +151,12 @@ def evaluate_here(monkeypatch):
     def run(*arguments: str) -> None:
         values = absl_flags.FlagValues()
         values.set_gnu_getopt()
-        define = {kind: lambda name, default, text, function=function: function(
-            name, default, text, flag_values=values)
-            for kind, function in flags._DEFINE.items()}  # yapf: disable
+        define = {
+            kind: lambda name, default, text, function=function: function(
+                name, default, text, flag_values=values
+            )
+            for kind, function in flags._DEFINE.items()
+        }
         with monkeypatch.context() as patch:
             patch.setattr(flags, '_DEFINE', define)
             patch.setattr(flags, 'FLAGS', values)
@@ -139,7 +178,8 @@ def test_whole_evaluation(runs):
     assert '1 picture could not be decoded and is in none of these' in done.stdout
     folder = runs / 'a/evaluation/test'
     assert f'Report      {folder}/report.md' in done.stdout.replace(
-        '\n            ', ' ')
+        '\n            ', ' '
+    )
     assert (folder / 'mistakes.png').is_file()
     found = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
     trained = json.loads((runs / 'a/results.json').read_text(encoding='utf-8'))['test']
@@ -159,22 +199,35 @@ def test_whole_evaluation(runs):
     assert right / 40 == pytest.approx(found['top1'])
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--split_seed=7'], 'Expected the --split_seed=4321 that the run was trained'),
-    (['--calibrate', '--data_dir=other'
-     ], 'Expected the pictures of the run with --cal'),
-    (['--calibrate', '--dataset=shapes'], r', received shapes: the temperature is '),
-])
-def test_pictures_that_a_run_must_not_be_asked_about(runs, evaluate_here, arguments,
-                                                     message):
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--split_seed=7'], 'Expected the --split_seed=4321 that the run was trained'),
+        (
+            ['--calibrate', '--data_dir=other'],
+            'Expected the pictures of the run with --cal',
+        ),
+        (
+            ['--calibrate', '--dataset=shapes'],
+            r', received shapes: the temperature is ',
+        ),
+    ],
+)
+def test_pictures_that_a_run_must_not_be_asked_about(
+    runs, evaluate_here, arguments, message
+):
     with pytest.raises(ConfigError, match=message):
         evaluate_here(f'--run_dir={runs}/a', *arguments)
 
 
 def test_other_data_has_a_report_of_its_own(runs, evaluate_here, tmp_path):
     shutil.copytree(runs / 'data', tmp_path / 'work')
-    evaluate_here(f'--run_dir={runs}/a', f'--data_dir={tmp_path}/work',
-                  '--split=validation', '--split_seed=7')
+    evaluate_here(
+        f'--run_dir={runs}/a',
+        f'--data_dir={tmp_path}/work',
+        '--split=validation',
+        '--split_seed=7',
+    )
     folder = runs / 'a/evaluation/image_folder-work-validation'
     report = (folder / 'report.md').read_text(encoding='utf-8')
     assert f'| From | {tmp_path}/work |' in report
@@ -182,27 +235,34 @@ def test_other_data_has_a_report_of_its_own(runs, evaluate_here, tmp_path):
 
 
 @pytest.mark.slow
-def test_pictures_of_the_run_by_another_name_are_its_own(runs, evaluate_here, tmp_path,
-                                                         capsys):
+def test_pictures_of_the_run_by_another_name_are_its_own(
+    runs, evaluate_here, tmp_path, capsys
+):
     (tmp_path / 'holidays').symlink_to(runs / 'data')
-    evaluate_here(f'--run_dir={runs}/a', f'--data_dir={tmp_path}/holidays',
-                  '--split=validation')
+    evaluate_here(
+        f'--run_dir={runs}/a', f'--data_dir={tmp_path}/holidays', '--split=validation'
+    )
     folder = runs / 'a/evaluation/validation'
     assert f'From | {tmp_path}/holidays |' in (folder / 'report.md').read_text('utf-8')
     assert 'the best weights were chosen by them' in ' '.join(
-        capsys.readouterr().out.split())
+        capsys.readouterr().out.split()
+    )
 
 
 def test_run_that_cannot_be_written_to_is_said_before_the_work(
-        runs, evaluate_here, tmp_path, capsys):
+    runs, evaluate_here, tmp_path, capsys
+):
     shutil.copytree(runs / 'a', tmp_path / 'a')
     # Root may write anywhere, but nobody over a folder.
     (tmp_path / 'a/.probe.tmp').mkdir()
     with pytest.raises(
-            OutputError, match='Expected --run_dir to be a folder that can '
-            f'be written to, got {tmp_path}/a: .* leave out --calibrate'):
-        evaluate_here(f'--run_dir={tmp_path}/a', '--calibrate',
-                      f'--output={tmp_path}/out')
+        OutputError,
+        match='Expected --run_dir to be a folder that can '
+        f'be written to, got {tmp_path}/a: .* leave out --calibrate',
+    ):
+        evaluate_here(
+            f'--run_dir={tmp_path}/a', '--calibrate', f'--output={tmp_path}/out'
+        )
     assert capsys.readouterr().out == '' and not (tmp_path / 'out').exists()
 
 
@@ -210,27 +270,36 @@ def test_temperature_that_cannot_be_stored_is_an_error(runs, tmp_path):
     shutil.copytree(runs / 'a', tmp_path / 'a')
     classifier = from_run(tmp_path / 'a')
     config = classifier.run.config
-    seen = evaluate.look(classifier, config, load_source(config),
-                         evaluate.Settings(split='validation'))
+    seen = evaluate.look(
+        classifier, config, load_source(config), evaluate.Settings(split='validation')
+    )
     (tmp_path / 'a/calibration.json').unlink(missing_ok=True)
     (tmp_path / 'a/calibration.json').mkdir()
     with pytest.raises(
-            OutputError, match='calibration.json: the temperature of .* '
-            'could not be stored: .* pass it with --temperature'):
+        OutputError,
+        match='calibration.json: the temperature of .* '
+        'could not be stored: .* pass it with --temperature',
+    ):
         evaluate._store(seen)
 
 
 def test_where_no_temperature_is_best_no_other_split_is_looked_at():
-    specification = Specification('small_cnn', ('cat', 'dog'), 8, 'unit',
-                                  options={'filters': (4,)})
+    specification = Specification(
+        'small_cnn', ('cat', 'dog'), 8, 'unit', options={'filters': (4,)}
+    )
     classifier = Classifier(specification.build(), specification, 'random weights')
     images = np.random.default_rng(0).integers(0, 256, [40, 8, 8, 3], np.uint8)
     named = classifier.logits(images).main.numpy().argmax(1).astype(np.int32)
     # Of validation it is right about all; none of test can be decoded.
     split = Split(named, [f'{i}.png' for i in range(40)], images)
     bad = dataclasses.replace(split, weights=np.zeros(40, np.float32))
-    source = Source('noise', ('cat', 'dog'), {
-        'train': split, 'validation': split, 'test': bad}, 8, True)  # yapf: disable
+    source = Source(
+        'noise',
+        ('cat', 'dog'),
+        {'train': split, 'validation': split, 'test': bad},
+        8,
+        True,
+    )
     with pytest.raises(DatasetError, match='none of its 40 could be decoded'):
         evaluate.look(classifier, Config(), source, evaluate.Settings())
     with pytest.raises(CalibrationError, match='Expected mistakes among the 40'):
@@ -248,14 +317,16 @@ def test_runs_on_other_pictures_are_not_compared(runs, evaluate_here, tmp_path):
     config['data_dir'] = str(tmp_path / 'data')
     (tmp_path / 'b/config.json').write_text(json.dumps(config), encoding='utf-8')
     with pytest.raises(ComparisonError, match=r'differ, such as test/dog/0.jpg \(dog'):
-        evaluate_here('--compare', f'{tmp_path}/b', f'{runs}/a',
-                      f'--output={tmp_path}/other')
+        evaluate_here(
+            '--compare', f'{tmp_path}/b', f'{runs}/a', f'--output={tmp_path}/other'
+        )
     assert not (tmp_path / 'other').exists()
 
 
 @pytest.mark.slow
 def test_checkpoints_of_a_run_are_compared_by_their_own_names(
-        runs, evaluate_here, tmp_path, capsys):
+    runs, evaluate_here, tmp_path, capsys
+):
     folders = [f'{runs}/a/checkpoints/best', f'{runs}/a/checkpoints/last']
     evaluate_here('--compare', *folders, f'--output={tmp_path}/out')
     assert 'best less last' in capsys.readouterr().out
@@ -263,30 +334,48 @@ def test_checkpoints_of_a_run_are_compared_by_their_own_names(
     assert [run['name'] for run in found['runs']] == ['best', 'last']
 
 
-@pytest.mark.parametrize('folders, names', [
-    (['runs/a', 'runs/b/'], ['a', 'b']),
-    (['x/best', 'y/best'], ['x/best', 'y/best']),
-    (['x/best', 'y/best', 'z'], ['x/best', 'y/best', 'z']),
-    (['runs/a', 'runs/a/checkpoints/last'], ['a', 'last']),
-])
+@pytest.mark.parametrize(
+    'folders, names',
+    [
+        (['runs/a', 'runs/b/'], ['a', 'b']),
+        (['x/best', 'y/best'], ['x/best', 'y/best']),
+        (['x/best', 'y/best', 'z'], ['x/best', 'y/best', 'z']),
+        (['runs/a', 'runs/a/checkpoints/last'], ['a', 'last']),
+    ],
+)
 def test_names_of_runs(folders, names):
     assert evaluate.run_names(folders) == names
 
 
 @pytest.mark.slow
 def test_comparison_says_who_is_better(two_runs, tmp_path):
-    done = call('--compare', f'{two_runs}/a', f'{two_runs}/b', '--split=validation',
-                f'--output={tmp_path}/out')
+    done = call(
+        '--compare',
+        f'{two_runs}/a',
+        f'{two_runs}/b',
+        '--split=validation',
+        f'--output={tmp_path}/out',
+    )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'a less b' in done.stdout
     found = json.loads((tmp_path / 'out/comparison.json').read_text(encoding='utf-8'))
-    pair, = found['pairs']
+    (pair,) = found['pairs']
     first, second = (run['top1'] for run in found['runs'])
     assert pair['top1']['difference'] == pytest.approx(first - second)
     low, high = pair['top1']['interval']
     assert low <= pair['top1']['difference'] <= high
-    assert sum(pair[key] for key in ('both_right', 'only_first_right',
-                                     'only_second_right', 'both_wrong')) == 40
+    assert (
+        sum(
+            pair[key]
+            for key in (
+                'both_right',
+                'only_first_right',
+                'only_second_right',
+                'both_wrong',
+            )
+        )
+        == 40
+    )
     with (tmp_path / 'out/comparison.csv').open(newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
     for name, top1 in (('a', first), ('b', second)):

@@ -38,21 +38,31 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def call(
-    *arguments: str | bytes, python: tuple[str,
-                                           ...] = ()) -> subprocess.CompletedProcess:
+    *arguments: str | bytes, python: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess:
     command = [sys.executable, *python, '-m', 'scripts.explain', *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
-                          timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
 
 
 @pytest.fixture(scope='module')
 def run_dir(tmp_path_factory) -> Path:
     """A run that has learned next to nothing."""
     folder = tmp_path_factory.mktemp('runs') / 'short'
-    config = Config(dataset='shapes', model='cifar_cnn',
-                    model_options=('filters:4-8', 'block_dropout:0'), dense=('8',),
-                    epochs=1, batch_size=8, limit_train_batches=3, limit_eval_batches=2,
-                    precision='float32', warmup_epochs=0.0, run_dir=str(folder))
+    config = Config(
+        dataset='shapes',
+        model='cifar_cnn',
+        model_options=('filters:4-8', 'block_dropout:0'),
+        dense=('8',),
+        epochs=1,
+        batch_size=8,
+        limit_train_batches=3,
+        limit_eval_batches=2,
+        precision='float32',
+        warmup_epochs=0.0,
+        run_dir=str(folder),
+    )
     train(config, ConsoleHandler(io.StringIO()))
     return folder
 
@@ -74,8 +84,18 @@ def test_help_is_short_and_needs_no_tensorflow():
     assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
     lines = done.stdout.splitlines()
     assert max(map(len, lines)) <= 88
-    for name in ('run_dir', 'method', 'endpoint', 'target', 'baseline', 'steps',
-                 'samples', 'seed', 'output', 'pretrained'):
+    for name in (
+        'run_dir',
+        'method',
+        'endpoint',
+        'target',
+        'baseline',
+        'steps',
+        'samples',
+        'seed',
+        'output',
+        'pretrained',
+    ):
         assert len(re.findall(rf'^  --{name}\b', done.stdout, re.MULTILINE)) == 1
 
 
@@ -86,20 +106,18 @@ def test_settings_name_all_there_is():
     assert Settings(method=('guided', 'grad_cam')).methods == ('grad_cam', 'guided')
 
 
-@pytest.mark.parametrize('values, message', [
-    ({
-        'method': ('gradcam',)
-    }, "of grad_cam, .*, all; received 'gradcam'. Did you mean grad_cam?"),
-    ({
-        'method': ()
-    }, 'Expected --method to name at least one'),
-    ({
-        'samples': 0
-    }, 'Expected --samples to be at least 1, received 0'),
-    ({
-        'baseline': 'white'
-    }, 'Expected --baseline to be one of black, mean'),
-])
+@pytest.mark.parametrize(
+    'values, message',
+    [
+        (
+            {'method': ('gradcam',)},
+            "of grad_cam, .*, all; received 'gradcam'. Did you mean grad_cam?",
+        ),
+        ({'method': ()}, 'Expected --method to name at least one'),
+        ({'samples': 0}, 'Expected --samples to be at least 1, received 0'),
+        ({'baseline': 'white'}, 'Expected --baseline to be one of black, mean'),
+    ],
+)
 def test_values_that_are_refused(values, message):
     with pytest.raises(ConfigError, match=message):
         Settings(**values)
@@ -107,25 +125,32 @@ def test_values_that_are_refused(values, message):
 
 CLASSES = SimpleNamespace(
     ids=('n1', 'n2', 'n3', 'n4'),
-    classes=('tabby, tabby cat', 'crane, bird', 'crane, machine', 'Crane'))
+    classes=('tabby, tabby cat', 'crane, bird', 'crane, machine', 'Crane'),
+)
 
 
-@pytest.mark.parametrize('word, label', [
-    ('n2', 1),
-    ('tabby, tabby cat', 0),
-    ('tabby', 0),
-    ('TABBY CAT', 0),
-    ('Crane', 3),
-    ('machine', 2),
-])
+@pytest.mark.parametrize(
+    'word, label',
+    [
+        ('n2', 1),
+        ('tabby, tabby cat', 0),
+        ('tabby', 0),
+        ('TABBY CAT', 0),
+        ('Crane', 3),
+        ('machine', 2),
+    ],
+)
 def test_targets(word, label):
     assert targets.find(CLASSES, word) == label
 
 
-@pytest.mark.parametrize('word, message', [
-    ('tably cat', "of one of 4 classes, .*'tably cat'. Did you mean tabby cat?"),
-    ('cat', "received 'cat'"),
-])
+@pytest.mark.parametrize(
+    'word, message',
+    [
+        ('tably cat', "of one of 4 classes, .*'tably cat'. Did you mean tabby cat?"),
+        ('cat', "received 'cat'"),
+    ],
+)
 def test_targets_that_are_none(word, message):
     with pytest.raises(ConfigError, match=message):
         targets.find(CLASSES, word)
@@ -148,11 +173,14 @@ def test_an_overlay_is_lit_where_the_map_is_and_the_network_looks():
     np.testing.assert_array_equal(overlay(pixels, 0 * heat), overlay(pixels, -heat))
 
 
-@pytest.mark.parametrize('size, expected', [
-    ((32, 32), (224, 224)),
-    ((100, 300), (100, 300)),
-    ((1200, 3200), (600, 1600)),
-])
+@pytest.mark.parametrize(
+    'size, expected',
+    [
+        ((32, 32), (224, 224)),
+        ((100, 300), (100, 300)),
+        ((1200, 3200), (600, 1600)),
+    ],
+)
 def test_size_to_show(size, expected):
     pixels = shown(np.zeros([*size, 3], np.uint8))
     assert pixels.shape == (*expected, 3)
@@ -185,8 +213,9 @@ def test_endpoint_that_is_none(classifier):
 
 def test_pictures_of_the_run_by_every_method(classifier, tmp_path, capsys):
     chosen = choosing.of_run(classifier, samples=3, seed=0)
-    explain.write(classifier, chosen, Settings(method=('all',), steps=2), 'pool2', None,
-                  tmp_path)
+    explain.write(
+        classifier, chosen, Settings(method=('all',), steps=2), 'pool2', None, tmp_path
+    )
     found = rows(tmp_path)
     assert {row['method'] for row in found} == set(METHODS)
     assert len({row['file'] for row in found}) == 3
@@ -223,8 +252,9 @@ def test_pictures_that_have_moved(tmp_path, classifier):
             pixels = np.full([32, 32, 3], 20 * label + number, np.uint8)
             Image.fromarray(pixels).save(path)
     moved = copy.copy(classifier)
-    config = dataclasses.replace(classifier.run.config, dataset='image_folder',
-                                 data_dir=str(tmp_path / 'gone'))
+    config = dataclasses.replace(
+        classifier.run.config, dataset='image_folder', data_dir=str(tmp_path / 'gone')
+    )
     moved.run = classifier.run._replace(config=config)
     with pytest.raises(DatasetError, match='gone'):
         choosing.of_run(moved, samples=2, seed=0)
@@ -239,8 +269,7 @@ def test_the_flag_of_pictures_that_have_moved(run_dir, tmp_path):
 
 
 def test_a_map_that_highlights_nothing_is_no_evidence(classifier, monkeypatch):
-    """Of single positive pixels, among evidence against the class, nothing is deleted.
-    """
+    """Single positive pixels among evidence against the class delete nothing."""
 
     def speckled(network, images, classes, endpoint, **options):
         maps = np.full(images.shape[:3], -1, np.float32)
@@ -261,8 +290,9 @@ def test_a_map_that_highlights_nothing_is_no_evidence(classifier, monkeypatch):
     assert report.lines()[1].split()[1] == '1'
 
 
-def explanation(place: int, before: float = 0.9, highlighted: float = 0.2,
-                random: float = 0.8) -> Explanation:
+def explanation(
+    place: int, before: float = 0.9, highlighted: float = 0.2, random: float = 0.8
+) -> Explanation:
     heat = np.eye(4, dtype=np.float32)
     evidence = {'grad_cam': Evidence('pool1', heat, highlighted, random)}
     return Explanation(place, f'{place}.png', None, 0, before, 0, before, evidence)
@@ -336,35 +366,47 @@ def test_what_is_done_when_stopped_stays(classifier, tmp_path, monkeypatch):
     assert len(rows(tmp_path)) == 2 and sheets(tmp_path) == ['sheet.png']
 
 
-@pytest.mark.parametrize('after, random, row, verdict', [
-    (0.2, 0.8, '70.0  10.0', False),
-    (0.5, 0.5, '40.0  40.0', True),
-    (0.95, 0.8, '-5.0  10.0', True),
-    (np.nan, np.nan, '–  –', False),
-])
+@pytest.mark.parametrize(
+    'after, random, row, verdict',
+    [
+        (0.2, 0.8, '70.0  10.0', False),
+        (0.5, 0.5, '40.0  40.0', True),
+        (0.95, 0.8, '-5.0  10.0', True),
+        (np.nan, np.nan, '–  –', False),
+    ],
+)
 def test_a_map_that_means_nothing_is_called_so(after, random, row, verdict):
     report = Report()
     report.add(explanation(0, 0.9, after, random))
     head, means, *verdicts = report.lines()
     assert head.split('  ')[-1] == 'at random places'
     assert means.split()[-2:] == row.split()
-    assert [line.partition(',')[0] for line in verdicts
-           ] == verdict * ['grad_cam: this map means nothing here']
+    assert [line.partition(',')[0] for line in verdicts] == verdict * [
+        'grad_cam: this map means nothing here'
+    ]
 
 
 def test_given_pictures_some_of_them_bad(run_dir, tmp_path):
     rng = np.random.default_rng(0)
     for name in ('a/same.png', 'b/same.png', 'b/Same.jpg'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, [40, 60, 3],
-                                     np.uint8)).save(tmp_path / name)
+        Image.fromarray(rng.integers(0, 256, [40, 60, 3], np.uint8)).save(
+            tmp_path / name
+        )
     odd = bytes(tmp_path) + b'/b/odd\xff.png'
     Path(odd.decode(errors='surrogateescape')).write_bytes(
-        (tmp_path / 'a/same.png').read_bytes())
+        (tmp_path / 'a/same.png').read_bytes()
+    )
     (tmp_path / 'b/bad\n.png').write_bytes(b'no picture')
     out = tmp_path / 'out'
-    done = call(f'--run_dir={run_dir}', f'--output={out}', '--target=circle',
-                f'{tmp_path}/a', f'{tmp_path}/b', f'{tmp_path}/none.png')
+    done = call(
+        f'--run_dir={run_dir}',
+        f'--output={out}',
+        '--target=circle',
+        f'{tmp_path}/a',
+        f'{tmp_path}/b',
+        f'{tmp_path}/none.png',
+    )
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'bad\\n.png: Not a JPEG' in done.stderr
     assert 'none.png: No such file' in done.stderr
@@ -372,16 +414,24 @@ def test_given_pictures_some_of_them_bad(run_dir, tmp_path):
     found = rows(out)
     assert len(found) == 4 and {row['class'] for row in found} == {'circle'}
     overlays = {row['overlay'] for row in found}
-    assert {'same-grad_cam.png', 'Same-2-grad_cam.png',
-            'same-3-grad_cam.png'} < overlays
-    assert overlays == {path.name for path in out.iterdir()
-                       } - {'sheet.png', 'explanations.csv'}
+    assert {
+        'same-grad_cam.png',
+        'Same-2-grad_cam.png',
+        'same-3-grad_cam.png',
+    } < overlays
+    assert overlays == {path.name for path in out.iterdir()} - {
+        'sheet.png',
+        'explanations.csv',
+    }
 
 
-@pytest.mark.parametrize('arguments, message', [
-    (['--method=gradcam'], "received 'gradcam'. Did you mean grad_cam?"),
-    (['--data_dir=x', 'y.jpg'], 'received both --data_dir and y.jpg. Leave one of'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--method=gradcam'], "received 'gradcam'. Did you mean grad_cam?"),
+        (['--data_dir=x', 'y.jpg'], 'received both --data_dir and y.jpg. Leave one of'),
+    ],
+)
 def test_a_mistake_is_explained_before_tensorflow_is_there(arguments, message):
     done = call('--run_dir=none', *arguments, python=('-X', 'importtime'))
     assert (done.returncode, done.stdout) == (2, '')

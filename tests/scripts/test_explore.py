@@ -15,8 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     command = [sys.executable, *python, '-m', 'scripts.explore', *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
-                          timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_help_is_short_and_needs_no_tensorflow():
@@ -25,16 +26,33 @@ def test_help_is_short_and_needs_no_tensorflow():
     assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
     lines = done.stdout.splitlines()
     assert len(lines) < 60 and max(map(len, lines)) <= 88
-    for name in ('dataset', 'data_dir', 'validation_fraction', 'test_fraction',
-                 'split_seed', 'output', 'max_pictures', 'seed'):
+    for name in (
+        'dataset',
+        'data_dir',
+        'validation_fraction',
+        'test_fraction',
+        'split_seed',
+        'output',
+        'max_pictures',
+        'seed',
+    ):
         assert len(re.findall(rf'^  --{name}\b', done.stdout, re.MULTILINE)) == 1
 
 
-@pytest.mark.parametrize('mistake, message', [
-    ('--max_picture=3', 'There is no flag --max_picture. Did you mean --max_pictures?'),
-    ('--max_pictures=-1', 'Expected --max_pictures to be at least 0, received -1.'),
-    ('--test_fraction=2', 'Expected --test_fraction to be 0.001 to 0.9, received 2'),
-])
+@pytest.mark.parametrize(
+    'mistake, message',
+    [
+        (
+            '--max_picture=3',
+            'There is no flag --max_picture. Did you mean --max_pictures?',
+        ),
+        ('--max_pictures=-1', 'Expected --max_pictures to be at least 0, received -1.'),
+        (
+            '--test_fraction=2',
+            'Expected --test_fraction to be 0.001 to 0.9, received 2',
+        ),
+    ],
+)
 def test_mistake_is_explained_in_a_line(mistake, message):
     done = call(mistake)
     assert (done.returncode, done.stdout) == (2, '')
@@ -43,8 +61,11 @@ def test_mistake_is_explained_in_a_line(mistake, message):
 
 
 def test_missing_data_is_explained(tmp_path):
-    done = call('--dataset=tiny_imagenet', f'--data_dir={tmp_path}/none',
-                f'--output={tmp_path}/out')
+    done = call(
+        '--dataset=tiny_imagenet',
+        f'--data_dir={tmp_path}/none',
+        f'--output={tmp_path}/out',
+    )
     assert (done.returncode, done.stdout) == (1, '')
     assert 'Traceback' not in done.stderr and f'{tmp_path}/none' in done.stderr
     assert not (tmp_path / 'out').exists()
@@ -66,8 +87,11 @@ def test_whole_run_on_a_folder_of_pictures(tmp_path):
     (tmp_path / 'data/dog/broken.png').write_bytes(b'no picture')
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/notes.txt').write_text('mine')
-    done = call('--dataset=image_folder', f'--data_dir={tmp_path}/data',
-                f'--output={tmp_path}/out')
+    done = call(
+        '--dataset=image_folder',
+        f'--data_dir={tmp_path}/data',
+        f'--output={tmp_path}/out',
+    )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'image_folder: 26 pictures, 2 classes' in done.stdout
     assert re.search(r'^ +1  undecodable: ', done.stdout, re.MULTILINE)

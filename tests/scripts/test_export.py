@@ -24,7 +24,7 @@ from trainers import classifier
 from trainers.config import Config, ConfigError
 from trainers.progress import ConsoleHandler
 from trainers.train import train
-from vision.data import load, Split
+from vision.data import Split, load
 from vision.errors import UserError
 from vision.export import FORMATS
 
@@ -37,10 +37,22 @@ def run_dir(tmp_path_factory) -> Path:
     """A run of three steps on the built-in shapes."""
     path = tmp_path_factory.mktemp('runs') / 'run'
     train(
-        Config(dataset='shapes', model='cifar_cnn', model_options=('filters:4-8-8',),
-               dense=('8',), epochs=1, batch_size=8, limit_train_batches=3,
-               limit_eval_batches=2, log_every=2, precision='float32',
-               warmup_epochs=0.0, run_dir=str(path)), ConsoleHandler(io.StringIO()))
+        Config(
+            dataset='shapes',
+            model='cifar_cnn',
+            model_options=('filters:4-8-8',),
+            dense=('8',),
+            epochs=1,
+            batch_size=8,
+            limit_train_batches=3,
+            limit_eval_batches=2,
+            log_every=2,
+            precision='float32',
+            warmup_epochs=0.0,
+            run_dir=str(path),
+        ),
+        ConsoleHandler(io.StringIO()),
+    )
     return path
 
 
@@ -51,8 +63,14 @@ def trained(run_dir) -> classifier.Classifier:
 
 def start(*arguments: str, **options) -> subprocess.Popen:
     command = [sys.executable, '-m', 'scripts.export', *arguments]
-    return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE,
-                            stderr=subprocess.PIPE, **options)
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
 
 
 def call(*arguments: str) -> tuple[int, str, str]:
@@ -75,43 +93,61 @@ def few(monkeypatch) -> None:
 def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys):
     output = tmp_path / 'out'
     for overwrite in (False, True):  # what it writes is known for one of its own
-        export.export(trained, export.choose(['tflite_float32']),
-                      Settings(output=str(output), overwrite=overwrite))
+        export.export(
+            trained,
+            export.choose(['tflite_float32']),
+            Settings(output=str(output), overwrite=overwrite),
+        )
     said = capsys.readouterr().out
     assert '10 pictures of the validation split of shapes' in said
     assert everything_in(tmp_path) == {'out'}
     assert everything_in(output) == {
-        'README.md', 'export.json', 'labels.txt', 'model.json', 'model_float32.tflite'
+        'README.md',
+        'export.json',
+        'labels.txt',
+        'model.json',
+        'model_float32.tflite',
     }
     check_readme(output, trained, ['tflite_float32'])
 
 
 @pytest.mark.slow
 def test_exports_a_run_and_says_how_to_use_it(run_dir, trained):
-    code, said, complained = call(f'--run_dir={run_dir}', '--temperature=0.5',
-                                  '--formats=saved_model,tflite_float32,onnx')
+    code, said, complained = call(
+        f'--run_dir={run_dir}',
+        '--temperature=0.5',
+        '--formats=saved_model,tflite_float32,onnx',
+    )
     assert (code, complained) == (0, '')
     assert '100 pictures of the validation split of shapes' in said
     assert said.count('passed') == 3
     folder = run_dir / 'export'
     assert everything_in(folder) == {
-        'README.md', 'export.json', 'labels.txt', 'model.json', 'saved_model',
-        'model_float32.tflite', 'model.onnx'
-    }  # yapf: disable
+        'README.md',
+        'export.json',
+        'labels.txt',
+        'model.json',
+        'saved_model',
+        'model_float32.tflite',
+        'model.onnx',
+    }
     assert (folder / 'labels.txt').read_text().split() == list(trained.classes)
     model = json.loads((folder / 'model.json').read_text())
     assert (model['image_size'], model['temperature']) == (32, 0.5)
     record = json.loads((folder / 'export.json').read_text())
     assert [each['format'] for each in record['exports']] == [
-        'saved_model', 'tflite_float32', 'onnx'
-    ]  # yapf: disable
+        'saved_model',
+        'tflite_float32',
+        'onnx',
+    ]
     for each in record['exports']:
         assert each['largest_difference'] <= each['tolerance']
     check_readme(folder, trained, ['saved_model', 'tflite_float32', 'onnx'])
 
 
-def check_readme(folder: Path, trained: classifier.Classifier,
-                 names: list[str]) -> None:
+def check_readme(
+    folder: Path, trained: classifier.Classifier, names: list[str]
+) -> None:
     """Runs the lines of the README one after the other, in one process of their own."""
     text = (folder / 'README.md').read_text('utf-8')
     picture = Image.fromarray(load('shapes').splits['test'].images[0])
@@ -124,14 +160,20 @@ def check_readme(folder: Path, trained: classifier.Classifier,
         block = next(b for b in blocks if b == readme.USAGE[name])
         lines += [block, f'all_of_them["{name}"] = probabilities[0].tolist()']
     lines.append('import json; print(json.dumps(all_of_them))')
-    found = subprocess.run([sys.executable, '-c', '\n'.join(lines)], cwd=folder,
-                           text=True, capture_output=True, check=True).stdout
+    found = subprocess.run(
+        [sys.executable, '-c', '\n'.join(lines)],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
     expected = trained.probabilities(trained.logits(image[np.newaxis]).main.numpy())[0]
     answers = json.loads(found.splitlines()[-1])
     assert list(answers) == names
     for name in names:
-        np.testing.assert_allclose(answers[name], expected, rtol=0,
-                                   atol=FORMATS[name].tolerance)
+        np.testing.assert_allclose(
+            answers[name], expected, rtol=0, atol=FORMATS[name].tolerance
+        )
 
 
 def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
@@ -140,9 +182,11 @@ def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
         tolerance = 0.0
 
     with pytest.raises(
-            UserError, match='nothing was written:\n  tflite_int8: the '
-            r'largest difference of a probability is .*, at most 0 is[\s\S]*'
-            'Leave those out of --formats, or pass more pictures'):
+        UserError,
+        match='nothing was written:\n  tflite_int8: the '
+        r'largest difference of a probability is .*, at most 0 is[\s\S]*'
+        'Leave those out of --formats, or pass more pictures',
+    ):
         export.export(trained, [Demanding()], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()
     assert 'failed' in capsys.readouterr().out
@@ -164,8 +208,9 @@ def test_a_converter_that_fails_leaves_the_old_export(few, trained, tmp_path):
     output.mkdir()
     fill(output, 'old')
     with pytest.raises(UserError, match='no such operation'):
-        export.export(trained, [Failing()], Settings(output=str(output),
-                                                     overwrite=True))
+        export.export(
+            trained, [Failing()], Settings(output=str(output), overwrite=True)
+        )
     assert everything_in(tmp_path) == {'out'}
     assert text_in(output) == 'old'
 
@@ -189,27 +234,35 @@ class Lost(Full):
         raise FileNotFoundError('the runtime is gone')
 
 
-@pytest.mark.parametrize('form, error, message', [
-    (Full(), OutputError, 'Expected --output to be .*No space left on device'),
-    (Lost(), FileNotFoundError, '^the runtime is gone$'),
-])  # yapf: disable
-def test_only_what_the_output_refuses_is_called_so(few, trained, tmp_path, form, error,
-                                                   message):
+@pytest.mark.parametrize(
+    'form, error, message',
+    [
+        (Full(), OutputError, 'Expected --output to be .*No space left on device'),
+        (Lost(), FileNotFoundError, '^the runtime is gone$'),
+    ],
+)
+def test_only_what_the_output_refuses_is_called_so(
+    few, trained, tmp_path, form, error, message
+):
     with pytest.raises(error, match=message):
         export.export(trained, [form], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()
 
 
 def test_a_network_that_diverged_is_told_before_anything_is_converted(
-        few, trained, tmp_path):
+    few, trained, tmp_path
+):
     network = trained.specification.build()
     for variable in network.trainable_variables:
         variable.assign(variable * np.nan)
-    diverged = classifier.Classifier(network, trained.specification, 'a run',
-                                     run=trained.run)
+    diverged = classifier.Classifier(
+        network, trained.specification, 'a run', run=trained.run
+    )
     with pytest.raises(
-            UserError, match='got others for 10 of 10 pictures: a run, is '
-            'damaged, or its training diverged'):
+        UserError,
+        match='got others for 10 of 10 pictures: a run, is '
+        'damaged, or its training diverged',
+    ):
         export.export(diverged, [Failing()], Settings(output=str(tmp_path / 'out')))
 
 
@@ -228,20 +281,26 @@ def test_a_terminated_export_leaves_nothing(run_dir, tmp_path):
     assert everything_in(tmp_path) == set()
 
 
-@pytest.mark.parametrize('arguments, code, message', [
-    (['--formats=tflite_int9'], 2, 'Did you mean tflite_int8'),
-    (['--formats=all,onnx'], 2, 'received all with others'),
-])
+@pytest.mark.parametrize(
+    'arguments, code, message',
+    [
+        (['--formats=tflite_int9'], 2, 'Did you mean tflite_int8'),
+        (['--formats=all,onnx'], 2, 'received all with others'),
+    ],
+)
 def test_wrong_flags_are_explained(arguments, code, message):
     returned, _, complained = call(*arguments)
     assert (returned, message in complained) == (code, True), complained
 
 
-@pytest.mark.parametrize('formats, message', [
-    (('saved_model', 'onxx'), "received 'onxx'. Did you mean onnx"),
-    ((), 'received none'),
-    (('all', 'onnx'), 'received all with others. Leave the others out'),
-])
+@pytest.mark.parametrize(
+    'formats, message',
+    [
+        (('saved_model', 'onxx'), "received 'onxx'. Did you mean onnx"),
+        ((), 'received none'),
+        (('all', 'onnx'), 'received all with others. Leave the others out'),
+    ],
+)
 def test_unknown_formats_are_refused(formats, message):
     with pytest.raises(ConfigError, match=message):
         Settings(formats=formats)
@@ -250,7 +309,11 @@ def test_unknown_formats_are_refused(formats, message):
 def test_wrong_formats_are_told_before_tensorflow_is_there():
     found = subprocess.run(
         [sys.executable, '-X', 'importtime', '-m', 'scripts.export', '--formats=onxx'],
-        cwd=ROOT, text=True, capture_output=True, check=False)
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
     assert found.returncode == 2
     assert 'Did you mean onnx' in found.stderr
     assert '| tensorflow' not in found.stderr
@@ -333,8 +396,9 @@ def test_an_export_that_a_kill_left_aside_comes_back(tmp_path):
 
 @pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
 @pytest.mark.parametrize('after', [False, True])
-def test_an_interrupted_renaming_leaves_the_old_export(tmp_path, monkeypatch, error,
-                                                       after):
+def test_an_interrupted_renaming_leaves_the_old_export(
+    tmp_path, monkeypatch, error, after
+):
     output = tmp_path / 'out'
     output.mkdir()
     fill(output, 'old')
@@ -441,8 +505,11 @@ def test_pictures_of_a_run_are_spread_over_the_classes(trained):
     split = load('shapes').splits['validation']
     thirty = pictures._spread(split, 30)
     assert np.bincount(thirty.labels).tolist() == [3] * 10
-    rare = Split(np.array([0] * 8 + [1], np.int32), [str(i) for i in range(9)],
-                 images=np.zeros([9, 4, 4, 3], np.uint8))
+    rare = Split(
+        np.array([0] * 8 + [1], np.int32),
+        [str(i) for i in range(9)],
+        images=np.zeros([9, 4, 4, 3], np.uint8),
+    )
     assert np.bincount(pictures._spread(rare, 4).labels).tolist() == [3, 1]
 
 
@@ -489,8 +556,9 @@ def test_lost_training_pictures_are_explained(run_dir, tmp_path):
 def test_a_run_on_a_few_batches_is_compared_on_all_pictures(few, trained):
     config = dataclasses.replace(trained.run.config, overfit_batches=1, batch_size=2)
     run = trained.run._replace(config=config)
-    overfitted = classifier.Classifier(trained.network, trained.specification, 'a run',
-                                       run=run)
+    overfitted = classifier.Classifier(
+        trained.network, trained.specification, 'a run', run=run
+    )
     found, expected = pictures.find(overfitted, ''), pictures.find(trained, '')
     np.testing.assert_array_equal(found.compared, expected.compared)
 
@@ -499,10 +567,15 @@ def test_a_run_on_a_few_batches_is_compared_on_all_pictures(few, trained):
 def test_pictures_are_downloaded_only_when_asked_for_now(trained, monkeypatch, asked):
     config = dataclasses.replace(trained.run.config, download=not asked)
     found = []
-    monkeypatch.setattr(pictures, 'load_source',
-                        lambda config: found.append(config) or load('shapes'))
-    before = classifier.Classifier(trained.network, trained.specification, 'a run',
-                                   run=trained.run._replace(config=config))
+    monkeypatch.setattr(
+        pictures, 'load_source', lambda config: found.append(config) or load('shapes')
+    )
+    before = classifier.Classifier(
+        trained.network,
+        trained.specification,
+        'a run',
+        run=trained.run._replace(config=config),
+    )
     pictures.find(before, '', download=asked, measures=False)
     assert [each.download for each in found] == [asked]
 
@@ -524,13 +597,16 @@ def test_weights_without_a_run_need_pictures(trained, tmp_path):
 def test_googlenet_in_every_format(data_folder, tmp_path):
     with_dogs = tmp_path / 'pictures'
     shutil.unpack_archive(data_folder / 'cats_and_dogs.zip', with_dogs)
-    code, said, complained = call('--model=googlenet',
-                                  f'--pretrained={data_folder / "googlenet_bvlc.npz"}',
-                                  f'--pictures={with_dogs}/cats_and_dogs/test/dogs',
-                                  f'--formats={",".join(PYTHON_FORMATS)}',
-                                  f'--output={tmp_path / "out"}')
+    code, said, complained = call(
+        '--model=googlenet',
+        f'--pretrained={data_folder / "googlenet_bvlc.npz"}',
+        f'--pictures={with_dogs}/cats_and_dogs/test/dogs',
+        f'--formats={",".join(PYTHON_FORMATS)}',
+        f'--output={tmp_path / "out"}',
+    )
     assert (code, complained) == (0, '')
     assert said.count('passed') == len(PYTHON_FORMATS)
-    weights = Config(model='googlenet',
-                     pretrained=str(data_folder / 'googlenet_bvlc.npz'))
+    weights = Config(
+        model='googlenet', pretrained=str(data_folder / 'googlenet_bvlc.npz')
+    )
     check_readme(tmp_path / 'out', classifier.from_pretrained(weights), PYTHON_FORMATS)

@@ -35,8 +35,14 @@ def test_the_folder_of_links_is_gone_afterwards(split):
     with input_peers.linked(split, batch_size=4) as folder:
         links = sorted(Path(folder).rglob('*.jpeg'))
         assert [str(link.relative_to(folder)) for link in links] == [
-            '0/0.jpeg', '0/3.jpeg', '0/6.jpeg', '1/1.jpeg', '1/4.jpeg', '1/7.jpeg',
-            '2/2.jpeg', '2/5.jpeg'
+            '0/0.jpeg',
+            '0/3.jpeg',
+            '0/6.jpeg',
+            '1/1.jpeg',
+            '1/4.jpeg',
+            '1/7.jpeg',
+            '2/2.jpeg',
+            '2/5.jpeg',
         ]  # Whole batches: the ninth picture is left out.
         assert all(link.is_symlink() for link in links)
         assert os.readlink(Path(folder, '1/7.jpeg')) == split.paths[7]
@@ -52,8 +58,11 @@ def test_the_folder_of_links_is_gone_afterwards(split):
 
 def test_links_to_relative_paths(split, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    here = Split(split.labels, split.names,
-                 paths=[os.path.basename(path) for path in split.paths])
+    here = Split(
+        split.labels,
+        split.names,
+        paths=[os.path.basename(path) for path in split.paths],
+    )
     with input_peers.linked(here, batch_size=9) as folder:
         assert Path(folder, '0/0.jpeg').exists()
 
@@ -68,15 +77,24 @@ def test_both_give_the_pictures_and_their_labels(split, capsys):
     assert [batch[0].shape for batch in batches] == [(4, 16, 16, 3)] * 2
     for images, labels in batches:
         np.testing.assert_allclose(images[:, 8, 8, 0] / 100, labels, atol=0.02)
-    assert sorted(np.concatenate([labels for _, labels in batches
-                                 ])) == [0, 0, 0, 1, 1, 1, 2, 2]
+    assert sorted(np.concatenate([labels for _, labels in batches])) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+    ]
 
 
 def test_both_augment(split):
     Path(split.paths[0]).write_bytes(
         tf.io.encode_jpeg(
-            np.random.default_rng(1).integers(256, size=[24, 24, 3],
-                                              dtype=np.uint8)).numpy())
+            np.random.default_rng(1).integers(256, size=[24, 24, 3], dtype=np.uint8)
+        ).numpy()
+    )
     one = Split(split.labels[:1], split.names[:1], paths=split.paths[:1])
     config = configured(*ALL, batch_size=1)
     with input_peers.linked(one, batch_size=1) as folder:
@@ -100,7 +118,7 @@ def test_arguments_of_the_generator():
         'rotation_range': 18,
         'width_shift_range': 0.2,
         'height_shift_range': 0.2,
-        'zoom_range': 0.1
+        'zoom_range': 0.1,
     }
 
 
@@ -118,8 +136,10 @@ def test_augmentations_need_a_counterpart():
     input_peers.check_augmentations([])
     for name in set(AUGMENTATIONS) - set(input_peers.COUNTERPARTS):
         with pytest.raises(
-                ConfigError, match='flip, vertical_flip, rotate, shift, '
-                f'zoom, each once, .* received flip,{name}. Pass'):
+            ConfigError,
+            match='flip, vertical_flip, rotate, shift, '
+            f'zoom, each once, .* received flip,{name}. Pass',
+        ):
             input_peers.check_augmentations(['flip', name])
     with pytest.raises(ConfigError, match='received rotate:1,rotate:2'):
         input_peers.check_augmentations(['rotate:1', 'rotate:2'])
@@ -127,12 +147,14 @@ def test_augmentations_need_a_counterpart():
 
 def test_pictures_need_to_be_files(split):
     input_peers.check_files(split)
-    in_memory = Split(split.labels, split.names, images=np.zeros([9, 4, 4, 3],
-                                                                 np.uint8))
+    in_memory = Split(
+        split.labels, split.names, images=np.zeros([9, 4, 4, 3], np.uint8)
+    )
     with pytest.raises(ConfigError, match='received .* in memory. Name a --dataset of'):
         input_peers.check_files(in_memory)
-    parts = Split(split.labels, split.names, paths=split.paths,
-                  ranges=np.zeros([9, 2], np.int64))
+    parts = Split(
+        split.labels, split.names, paths=split.paths, ranges=np.zeros([9, 2], np.int64)
+    )
     with pytest.raises(ConfigError, match='received .* parts of larger files. Name'):
         input_peers.check_files(parts)
     for ending, shown in {'.webp': '.webp', '': 'no ending'}.items():

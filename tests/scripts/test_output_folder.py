@@ -3,17 +3,20 @@
 import pytest
 
 from scripts.exploration import output
-from scripts.output_folder import check_writable, OutputError, replace
+from scripts.output_folder import OutputError, check_writable, replace
 
 
 def test_folder_that_cannot_be_is_an_error_before_the_work(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(
-            OutputError, match='Expected --output to be a folder that can '
-            'be written to, got .*: Not a directory. Choose another.'):
+        OutputError,
+        match='Expected --output to be a folder that can '
+        'be written to, got .*: Not a directory. Choose another.',
+    ):
         check_writable(tmp_path / 'file' / 'folder')
-    with pytest.raises(OutputError, match='Expected --run_dir to be .*: File exists. '
-                       'Make room.'):
+    with pytest.raises(
+        OutputError, match='Expected --run_dir to be .*: File exists. Make room.'
+    ):
         check_writable(tmp_path / 'file', '--run_dir', 'Make room.')
     check_writable(tmp_path / 'new' / 'folder')
     assert list((tmp_path / 'new' / 'folder').iterdir()) == []
@@ -25,12 +28,10 @@ def test_what_no_longer_applies_is_removed_and_the_rest_left(tmp_path):
     names = ('new.png', 'old.txt', 'kept.txt')
     found = replace(tmp_path, {'kept.txt': 'now', 'new.png': b'\xff'}, names)
     assert found == [tmp_path / 'new.png', tmp_path / 'kept.txt']
-    assert {
-        path.name: path.read_bytes() for path in tmp_path.iterdir()
-    } == {
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         'new.png': b'\xff',
         'kept.txt': b'now',
-        'notes.txt': b'of an earlier time'
+        'notes.txt': b'of an earlier time',
     }
 
 

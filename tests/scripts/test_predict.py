@@ -25,19 +25,29 @@ from trainers.train import train
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def call(*arguments: str, python: tuple[str, ...] = (),
-         stdin: bytes = b'') -> subprocess.CompletedProcess:
+def call(
+    *arguments: str, python: tuple[str, ...] = (), stdin: bytes = b''
+) -> subprocess.CompletedProcess:
     command = [sys.executable, *python, '-m', 'scripts.predict', *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, input=stdin,
-                          timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, input=stdin, timeout=300
+    )
 
 
 @pytest.fixture(scope='module')
 def run_dir(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp('runs') / 'run'
-    config = Config(dataset='shapes', model='small_cnn', model_options=('filters:4',),
-                    epochs=1, batch_size=8, limit_train_batches=2, limit_eval_batches=1,
-                    precision='float32', run_dir=str(path))
+    config = Config(
+        dataset='shapes',
+        model='small_cnn',
+        model_options=('filters:4',),
+        epochs=1,
+        batch_size=8,
+        limit_train_batches=2,
+        limit_eval_batches=1,
+        precision='float32',
+        run_dir=str(path),
+    )
     train(config, ConsoleHandler(io.StringIO()))
     return path
 
@@ -62,37 +72,45 @@ def test_help_is_short_and_needs_no_tensorflow():
     assert b'absl' in done.stderr and b'tensorflow' not in done.stderr
     lines = done.stdout.decode().splitlines()
     assert len(lines) < 90 and max(map(len, lines)) <= 88
-    for name in ('run_dir', 'pretrained', 'top', 'threshold', 'views', 'batch_size',
-                 'format', 'output', 'temperature'):
-        assert len([line for line in lines if re.match(rf'  --{name}(\s|$)', line)
-                   ]) == 1
+    for name in (
+        'run_dir',
+        'pretrained',
+        'top',
+        'threshold',
+        'views',
+        'batch_size',
+        'format',
+        'output',
+        'temperature',
+    ):
+        assert (
+            len([line for line in lines if re.match(rf'  --{name}(\s|$)', line)]) == 1
+        )
 
 
-@pytest.mark.parametrize('arguments, message', [
-    ([], 'Expected pictures: files, folders or patterns, such as in python -m'),
-    (['x', '--top=0'], 'Expected --top to be at least 1, received 0.'),
-    (['x', '--tops=1'], 'There is no flag --tops. Did you mean --top?'),
-])
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        ([], 'Expected pictures: files, folders or patterns, such as in python -m'),
+        (['x', '--top=0'], 'Expected --top to be at least 1, received 0.'),
+        (['x', '--tops=1'], 'There is no flag --tops. Did you mean --top?'),
+    ],
+)
 def test_a_mistake_is_explained_before_tensorflow_is_there(arguments, message):
     done = call(*arguments, python=('-X', 'importtime'))
     assert (done.returncode, done.stdout) == (2, b'')
     assert message in done.stderr.decode() and b'tensorflow' not in done.stderr
 
 
-@pytest.mark.parametrize('settings, message', [
-    ({
-        'threshold': 1.5
-    }, '--threshold to be 0 to 1, received 1.5'),
-    ({
-        'views': 'flop'
-    }, 'one of none, flip, crops; .* Did you mean flip?'),
-    ({
-        'format': 'json'
-    }, 'one of table, csv, jsonl; .* Did you mean jsonl?'),
-    ({
-        'batch_size': -1
-    }, '--batch_size to be at least 0'),
-])
+@pytest.mark.parametrize(
+    'settings, message',
+    [
+        ({'threshold': 1.5}, '--threshold to be 0 to 1, received 1.5'),
+        ({'views': 'flop'}, 'one of none, flip, crops; .* Did you mean flip?'),
+        ({'format': 'json'}, 'one of table, csv, jsonl; .* Did you mean jsonl?'),
+        ({'batch_size': -1}, '--batch_size to be at least 0'),
+    ],
+)
 def test_settings_out_of_range(settings, message):
     with pytest.raises(ConfigError, match=message.replace('?', r'\?')):
         Settings(**settings)
@@ -104,22 +122,16 @@ def test_there_are_as_many_views_to_choose_from_as_there_are():
     assert Settings.__dataclass_fields__['views'].metadata['choices'] == tuple(VIEWS)
 
 
-@pytest.mark.parametrize('settings, expected', [
-    ({}, 'table'),
-    ({
-        'output': 'x.csv'
-    }, 'csv'),
-    ({
-        'output': 'x.JSONL'
-    }, 'jsonl'),
-    ({
-        'output': 'x.txt'
-    }, 'table'),
-    ({
-        'output': 'x.csv',
-        'format': 'jsonl'
-    }, 'jsonl'),
-])
+@pytest.mark.parametrize(
+    'settings, expected',
+    [
+        ({}, 'table'),
+        ({'output': 'x.csv'}, 'csv'),
+        ({'output': 'x.JSONL'}, 'jsonl'),
+        ({'output': 'x.txt'}, 'table'),
+        ({'output': 'x.csv', 'format': 'jsonl'}, 'jsonl'),
+    ],
+)
 def test_the_format_follows_from_the_output(settings, expected):
     assert Settings(**settings).written_format == expected
 
@@ -136,7 +148,7 @@ def test_whole_run_in_a_table(run_dir, folder):
     # No word of the decoder's.
     assert done.stderr.decode().splitlines() == [
         f'{folder}/broken.png: Not a JPEG, PNG, GIF, BMP or WebP file',
-        '1 of 6 pictures could not be predicted.'
+        '1 of 6 pictures could not be predicted.',
     ]
     assert done.returncode == 1
 
@@ -144,10 +156,17 @@ def test_whole_run_in_a_table(run_dir, folder):
 @pytest.mark.slow
 def test_on_a_terminal_a_bad_picture_is_named_once(run_dir, folder):
     ours, theirs = pty.openpty()
-    command = [sys.executable, '-m', 'scripts.predict', f'--run_dir={run_dir}',
-               str(folder / 'b.png'), str(folder / 'broken.png')]  # yapf: disable
-    process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stdout=theirs,
-                               stderr=theirs)
+    command = [
+        sys.executable,
+        '-m',
+        'scripts.predict',
+        f'--run_dir={run_dir}',
+        str(folder / 'b.png'),
+        str(folder / 'broken.png'),
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
+    )
     os.close(theirs)
     said = b''
     with contextlib.suppress(OSError):  # the end of a terminal
@@ -162,14 +181,22 @@ def test_on_a_terminal_a_bad_picture_is_named_once(run_dir, folder):
 @pytest.mark.slow
 def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
     output = tmp_path / 'predictions.csv'
-    done = call(f'--run_dir={run_dir}', f'--output={output}', '--top=100',
-                '--threshold=0.2', f'{folder}/*.png', '--', '-',
-                stdin=(folder / 'a.jpg').read_bytes())
+    done = call(
+        f'--run_dir={run_dir}',
+        f'--output={output}',
+        '--top=100',
+        '--threshold=0.2',
+        f'{folder}/*.png',
+        '--',
+        '-',
+        stdin=(folder / 'a.jpg').read_bytes(),
+    )
     assert (done.returncode, done.stdout) == (1, b'')
     with output.open(newline='') as file:
         rows = list(csv.DictReader(file))
-    expected = predict(run_dir, [f'{folder}/*.png', folder / 'a.jpg'], top=100,
-                       threshold=0.2)
+    expected = predict(
+        run_dir, [f'{folder}/*.png', folder / 'a.jpg'], top=100, threshold=0.2
+    )
     assert [row['file'] for row in rows[:-1]] == [e.file for e in expected[:-1]]
     assert rows[-1]['file'] == '-'
     for row, each in zip(rows, expected, strict=True):
@@ -185,8 +212,9 @@ def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
 
 def test_a_list_on_standard_input_in_json_lines(run_dir, folder):
     names = [f'{folder}/{name}' for name in ('new\nline.png', 'b.png', '--top.png')]
-    done = call(f'--run_dir={run_dir}', '--format=jsonl', '-',
-                stdin='\0'.join(names).encode())
+    done = call(
+        f'--run_dir={run_dir}', '--format=jsonl', '-', stdin='\0'.join(names).encode()
+    )
     assert (done.returncode, done.stderr) == (0, b'')
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row['file'] for row in rows] == names
@@ -196,8 +224,13 @@ def test_a_list_on_standard_input_in_json_lines(run_dir, folder):
 def test_nobody_reads_the_help():
     ours, theirs = os.pipe()
     os.close(ours)
-    done = subprocess.run([sys.executable, '-m', 'scripts.predict', '--help'], cwd=ROOT,
-                          stdout=theirs, stderr=subprocess.PIPE, timeout=300)
+    done = subprocess.run(
+        [sys.executable, '-m', 'scripts.predict', '--help'],
+        cwd=ROOT,
+        stdout=theirs,
+        stderr=subprocess.PIPE,
+        timeout=300,
+    )
     os.close(theirs)
     assert (done.returncode, done.stderr) == (0, b'')
 
@@ -205,7 +238,11 @@ def test_nobody_reads_the_help():
 @pytest.mark.slow
 def test_whoever_has_seen_enough(run_dir, folder):
     command = '"$0" -m scripts.predict --run_dir="$1" "$2" --format=csv | head -n 1'
-    done = subprocess.run(['bash', '-c', command, sys.executable, run_dir, folder],
-                          cwd=ROOT, capture_output=True, timeout=300)
+    done = subprocess.run(
+        ['bash', '-c', command, sys.executable, run_dir, folder],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=300,
+    )
     assert done.stdout.startswith(b'file,class,probability')
     assert b'Traceback' not in done.stderr and b'Exception' not in done.stderr

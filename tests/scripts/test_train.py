@@ -20,8 +20,9 @@ FIELDS = dataclasses.fields(Config)
 
 def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
     command = [sys.executable, *python, '-m', 'scripts.train', *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True,
-                          timeout=300)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
 
 
 def test_help_is_grouped_short_and_needs_no_tensorflow():
@@ -33,14 +34,16 @@ def test_help_is_grouped_short_and_needs_no_tensorflow():
     groups = list(dict.fromkeys(f'{field.metadata["group"]}:' for field in FIELDS))
     assert [line for line in lines if line in groups] == groups
     for field in FIELDS:
-        assert len(
-            re.findall(rf'^  --(\[no\])?{field.name}\b', done.stdout,
-                       re.MULTILINE)) == 1
+        assert (
+            len(re.findall(rf'^  --(\[no\])?{field.name}\b', done.stdout, re.MULTILINE))
+            == 1
+        )
 
 
 def test_lists():
-    done = call('--list_models', '--list_datasets', '--list_recipes',
-                '--list_augmentations')
+    done = call(
+        '--list_models', '--list_datasets', '--list_recipes', '--list_augmentations'
+    )
     assert (done.returncode, done.stderr) == (0, '')
     lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
     names = [name.partition(':')[0] for name in lines]
@@ -48,18 +51,24 @@ def test_lists():
     assert all(text.endswith('.') for text in lines.values())
 
 
-@pytest.mark.parametrize('mistake, message', [
-    ('--epoch=3', 'There is no flag --epoch. Did you mean --epochs?'),
-    ('--zebra', 'There is no flag --zebra. Settings are given as --name=value'),
-    ('epochs=3', "Did not expect 'epochs=3'. Did you mean --epochs=3?"),
-    ('zebra', "Did not expect 'zebra'. Settings are given as --name=value"),
-    ('--epochs=three', '--epochs=three'),
-    ('--epochs=0', 'Expected --epochs to be at least 1, received 0.'),
-    ('--learning_rate=nan', 'Expected --learning_rate to be at least 0'),
-    ('--optimizer=adm', 'Did you mean adam?'),
-    ('--recipe=system_c', 'Did you mean system_'),
-    ('--image_size_schedule=32,48@10', "SIZE@EPOCH,... such as 32@0,48@10; received"),
-])
+@pytest.mark.parametrize(
+    'mistake, message',
+    [
+        ('--epoch=3', 'There is no flag --epoch. Did you mean --epochs?'),
+        ('--zebra', 'There is no flag --zebra. Settings are given as --name=value'),
+        ('epochs=3', "Did not expect 'epochs=3'. Did you mean --epochs=3?"),
+        ('zebra', "Did not expect 'zebra'. Settings are given as --name=value"),
+        ('--epochs=three', '--epochs=three'),
+        ('--epochs=0', 'Expected --epochs to be at least 1, received 0.'),
+        ('--learning_rate=nan', 'Expected --learning_rate to be at least 0'),
+        ('--optimizer=adm', 'Did you mean adam?'),
+        ('--recipe=system_c', 'Did you mean system_'),
+        (
+            '--image_size_schedule=32,48@10',
+            'SIZE@EPOCH,... such as 32@0,48@10; received',
+        ),
+    ],
+)
 def test_mistake_is_explained_in_a_line_or_two(mistake, message):
     done = call(mistake)
     assert (done.returncode, done.stdout) == (2, '')
@@ -76,9 +85,15 @@ def test_missing_dataset_says_how_to_get_it(tmp_path):
 
 
 def test_whole_run(tmp_path):
-    done = call('--model=inception_v1_compact', '--epochs=1', '--batch_size=8',
-                '--limit_train_batches=2', '--limit_eval_batches=1', '--optimizer=sgd',
-                f'--run_dir={tmp_path}/run')
+    done = call(
+        '--model=inception_v1_compact',
+        '--epochs=1',
+        '--batch_size=8',
+        '--limit_train_batches=2',
+        '--limit_eval_batches=1',
+        '--optimizer=sgd',
+        f'--run_dir={tmp_path}/run',
+    )
     assert done.returncode == 0, done.stderr
     # Where there is no terminal the progress comes as lines now and then.
     assert all(re.match(r' *\d+ %  step ', line) for line in done.stderr.splitlines())

@@ -21,25 +21,16 @@ def batches(source: data.Source, **settings) -> list[data.Batch]:
     return list(Batches(config, 32, source, features, BadFiles()).to_measure)
 
 
-@pytest.mark.parametrize('settings, count', [
-    ({
-        'precise_bn': 16
-    }, 2),
-    ({
-        'precise_bn': 23
-    }, 2),
-    ({
-        'precise_bn': 1
-    }, 1),
-    ({
-        'precise_bn': 10**6,
-        'batch_size': 100
-    }, 30),
-    ({
-        'precise_bn': 64,
-        'limit_train_batches': 3
-    }, 3),
-])
+@pytest.mark.parametrize(
+    'settings, count',
+    [
+        ({'precise_bn': 16}, 2),
+        ({'precise_bn': 23}, 2),
+        ({'precise_bn': 1}, 1),
+        ({'precise_bn': 10**6, 'batch_size': 100}, 30),
+        ({'precise_bn': 64, 'limit_train_batches': 3}, 3),
+    ],
+)
 def test_whole_batches_and_at_most_an_epoch(source, settings, count):
     found = batches(source, **settings)
     assert len(found) == count

@@ -11,7 +11,7 @@ from trainers import caching
 from trainers.caching import decoded
 from trainers.config import Config, ConfigError
 from vision import data
-from vision.data import BadFiles, DatasetError, Source, Split, SPLITS
+from vision.data import SPLITS, BadFiles, DatasetError, Source, Split
 
 CROP = ('random_resized_crop', 'flip')
 
@@ -76,17 +76,21 @@ def _all(side: int | None) -> dict[str, int | None]:
 
 @pytest.mark.usefixtures('decoders')
 @pytest.mark.parametrize('cache', ['auto', 'ram', 'disk'])
-@pytest.mark.parametrize('settings, train, evaluated', [
-    ({}, 16, 16),
-    ({'image_size': 12}, 12, 12),
-    ({'augment': ('flip', 'rotate')}, 16, 16),
-    ({'augment': CROP}, 16, 16),
-    # Crops and sizes that change need the full resolution.
-    ({'augment': CROP, 'image_size': 12}, 16, 12),
-    ({'image_size_schedule': ('8@0', '12@2'), 'image_size': 12}, 16, 12),
-])  # yapf: disable
-def test_pictures_of_one_size_are_decoded(fixed, cache, settings, train, evaluated,
-                                          tmp_path):
+@pytest.mark.parametrize(
+    'settings, train, evaluated',
+    [
+        ({}, 16, 16),
+        ({'image_size': 12}, 12, 12),
+        ({'augment': ('flip', 'rotate')}, 16, 16),
+        ({'augment': CROP}, 16, 16),
+        # Crops and sizes that change need the full resolution.
+        ({'augment': CROP, 'image_size': 12}, 16, 12),
+        ({'image_size_schedule': ('8@0', '12@2'), 'image_size': 12}, 16, 12),
+    ],
+)
+def test_pictures_of_one_size_are_decoded(
+    fixed, cache, settings, train, evaluated, tmp_path
+):
     source = _decode(fixed, cache=cache, cache_dir=str(tmp_path), **settings)
     assert _sides(source) == _all(evaluated) | {'train': train}
     assert bool(list(tmp_path.glob('*.uint8'))) is (cache == 'disk')
@@ -97,9 +101,15 @@ def test_pictures_of_one_size_are_decoded(fixed, cache, settings, train, evaluat
 @pytest.mark.usefixtures('decoders')
 @pytest.mark.parametrize('cache', ['auto', 'ram', 'disk'])
 def test_pictures_of_many_sizes_are_fitted_where_nothing_is_cropped(
-        varied, cache, tmp_path):
-    source = _decode(varied, cache=cache, cache_dir=str(tmp_path), image_size=12,
-                     augment=('flip', 'random_resized_crop'))
+    varied, cache, tmp_path
+):
+    source = _decode(
+        varied,
+        cache=cache,
+        cache_dir=str(tmp_path),
+        image_size=12,
+        augment=('flip', 'random_resized_crop'),
+    )
     assert _sides(source) == _all(12)
 
 
@@ -111,18 +121,17 @@ def test_auto_leaves_what_is_cropped_as_files(varied):
 
 
 @pytest.mark.parametrize('cache', ['ram', 'disk'])
-@pytest.mark.parametrize('settings', [{
-    'augment': CROP
-}, {
-    'image_size_schedule': ('8@0', '12@2')
-}])
+@pytest.mark.parametrize(
+    'settings', [{'augment': CROP}, {'image_size_schedule': ('8@0', '12@2')}]
+)
 def test_crops_of_many_sizes_cannot_be_kept(varied, cache, settings, tmp_path):
     with pytest.raises(ConfigError) as error:
         _decode(varied, cache=cache, cache_dir=str(tmp_path), **settings)
     assert str(error.value) == (
         f'--cache={cache} keeps pictures of one size, but crops and '
         '--image_size_schedule need the full ones, and these differ in size. Pass '
-        '--cache=auto or --cache=off.')
+        '--cache=auto or --cache=off.'
+    )
     assert not list(tmp_path.iterdir())
 
 
@@ -159,7 +168,6 @@ def test_what_cannot_be_decoded_is_recorded_and_the_bar_moved_on(tmp_path, monke
     bars, bad_files = [], BadFiles()
 
     class Bar:
-
         def __init__(self, **options):
             self.total, self.n = options['total'], 0
             bars.append(self)

@@ -1,5 +1,6 @@
 """Checkpoints: exact, and honest about every kind of damage."""
 
+import functools
 import itertools
 import json
 import logging
@@ -29,7 +30,6 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class Model(tf.Module):
-
     def __init__(self, units: int = 4, extra: bool = False):
         super().__init__()
         self.kernels = [tf.Variable(tf.random.normal([3, units])) for _ in range(2)]
@@ -113,11 +113,13 @@ def test_restores_every_bit_into_fresh_objects(optimizer, tmp_path):
 @pytest.mark.slow
 def test_restores_every_bit_in_a_new_process(saved):
     directory, contents = saved
-    script = ('import sys; from pathlib import Path\n'
-              'from tests.trainers.test_checkpoints import *\n'
-              'objects = make_objects()\n'
-              'Checkpoints(Path(sys.argv[1]), objects).restore()\n'
-              "print(b''.join(values(objects)).hex())\n")
+    script = (
+        'import sys; from pathlib import Path\n'
+        'from tests.trainers.test_checkpoints import *\n'
+        'objects = make_objects()\n'
+        'Checkpoints(Path(sys.argv[1]), objects).restore()\n'
+        "print(b''.join(values(objects)).hex())\n"
+    )
     done = subprocess.run(
         [sys.executable, '-c', script, str(directory)],
         cwd=ROOT,
@@ -186,10 +188,8 @@ def flip(path: Path, place: float, bit: int) -> None:
 
 
 DAMAGES = {
-    'truncated': lambda path: os.truncate(path,
-                                          path.stat().st_size // 2),
-    'one byte short': lambda path: os.truncate(path,
-                                               path.stat().st_size - 1),
+    'truncated': lambda path: os.truncate(path, path.stat().st_size // 2),
+    'one byte short': lambda path: os.truncate(path, path.stat().st_size - 1),
     'emptied': lambda path: os.truncate(path, 0),
     'grown': lambda path: path.write_bytes(path.read_bytes() + b'\0'),
     'missing': lambda path: path.unlink(),
@@ -205,8 +205,9 @@ DAMAGES = {
 
 @pytest.mark.parametrize('name', FILES)
 @pytest.mark.parametrize('damage', DAMAGES)
-def test_damaged_is_set_aside_and_the_one_before_used(name, damage, copy, saved,
-                                                      caplog):
+def test_damaged_is_set_aside_and_the_one_before_used(
+    name, damage, copy, saved, caplog
+):
     DAMAGES[damage](copy / 'step-000000002' / name)
     objects = make_objects()
     state = Checkpoints(copy, objects).restore()
@@ -282,20 +283,15 @@ def test_damaged_twice_gets_another_name(copy, saved):
 @pytest.mark.parametrize(
     ('other', 'message'),
     [
-        ({
-            'units': 5
-        }, r'model/kernels/0: float32 \[3, 4\] in .*float32 \[3, 5\] h'),
-        ({
-            'extra': True
-        }, r'model/extra: nothing in the checkpoint, float32 \[\] here'),
-        ({
-            'optimizer': 'sgd'
-        }, r'optimizer/_variables/\d+: .*'),
+        ({'units': 5}, r'model/kernels/0: float32 \[3, 4\] in .*float32 \[3, 5\] h'),
+        ({'extra': True}, r'model/extra: nothing in the checkpoint, float32 \[\] here'),
+        ({'optimizer': 'sgd'}, r'optimizer/_variables/\d+: .*'),
     ],
 )
 @pytest.mark.parametrize('set_aside', [True, False])
-def test_another_architecture_is_named_and_touches_nothing(other, message, set_aside,
-                                                           copy):
+def test_another_architecture_is_named_and_touches_nothing(
+    other, message, set_aside, copy
+):
     objects = make_objects(**other)
     before = values(objects)
     with pytest.raises(CheckpointError, match='(?s)another architecture.*' + message):
@@ -398,8 +394,9 @@ for _ in sys.stdin:
 
 def make_few_objects(step: int = 0) -> tf.train.Checkpoint:
     """Enough to be killed with."""
-    return tf.train.Checkpoint(model=tf.Variable(tf.zeros([100])),
-                               step=tf.Variable(step, dtype=tf.int64))
+    return tf.train.Checkpoint(
+        model=tf.Variable(tf.zeros([100])), step=tf.Variable(step, dtype=tf.int64)
+    )
 
 
 def save_for_ever(directory: Path) -> None:
@@ -473,7 +470,8 @@ def test_survives_being_killed_at_any_moment(step, tmp_path):
         directory = tmp_path / str(call)
         shutil.copytree(original, directory)
         checkpoints = Checkpoints(directory, make_few_objects(step), keep=1)
-        ended = killed_at(call, lambda: checkpoints.save(step, {'number': 33}))
+        save = functools.partial(checkpoints.save, step, {'number': 33})
+        ended = killed_at(call, save)
         reader = Checkpoints(directory, tf.train.Checkpoint(model=objects.model))
         readable = reader.restore(set_aside=False)
         assert readable in ({'step': 2, 'number': 2}, {'step': step, 'number': 33})

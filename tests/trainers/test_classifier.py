@@ -10,9 +10,16 @@ import pytest
 import tensorflow as tf
 
 from trainers.checkpoints import CheckpointError
-from trainers.classifier import (Classifier, from_pretrained, from_run, read_labels,
-                                 read_temperature, softmax, store_temperature,
-                                 Temperature)
+from trainers.classifier import (
+    Classifier,
+    Temperature,
+    from_pretrained,
+    from_run,
+    read_labels,
+    read_temperature,
+    softmax,
+    store_temperature,
+)
 from trainers.config import Config
 from trainers.progress import ConsoleHandler
 from trainers.run_directory import RunDirectoryError
@@ -69,7 +76,8 @@ def test_a_run_is_read_back_with_all_that_it_knows(run_dir):
     assert classifier.run.step == 3 * results['best_epoch']
     assert classifier.temperature == Temperature(1.0, '', 0)
     assert classifier.origin == (
-        f'{run_dir}, best weights, epoch {results["best_epoch"]}')
+        f'{run_dir}, best weights, epoch {results["best_epoch"]}'
+    )
     last = from_run(run_dir, 'last')
     assert (last.run.step, last.run.epoch) == (6, 2)
     assert last.origin == f'{run_dir}, last weights, epoch 2'
@@ -80,8 +88,9 @@ def test_it_scores_the_test_pictures_as_the_run_did(run_dir):
     classifier = from_run(run_dir)
     source = load_source(Config(**SETTINGS))
     hits = 0
-    for batch in eval_batches(source.splits['test'], batch_size=8, image_size=32,
-                              limit=2):
+    for batch in eval_batches(
+        source.splits['test'], batch_size=8, image_size=32, limit=2
+    ):
         logits = classifier.logits(batch.images).main.numpy()
         hits += int((logits.argmax(1) == batch.labels.numpy()).sum())
     results = json.loads((run_dir / 'results.json').read_text())
@@ -95,8 +104,8 @@ def test_a_checkpoint_of_a_run_still_belongs_to_it(run_dir, images, kind):
         part = from_run(path)
         assert part.run.step == whole.run.step and part.ids == whole.ids
         np.testing.assert_array_equal(
-            part.logits(images).main,
-            whole.logits(images).main)
+            part.logits(images).main, whole.logits(images).main
+        )
 
 
 def test_a_checkpoint_on_its_own(run_dir, tmp_path, images):
@@ -108,8 +117,8 @@ def test_a_checkpoint_on_its_own(run_dir, tmp_path, images):
         assert alone.run is None and alone.classes == whole.classes
         assert alone.origin == f'{path}, of epoch {whole.run.epoch}'
         np.testing.assert_array_equal(
-            alone.logits(images).main,
-            whole.logits(images).main)
+            alone.logits(images).main, whole.logits(images).main
+        )
 
 
 def test_a_checkpoint_by_another_name(run_dir, tmp_path):
@@ -165,10 +174,12 @@ def test_any_number_of_pictures_is_one_trace(run_dir, images):
 
 def test_auxiliary_heads_answer():
     network = create('inception_v1_compact', classes=3, image_size=32)
-    specification = Specification('inception_v1_compact', ('a', 'b', 'c'), 32,
-                                  network.normalization)
-    outputs = Classifier(network, specification,
-                         '').logits(tf.zeros([2, 32, 32, 3], tf.uint8))
+    specification = Specification(
+        'inception_v1_compact', ('a', 'b', 'c'), 32, network.normalization
+    )
+    outputs = Classifier(network, specification, '').logits(
+        tf.zeros([2, 32, 32, 3], tf.uint8)
+    )
     assert [logits.shape for logits in (outputs.main, *outputs.aux)] == [(2, 3)] * 3
 
 
@@ -176,24 +187,31 @@ def test_memory_of_the_largest_operation():
     network = create('cifar_cnn', classes=2, image_size=32, filters=(4, 8, 8))
     specification = Specification('cifar_cnn', ('a', 'b'), 32, 'unit')
     # The first convolution's map of 4 channels goes in, and another comes out.
-    assert Classifier(network, specification,
-                      '').bytes_per_picture >= (2 * 4 * 32 * 32 * 4)
+    assert Classifier(network, specification, '').bytes_per_picture >= (
+        2 * 4 * 32 * 32 * 4
+    )
 
 
 def test_softmax():
-    logits = np.array([[1000., 1000., -1000.], [0., np.log(2), np.log(5)]], np.float32)
+    logits = np.array(
+        [[1000.0, 1000.0, -1000.0], [0.0, np.log(2), np.log(5)]], np.float32
+    )
     probabilities = softmax(logits)
     assert probabilities.dtype == np.float32
-    np.testing.assert_allclose(probabilities, [[0.5, 0.5, 0], [1 / 8, 2 / 8, 5 / 8]],
-                               rtol=1e-6)
+    np.testing.assert_allclose(
+        probabilities, [[0.5, 0.5, 0], [1 / 8, 2 / 8, 5 / 8]], rtol=1e-6
+    )
 
 
-@pytest.mark.parametrize('temperature, expected', [
-    (1.0, [1 / 4, 3 / 4]),
-    (0.5, [1 / 10, 9 / 10]),
-    (1e6, [1 / 2, 1 / 2]),
-    (1e-60, [0, 1]),
-])
+@pytest.mark.parametrize(
+    'temperature, expected',
+    [
+        (1.0, [1 / 4, 3 / 4]),
+        (0.5, [1 / 10, 9 / 10]),
+        (1e6, [1 / 2, 1 / 2]),
+        (1e-60, [0, 1]),
+    ],
+)
 def test_probabilities_at_a_temperature(run_dir, temperature, expected):
     classifier = from_run(run_dir, temperature=temperature)
     assert classifier.temperature == Temperature(temperature)
@@ -215,7 +233,7 @@ def test_a_stored_temperature_is_that_of_its_weights(copy, caplog):
 
 
 def test_raw_and_averaged_weights_of_one_step_have_temperatures_of_their_own(copy):
-    best, = steps(copy, 'best')
+    (best,) = steps(copy, 'best')
     last = copy / 'checkpoints' / 'last' / best.name
     assert last in steps(copy, 'last')
     store_temperature(from_run(best).run, Temperature(1.7))
@@ -223,19 +241,22 @@ def test_raw_and_averaged_weights_of_one_step_have_temperatures_of_their_own(cop
     assert from_run(last).temperature.value == 1
 
 
-@pytest.mark.parametrize('content', [
-    '{',
-    '[]',
-    '{}',
-    '{"step": 0, "averaged": true}',
-    'null',
-    '{"step": STEP, "averaged": true, "temperature": 0, "split": "test", '
-    '"pictures": 1}',
-    '{"step": STEP, "averaged": true, "temperature": NaN, "split": "test", '
-    '"pictures": 1}',
-    '{"step": STEP, "averaged": true, "temperature": "1", "split": "test", '
-    '"pictures": 1}',
-])
+@pytest.mark.parametrize(
+    'content',
+    [
+        '{',
+        '[]',
+        '{}',
+        '{"step": 0, "averaged": true}',
+        'null',
+        '{"step": STEP, "averaged": true, "temperature": 0, "split": "test", '
+        '"pictures": 1}',
+        '{"step": STEP, "averaged": true, "temperature": NaN, "split": "test", '
+        '"pictures": 1}',
+        '{"step": STEP, "averaged": true, "temperature": "1", "split": "test", '
+        '"pictures": 1}',
+    ],
+)
 def test_a_garbled_temperature(copy, content):
     step = from_run(copy).run.step
     (copy / 'calibration.json').write_text(content.replace('STEP', str(step)))
@@ -264,8 +285,9 @@ def _config(weights: Path | str, **settings) -> Config:
             'model_options': ('filters:4',),
             'image_size': 16,
             'pretrained': str(weights),
-            **settings
-        })
+            **settings,
+        }
+    )
 
 
 def _labels(folder: Path, *lines: str) -> str:
@@ -286,34 +308,43 @@ def test_weights_of_somebody_else(weights, tmp_path):
             np.testing.assert_array_equal(variable, arrays[name])
 
 
-@pytest.mark.parametrize('settings, lines, message', [
-    ({}, ['cat', 'dog'], 'to have a classifier of 2 classes: '),
-    ({}, ['cat', 'dog', 'cat', 'owl'], "'cat' twice in .*labels.txt"),
-    ({}, ['cat'], '1 lines in .*labels.txt'),
-    ({}, ['', ' '], '0 lines in .*labels.txt'),
-    ({
-        'image_size': 1
-    }, ['cat', 'dog', 'owl'], 'at least 2 pixels for small_cnn, received image_size=1'),
-    ({
-        'pretrained': 'nothing.npz'
-    }, ['cat', 'dog', 'owl'], 'there is nothing at nothing.npz'),
-])
+@pytest.mark.parametrize(
+    'settings, lines, message',
+    [
+        ({}, ['cat', 'dog'], 'to have a classifier of 2 classes: '),
+        ({}, ['cat', 'dog', 'cat', 'owl'], "'cat' twice in .*labels.txt"),
+        ({}, ['cat'], '1 lines in .*labels.txt'),
+        ({}, ['', ' '], '0 lines in .*labels.txt'),
+        (
+            {'image_size': 1},
+            ['cat', 'dog', 'owl'],
+            'at least 2 pixels for small_cnn, received image_size=1',
+        ),
+        (
+            {'pretrained': 'nothing.npz'},
+            ['cat', 'dog', 'owl'],
+            'there is nothing at nothing.npz',
+        ),
+    ],
+)
 def test_weights_that_name_no_classes(weights, tmp_path, settings, lines, message):
     with pytest.raises(UserError, match=message):
-        from_pretrained(_config(**{
-            'weights': weights,
-            **settings
-        }), _labels(tmp_path, *lines))
+        from_pretrained(
+            _config(**{'weights': weights, **settings}), _labels(tmp_path, *lines)
+        )
 
 
 def test_names_of_classes_in_a_file(tmp_path):
-    path = _labels(tmp_path, '\ufeff n01 not an id', '', '  spaces  ', 'Käse\x0b', '日本')
+    path = _labels(
+        tmp_path, '\ufeff n01 not an id', '', '  spaces  ', 'Käse\x0b', '日本'
+    )
     names = ('n01 not an id', 'spaces', 'Käse', '日本')
     assert read_labels(Path(path)) == (names, names)
     path = _labels(tmp_path, 'n02012849 crane', 'n03126707 crane', 'n01440764 tench, T')
-    assert read_labels(Path(path)) == (('n02012849', 'n03126707', 'n01440764'),
-                                       ('crane (n02012849)', 'crane (n03126707)',
-                                        'tench, T'))
+    assert read_labels(Path(path)) == (
+        ('n02012849', 'n03126707', 'n01440764'),
+        ('crane (n02012849)', 'crane (n03126707)', 'tench, T'),
+    )
 
 
 def test_a_file_of_classes_that_cannot_be_read(tmp_path):
@@ -326,7 +357,8 @@ def test_a_file_of_classes_that_cannot_be_read(tmp_path):
 @pytest.mark.slow
 def test_googlenet_has_the_classes_of_imagenet(data_folder):
     classifier = from_pretrained(
-        Config(model='googlenet', pretrained=str(data_folder / 'googlenet_bvlc.npz')))
+        Config(model='googlenet', pretrained=str(data_folder / 'googlenet_bvlc.npz'))
+    )
     assert classifier.classes == imagenet.class_names()
     assert classifier.ids == imagenet.class_ids()
     assert (classifier.image_size, classifier.network.heads) == (224, {})

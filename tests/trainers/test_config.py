@@ -23,10 +23,14 @@ def ends() -> list:
             if not math.isfinite(field.metadata[end]):
                 continue
             bound = kind(field.metadata[end])
-            beyond = (bound + outward if kind is int else math.nextafter(
-                bound, outward * math.inf))
+            beyond = (
+                bound + outward
+                if kind is int
+                else math.nextafter(bound, outward * math.inf)
+            )
             found.append(
-                pytest.param(field.name, bound, beyond, id=f'{field.name}-{end}'))
+                pytest.param(field.name, bound, beyond, id=f'{field.name}-{end}')
+            )
     return found
 
 
@@ -41,29 +45,35 @@ def test_cannot_be_changed():
         Config().epochs = 3  # type: ignore[misc]
 
 
-@pytest.mark.parametrize('name, hint', [
-    ('learning_rat', 'Did you mean learning_rate?'),
-    ('epoch', 'Did you mean epochs?'),
-    ('zebra', "no setting 'zebra'."),
-])
+@pytest.mark.parametrize(
+    'name, hint',
+    [
+        ('learning_rat', 'Did you mean learning_rate?'),
+        ('epoch', 'Did you mean epochs?'),
+        ('zebra', "no setting 'zebra'."),
+    ],
+)
 def test_unknown_setting(name, hint):
     with pytest.raises(ConfigError) as error:
         Config.from_dict({name: 1})
     assert str(error.value).endswith(hint)
 
 
-@pytest.mark.parametrize('name, wrong, right', [
-    ('epochs', '3', 3),
-    ('epochs', 3.0, 3),
-    ('epochs', True, 1),
-    ('learning_rate', '0.1', 0.1),
-    ('learning_rate', True, 1),
-    ('xla', 1, True),
-    ('model', None, 'inception_v1'),
-    ('augment', 'flip', ('flip',)),
-    ('augment', (4,), ('pad_crop:4',)),
-    ('image_size_schedule', (32,), ('32@0',)),
-])
+@pytest.mark.parametrize(
+    'name, wrong, right',
+    [
+        ('epochs', '3', 3),
+        ('epochs', 3.0, 3),
+        ('epochs', True, 1),
+        ('learning_rate', '0.1', 0.1),
+        ('learning_rate', True, 1),
+        ('xla', 1, True),
+        ('model', None, 'inception_v1'),
+        ('augment', 'flip', ('flip',)),
+        ('augment', (4,), ('pad_crop:4',)),
+        ('image_size_schedule', (32,), ('32@0',)),
+    ],
+)
 def test_type(name, wrong, right):
     assert getattr(Config(**{name: right}), name) == right
     with pytest.raises(ConfigError, match=f'Expected --{name} to be .*, received'):
@@ -83,8 +93,9 @@ def test_range_is_told_exactly():
 
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
-@pytest.mark.parametrize('name',
-                         [f.name for f in NUMBERS if isinstance(f.default, float)])
+@pytest.mark.parametrize(
+    'name', [f.name for f in NUMBERS if isinstance(f.default, float)]
+)
 def test_numbers_are_finite(name, value):
     with pytest.raises(ConfigError, match=f'Expected --{name} to be'):
         Config(**{name: value})
@@ -100,51 +111,71 @@ def test_choices(field):
         Config(**wrong)
 
 
-@pytest.mark.parametrize('name, wrong, meant', [
-    ('optimizer', 'adm', 'adam'),
-    ('schedule', 'cosin', 'cosine'),
-    ('precision', 'float23', 'float32'),
-])
+@pytest.mark.parametrize(
+    'name, wrong, meant',
+    [
+        ('optimizer', 'adm', 'adam'),
+        ('schedule', 'cosin', 'cosine'),
+        ('precision', 'float23', 'float32'),
+    ],
+)
 def test_choice_is_suggested(name, wrong, meant):
     with pytest.raises(ConfigError, match=rf'Did you mean {meant}\?'):
         Config(**{name: wrong})
 
 
-@pytest.mark.parametrize('schedule, phases', [
-    ((), []),
-    (('32@0',), [(0, 32)]),
-    (('32@0', '48@10', '56@20'), [(0, 32), (10, 48), (20, 56)]),
-])
+@pytest.mark.parametrize(
+    'schedule, phases',
+    [
+        ((), []),
+        (('32@0',), [(0, 32)]),
+        (('32@0', '48@10', '56@20'), [(0, 32), (10, 48), (20, 56)]),
+    ],
+)
 def test_size_schedule(schedule, phases):
     assert parse_size_schedule(schedule) == phases
     assert Config(image_size_schedule=schedule).image_size_schedule == schedule
 
 
-@pytest.mark.parametrize('schedule, message', [
-    (('32',), "SIZE@EPOCH.*received '32'"),
-    (('32@',), "SIZE@EPOCH.*received '32@'"),
-    (('@0',), "SIZE@EPOCH.*received '@0'"),
-    (('32@-1',), "SIZE@EPOCH.*received '32@-1'"),
-    (('32@0@1',), "SIZE@EPOCH.*received '32@0@1'"),
-    (('32@1',), 'start at 0 and to rise, received 32@1'),
-    (('32@0', '48@0'), 'start at 0 and to rise, received 32@0,48@0'),
-    (('32@0', '56@20', '48@10'), 'start at 0 and to rise'),
-])
+@pytest.mark.parametrize(
+    'schedule, message',
+    [
+        (('32',), "SIZE@EPOCH.*received '32'"),
+        (('32@',), "SIZE@EPOCH.*received '32@'"),
+        (('@0',), "SIZE@EPOCH.*received '@0'"),
+        (('32@-1',), "SIZE@EPOCH.*received '32@-1'"),
+        (('32@0@1',), "SIZE@EPOCH.*received '32@0@1'"),
+        (('32@1',), 'start at 0 and to rise, received 32@1'),
+        (('32@0', '48@0'), 'start at 0 and to rise, received 32@0,48@0'),
+        (('32@0', '56@20', '48@10'), 'start at 0 and to rise'),
+    ],
+)
 def test_size_schedule_refused(schedule, message):
     with pytest.raises(ConfigError, match=message):
         Config(image_size_schedule=schedule)
 
 
-@pytest.mark.parametrize('freeze, settings, message', [
-    ((), {}, 'only what a frozen backbone says can be kept; received --freeze=none'),
-    (('last:2', 'bn'), {}, 'received --freeze=last:2,bn'),
-    (('backbone',), {
-        'augment': ('flip',)
-    }, 'augmented pictures differ in every epoch; received --augment=flip'),
-    (('backbone',), {
-        'image_size_schedule': ('32@0',)
-    }, 'Expected no --image_size_schedule with --features=cached'),
-])
+@pytest.mark.parametrize(
+    'freeze, settings, message',
+    [
+        (
+            (),
+            {},
+            'only what a frozen backbone says can be kept; received --freeze=none',
+        ),
+        (('last:2', 'bn'), {}, 'received --freeze=last:2,bn'),
+        (
+            ('backbone',),
+            {'augment': ('flip',)},
+            'augmented pictures differ in every epoch; received --augment=flip',
+        ),
+        (
+            ('backbone',),
+            {'image_size_schedule': ('32@0',)},
+            'Expected no --image_size_schedule with --features=cached',
+        ),
+    ],
+)
 def test_features_that_would_differ_cannot_be_kept(freeze, settings, message):
     assert Config(freeze=freeze, **settings).features == 'live'
     with pytest.raises(ConfigError, match=message):
@@ -155,9 +186,17 @@ def test_features_that_would_differ_cannot_be_kept(freeze, settings, message):
 def test_settings_that_do_not_shape_results():
     config = Config()
     assert config.to_dict().keys() - config.results_dict().keys() == {
-        'data_dir', 'run_dir', 'resume', 'cache', 'cache_dir', 'download',
-        'weights_dir', 'max_bad_fraction', 'log_every', 'checkpoint_minutes',
-        'histograms'
+        'data_dir',
+        'run_dir',
+        'resume',
+        'cache',
+        'cache_dir',
+        'download',
+        'weights_dir',
+        'max_bad_fraction',
+        'log_every',
+        'checkpoint_minutes',
+        'histograms',
     }
     assert config.results_dict().items() <= config.to_dict().items()
 

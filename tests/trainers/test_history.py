@@ -10,24 +10,34 @@ from trainers.config import Config
 from trainers.history import History
 
 
-def replay(values: list[float], figure: str = 'validation_top1',
-           **settings) -> tuple[History, list[bool]]:
+def replay(
+    values: list[float], figure: str = 'validation_top1', **settings
+) -> tuple[History, list[bool]]:
     """A history of epochs with these figures, and which of them were best."""
     history, config = History(), Config(**settings)
     rows = [{'epoch': epoch, figure: value} for epoch, value in enumerate(values, 1)]
     return history, [history.add(row, config) for row in rows]
 
 
-@pytest.mark.parametrize('settings, figure, values, best', [
-    ({}, 'validation_top1', [0.1, 0.3, 0.2, 0.4], [True, True, False, True]),
-    ({
-        'monitor': 'loss'
-    }, 'validation_loss', [2.0, 1.0, 1.5, 0.5], [True, True, False, True]),
-    ({
-        'ema': 0.9
-    }, 'validation_averaged_top1', [0.1, 0.05, 0.2], [True, False, True]),
-    ({}, 'validation_top1', [0.0, 0.0], [True, False]),
-])
+@pytest.mark.parametrize(
+    'settings, figure, values, best',
+    [
+        ({}, 'validation_top1', [0.1, 0.3, 0.2, 0.4], [True, True, False, True]),
+        (
+            {'monitor': 'loss'},
+            'validation_loss',
+            [2.0, 1.0, 1.5, 0.5],
+            [True, True, False, True],
+        ),
+        (
+            {'ema': 0.9},
+            'validation_averaged_top1',
+            [0.1, 0.05, 0.2],
+            [True, False, True],
+        ),
+        ({}, 'validation_top1', [0.0, 0.0], [True, False]),
+    ],
+)
 def test_best(settings, figure, values, best):
     history, found = replay(values, figure, **settings)
     assert found == best
@@ -41,24 +51,30 @@ def test_ties_keep_the_earlier(monitor):
     assert (history.best_epoch, history.stale_epochs) == (1, 2)
 
 
-@pytest.mark.parametrize('patience, values, exhausted', [
-    (2, [0.5, 0.4], False),
-    (2, [0.5, 0.4, 0.5], True),
-    (2, [0.5, 0.4, 0.6, 0.1], False),
-    (1, [0.5, 0.4], True),
-    (0, [0.5] * 50, False),
-])
+@pytest.mark.parametrize(
+    'patience, values, exhausted',
+    [
+        (2, [0.5, 0.4], False),
+        (2, [0.5, 0.4, 0.5], True),
+        (2, [0.5, 0.4, 0.6, 0.1], False),
+        (1, [0.5, 0.4], True),
+        (0, [0.5] * 50, False),
+    ],
+)
 def test_early_stopping(patience, values, exhausted):
     history, _ = replay(values)
     assert history.exhausted(Config(early_stopping=patience)) is exhausted
 
 
-@pytest.mark.parametrize('patience, losses, drops', [
-    (2, [1, 1, 1, 1, 1], [False, False, True, False, True]),
-    (2, [3, 3, 2, 2, 2], [False, False, False, False, True]),
-    (1, [1, 2, 0.5, 0.6], [False, True, False, True]),
-    (0, [1] * 9, [False] * 9),
-])
+@pytest.mark.parametrize(
+    'patience, losses, drops',
+    [
+        (2, [1, 1, 1, 1, 1], [False, False, True, False, True]),
+        (2, [3, 3, 2, 2, 2], [False, False, False, False, True]),
+        (1, [1, 2, 0.5, 0.6], [False, True, False, True]),
+        (0, [1] * 9, [False] * 9),
+    ],
+)
 def test_plateau(patience, losses, drops):
     history, config = History(), Config(plateau_patience=patience)
     found = []
@@ -82,16 +98,25 @@ def test_a_phase_has_its_own_patience_and_the_run_one_best():
     assert not history.plateaued(config) and history.lowest_loss == 2.0
 
 
-@pytest.mark.parametrize('history', [
-    History(),
-    History(rows=[{
-        'epoch': 1,
-        'train_loss': math.nan,
-        'validation_loss': 0.1 + 0.2
-    }], best_epoch=1, best_value=math.inf, stale_epochs=2, lowest_loss=-math.inf,
-            plateau_epochs=3, phase=1, phase_began=4, seconds=1 / 3, images=10**12,
-            elapsed=5.0),
-])
+@pytest.mark.parametrize(
+    'history',
+    [
+        History(),
+        History(
+            rows=[{'epoch': 1, 'train_loss': math.nan, 'validation_loss': 0.1 + 0.2}],
+            best_epoch=1,
+            best_value=math.inf,
+            stale_epochs=2,
+            lowest_loss=-math.inf,
+            plateau_epochs=3,
+            phase=1,
+            phase_began=4,
+            seconds=1 / 3,
+            images=10**12,
+            elapsed=5.0,
+        ),
+    ],
+)
 def test_survives_json(history):
     text = json.dumps(dataclasses.asdict(history))
     assert repr(History.from_dict(json.loads(text))) == repr(history)

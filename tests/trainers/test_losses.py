@@ -13,19 +13,24 @@ LOGITS = (5 * RNG.normal(size=[32, 7])).astype(np.float32)
 
 
 def test_agrees_with_keras():
-    oracle = keras.losses.SparseCategoricalCrossentropy(from_logits=True,
-                                                        reduction='none')
-    np.testing.assert_allclose(cross_entropy(LABELS, LOGITS), oracle(LABELS, LOGITS),
-                               rtol=1e-5)
+    oracle = keras.losses.SparseCategoricalCrossentropy(
+        from_logits=True, reduction='none'
+    )
+    np.testing.assert_allclose(
+        cross_entropy(LABELS, LOGITS), oracle(LABELS, LOGITS), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize('smoothing', [0.1, 0.5, 0.99])
 def test_label_smoothing_agrees_with_keras(smoothing):
-    oracle = keras.losses.CategoricalCrossentropy(from_logits=True,
-                                                  label_smoothing=smoothing,
-                                                  reduction='none')
-    np.testing.assert_allclose(cross_entropy(LABELS, LOGITS, smoothing),
-                               oracle(np.eye(7)[LABELS], LOGITS), rtol=1e-5)
+    oracle = keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=smoothing, reduction='none'
+    )
+    np.testing.assert_allclose(
+        cross_entropy(LABELS, LOGITS, smoothing),
+        oracle(np.eye(7)[LABELS], LOGITS),
+        rtol=1e-5,
+    )
 
 
 @pytest.mark.parametrize('smoothing, expected', [(0.0, 2e4), (0.5, 1.5e4)])

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.metrics import head_names, hits, means, Totals
+from trainers.metrics import Totals, head_names, hits, means
 
 RNG = np.random.default_rng(4)
 LABELS = RNG.integers(0, 10, 200).astype(np.int32)
@@ -18,8 +18,13 @@ ONES = np.ones(200, np.float32)
 def count(labels, logits, k: int, weights=None) -> float:
     weights = [1.0] * len(labels) if weights is None else weights
     return float(
-        hits(tf.constant(labels, tf.int32), tf.constant(logits, tf.float32),
-             tf.constant(weights, tf.float32), k))
+        hits(
+            tf.constant(labels, tf.int32),
+            tf.constant(logits, tf.float32),
+            tf.constant(weights, tf.float32),
+            k,
+        )
+    )
 
 
 def test_totals_count_beyond_float32():
@@ -81,13 +86,16 @@ def test_weight_0_does_not_count():
     assert count([0, 0, 1], [[1, 0]] * 3, 1, [1, 0, 1]) == 1
 
 
-@pytest.mark.parametrize('row', [
-    [math.nan, 0, 1],
-    [math.inf, 0, 1],
-    [math.nan] * 3,
-    [0, math.nan, 1],
-    [2, -math.inf, 1],
-])
+@pytest.mark.parametrize(
+    'row',
+    [
+        [math.nan, 0, 1],
+        [math.inf, 0, 1],
+        [math.nan] * 3,
+        [0, math.nan, 1],
+        [2, -math.inf, 1],
+    ],
+)
 @pytest.mark.parametrize('k', [1, 5])
 def test_row_that_is_not_finite_is_wrong(row, k):
     assert count([0, 0], [row, [2, 0, 1]], k) == 1

@@ -14,8 +14,9 @@ RATE = 0.25
 
 
 def create(variables, precision: str = 'float32', **settings):
-    return optimizers.create(Config(learning_rate=RATE, **settings), variables,
-                             precision)
+    return optimizers.create(
+        Config(learning_rate=RATE, **settings), variables, precision
+    )
 
 
 def steps(gradients: list[float], **settings) -> list[float]:
@@ -29,27 +30,16 @@ def steps(gradients: list[float], **settings) -> list[float]:
     return places
 
 
-@pytest.mark.parametrize('settings, first', [
-    ({
-        'optimizer': 'sgd',
-        'momentum': 0.0
-    }, RATE * 4),
-    ({
-        'optimizer': 'sgd',
-        'momentum': 0.9
-    }, RATE * 4 * 1.9),
-    ({
-        'optimizer': 'adam'
-    }, RATE),
-    ({
-        'optimizer': 'adamw',
-        'weight_decay': 0.0
-    }, RATE),
-    ({
-        'optimizer': 'rmsprop',
-        'momentum': 0.0
-    }, RATE / math.sqrt(0.1)),
-])
+@pytest.mark.parametrize(
+    'settings, first',
+    [
+        ({'optimizer': 'sgd', 'momentum': 0.0}, RATE * 4),
+        ({'optimizer': 'sgd', 'momentum': 0.9}, RATE * 4 * 1.9),
+        ({'optimizer': 'adam'}, RATE),
+        ({'optimizer': 'adamw', 'weight_decay': 0.0}, RATE),
+        ({'optimizer': 'rmsprop', 'momentum': 0.0}, RATE / math.sqrt(0.1)),
+    ],
+)
 def test_first_step(settings, first):
     assert steps([4.0], **settings) == pytest.approx([-first], rel=1e-4)
 
@@ -60,8 +50,9 @@ def test_momentum_is_nesterovs():
         velocity = 0.9 * velocity - RATE * gradient
         place += 0.9 * velocity - RATE * gradient
         expected.append(place)
-    assert steps([1.0, -2.0, 0.5], optimizer='sgd', momentum=0.9) == \
-        pytest.approx(expected)
+    assert steps([1.0, -2.0, 0.5], optimizer='sgd', momentum=0.9) == pytest.approx(
+        expected
+    )
 
 
 def test_rmsprop_has_momentum():
@@ -105,8 +96,9 @@ def test_all_state_exists_before_the_first_step(name, precision):
     assert len(optimizer.variables) == before > 2
 
 
-@pytest.mark.parametrize('precision, scaled', [('float32', False), ('bfloat16', False),
-                                               ('float16', True)])
+@pytest.mark.parametrize(
+    'precision, scaled', [('float32', False), ('bfloat16', False), ('float16', True)]
+)
 def test_loss_scaling_is_for_float16(precision, scaled):
     optimizer = create([tf.Variable([1.0])], precision)
     assert isinstance(optimizer, keras.optimizers.LossScaleOptimizer) == scaled

@@ -11,19 +11,16 @@ from trainers.plots import picture_grid, plot_curves
 
 def make_rows(epochs: int, averaged: bool = True) -> list[dict[str, float | int]]:
     names = ['train', 'validation'] + ['validation_averaged'] * averaged
-    return [{
-        'epoch': epoch,
-        **{
-            f'{name}_loss': 5 / epoch for name in names
-        },
-        **{
-            f'{name}_top1': 1 - 1 / (epoch + 1) for name in names
-        },
-        **{
-            f'{name}_top5': 1 - 0.5 / (epoch + 1) for name in names
-        },
-        'learning_rate': 0.1 / epoch,
-    } for epoch in range(1, epochs + 1)]
+    return [
+        {
+            'epoch': epoch,
+            **{f'{name}_loss': 5 / epoch for name in names},
+            **{f'{name}_top1': 1 - 1 / (epoch + 1) for name in names},
+            **{f'{name}_top5': 1 - 0.5 / (epoch + 1) for name in names},
+            'learning_rate': 0.1 / epoch,
+        }
+        for epoch in range(1, epochs + 1)
+    ]
 
 
 def count_colour(path, colour: str) -> int:
@@ -55,7 +52,8 @@ def test_the_second_phase_is_shaded(tmp_path):
     plot_curves(make_rows(6), tmp_path / 'one.png')
     plot_curves(make_rows(6), tmp_path / 'two.png', phase_began=3)
     one, two = (
-        count_colour(tmp_path / f'{name}.png', '#f3f3f3') for name in ('one', 'two'))
+        count_colour(tmp_path / f'{name}.png', '#f3f3f3') for name in ('one', 'two')
+    )
     assert one < 1000 and two > 3 * 100 * 300  # half of each of the three
 
 
@@ -66,8 +64,10 @@ def test_top5_that_says_nothing_is_left_out(tmp_path):
     plot_curves(rows, tmp_path / 'with.png')
     rows = [{**row, 'train_top5': 1.0, 'validation_top5': 1.0} for row in rows]
     plot_curves(rows, tmp_path / 'without.png')
-    with_top5, without = (count_colour(tmp_path / f'{name}.png', '#f58518')
-                          for name in ('with', 'without'))
+    with_top5, without = (
+        count_colour(tmp_path / f'{name}.png', '#f58518')
+        for name in ('with', 'without')
+    )
     assert 0 < without < with_top5
 
 
@@ -92,7 +92,7 @@ def test_a_grid_repeats_whole_pixels(tmp_path):
     assert grid.shape == (2 * (150 + 22 + 12) + 12, 3 * (144 + 12) + 12, 3)
     for index, image in enumerate(images):
         top, left = 12 + 22 + index // 3 * 184, 12 + index % 3 * 156
-        shown = grid[top:top + 150, left:left + 120]
+        shown = grid[top : top + 150, left : left + 120]
         np.testing.assert_array_equal(shown, image.repeat(3, 0).repeat(3, 1))
     stored = (imread(tmp_path / 'grid.png')[..., :3] * 255).round()
     np.testing.assert_array_equal(stored, grid)
@@ -122,8 +122,8 @@ def test_titles_are_coloured_by_correctness():
 def test_odd_titles_stay_in_their_cells():
     images = np.full([2, 144, 144, 3], 255, np.uint8)
     grid = picture_grid(images, ['a very long title ' * 9, ''])
-    assert grid[:, 12 + 144:].min() == 255
-    assert grid[:, :12 + 144].min() < 100
+    assert grid[:, 12 + 144 :].min() == 255
+    assert grid[:, : 12 + 144].min() < 100
     picture_grid(images, ['$not math', '猫'])
 
 

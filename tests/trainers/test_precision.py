@@ -25,16 +25,19 @@ def test_without_a_gpu(machine, cpu, expected):
     assert resolve('auto') == expected
 
 
-@pytest.mark.parametrize('capabilities, expected', [
-    ([(9, 0)], 'bfloat16'),
-    ([(8, 0)], 'bfloat16'),
-    ([(7, 5)], 'float16'),
-    ([(7, 0)], 'float16'),
-    ([(6, 1)], 'float32'),
-    ([None], 'float32'),
-    ([(9, 0), (7, 5)], 'float16'),
-    ([(9, 0), None], 'float32'),
-])
+@pytest.mark.parametrize(
+    'capabilities, expected',
+    [
+        ([(9, 0)], 'bfloat16'),
+        ([(8, 0)], 'bfloat16'),
+        ([(7, 5)], 'float16'),
+        ([(7, 0)], 'float16'),
+        ([(6, 1)], 'float32'),
+        ([None], 'float32'),
+        ([(9, 0), (7, 5)], 'float16'),
+        ([(9, 0), None], 'float32'),
+    ],
+)
 def test_the_weakest_gpu_decides(machine, capabilities, expected):
     machine(capabilities, cpu=True)
     assert resolve('auto') == expected

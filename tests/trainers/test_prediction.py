@@ -10,8 +10,8 @@ from PIL import Image
 
 from trainers import prediction
 from trainers.classifier import Classifier, Temperature
-from trainers.picture_files import find, PictureFile
-from trainers.prediction import Options, predict, Prediction, stream
+from trainers.picture_files import PictureFile, find
+from trainers.prediction import Options, Prediction, predict, stream
 from trainers.scoring import score
 from vision.data import Split
 from vision.errors import UserError
@@ -35,8 +35,20 @@ def folder(tmp_path_factory) -> Path:
     root = tmp_path_factory.mktemp('pictures')
     rng = np.random.default_rng(1)
     for place, name in enumerate(
-        ('a.png', 'b.JPG', 'deep/er/c.gif', 'deep/d.bmp', 'e.webp', 'odd.suffix',
-         '.hidden/h.png', '.h.png', '__MACOSX/m.png', 'x[1].png', 'Ü b.png')):
+        (
+            'a.png',
+            'b.JPG',
+            'deep/er/c.gif',
+            'deep/d.bmp',
+            'e.webp',
+            'odd.suffix',
+            '.hidden/h.png',
+            '.h.png',
+            '__MACOSX/m.png',
+            'x[1].png',
+            'Ü b.png',
+        )
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         pixels = rng.integers(0, 256, [16 + 5 * place, 20, 3], np.uint8)
         kind = 'PNG' if name.endswith(('png', 'suffix')) else None
@@ -50,8 +62,18 @@ def folder(tmp_path_factory) -> Path:
     return root
 
 
-IN_ORDER = ('a.png', 'b.JPG', 'broken.png', 'deep/d.bmp', 'deep/er/c.gif', 'e.webp',
-            'empty.png', 'nowhere.png', 'x[1].png', 'Ü b.png')
+IN_ORDER = (
+    'a.png',
+    'b.JPG',
+    'broken.png',
+    'deep/d.bmp',
+    'deep/er/c.gif',
+    'e.webp',
+    'empty.png',
+    'nowhere.png',
+    'x[1].png',
+    'Ü b.png',
+)
 
 
 def names(found) -> list[str]:
@@ -62,46 +84,55 @@ def test_a_folder_is_searched_in_order(folder, monkeypatch):
     assert names(find(folder)) == [f'{folder}/{name}' for name in IN_ORDER]
     monkeypatch.chdir(folder)
     assert names(find('deep')) == [
-        'deep/d.bmp', 'deep/er/c.gif',
-        *(f'deep/loop/{name}' for name in IN_ORDER if not name.startswith('deep'))
+        'deep/d.bmp',
+        'deep/er/c.gif',
+        *(f'deep/loop/{name}' for name in IN_ORDER if not name.startswith('deep')),
     ]
     assert names(find('deep/er/')) == ['deep/er/c.gif']
 
 
-@pytest.mark.parametrize('path, error', [
-    ('a.png', ''),
-    ('odd.suffix', ''),
-    ('notes.txt', ''),
-    ('.hidden/h.png', ''),
-    ('x[1].png', ''),
-    ('x[2].png', 'No such file, and none matches it as a pattern'),
-    ('missing.png', 'No such file or directory'),
-    ('a.png/b.png', 'Not a directory'),
-    ('nowhere.png', 'No such file or directory'),
-    ('empty.png', 'The file is empty'),
-    ('nothing', 'No pictures in this folder'),
-    ('', 'No such file or directory'),
-    ('a\0b', 'embedded null'),
-    ('/dev/null', 'A pipe or a device, not a file'),
-])
+@pytest.mark.parametrize(
+    'path, error',
+    [
+        ('a.png', ''),
+        ('odd.suffix', ''),
+        ('notes.txt', ''),
+        ('.hidden/h.png', ''),
+        ('x[1].png', ''),
+        ('x[2].png', 'No such file, and none matches it as a pattern'),
+        ('missing.png', 'No such file or directory'),
+        ('a.png/b.png', 'Not a directory'),
+        ('nowhere.png', 'No such file or directory'),
+        ('empty.png', 'The file is empty'),
+        ('nothing', 'No pictures in this folder'),
+        ('', 'No such file or directory'),
+        ('a\0b', 'embedded null'),
+        ('/dev/null', 'A pipe or a device, not a file'),
+    ],
+)
 def test_a_path_is_taken_as_it_is(folder, monkeypatch, path, error):
     monkeypatch.chdir(folder)
-    found, = find(path)
+    (found,) = find(path)
     assert found.name == path and error in found.error
     assert bool(error) == bool(found.error)
     expected = ('', 0) if error else (path, os.path.getsize(path))
     assert (found.path, found.size) == expected
 
 
-@pytest.mark.parametrize('pattern, matches', [
-    ('*.png',
-     ['a.png', 'broken.png', 'empty.png', 'nowhere.png', 'x[1].png', 'Ü b.png']),
-    ('[a-b].*', ['a.png', 'b.JPG']),
-    ('*/*.bmp', ['deep/d.bmp']),
-    ('dee?', ['deep/d.bmp', 'deep/er/c.gif']),
-    ('d*/*r', ['deep/er/c.gif']),
-    ('notes.*', ['notes.txt']),
-])
+@pytest.mark.parametrize(
+    'pattern, matches',
+    [
+        (
+            '*.png',
+            ['a.png', 'broken.png', 'empty.png', 'nowhere.png', 'x[1].png', 'Ü b.png'],
+        ),
+        ('[a-b].*', ['a.png', 'b.JPG']),
+        ('*/*.bmp', ['deep/d.bmp']),
+        ('dee?', ['deep/d.bmp', 'deep/er/c.gif']),
+        ('d*/*r', ['deep/er/c.gif']),
+        ('notes.*', ['notes.txt']),
+    ],
+)
 def test_a_pattern(folder, monkeypatch, pattern, matches):
     monkeypatch.chdir(folder)
     found = names(find(pattern))
@@ -134,9 +165,10 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
         return listdir(path)
 
     monkeypatch.setattr(os, 'listdir', denied)
-    assert [(f.name, f.error) for f in find(tmp_path)] == [(f'{tmp_path}/a.png', ''),
-                                                           (f'{tmp_path}/closed',
-                                                            'Permission denied')]
+    assert [(f.name, f.error) for f in find(tmp_path)] == [
+        (f'{tmp_path}/a.png', ''),
+        (f'{tmp_path}/closed', 'Permission denied'),
+    ]
 
 
 def test_what_can_be_read_is_predicted_and_the_rest_reported(classifier, folder):
@@ -157,8 +189,9 @@ def test_what_can_be_read_is_predicted_and_the_rest_reported(classifier, folder)
 
 
 @pytest.mark.parametrize('views, batch_size', [('none', 0), ('flip', 1), ('crops', 3)])
-def test_probabilities_are_the_bits_of_evaluation(classifier, folder, views,
-                                                  batch_size):
+def test_probabilities_are_the_bits_of_evaluation(
+    classifier, folder, views, batch_size
+):
     paths = [
         str(folder / name)
         for name in ('b.JPG', 'a.png', 'deep/er/c.gif', 'e.webp', 'Ü b.png')
@@ -178,47 +211,54 @@ def test_probabilities_are_the_bits_of_evaluation(classifier, folder, views,
 def test_arrays_and_files_in_one_list_keep_their_order(classifier, folder):
     pixels = np.asarray(Image.open(folder / 'a.png'))
     mixed = predict(classifier, [pixels, folder / 'b.JPG', 'missing', pixels[:, ::-1]])
-    assert [each.file for each in mixed
-           ] == ['array 0', f'{folder}/b.JPG', 'missing', 'array 3']
+    assert [each.file for each in mixed] == [
+        'array 0',
+        f'{folder}/b.JPG',
+        'missing',
+        'array 3',
+    ]
     assert [bool(each.error) for each in mixed] == [False, False, True, False]
     alone = predict(classifier, pixels)
     assert alone == mixed[:1]
-    assert predict(classifier,
-                   np.stack([pixels,
-                             pixels])) == [alone[0], alone[0]._replace(file='array 1')]
+    assert predict(classifier, np.stack([pixels, pixels])) == [
+        alone[0],
+        alone[0]._replace(file='array 1'),
+    ]
     assert predict(classifier, []) == []
 
 
-@pytest.mark.parametrize('wrong', [
-    np.zeros([4, 4], np.uint8),
-    np.zeros([4, 4, 4], np.uint8),
-    np.zeros([4, 4, 3], np.float32),
-    np.zeros([0, 4, 3], np.uint8), [[1, 2]]
-])
+@pytest.mark.parametrize(
+    'wrong',
+    [
+        np.zeros([4, 4], np.uint8),
+        np.zeros([4, 4, 4], np.uint8),
+        np.zeros([4, 4, 3], np.float32),
+        np.zeros([0, 4, 3], np.uint8),
+        [[1, 2]],
+    ],
+)
 def test_an_array_that_is_no_picture(classifier, wrong):
     with pytest.raises(
-            UserError, match=r'uint8 \[H, W, 3\] of values 0..255, received '
-            r'(uint8|float32|list) \[.*\] as array 0'):
+        UserError,
+        match=r'uint8 \[H, W, 3\] of values 0..255, received '
+        r'(uint8|float32|list) \[.*\] as array 0',
+    ):
         predict(classifier, wrong)
 
 
-@pytest.mark.parametrize('options, message', [
-    ({
-        'top': 0
-    }, 'Expected top to be at least 1, received 0.'),
-    ({
-        'threshold': 1.5
-    }, 'Expected threshold to be 0 to 1, received 1.5.'),
-    ({
-        'threshold': float('nan')
-    }, 'Expected threshold to be 0 to 1, received nan.'),
-    ({
-        'batch_size': -1
-    }, 'Expected batch_size to be at least 0, received -1.'),
-    ({
-        'views': 'flips'
-    }, "views to be one of none, flip, crops; received 'flips'. Did"),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'top': 0}, 'Expected top to be at least 1, received 0.'),
+        ({'threshold': 1.5}, 'Expected threshold to be 0 to 1, received 1.5.'),
+        ({'threshold': float('nan')}, 'Expected threshold to be 0 to 1, received nan.'),
+        ({'batch_size': -1}, 'Expected batch_size to be at least 0, received -1.'),
+        (
+            {'views': 'flips'},
+            "views to be one of none, flip, crops; received 'flips'. Did",
+        ),
+    ],
+)
 def test_options_out_of_range(classifier, options, message):
     with pytest.raises(UserError, match=message):
         predict(classifier, [], **options)
@@ -226,9 +266,10 @@ def test_options_out_of_range(classifier, options, message):
 
 def test_top_and_threshold(classifier, folder):
     # Warm enough that the first probability is not 1.
-    classifier = Classifier(classifier.network, classifier.specification, '',
-                            Temperature(10.0))
-    every, = predict(classifier, folder / 'a.png', top=10_000)
+    classifier = Classifier(
+        classifier.network, classifier.specification, '', Temperature(10.0)
+    )
+    (every,) = predict(classifier, folder / 'a.png', top=10_000)
     assert len(every.classes) == 3
     assert sum(every.probabilities) == pytest.approx(1)
     first = every.probabilities[0]
@@ -237,7 +278,7 @@ def test_top_and_threshold(classifier, folder):
     ]
     # What reaches the threshold is not below it.
     for threshold, rejected in ((first, False), (np.nextafter(first, 2), True)):
-        found, = predict(classifier, folder / 'a.png', threshold=threshold)
+        (found,) = predict(classifier, folder / 'a.png', threshold=threshold)
         assert found == every._replace(rejected=rejected)
 
 
@@ -245,7 +286,7 @@ def test_answers_that_are_not_finite_are_none(folder):
     network = create('small_cnn', classes=3, image_size=16, filters=(4,))
     network.head.classifier.bias.assign([0, np.nan, 0])
     specification = Specification('small_cnn', CLASSES, 16, network.normalization)
-    found, = predict(Classifier(network, specification, ''), folder / 'a.png')
+    (found,) = predict(Classifier(network, specification, ''), folder / 'a.png')
     assert found.error == 'The network answers with numbers that are not finite'
     assert found.classes == ()
 

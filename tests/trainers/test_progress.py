@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from trainers.progress import ConsoleHandler, format_duration, format_line, Progress
+from trainers.progress import ConsoleHandler, Progress, format_duration, format_line
 
 FIELDS = {'epoch': '3/7', 'loss': '2.31'}
 
@@ -69,7 +69,7 @@ class Terminal:
         for line in self.received().split('\n'):
             cells: list[str] = []
             for part in line.split('\r'):
-                cells[:len(part)] = part
+                cells[: len(part)] = part
             lines.append(''.join(cells).rstrip())
         return lines
 

@@ -3,8 +3,8 @@
 import pytest
 
 from trainers.config import ConfigError, parse_size_schedule
-from trainers.recipes import configure, RECIPES
-from vision.data import augment, DATASETS
+from trainers.recipes import RECIPES, configure
+from vision.data import DATASETS, augment
 from vision.models import MODELS
 from vision.models.normalization import NORMALIZATIONS
 
@@ -68,31 +68,35 @@ CHAPTER_8 = {
 }
 PUBLISHED = {
     'system_c1': {
-        **FOUR_STEPS, 'model': 'small_cnn',
+        **FOUR_STEPS,
+        'model': 'small_cnn',
         'normalization': 'raw',
         'model_options': ('filters:16-32', 'block_dropout:0.3'),
-        'augment': ()
+        'augment': (),
     },
     'system_c2': {
-        **FOUR_STEPS, 'model': 'small_cnn',
+        **FOUR_STEPS,
+        'model': 'small_cnn',
         'normalization': 'raw',
         'model_options': ('filters:16',),
-        'augment': ('flip', 'rotate:72')
+        'augment': ('flip', 'rotate:72'),
     },
     'system_c3': {
-        **FOUR_STEPS, 'model': 'small_cnn',
+        **FOUR_STEPS,
+        'model': 'small_cnn',
         'normalization': 'symmetric',
         'model_options': ('filters:16-32', 'block_dropout:0.3'),
-        'augment': ()
+        'augment': (),
     },
     'system_c4': {
-        **FOUR_STEPS, 'model': 'mobilenet_v2',
+        **FOUR_STEPS,
+        'model': 'mobilenet_v2',
         'pretrained': 'imagenet',
         'freeze': ('backbone',),
         'pooling': 'max',
         'feature_dropout': 0.3,
         'dense': ('64',),
-        'dropout': 0.0
+        'dropout': 0.0,
     },
     'system_d': {
         **WORKFLOW,
@@ -104,22 +108,21 @@ PUBLISHED = {
         'image_size': 32,
         'normalization': 'unit',
         'dense': ('512',),
-        'dropout': 0.5
+        'dropout': 0.5,
     },
     'system_d_transfer': {
-        **WORKFLOW, 'model': 'mobilenet_v2',
+        **WORKFLOW,
+        'model': 'mobilenet_v2',
         'pretrained': 'imagenet',
-        'freeze': ('last:3',)
+        'freeze': ('last:3',),
     },
-    'system_e_features': {
-        **CHAPTER_8, 'features': 'cached',
-        'augment': ()
-    },
+    'system_e_features': {**CHAPTER_8, 'features': 'cached', 'augment': ()},
     'system_e_finetune': {
-        **CHAPTER_8, 'augment': ('flip', 'rotate:36', 'zoom:0.2'),
+        **CHAPTER_8,
+        'augment': ('flip', 'rotate:36', 'zoom:0.2'),
         'finetune_epochs': 30,
         'finetune_learning_rate': 1e-5,
-        'finetune_freeze': ('last:1', 'bn')
+        'finetune_freeze': ('last:1', 'bn'),
     },
     'system_a': {
         **CHAPTER_6,
@@ -152,8 +155,10 @@ def test_names_things_that_exist(name):
     assert config.normalization in ('', *NORMALIZATIONS)
     for spec in config.augment:
         augment.parse(spec)
-    assert all(epoch < config.epochs
-               for epoch, _ in parse_size_schedule(config.image_size_schedule))
+    assert all(
+        epoch < config.epochs
+        for epoch, _ in parse_size_schedule(config.image_size_schedule)
+    )
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -169,11 +174,14 @@ def test_settings_by_hand_win(name):
     assert config.batch_size == configure(name, {}).batch_size
 
 
-@pytest.mark.parametrize('name, hint', [
-    ('system_c', 'Did you mean system_'),
-    ('defualt', 'Did you mean default?'),
-    ('zebra', "received 'zebra'."),
-])
+@pytest.mark.parametrize(
+    'name, hint',
+    [
+        ('system_c', 'Did you mean system_'),
+        ('defualt', 'Did you mean default?'),
+        ('zebra', "received 'zebra'."),
+    ],
+)
 def test_unknown_recipe(name, hint):
     with pytest.raises(ConfigError, match='--recipe to be one of default, ') as error:
         configure(name, {})

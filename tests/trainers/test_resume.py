@@ -14,24 +14,43 @@ import tensorflow as tf
 # Whatever has state: dropout, augmentation, averages, slots, plateau. Every step ends
 # with a checkpoint.
 SETTINGS = [
-    '--model=inception_v1_bn', '--epochs=2', '--limit_train_batches=5',
-    '--limit_eval_batches=2', '--batch_size=8', '--augment=pad_crop:2,flip',
-    '--ema=0.9', '--optimizer=adamw', '--weight_decay=0.01', '--plateau_patience=1',
-    '--monitor=loss', '--checkpoint_minutes=0', '--log_every=2', '--precise_bn=16'
+    '--model=inception_v1_bn',
+    '--epochs=2',
+    '--limit_train_batches=5',
+    '--limit_eval_batches=2',
+    '--batch_size=8',
+    '--augment=pad_crop:2,flip',
+    '--ema=0.9',
+    '--optimizer=adamw',
+    '--weight_decay=0.01',
+    '--plateau_patience=1',
+    '--monitor=loss',
+    '--checkpoint_minutes=0',
+    '--log_every=2',
+    '--precise_bn=16',
 ]
 FINAL_STEP = 10
 
 # The same with a second phase of other weights, each phase with its own optimizer.
 TWO_PHASES = [
-    '--model=cifar_cnn', '--model_options=filters:8-8', '--freeze=last:1', '--epochs=1',
-    '--finetune_epochs=1', '--finetune_freeze=bn', '--layer_decay=0.5'
+    '--model=cifar_cnn',
+    '--model_options=filters:8-8',
+    '--freeze=last:1',
+    '--epochs=1',
+    '--finetune_epochs=1',
+    '--finetune_freeze=bn',
+    '--layer_decay=0.5',
 ]
 
 
 def start(run_dir: Path, *more: str) -> subprocess.Popen:
     command = [sys.executable, '-m', 'scripts.train', f'--run_dir={run_dir}']
-    return subprocess.Popen([*command, *SETTINGS, *more], stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        [*command, *SETTINGS, *more],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
 
 
 def finish(run_dir: Path, *more: str) -> str:
@@ -43,8 +62,9 @@ def finish(run_dir: Path, *more: str) -> str:
 
 def newest_step(run_dir: Path) -> int:
     folders = (run_dir / 'checkpoints/last').glob('step-*')
-    return max((int(folder.name.removeprefix('step-')) for folder in folders),
-               default=0)
+    return max(
+        (int(folder.name.removeprefix('step-')) for folder in folders), default=0
+    )
 
 
 def wait_for_step(process: subprocess.Popen, run_dir: Path, step: int) -> None:
@@ -60,7 +80,8 @@ def variables(run_dir: Path, kind: str) -> dict[str, bytes]:
     folder = max((run_dir / 'checkpoints' / kind).glob('step-*'))
     reader = tf.train.load_checkpoint(str(folder / 'variables'))
     names = [
-        name for name in reader.get_variable_to_shape_map()
+        name
+        for name in reader.get_variable_to_shape_map()
         if not name.startswith('_CHECKPOINTABLE')
     ]
     return {name: np.asarray(reader.get_tensor(name)).tobytes() for name in names}
@@ -72,8 +93,9 @@ def assert_same_run(run_dir: Path, other: Path) -> None:
         mine, theirs = variables(run_dir, kind), variables(other, kind)
         assert mine.keys() == theirs.keys()
         assert [name for name in mine if mine[name] != theirs[name]] == []
-    assert (run_dir / 'metrics.csv').read_bytes() == (other /
-                                                      'metrics.csv').read_bytes()
+    assert (run_dir / 'metrics.csv').read_bytes() == (
+        other / 'metrics.csv'
+    ).read_bytes()
 
 
 @pytest.fixture(scope='module')

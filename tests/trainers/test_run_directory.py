@@ -98,10 +98,11 @@ def test_a_run_of_an_earlier_version_has_the_defaults_of_what_is_new(tmp_path):
         with contextlib.ExitStack() as stack:
             if not same:
                 stack.enter_context(
-                    pytest.raises(RunDirectoryError, match='new: 0 in the run, 1 now'))
-            RunDirectory.open(tmp_path, settings, settings, LABELS, defaults={
-                'new': 0
-            }).close()
+                    pytest.raises(RunDirectoryError, match='new: 0 in the run, 1 now')
+                )
+            RunDirectory.open(
+                tmp_path, settings, settings, LABELS, defaults={'new': 0}
+            ).close()
 
 
 def test_numbers_are_compared_as_json(tmp_path):
@@ -177,11 +178,7 @@ def test_a_run_killed_in_its_first_moments_is_new(tmp_path):
     with start(tmp_path) as run:
         assert not run.resumed
     assert RunDirectory.read(tmp_path) == (
-        {
-            'model': 'small',
-            'rate': 0.1,
-            'size': [56, 56]
-        },
+        {'model': 'small', 'rate': 0.1, 'size': [56, 56]},
         LABELS,
     )
 
@@ -264,21 +261,14 @@ def test_reading_writes_nothing(tmp_path):
 
 def test_metrics_come_back_bit_for_bit(tmp_path):
     rows = [
-        {
-            'epoch': 1,
-            'loss': 1 / 3,
-            'rate': np.float32(0.1)
-        },
-        {
-            'epoch': np.int64(2),
-            'loss': math.nan,
-            'rate': np.float64(1e-300)
-        },
+        {'epoch': 1, 'loss': 1 / 3, 'rate': np.float32(0.1)},
+        {'epoch': np.int64(2), 'loss': math.nan, 'rate': np.float64(1e-300)},
     ]
     run = RunDirectory(tmp_path)
     run.write_metrics(rows)
     assert run.metrics.read_text() == (
-        'epoch,loss,rate\n1,0.3333333333333333,0.10000000149011612\n2,nan,1e-300\n')
+        'epoch,loss,rate\n1,0.3333333333333333,0.10000000149011612\n2,nan,1e-300\n'
+    )
     with run.metrics.open(newline='') as file:
         first = next(csv.DictReader(file))
     assert float(first['loss']) == 1 / 3

@@ -13,8 +13,9 @@ from vision.models.specification import Specification
 
 @pytest.fixture(scope='module')
 def classifier():
-    specification = Specification('small_cnn', ('a', 'b', 'c'), 16, 'unit',
-                                  options={'filters': (4,)})
+    specification = Specification(
+        'small_cnn', ('a', 'b', 'c'), 16, 'unit', options={'filters': (4,)}
+    )
     return Classifier(specification.build(), specification, 'random weights')
 
 
@@ -24,8 +25,9 @@ def images():
 
 
 def score(classifier, images, views='none', batch_size=4):
-    split = Split(np.zeros(len(images), np.int32), list(map(str, range(len(images)))),
-                  images)
+    split = Split(
+        np.zeros(len(images), np.int32), list(map(str, range(len(images)))), images
+    )
     found = scoring.score(classifier, split, views=views, batch_size=batch_size)
     assert found.good.all() and list(found.logits) == ['main']
     return found.logits['main']
@@ -52,8 +54,9 @@ def test_several_views_are_averaged_as_probabilities(classifier, images, views, 
     found = score(classifier, images, views)
     seen = scoring.VIEWS[views](tf.constant(images))
     assert len(seen) == count
-    expected = np.mean([softmax(classifier.logits(view).main.numpy()) for view in seen],
-                       0)
+    expected = np.mean(
+        [softmax(classifier.logits(view).main.numpy()) for view in seen], 0
+    )
     np.testing.assert_allclose(softmax(found), expected, rtol=1e-4)
     if count > 1:  # logarithms of probabilities, which a softmax leaves as they are
         np.testing.assert_allclose(np.exp(found).sum(1), 1, rtol=1e-5)
@@ -63,6 +66,9 @@ def test_several_views_are_averaged_as_probabilities(classifier, images, views, 
 def test_a_mirror_image_is_the_same_to_mirrored_views(classifier, images, views):
     plain, mirrored = (score(classifier, each) for each in (images, images[:, :, ::-1]))
     assert np.abs(plain - mirrored).max() > 1e-3
-    np.testing.assert_allclose(score(classifier, images, views),
-                               score(classifier, images[:, :, ::-1], views), rtol=1e-4,
-                               atol=1e-5)
+    np.testing.assert_allclose(
+        score(classifier, images, views),
+        score(classifier, images[:, :, ::-1], views),
+        rtol=1e-4,
+        atol=1e-5,
+    )

@@ -41,13 +41,16 @@ def test_handlers_come_back_after_an_error():
 @pytest.mark.parametrize('first', SIGNALS)
 @pytest.mark.parametrize('second', SIGNALS)
 def test_second_ends_the_process(first, second):
-    code = ('import os\n'
-            'from trainers.signals import stop_on_signals\n'
-            'with stop_on_signals():\n'
-            f'    os.kill(os.getpid(), {first.value})\n'
-            '    print("went on", flush=True)\n'
-            f'    os.kill(os.getpid(), {second.value})\n'
-            '    print("too far", flush=True)\n')
-    done = subprocess.run([sys.executable, '-c', code], cwd=ROOT, capture_output=True,
-                          text=True)
+    code = (
+        'import os\n'
+        'from trainers.signals import stop_on_signals\n'
+        'with stop_on_signals():\n'
+        f'    os.kill(os.getpid(), {first.value})\n'
+        '    print("went on", flush=True)\n'
+        f'    os.kill(os.getpid(), {second.value})\n'
+        '    print("too far", flush=True)\n'
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True
+    )
     assert (done.returncode, done.stdout) == (-second, 'went on\n')

@@ -43,16 +43,32 @@ SHORT = {
 AVERAGED = {'optimizer': 'sgd', 'ema': 0.9, 'weight_decay': 1e-4}
 
 
-def small(classes, image_size=32, normalization='symmetric', auxiliary=True,
-          aux_dropout=0.0, dtype=tf.float32, **options):
+def small(
+    classes,
+    image_size=32,
+    normalization='symmetric',
+    auxiliary=True,
+    aux_dropout=0.0,
+    dtype=tf.float32,
+    **options,
+):
     """One convolution with an auxiliary head behind it: trains in no time."""
     stages = {'conv': ConvBlock(3, 16, 5, stride=4, dtype=dtype)}
     heads = {}
     if auxiliary:
         heads['conv'] = AuxiliaryHead(16, image_size // 4, classes, dropout=aux_dropout)
-    return Network(stages, 16, image_size // 4, classes=classes, image_size=image_size,
-                   min_image_size=4, normalization=normalization, heads=heads,
-                   dtype=dtype, **options)
+    return Network(
+        stages,
+        16,
+        image_size // 4,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=4,
+        normalization=normalization,
+        heads=heads,
+        dtype=dtype,
+        **options,
+    )
 
 
 @pytest.fixture(scope='module', autouse=True)
@@ -74,9 +90,10 @@ def run(run_dir: Path, **settings) -> dict:
 
 def metrics(run_dir: Path) -> list[dict[str, float]]:
     with (run_dir / 'metrics.csv').open(newline='') as file:
-        return [{
-            name: float(value) for name, value in row.items()
-        } for row in csv.DictReader(file)]
+        return [
+            {name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -94,29 +111,58 @@ def finished(tmp_path_factory):
     return run_dir, run(run_dir, **AVERAGED)
 
 
-@pytest.mark.parametrize('name', [
-    'config.json', 'environment.json', 'labels.json', 'train.log', 'metrics.csv',
-    'results.json', 'checkpoints/last/step-000000006/manifest.json',
-    'checkpoints/best/*/manifest.json', 'plots/curves.png',
-    'samples/training-step-000000000.png', 'samples/predictions.png',
-    'tensorboard/train/events*', 'tensorboard/validation/events*', 'export', '.lock'
-])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'config.json',
+        'environment.json',
+        'labels.json',
+        'train.log',
+        'metrics.csv',
+        'results.json',
+        'checkpoints/last/step-000000006/manifest.json',
+        'checkpoints/best/*/manifest.json',
+        'plots/curves.png',
+        'samples/training-step-000000000.png',
+        'samples/predictions.png',
+        'tensorboard/train/events*',
+        'tensorboard/validation/events*',
+        'export',
+        '.lock',
+    ],
+)
 def test_everything_is_in_its_place(finished, name):
     assert list(finished[0].glob(name))
 
 
 def test_nothing_else_is_there(finished):
     assert {path.name for path in finished[0].iterdir()} == {
-        '.lock', 'checkpoints', 'config.json', 'environment.json', 'export',
-        'labels.json', 'metrics.csv', 'plots', 'results.json', 'samples', 'tensorboard',
-        'train.log'
+        '.lock',
+        'checkpoints',
+        'config.json',
+        'environment.json',
+        'export',
+        'labels.json',
+        'metrics.csv',
+        'plots',
+        'results.json',
+        'samples',
+        'tensorboard',
+        'train.log',
     }
 
 
 def test_log_tells_the_whole_story(finished):
     log = (finished[0] / 'train.log').read_text(encoding='utf-8')
-    for part in ('Model       small', '3,000 train', 'Epoch 1/2', 'Epoch 2/2',
-                 'Best epoch', 'Test        top-1', '(averaged weights)'):
+    for part in (
+        'Model       small',
+        '3,000 train',
+        'Epoch 1/2',
+        'Epoch 2/2',
+        'Best epoch',
+        'Test        top-1',
+        '(averaged weights)',
+    ):
         assert part in log
 
 
@@ -143,17 +189,29 @@ def test_metrics(finished):
     assert [(row['epoch'], row['step']) for row in rows] == [(1, 3), (2, 6)]
     heads = ('', 'aux1_')
     assert set(rows[0]) == {
-        'epoch', 'step', 'learning_rate', 'train_loss', 'train_total_loss',
-        'train_aux1_loss', 'train_weight_decay', 'train_gradient_norm',
+        'epoch',
+        'step',
+        'learning_rate',
+        'train_loss',
+        'train_total_loss',
+        'train_aux1_loss',
+        'train_weight_decay',
+        'train_gradient_norm',
         *(f'train_{h}top{k}' for h in heads for k in (1, 5)),
-        *(f'validation{w}_{m}' for w in ('', '_averaged')
-          for m in ('loss', 'top1', 'top5'))
+        *(
+            f'validation{w}_{m}'
+            for w in ('', '_averaged')
+            for m in ('loss', 'top1', 'top5')
+        ),
     }
     for row in rows:
         assert all(map(math.isfinite, row.values()))
         assert row['train_total_loss'] == pytest.approx(
-            row['train_loss'] + row['train_weight_decay'] +
-            0.3 * row['train_aux1_loss'], rel=1e-5)
+            row['train_loss']
+            + row['train_weight_decay']
+            + 0.3 * row['train_aux1_loss'],
+            rel=1e-5,
+        )
 
 
 def test_results_are_those_of_the_best_epoch(finished):
@@ -165,27 +223,38 @@ def test_results_are_those_of_the_best_epoch(finished):
         }
 
 
-@pytest.mark.parametrize('part, scalars, images', [
-    ('train', {
-        'loss/total': 4,
-        'loss/weight_decay': 4,
-        'loss/main': 4,
-        'loss/aux1': 4,
-        'top1/main': 4,
-        'top5/aux1': 4,
-        'gradient_norm': 4,
-        'learning_rate': 4,
-        'images_per_second': 4
-    }, 'training pictures'),
-    ('validation', {
-        'loss/main': 2,
-        'top1/main': 2,
-        'top5/main': 2,
-        'loss/main_averaged': 2,
-        'top1/main_averaged': 2,
-        'top5/main_averaged': 2
-    }, 'validation predictions'),
-])
+@pytest.mark.parametrize(
+    'part, scalars, images',
+    [
+        (
+            'train',
+            {
+                'loss/total': 4,
+                'loss/weight_decay': 4,
+                'loss/main': 4,
+                'loss/aux1': 4,
+                'top1/main': 4,
+                'top5/aux1': 4,
+                'gradient_norm': 4,
+                'learning_rate': 4,
+                'images_per_second': 4,
+            },
+            'training pictures',
+        ),
+        (
+            'validation',
+            {
+                'loss/main': 2,
+                'top1/main': 2,
+                'top5/main': 2,
+                'loss/main_averaged': 2,
+                'top1/main_averaged': 2,
+                'top5/main_averaged': 2,
+            },
+            'validation predictions',
+        ),
+    ],
+)
 def test_tensorboard_can_read_it(finished, part, scalars, images):
     events = EventAccumulator(str(finished[0] / 'tensorboard' / part))
     events.Reload()
@@ -229,21 +298,28 @@ def test_must_resume(tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('settings, expected', [
-    ({}, 'runs/inception_v1-shapes'),
-    ({
-        'recipe': 'mine',
-        'model': 'googlenet'
-    }, 'runs/googlenet-shapes-mine'),
-])
+@pytest.mark.parametrize(
+    'settings, expected',
+    [
+        ({}, 'runs/inception_v1-shapes'),
+        ({'recipe': 'mine', 'model': 'googlenet'}, 'runs/googlenet-shapes-mine'),
+    ],
+)
 def test_default_run_dir(settings, expected):
     assert default_run_dir(Config(**settings)) == expected
 
 
 def test_early_stopping_goes_back_to_the_best(tmp_path):
     # Steps so large that the loss cannot fall every time.
-    results = run(tmp_path, optimizer='adam', learning_rate=0.3, epochs=40,
-                  monitor='loss', early_stopping=1, schedule='constant')
+    results = run(
+        tmp_path,
+        optimizer='adam',
+        learning_rate=0.3,
+        epochs=40,
+        monitor='loss',
+        early_stopping=1,
+        schedule='constant',
+    )
     losses = [row['validation_loss'] for row in metrics(tmp_path)]
     assert results['epochs'] == len(losses) == results['best_epoch'] + 1 < 40
     assert results['validation']['loss'] == min(losses) != losses[-1]
@@ -260,8 +336,14 @@ def test_stopped_early_stays_stopped(tmp_path):
 
 
 def test_plateau_lowers_the_rate(tmp_path):
-    run(tmp_path, optimizer='sgd', learning_rate=0.0, schedule='constant',
-        plateau_patience=1, limit_train_batches=1)
+    run(
+        tmp_path,
+        optimizer='sgd',
+        learning_rate=0.0,
+        schedule='constant',
+        plateau_patience=1,
+        limit_train_batches=1,
+    )
     assert 'the learning rate drops to 0.5 ' in (tmp_path / 'train.log').read_text()
 
 
@@ -271,15 +353,21 @@ def test_batch_norms_have_the_statistics_of_pictures_as_they_are(tmp_path):
         'model_options': ('filters:4-4', 'block_dropout:0.5'),
         'augment': ('rotate:90',),
         'ema': 0.9,
-        'precise_bn': 16
+        'precise_bn': 16,
     }
     run(tmp_path, **settings)
     for weights in ('best', 'last'):
         network = from_run(tmp_path, weights).network
         stored = [v.numpy() for v in network.variables]
         source = load_source(Config(**{**SHORT, **settings}))
-        batches = data.train_batches(source.splits['train'], batch_size=8,
-                                     image_size=32, seed=0, augment=(), end_step=2)
+        batches = data.train_batches(
+            source.splits['train'],
+            batch_size=8,
+            image_size=32,
+            seed=0,
+            augment=(),
+            end_step=2,
+        )
         for count, batch in enumerate(batches, start=1):
             network.measure(batch.images, tf.constant(1 / count))
         for variable, value in zip(network.variables, stored):
@@ -293,7 +381,7 @@ def test_stopped_while_it_evaluates_it_ends_with_the_same_bits(tmp_path, monkeyp
         'model_options': ('filters:4-4',),
         'ema': 0.9,
         'augment': ('rotate:90',),
-        'precise_bn': 16
+        'precise_bn': 16,
     }
     run(tmp_path / 'undisturbed', **settings)
     evaluate, calls = Trainer.evaluate, []
@@ -312,11 +400,10 @@ def test_stopped_while_it_evaluates_it_ends_with_the_same_bits(tmp_path, monkeyp
     for kind in ('last', 'best'):
         for part in ('model', 'averages'):
             arrays, _ = read_variables(tmp_path / 'run/checkpoints' / kind, part)
-            expected, _ = read_variables(tmp_path / 'undisturbed/checkpoints' / kind,
-                                         part)
-            assert {
-                n: a.tobytes() for n, a in arrays.items()
-            } == {
+            expected, _ = read_variables(
+                tmp_path / 'undisturbed/checkpoints' / kind, part
+            )
+            assert {n: a.tobytes() for n, a in arrays.items()} == {
                 n: a.tobytes() for n, a in expected.items()
             }
 
@@ -334,20 +421,15 @@ def test_size_that_the_heads_cannot_take(tmp_path):
         run(tmp_path / 'run', image_size_schedule=('32@0', '4@1'))
 
 
-@pytest.mark.parametrize('refused, error', [
-    ({
-        'image_size_schedule': ('4@0',)
-    }, ConfigError),
-    ({
-        'augment': ('flop',)
-    }, DatasetError),
-    ({
-        'batch_size': 4000
-    }, DatasetError),
-    ({
-        'model': 'smal'
-    }, UserError),
-])
+@pytest.mark.parametrize(
+    'refused, error',
+    [
+        ({'image_size_schedule': ('4@0',)}, ConfigError),
+        ({'augment': ('flop',)}, DatasetError),
+        ({'batch_size': 4000}, DatasetError),
+        ({'model': 'smal'}, UserError),
+    ],
+)
 def test_refused_settings_leave_no_run_behind(tmp_path, refused, error):
     with pytest.raises(error):
         run(tmp_path / 'run', **refused)
@@ -355,9 +437,18 @@ def test_refused_settings_leave_no_run_behind(tmp_path, refused, error):
 
 
 def test_few_batches_are_learned_by_heart(tmp_path):
-    run(tmp_path, overfit_batches=2, limit_train_batches=0, limit_eval_batches=0,
-        batch_size=4, epochs=8, learning_rate=3e-3, aux_weight=1.0, schedule='constant',
-        augment=('flip',))
+    run(
+        tmp_path,
+        overfit_batches=2,
+        limit_train_batches=0,
+        limit_eval_batches=0,
+        batch_size=4,
+        epochs=8,
+        learning_rate=3e-3,
+        aux_weight=1.0,
+        schedule='constant',
+        augment=('flip',),
+    )
     first, *_, last = metrics(tmp_path)
     assert first['step'] == 2
     assert last['train_aux1_top1'] == 1 > first['train_aux1_top1']
@@ -405,7 +496,7 @@ def one_broken(tmp_path) -> Path:
     (root / 'train/n02/images/n02_4.JPEG').write_bytes(b'not a picture')
     val = root / 'val/images'
     val.mkdir(parents=True)
-    for index, wnid in enumerate(wnids):
+    for index in range(len(wnids)):
         (val / f'val_{index}.JPEG').write_bytes(picture())
     lines = [f'val_{index}.JPEG\t{wnid}\n' for index, wnid in enumerate(wnids)]
     (root / 'val/val_annotations.txt').write_text(''.join(lines))
@@ -427,7 +518,7 @@ def test_broken_picture(tmp_path, one_broken, cache, max_bad_fraction):
         'limit_eval_batches': 0,
         'epochs': 1,
         'cache': cache,
-        'max_bad_fraction': max_bad_fraction
+        'max_bad_fraction': max_bad_fraction,
     }
     if max_bad_fraction == 0.05:
         assert run(run_dir, **settings)['epochs'] == 1

@@ -10,34 +10,53 @@ import tensorflow as tf
 from trainers.config import Config
 from trainers.trainer import Trainer
 from vision import models
-from vision.data import Batch, eval_batches, Split
+from vision.data import Batch, Split, eval_batches
 
 CLASSES, SIZE, COUNT = 4, 32, 4
 # Plain gradient descent, and every term of the loss.
-CONFIG = Config(optimizer='sgd', momentum=0.0, learning_rate=0.05, schedule='constant',
-                warmup_epochs=0.0, aux_weight=0.3, weight_decay=1e-3,
-                label_smoothing=0.1, dropout=0.4, aux_dropout=0.7, seed=5)
+CONFIG = Config(
+    optimizer='sgd',
+    momentum=0.0,
+    learning_rate=0.05,
+    schedule='constant',
+    warmup_epochs=0.0,
+    aux_weight=0.3,
+    weight_decay=1e-3,
+    label_smoothing=0.1,
+    dropout=0.4,
+    aux_dropout=0.7,
+    seed=5,
+)
 
 
 def make_model(dtype: tf.DType = tf.float32) -> tf.Module:
     tf.random.set_seed(1)
-    return models.create('inception_v1_compact', classes=CLASSES, image_size=SIZE,
-                         dropout=CONFIG.dropout, aux_dropout=CONFIG.aux_dropout,
-                         dtype=dtype)
+    return models.create(
+        'inception_v1_compact',
+        classes=CLASSES,
+        image_size=SIZE,
+        dropout=CONFIG.dropout,
+        aux_dropout=CONFIG.aux_dropout,
+        dtype=dtype,
+    )
 
 
 def make_batch(seed: int = 0, weights=(1, 1, 1, 1)) -> Batch:
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, [COUNT, SIZE, SIZE, 3], np.uint8)
     labels = rng.integers(0, CLASSES, COUNT, np.int32)
-    return Batch(tf.constant(images), tf.constant(labels),
-                 tf.constant(weights, tf.float32))
+    return Batch(
+        tf.constant(images), tf.constant(labels), tf.constant(weights, tf.float32)
+    )
 
 
 def variables(trainer: Trainer) -> list:
     return [
-        *trainer.model.variables, *trainer.optimizer.variables, trainer.step,
-        trainer.losses.sums, trainer.accuracies.sums
+        *trainer.model.variables,
+        *trainer.optimizer.variables,
+        trainer.step,
+        trainer.losses.sums,
+        trainer.accuracies.sums,
     ]
 
 
@@ -101,8 +120,11 @@ def terms(trainer: Trainer, batch: Batch) -> dict[str, tf.Tensor]:
     for name, logits in zip(('aux1_loss', 'aux2_loss'), outputs.aux, strict=True):
         found[name] = head_loss(batch, logits)
     found['weight_decay'] = 1e-3 / 2 * tf.add_n(squares)
-    found['loss'] = (found['main_loss'] + found['weight_decay'] + 0.3 *
-                     (found['aux1_loss'] + found['aux2_loss']))
+    found['loss'] = (
+        found['main_loss']
+        + found['weight_decay']
+        + 0.3 * (found['aux1_loss'] + found['aux2_loss'])
+    )
     return found
 
 
@@ -119,11 +141,8 @@ def test_loss_is_the_sum_of_its_terms(trainer, weights):
     norm = float(tf.linalg.global_norm(gradients(trainer, batch)))
     trainer.train_step(batch)
     assert trainer.losses.read() == pytest.approx(
-        {
-            'weight': 1,
-            'gradient_norm': norm,
-            **expected
-        }, rel=1e-4)
+        {'weight': 1, 'gradient_norm': norm, **expected}, rel=1e-4
+    )
     assert trainer.accuracies.read()['weight'] == sum(weights)
 
 
@@ -160,7 +179,8 @@ def test_weight_0_has_no_influence(trainer):
     changed = Batch(
         tf.tensor_scatter_nd_update(batch.images, index, other.images[2:3]),
         tf.tensor_scatter_nd_update(batch.labels, index, (batch.labels[2:3] + 1) % 4),
-        batch.weights)
+        batch.weights,
+    )
     assert same(after(trainer, batch), after(trainer, changed))
     counted = Batch(changed.images, changed.labels, tf.ones(COUNT))
     assert not same(after(trainer, batch), after(trainer, counted))
@@ -184,7 +204,8 @@ def test_many_steps_in_a_call_are_the_same_steps(trainer):
 
     def batch_after_batch() -> tf.data.Iterator:
         stacked = Batch(
-            *(tf.stack(parts) for parts in zip(*(batch[:3] for batch in batches))))
+            *(tf.stack(parts) for parts in zip(*(batch[:3] for batch in batches)))
+        )
         return iter(tf.data.Dataset.from_tensor_slices(stacked))
 
     with restored(trainer):
@@ -224,8 +245,9 @@ def test_auxiliary_heads_without_weight_learn_nothing(trainer, eagerly):
 
 
 def test_rate_follows_schedule_and_plateau(trainer, eagerly):
-    config = dataclasses.replace(CONFIG, schedule='step', decay_rate=0.1,
-                                 learning_rate=0.05)
+    config = dataclasses.replace(
+        CONFIG, schedule='step', decay_rate=0.1, learning_rate=0.05
+    )
     falling = Trainer(trainer.model, config, steps_per_epoch=10)
     falling.step.assign(10)
     falling.plateau.assign(0.5)
@@ -257,8 +279,9 @@ def test_layer_decay_shortens_the_steps(trainer, eagerly, optimizer):
     config = dataclasses.replace(CONFIG, optimizer=optimizer, weight_decay=0.0)
     steps = []
     for decay in (1.0, 0.5):
-        again = Trainer(trainer.model, dataclasses.replace(config, layer_decay=decay),
-                        10)
+        again = Trainer(
+            trainer.model, dataclasses.replace(config, layer_decay=decay), 10
+        )
         with restored(trainer):
             before = [w.numpy() for w in again.weights]
             again.train_step(make_batch())
@@ -280,8 +303,10 @@ def test_evaluation_counts_every_picture_once(trainer):
         {
             'loss': -logits[np.arange(6), labels].mean(),
             'top1': (logits.argmax(1) == labels).mean(),
-            'top5': 1.0
-        }, rel=1e-5)
+            'top5': 1.0,
+        },
+        rel=1e-5,
+    )
     np.testing.assert_array_equal(trainer.predict(images), logits.argmax(1))
 
 
@@ -291,16 +316,17 @@ def test_evaluation_starts_afresh_each_time(trainer):
 
 
 @pytest.mark.parametrize(
-    'precision',
-    ['bfloat16', pytest.param('float16', marks=pytest.mark.slow)])
+    'precision', ['bfloat16', pytest.param('float16', marks=pytest.mark.slow)]
+)
 def test_half_precision(trainer, precision):
     half = Trainer(make_model(tf.as_dtype(precision)), CONFIG, 10, precision)
     for weight, value in zip(half.model.variables, trainer.model.variables):
         weight.assign(value)
     for each in (trainer, half):
         each.train_step(make_batch())
-    assert half.losses.read()['loss'] == pytest.approx(trainer.losses.read()['loss'],
-                                                       rel=0.02)
+    assert half.losses.read()['loss'] == pytest.approx(
+        trainer.losses.read()['loss'], rel=0.02
+    )
     assert all(np.isfinite(weight).all() for weight in half.weights)
 
 
@@ -319,14 +345,21 @@ def test_xla_computes_the_same():
     assert results[1] == pytest.approx(results[0], rel=1e-3)
 
 
-@pytest.mark.parametrize('dtype, xla', [(tf.bfloat16, False), (tf.float16, False),
-                                        (tf.float32, True)])
+@pytest.mark.parametrize(
+    'dtype, xla', [(tf.bfloat16, False), (tf.float16, False), (tf.float32, True)]
+)
 def test_batch_norms_are_measured_the_same(dtype, xla):
     found = []
     for options in ((tf.float32, False), (dtype, xla)):
         tf.random.set_seed(1)
-        model = models.create('cifar_cnn', classes=CLASSES, image_size=8, filters=(8,),
-                              dense=(), dtype=options[0])
+        model = models.create(
+            'cifar_cnn',
+            classes=CLASSES,
+            image_size=8,
+            filters=(8,),
+            dense=(),
+            dtype=options[0],
+        )
         config = dataclasses.replace(CONFIG, xla=options[1])
         Trainer(model, config, 10).measure([make_batch(1), make_batch(2)])
         found.append([v.numpy() for v in model.batch_norms()[0].variables])

@@ -68,9 +68,10 @@ def run(run_dir: Path, **settings) -> dict:
 
 def metrics(run_dir: Path) -> list[dict[str, float]]:
     with (run_dir / 'metrics.csv').open(newline='') as file:
-        return [{
-            name: float(value) for name, value in row.items()
-        } for row in csv.DictReader(file)]
+        return [
+            {name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
 
 
 def weights(run_dir: Path, kind: str = 'last') -> dict[str, np.ndarray]:
@@ -125,10 +126,12 @@ def test_a_classifier_of_other_classes_is_replaced(pretrained, tmp_path):
     run_dir, other = tmp_path / 'run', tmp_path / 'other'
     classifier = from_run(pretrained)
     first, *rest = classifier.classes
-    specification = dataclasses.replace(classifier.specification,
-                                        classes=('zebra', *rest))
+    specification = dataclasses.replace(
+        classifier.specification, classes=('zebra', *rest)
+    )
     Checkpoints(other, tf.train.Checkpoint(model=classifier.network)).save(
-        1, {'specification': specification.to_dict()})
+        1, {'specification': specification.to_dict()}
+    )
     run(run_dir, pretrained=str(other), learning_rate=0.0)
     moved = changed(weights(pretrained, 'best'), weights(run_dir))
     assert {'head/classifier/kernel', 'head/dense/0/kernel'} <= moved
@@ -138,21 +141,37 @@ def test_a_classifier_of_other_classes_is_replaced(pretrained, tmp_path):
 
 
 def test_a_frozen_backbone_is_the_same_bits_after_training(pretrained, tmp_path):
-    run(tmp_path / 'run', pretrained=str(pretrained), freeze=('backbone',), epochs=2,
-        ema=0.9, weight_decay=0.1, optimizer='adamw', learning_rate=0.1)
+    run(
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        freeze=('backbone',),
+        epochs=2,
+        ema=0.9,
+        weight_decay=0.1,
+        optimizer='adamw',
+        learning_rate=0.1,
+    )
     after = weights(tmp_path / 'run')
     moved = changed(weights(pretrained, 'best'), after)
     assert moved == {name for name in after if name.startswith('head/')}
 
 
-@pytest.mark.parametrize('freeze, stages', [
-    ((), {'conv1_1', 'conv2_1', 'conv3_1', 'head'}),
-    (('last:1',), {'conv3_1', 'head'}),
-    (('last:2', 'bn'), {'conv2_1', 'conv3_1', 'head'}),
-])
+@pytest.mark.parametrize(
+    'freeze, stages',
+    [
+        ((), {'conv1_1', 'conv2_1', 'conv3_1', 'head'}),
+        (('last:1',), {'conv3_1', 'head'}),
+        (('last:2', 'bn'), {'conv2_1', 'conv3_1', 'head'}),
+    ],
+)
 def test_what_is_not_frozen_learns(pretrained, tmp_path, freeze, stages):
-    run(tmp_path / 'run', pretrained=str(pretrained), freeze=freeze, optimizer='adam',
-        learning_rate=0.01)
+    run(
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        freeze=freeze,
+        optimizer='adam',
+        learning_rate=0.01,
+    )
     moved = changed(weights(pretrained, 'best'), weights(tmp_path / 'run'))
     assert stage_of(moved) == stages
     assert any('/norm/' in name for name in moved) is ('bn' not in freeze)
@@ -163,8 +182,10 @@ def test_auxiliary_heads_of_a_frozen_backbone_are_left_out(tmp_path):
     settings = {'model': 'inception_v1_compact', 'model_options': (), 'dense': ()}
     run(tmp_path / 'run', **settings, freeze=('backbone',), limit_train_batches=1)
     assert 'train_aux1_top1' not in metrics(tmp_path / 'run')[0]
-    assert '--freeze=backbone without --pretrained keeps random' in (
-        tmp_path / 'run/train.log').read_text()
+    assert (
+        '--freeze=backbone without --pretrained keeps random'
+        in (tmp_path / 'run/train.log').read_text()
+    )
 
 
 def test_two_phases_are_one_run(two_phases, pretrained):
@@ -183,16 +204,21 @@ def test_two_phases_are_one_run(two_phases, pretrained):
 
 @pytest.mark.slow
 def test_the_second_phase_starts_from_the_best_epoch_of_the_first(
-        pretrained, tmp_path, two_phases):
+    pretrained, tmp_path, two_phases
+):
     # Steps so large in the first phase that its second epoch is the worse one.
     settings = {**TWO_PHASES, 'ema': 0.0, 'optimizer': 'sgd', 'monitor': 'loss'}
     run(
-        tmp_path / 'run', pretrained=str(pretrained), **{
-            **settings, 'epochs': 3,
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        **{
+            **settings,
+            'epochs': 3,
             'finetune_epochs': 1,
             'learning_rate': 3.0,
-            'finetune_learning_rate': 0.0
-        })
+            'finetune_learning_rate': 0.0,
+        },
+    )
     losses = [row['validation_loss'] for row in metrics(tmp_path / 'run')]
     assert losses[2] != min(losses[:3])
     assert losses[3] == min(losses[:3])
@@ -204,7 +230,8 @@ def mostly_slow(quick: int, *others: int) -> list:
 
 @pytest.mark.parametrize('epoch', mostly_slow(3, 1, 2))
 def test_interrupted_between_epochs_it_ends_with_the_same_bits(
-        two_phases, pretrained, tmp_path, monkeypatch, epoch):
+    two_phases, pretrained, tmp_path, monkeypatch, epoch
+):
     # Each epoch is shorter than the time between two checkpoints. What the run started
     # from is not needed again.
     shutil.copytree(pretrained, tmp_path / 'start')
@@ -227,8 +254,9 @@ def test_interrupted_between_epochs_it_ends_with_the_same_bits(
 
 @pytest.mark.slow
 @pytest.mark.parametrize('step', [4, 6, 7, 10])
-def test_interrupted_anywhere_it_ends_with_the_same_bits(two_phases, pretrained,
-                                                         tmp_path, monkeypatch, step):
+def test_interrupted_anywhere_it_ends_with_the_same_bits(
+    two_phases, pretrained, tmp_path, monkeypatch, step
+):
     settings = {**TWO_PHASES, 'pretrained': str(pretrained)}
 
     def interrupted(loop: Loop, now) -> None:
@@ -247,13 +275,16 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(two_phases, pretrained,
 def test_early_stopping_ends_a_phase(pretrained, tmp_path):
     # At a rate of 0 no epoch is better than the first.
     results = run(
-        tmp_path / 'run', pretrained=str(pretrained), **{
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        **{
             **TWO_PHASES,
             'epochs': 9,
             'early_stopping': 1,
             'learning_rate': 0.0,
             'finetune_learning_rate': 0.0,
-        })
+        },
+    )
     assert results['epochs'] == 3  # two of the first phase, one of the second
     assert results['best_epoch'] == 1
 
@@ -270,15 +301,19 @@ def test_kept_features_give_what_the_network_gives(pretrained, tmp_path):
         assert cached == pytest.approx(live, rel=1e-4)
     for name, expected in weights(tmp_path / 'live').items():
         np.testing.assert_allclose(
-            weights(tmp_path / 'cached')[name], expected, rtol=1e-3, atol=1e-5)
+            weights(tmp_path / 'cached')[name], expected, rtol=1e-3, atol=1e-5
+        )
 
 
 @pytest.mark.slow
 def test_features_are_computed_once(pretrained, tmp_path, monkeypatch):
     traced = []
     features = Network.features
-    monkeypatch.setattr(Network, 'features', lambda *arguments:
-                        (traced.append(1), features(*arguments))[1])
+    monkeypatch.setattr(
+        Network,
+        'features',
+        lambda *arguments: (traced.append(1), features(*arguments))[1],
+    )
     settings = {**CACHED, 'pretrained': str(pretrained), 'cache_dir': str(tmp_path)}
     first = run(tmp_path / 'first', **settings)
     assert len(traced) == 1
@@ -302,16 +337,18 @@ def test_other_weights_have_other_features(pretrained, two_phases, tmp_path):
 @pytest.mark.slow
 def test_another_head_takes_the_same_features(pretrained, tmp_path, monkeypatch):
     settings = {
-        **CACHED, 'pretrained': str(pretrained),
-        'cache_dir': str(tmp_path / 'cache')
+        **CACHED,
+        'pretrained': str(pretrained),
+        'cache_dir': str(tmp_path / 'cache'),
     }
     run(tmp_path / 'first', **settings)
     monkeypatch.setattr(Network, 'features', None)
     run(tmp_path / 'second', **settings, dense=('16',), feature_dropout=0.5)
 
 
-def test_a_dry_run_computes_few_features_and_keeps_none(pretrained, tmp_path,
-                                                        monkeypatch):
+def test_a_dry_run_computes_few_features_and_keeps_none(
+    pretrained, tmp_path, monkeypatch
+):
     seen = []
     features = Network.features
 
@@ -322,9 +359,12 @@ def test_a_dry_run_computes_few_features_and_keeps_none(pretrained, tmp_path,
     monkeypatch.setattr(Network, 'features', counting)
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     cache = tmp_path / 'cache'
-    run(tmp_path / 'run', **{
-        **CACHED, 'pretrained': str(pretrained)
-    }, dry_run=True, cache_dir=str(cache))
+    run(
+        tmp_path / 'run',
+        **{**CACHED, 'pretrained': str(pretrained)},
+        dry_run=True,
+        cache_dir=str(cache),
+    )
     assert sum(seen) == 3 * SHORT['batch_size']
     assert not list(tmp_path.iterdir())
 
@@ -337,8 +377,9 @@ def test_stopped_while_features_are_computed(pretrained, tmp_path, monkeypatch):
         return features(network, images)
 
     settings = {
-        **CACHED, 'pretrained': str(pretrained),
-        'cache_dir': str(tmp_path / 'cache')
+        **CACHED,
+        'pretrained': str(pretrained),
+        'cache_dir': str(tmp_path / 'cache'),
     }
     with monkeypatch.context() as patch:
         patch.setattr(Network, 'features', signalling)
@@ -356,38 +397,54 @@ def test_kept_features_then_pictures(pretrained, tmp_path):
     assert stage_of(moved) == {'conv2_1', 'conv3_1', 'head'}
 
 
-@pytest.mark.parametrize('settings, error, message', [
-    ({
-        'normalization': 'symmetric'
-    }, ConfigError, 'Expected --normalization=unit, which the weights of --pretrained'),
-    ({
-        'model': 'small_cnn',
-        'model_options': ()
-    }, ConfigError, 'Expected --pretrained to be a run of small_cnn, .* run of cifar'),
-    ({
-        'model_options': ('filters:4-8',)
-    }, UserError, 'conv3_1'),
-    ({
-        'freeze': ('last:4',)
-    }, ConfigError, "--freeze: Expected last:N with N in 1..3, .* received 'last:4'"),
-    ({
-        'freeze': ('head',)
-    }, ConfigError, "to freeze backbone, last:N, bn or none; received 'head'"),
-    ({
-        'finetune_freeze': ('none', 'bn')
-    }, ConfigError, '--finetune_freeze: .* or last:N and bn; received none,bn'),
-])
+@pytest.mark.parametrize(
+    'settings, error, message',
+    [
+        (
+            {'normalization': 'symmetric'},
+            ConfigError,
+            'Expected --normalization=unit, which the weights of --pretrained',
+        ),
+        (
+            {'model': 'small_cnn', 'model_options': ()},
+            ConfigError,
+            'Expected --pretrained to be a run of small_cnn, .* run of cifar',
+        ),
+        ({'model_options': ('filters:4-8',)}, UserError, 'conv3_1'),
+        (
+            {'freeze': ('last:4',)},
+            ConfigError,
+            "--freeze: Expected last:N with N in 1..3, .* received 'last:4'",
+        ),
+        (
+            {'freeze': ('head',)},
+            ConfigError,
+            "to freeze backbone, last:N, bn or none; received 'head'",
+        ),
+        (
+            {'finetune_freeze': ('none', 'bn')},
+            ConfigError,
+            '--finetune_freeze: .* or last:N and bn; received none,bn',
+        ),
+    ],
+)
 def test_weights_that_do_not_fit(pretrained, tmp_path, settings, error, message):
     with pytest.raises(error, match=message):
         run(tmp_path / 'run', pretrained=str(pretrained), **settings)
     assert not (tmp_path / 'run').exists()
 
 
-@pytest.mark.parametrize('path, message', [
-    ('nowhere', 'imagenet, a file of weights or the folder of a run; there is nothing'),
-    ('empty', 'the folder of a run, .* there is no checkpoint in .*empty'),
-    ('file.txt', 'Expected weights at .*file.txt'),
-])
+@pytest.mark.parametrize(
+    'path, message',
+    [
+        (
+            'nowhere',
+            'imagenet, a file of weights or the folder of a run; there is nothing',
+        ),
+        ('empty', 'the folder of a run, .* there is no checkpoint in .*empty'),
+        ('file.txt', 'Expected weights at .*file.txt'),
+    ],
+)
 def test_weights_that_are_none(tmp_path, path, message):
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'file.txt').write_text('no weights')
@@ -399,7 +456,7 @@ def test_weights_that_are_none(tmp_path, path, message):
 def test_a_damaged_checkpoint_is_not_taken(pretrained, tmp_path):
     copy = tmp_path / 'copy'
     shutil.copytree(pretrained, copy)
-    data_file, = copy.glob('checkpoints/best/*/variables.data*')
+    (data_file,) = copy.glob('checkpoints/best/*/variables.data*')
     content = bytearray(data_file.read_bytes())
     content[len(content) // 2] ^= 1
     data_file.write_bytes(content)

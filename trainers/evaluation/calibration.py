@@ -52,9 +52,11 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
     counts = np.bincount(bins, minlength=BINS)
     with np.errstate(invalid='ignore'):  # 0 / 0 in empty bins
-        return Reliability(counts,
-                           np.bincount(bins, confidence, BINS) / counts,
-                           np.bincount(bins, correct, BINS) / counts)
+        return Reliability(
+            counts,
+            np.bincount(bins, confidence, BINS) / counts,
+            np.bincount(bins, correct, BINS) / counts,
+        )
 
 
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -76,12 +78,14 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         raise CalibrationError(
             f'Expected mistakes among the {len(labels):,} pictures to fit a '
             'temperature to, but the network is right about (nearly) all of them: the '
-            'colder, the better. Leave out --calibrate, or pass more pictures.')
+            'colder, the better. Leave out --calibrate, or pass more pictures.'
+        )
     if not _slope(logits, labels, math.exp(low)) < 0:
         raise CalibrationError(
             'Expected a network that knows more than nothing to fit a temperature to, '
             f'but on these {len(labels):,} pictures it is no better than guessing: the '
-            'hotter, the better. Train it first, or check the data.')
+            'hotter, the better. Train it first, or check the data.'
+        )
     while high - low > 1e-8:
         middle = (low + high) / 2
         if _slope(logits, labels, math.exp(middle)) > 0:

@@ -30,13 +30,15 @@ def match_classes(source: Source, classifier: Classifier) -> np.ndarray:
             f'{source.name}: expected classes that the network names, but it does not '
             f'know {_listed([source.ids[i] for i in unknown])}. It names '
             f'{_listed(classifier.ids)}. Check --data_dir, or give the folders the ids '
-            'or names of its classes.')
+            'or names of its classes.'
+        )
     label, times = Counter(found).most_common(1)[0]
     if times > 1:
         same = [source.ids[i] for i, each in enumerate(found) if each == label]
         raise DatasetError(
             f'{source.name}: expected different classes, but {_listed(same)} are all '
-            f'{classifier.classes[label]!r} to the network. Merge them.')
+            f'{classifier.classes[label]!r} to the network. Merge them.'
+        )
     return np.array(found, np.int32)
 
 

@@ -8,8 +8,9 @@ RESAMPLES = 10_000
 _NUMBERS = 2_000_000  # Drawn at a time.
 
 
-def bootstrap_means(values: np.ndarray, resamples: int = RESAMPLES,
-                    seed: int = 0) -> np.ndarray:
+def bootstrap_means(
+    values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> np.ndarray:
     """Means of pictures drawn with replacement, float64 `[resamples, K]`.
 
     Each resample takes the same pictures for all K figures, so differences of columns
@@ -28,7 +29,7 @@ def bootstrap_means(values: np.ndarray, resamples: int = RESAMPLES,
         drawn = generator.integers(count, size=[rows, count])
         drawn += np.arange(rows)[:, None] * count
         times = np.bincount(drawn.ravel(), minlength=rows * count)
-        means[start:start + rows] = times.reshape(rows, count) @ values / count
+        means[start : start + rows] = times.reshape(rows, count) @ values / count
     return means
 
 

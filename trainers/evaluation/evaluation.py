@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from trainers import scoring
-from trainers.classifier import Classifier, softmax, Temperature
+from trainers.classifier import Classifier, Temperature, softmax
 from trainers.evaluation import calibration, measures
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.classes import match_classes
@@ -156,8 +156,9 @@ class Evaluation:
         """Of each class against all others, float64 `[C]`; NaN without pictures."""
         found = np.full(len(self.classes), np.nan)
         for label in np.unique(self.labels):
-            found[label] = measures.of_class(self.probabilities, self.labels,
-                                             label).average
+            found[label] = measures.of_class(
+                self.probabilities, self.labels, label
+            ).average
         return found
 
     def _softmax(self, temperature: float) -> np.ndarray:
@@ -172,13 +173,25 @@ class Evaluation:
         ranks = self.ranks if main else measures.ranks(logits, self.labels)
         losses = self.losses if main else measures.losses(logits, self.labels)
         first, five = int((ranks == 0).sum()), int((ranks < TOP).sum())
-        return HeadFigures(first / count, measures.wilson(first, count), five / count,
-                           measures.wilson(five, count), float(losses.mean()))
+        return HeadFigures(
+            first / count,
+            measures.wilson(first, count),
+            five / count,
+            measures.wilson(five, count),
+            float(losses.mean()),
+        )
 
 
-def evaluate(classifier: Classifier, source: Source, split_name: str, *,
-             batch_size: int = 64, views: str = 'none', max_bad_fraction: float = 0.01,
-             progress: scoring.Progress | None = None) -> Evaluation:
+def evaluate(
+    classifier: Classifier,
+    source: Source,
+    split_name: str,
+    *,
+    batch_size: int = 64,
+    views: str = 'none',
+    max_bad_fraction: float = 0.01,
+    progress: scoring.Progress | None = None,
+) -> Evaluation:
     """Looks at every picture of a split once.
 
     Args:
@@ -197,19 +210,35 @@ def evaluate(classifier: Classifier, source: Source, split_name: str, *,
     """
     known = match_classes(source, classifier)
     split, bad_files = source.splits[split_name], BadFiles()
-    scores = scoring.score(classifier, split, batch_size=batch_size, views=views,
-                           bad_files=bad_files, progress=progress)
+    scores = scoring.score(
+        classifier,
+        split,
+        batch_size=batch_size,
+        views=views,
+        bad_files=bad_files,
+        progress=progress,
+    )
     bad_files.check(sum(map(len, source.splits.values())), max_bad_fraction)
     if not scores.good.any():
         raise DatasetError(
             f'{source.name}: expected pictures in {split_name}, but none '
-            f'of its {len(split):,} could be decoded.')
+            f'of its {len(split):,} could be decoded.'
+        )
     indices = np.flatnonzero(scores.good)
     logits = {head: _moved_up(rows, indices) for head, rows in scores.logits.items()}
     _check_finite(logits, split, indices)
-    return Evaluation(classifier, source, split_name, views, known, indices,
-                      known[split.labels[indices]], logits, classifier.temperature,
-                      bad_files.items())
+    return Evaluation(
+        classifier,
+        source,
+        split_name,
+        views,
+        known,
+        indices,
+        known[split.labels[indices]],
+        logits,
+        classifier.temperature,
+        bad_files.items(),
+    )
 
 
 def _moved_up(values: np.ndarray, places: np.ndarray) -> np.ndarray:
@@ -217,7 +246,7 @@ def _moved_up(values: np.ndarray, places: np.ndarray) -> np.ndarray:
     if len(places) < len(values):
         for rows in measures.blocks(len(places)):
             values[rows] = values[places[rows]]
-    return values[:len(places)]
+    return values[: len(places)]
 
 
 def fit_temperature(evaluation: Evaluation) -> Temperature:
@@ -230,8 +259,9 @@ def fit_temperature(evaluation: Evaluation) -> Temperature:
     return Temperature(value, evaluation.split_name, len(evaluation))
 
 
-def _check_finite(logits: dict[str, np.ndarray], split: Split,
-                  indices: np.ndarray) -> None:
+def _check_finite(
+    logits: dict[str, np.ndarray], split: Split, indices: np.ndarray
+) -> None:
     for head, values in logits.items():
         lost = np.flatnonzero(~np.isfinite(values).all(1))
         if len(lost):
@@ -239,4 +269,5 @@ def _check_finite(logits: dict[str, np.ndarray], split: Split,
                 f'Expected finite answers, but those of the {head} head are not for '
                 f'{len(lost):,} of {len(values):,} pictures, such as '
                 f'{split.names[indices[lost[0]]]}. Pass --arithmetic=float32; if that '
-                'does not help, the weights are broken.')
+                'does not help, the weights are broken.'
+            )

@@ -85,8 +85,9 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return found
 
 
-def losses(logits: np.ndarray, labels: np.ndarray,
-           temperature: float = 1.0) -> np.ndarray:
+def losses(
+    logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0
+) -> np.ndarray:
     """Cross-entropy of each picture in nats, float64 `[N]`.
 
     Args:
@@ -102,8 +103,9 @@ def losses(logits: np.ndarray, labels: np.ndarray,
     return found
 
 
-def confusion_matrix(labels: np.ndarray, predicted: np.ndarray,
-                     classes: int) -> np.ndarray:
+def confusion_matrix(
+    labels: np.ndarray, predicted: np.ndarray, classes: int
+) -> np.ndarray:
     """Counts of pictures by label (row) and prediction (column), int64 `[C, C]`."""
     cells = labels.astype(np.int64) * classes + predicted
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
@@ -112,8 +114,12 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray,
 def class_figures(confusion: np.ndarray) -> ClassFigures:
     """Precision, recall, F1 and support of each class of a confusion matrix."""
     hits, support, named = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    return ClassFigures(_ratio(hits, named), _ratio(hits, support),
-                        _ratio(2 * hits, support + named), support)
+    return ClassFigures(
+        _ratio(hits, named),
+        _ratio(hits, support),
+        _ratio(2 * hits, support + named),
+        support,
+    )
 
 
 def macro(figures: ClassFigures) -> dict[str, float]:
@@ -144,14 +150,18 @@ def wilson(hits: int, total: int) -> Interval:
         ValueError: there is nothing to have a share of.
     """
     if not 0 <= hits <= total or not total:
-        raise ValueError(f'Expected 0 <= hits <= total and total > 0, received {hits} '
-                         f'of {total}.')
+        raise ValueError(
+            f'Expected 0 <= hits <= total and total > 0, received {hits} of {total}.'
+        )
     share, weight = hits / total, 1 / (1 + _Z**2 / total)
     centre = weight * (share + _Z**2 / (2 * total))
-    half = weight * _Z * math.sqrt(share * (1 - share) / total + (_Z / (2 * total))**2)
+    half = (
+        weight * _Z * math.sqrt(share * (1 - share) / total + (_Z / (2 * total)) ** 2)
+    )
     # The bounds at 0 and at all hits are exact; rounding must not step over them.
-    return Interval(0.0 if hits == 0 else centre - half,
-                    1.0 if hits == total else centre + half)
+    return Interval(
+        0.0 if hits == 0 else centre - half, 1.0 if hits == total else centre + half
+    )
 
 
 def precision_recall(positives: np.ndarray, scores: Iterable[np.ndarray]) -> Curve:
@@ -186,8 +196,10 @@ def of_class(probabilities: np.ndarray, labels: np.ndarray, label: int) -> Curve
 
 def micro_average(probabilities: np.ndarray, labels: np.ndarray) -> Curve:
     """The curve of all N · C pairs of a picture and a class, N of which are right."""
-    return precision_recall(_of_labels(probabilities, labels),
-                            (probabilities[rows] for rows in blocks(len(labels))))
+    return precision_recall(
+        _of_labels(probabilities, labels),
+        (probabilities[rows] for rows in blocks(len(labels))),
+    )
 
 
 def _of_labels(values: np.ndarray, labels: np.ndarray) -> np.ndarray:

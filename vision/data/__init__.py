@@ -3,25 +3,72 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from vision.data import (archives, cats_and_dogs, cifar10, csv_file, image_folder,
-                         shapes, tfds, tiny_imagenet)
+from vision.data import (
+    archives,
+    cats_and_dogs,
+    cifar10,
+    csv_file,
+    image_folder,
+    shapes,
+    tfds,
+    tiny_imagenet,
+)
 from vision.data.bad_files import BadFile, BadFiles
-from vision.data.cache import (cache_folder, decode_to_disk, decode_to_memory,
-                               fits_in_memory)
-from vision.data.features import (extract_features, feature_eval_batches,
-                                  feature_train_batches, FeatureError, Features)
+from vision.data.cache import (
+    cache_folder,
+    decode_to_disk,
+    decode_to_memory,
+    fits_in_memory,
+)
+from vision.data.features import (
+    FeatureError,
+    Features,
+    extract_features,
+    feature_eval_batches,
+    feature_train_batches,
+)
 from vision.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
-from vision.data.source import (check_disjoint, DatasetError, HeldOut, Source, Split,
-                                SPLITS, stratified_split, take)
+from vision.data.source import (
+    SPLITS,
+    DatasetError,
+    HeldOut,
+    Source,
+    Split,
+    check_disjoint,
+    stratified_split,
+    take,
+)
 from vision.errors import suggestion
 
 __all__ = [
-    'Batch', 'BadFile', 'BadFiles', 'DATASETS', 'DatasetError', 'FeatureError',
-    'Features', 'HeldOut', 'SPLITS', 'Source', 'Split', 'cache_folder',
-    'check_disjoint', 'decode_to_disk', 'decode_to_memory', 'eval_batches',
-    'extract_features', 'feature_eval_batches', 'feature_train_batches',
-    'fits_in_memory', 'is_obtainable', 'is_tfds', 'load', 'obtain', 'steps_per_epoch',
-    'stratified_split', 'take', 'train_batches'
+    'Batch',
+    'BadFile',
+    'BadFiles',
+    'DATASETS',
+    'DatasetError',
+    'FeatureError',
+    'Features',
+    'HeldOut',
+    'SPLITS',
+    'Source',
+    'Split',
+    'cache_folder',
+    'check_disjoint',
+    'decode_to_disk',
+    'decode_to_memory',
+    'eval_batches',
+    'extract_features',
+    'feature_eval_batches',
+    'feature_train_batches',
+    'fits_in_memory',
+    'is_obtainable',
+    'is_tfds',
+    'load',
+    'obtain',
+    'steps_per_epoch',
+    'stratified_split',
+    'take',
+    'train_batches',
 ]
 
 # Each is called as (data_dir, held_out).
@@ -48,7 +95,8 @@ def load(name: str, data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source
     if name not in DATASETS:
         raise DatasetError(
             f'Unknown dataset {name!r}; expected one of {", ".join(DATASETS)}, '
-            f'or tfds:<name>.{suggestion(name, DATASETS)}')
+            f'or tfds:<name>.{suggestion(name, DATASETS)}'
+        )
     return DATASETS[name](data_dir, held_out)
 
 
@@ -62,8 +110,9 @@ def is_obtainable(name: str) -> bool:
     return is_tfds(name) or name in archives.ARCHIVES
 
 
-def obtain(name: str, data_dir: Path,
-           progress: archives.LabelledProgress | None = None) -> None:
+def obtain(
+    name: str, data_dir: Path, progress: archives.LabelledProgress | None = None
+) -> None:
     """Fetches a dataset into a folder, unless it is there.
 
     Raises DatasetError where it has no public address or cannot be had.

@@ -12,6 +12,7 @@ _LISTED = 20  # An error that lists thousands of files hides its own advice.
 
 class BadFile(NamedTuple):
     """One picture that could not be decoded, its label, and why."""
+
     name: str
     label: int
     reason: str
@@ -53,4 +54,5 @@ class BadFiles:
             lines.append(f'  and {len(files) - _LISTED} more')
         raise DatasetError(
             f'At most {max_fraction:.2%} of the {total} pictures may be undecodable, '
-            f'got {len(files)}; replace or remove these:\n' + '\n'.join(lines))
+            f'got {len(files)}; replace or remove these:\n' + '\n'.join(lines)
+        )

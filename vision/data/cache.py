@@ -15,8 +15,12 @@ from vision.data.stored import Contents, Groups, Progress
 _GROUP = 64  # Files an element of the pipeline.
 
 
-def decode_to_memory(split: Split, side: int, bad_files: BadFiles | None = None,
-                     progress: Progress | None = None) -> Split:
+def decode_to_memory(
+    split: Split,
+    side: int,
+    bad_files: BadFiles | None = None,
+    progress: Progress | None = None,
+) -> Split:
     """The same split with images uint8 [N, side, side, 3] in memory.
 
     Undecodable pictures get the weight 0 and are recorded in bad_files.
@@ -27,9 +31,13 @@ def decode_to_memory(split: Split, side: int, bad_files: BadFiles | None = None,
     return _replaced(split, *stored.in_memory(shape, np.uint8, groups))
 
 
-def decode_to_disk(split: Split, side: int, folder: Path,
-                   bad_files: BadFiles | None = None,
-                   progress: Progress | None = None) -> Split:
+def decode_to_disk(
+    split: Split,
+    side: int,
+    folder: Path,
+    bad_files: BadFiles | None = None,
+    progress: Progress | None = None,
+) -> Split:
     """The same split with images uint8 [N, side, side, 3] in a memory-mapped file.
 
     The file lies in the folder, is used again by the next run, and is made anew if any
@@ -39,14 +47,19 @@ def decode_to_disk(split: Split, side: int, folder: Path,
     Raises DatasetError where the folder cannot be written to or is full.
     """
     file = folder / f'decoded-{stored.digest([side, *split.names])[:16]}.uint8'
-    contents = Contents((len(split), side, side, 3), np.uint8, 'decoded pictures',
-                        'Make room, choose another --cache_dir, or pass --cache=off.')
+    contents = Contents(
+        (len(split), side, side, 3),
+        np.uint8,
+        'decoded pictures',
+        'Make room, choose another --cache_dir, or pass --cache=off.',
+    )
 
     def groups(found: BadFiles) -> Groups:
         return _decoded(split, side, found, progress)
 
     return _replaced(
-        split, *stored.on_disk(file, split, contents, groups, bad_files or BadFiles()))
+        split, *stored.on_disk(file, split, contents, groups, bad_files or BadFiles())
+    )
 
 
 def cache_folder(data_dir: str) -> Path:
@@ -55,23 +68,28 @@ def cache_folder(data_dir: str) -> Path:
     Raises DatasetError without a data_dir.
     """
     if not data_dir:
-        raise DatasetError('Expected a folder for the cache, since there is no data '
-                           'directory; pass --cache_dir.')
+        raise DatasetError(
+            'Expected a folder for the cache, since there is no data '
+            'directory; pass --cache_dir.'
+        )
     root = Path(data_dir)
     return (root if root.is_dir() else root.parent) / CACHE
 
 
-def _decoded(split: Split, side: int, bad_files: BadFiles | None,
-             progress: Progress | None) -> Groups:
+def _decoded(
+    split: Split, side: int, bad_files: BadFiles | None, progress: Progress | None
+) -> Groups:
     """Yields where a group of pictures starts, the pictures, and their weights."""
-    for start, count, batch in stored.in_order(split, _GROUP, side, bad_files,
-                                               progress):
+    for start, count, batch in stored.in_order(
+        split, _GROUP, side, bad_files, progress
+    ):
         yield start, batch.images[:count], batch.weights[:count]
 
 
 def _replaced(split: Split, images: np.ndarray, weights: np.ndarray) -> Split:
-    return dataclasses.replace(split, images=images, paths=None, ranges=None,
-                               weights=weights)
+    return dataclasses.replace(
+        split, images=images, paths=None, ranges=None, weights=weights
+    )
 
 
 def fits_in_memory(pictures: int, side: int, share: float = 0.25) -> bool:

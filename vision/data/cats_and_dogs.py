@@ -7,9 +7,18 @@ from pathlib import Path
 import numpy as np
 
 from vision.data.index import find_pictures
-from vision.data.layout import (check_every_class, class_split, complete, contents,
-                                file_split, how_to_get, shorten, SPLIT_NAMES,
-                                subfolders, typical_size)
+from vision.data.layout import (
+    SPLIT_NAMES,
+    check_every_class,
+    class_split,
+    complete,
+    contents,
+    file_split,
+    how_to_get,
+    shorten,
+    subfolders,
+    typical_size,
+)
 from vision.data.source import DatasetError, HeldOut, Source, Split, take
 
 CLASSES = ('cats', 'dogs')
@@ -19,7 +28,7 @@ _NUMBERED = re.compile(r'(?:cat|dog)\.[0-9]+\.jpg')  # As in Kaggle's folder.
 _NUMBERS = {
     'train': range(1000),
     'validation': range(1000, 1500),
-    'test': range(1500, 2500)
+    'test': range(1500, 2500),
 }
 
 
@@ -48,21 +57,30 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         splits = complete(_from_folders(root, held_out.seed), held_out)
     else:
         splits = _by_number(root)
-    return Source('cats_and_dogs', CLASSES, splits, typical_size(splits['train']),
-                  fixed_size=False)
+    return Source(
+        'cats_and_dogs',
+        CLASSES,
+        splits,
+        typical_size(splits['train']),
+        fixed_size=False,
+    )
 
 
 def _find(data_dir: str) -> Path:
     if not data_dir:
-        raise DatasetError('cats_and_dogs needs a data directory, got none. '
-                           f'{how_to_get("cats_and_dogs")}')
+        raise DatasetError(
+            'cats_and_dogs needs a data directory, got none. '
+            f'{how_to_get("cats_and_dogs")}'
+        )
     parent = Path(data_dir)
     for root in (parent, *(parent / folder for folder in FOLDERS)):
         if _has_classes(root) or _numbered(root / 'train') or _numbered(root):
             return root
-    raise DatasetError(f'Expected train/cats and train/dogs, or train/cat.0.jpg and so '
-                       f'on, in {data_dir}, got {contents(data_dir)}. '
-                       f'{how_to_get("cats_and_dogs")}')
+    raise DatasetError(
+        f'Expected train/cats and train/dogs, or train/cat.0.jpg and so '
+        f'on, in {data_dir}, got {contents(data_dir)}. '
+        f'{how_to_get("cats_and_dogs")}'
+    )
 
 
 def _has_classes(root: Path) -> bool:
@@ -96,12 +114,14 @@ def _every_fifth_batch(validation: Split, seed: int) -> dict[str, Split]:
     batches[order] = np.arange(len(order)) // _BATCH
     chosen = batches % _EVERY == _EVERY - 1
     if not chosen.any():
-        raise DatasetError(f'Expected more than {_BATCH * (_EVERY - 1)} validation '
-                           'pictures, to make the test split of every fifth batch of '
-                           f'{_BATCH}, got {len(order)}. Add some, or a folder test.')
+        raise DatasetError(
+            f'Expected more than {_BATCH * (_EVERY - 1)} validation '
+            'pictures, to make the test split of every fifth batch of '
+            f'{_BATCH}, got {len(order)}. Add some, or a folder test.'
+        )
     return {
         'validation': take(validation, np.flatnonzero(~chosen)),
-        'test': take(validation, np.flatnonzero(chosen))
+        'test': take(validation, np.flatnonzero(chosen)),
     }
 
 
@@ -109,19 +129,20 @@ def _by_number(root: Path) -> dict[str, Split]:
     folder = 'train/' if _numbered(root / 'train') else ''
     found = _numbered(root / folder)
     names = {
-        split: [
-            f'{kind}.{number}.jpg' for kind in ('cat', 'dog') for number in numbers
-        ] for split, numbers in _NUMBERS.items()
+        split: [f'{kind}.{number}.jpg' for kind in ('cat', 'dog') for number in numbers]
+        for split, numbers in _NUMBERS.items()
     }
     missing = [name for split in names.values() for name in split if name not in found]
     if missing:
-        raise DatasetError('Expected cat.0.jpg ... cat.2499.jpg and the same of dogs '
-                           f'in {root / folder}, got {len(found)} pictures, without '
-                           f'{len(missing)} of these: {shorten(missing)}. Extract the '
-                           'archive again.')
+        raise DatasetError(
+            'Expected cat.0.jpg ... cat.2499.jpg and the same of dogs '
+            f'in {root / folder}, got {len(found)} pictures, without '
+            f'{len(missing)} of these: {shorten(missing)}. Extract the '
+            'archive again.'
+        )
     return {
-        split:
-            file_split(root, [folder + name for name in files],
-                       np.repeat([0, 1],
-                                 len(files) // 2)) for split, files in names.items()
+        split: file_split(
+            root, [folder + name for name in files], np.repeat([0, 1], len(files) // 2)
+        )
+        for split, files in names.items()
     }

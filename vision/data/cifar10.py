@@ -8,13 +8,28 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vision.data.index import find_pictures
-from vision.data.layout import (check_every_class, class_split, complete, contents,
-                                how_to_get)
+from vision.data.layout import (
+    check_every_class,
+    class_split,
+    complete,
+    contents,
+    how_to_get,
+)
 from vision.data.source import DatasetError, HeldOut, Source, Split
 
 IMAGE_SIZE = 32
-CLASSES = ('airplane', 'automobile', 'bird', 'cat', 'deer', 'dog', 'frog', 'horse',
-           'ship', 'truck')
+CLASSES = (
+    'airplane',
+    'automobile',
+    'bird',
+    'cat',
+    'deer',
+    'dog',
+    'frog',
+    'horse',
+    'ship',
+    'truck',
+)
 _BATCHES = {'train': [f'data_batch_{i}' for i in range(1, 6)], 'test': ['test_batch']}
 _PICTURES = 10_000  # In each batch.
 _PICTURE_BYTES = 3 * IMAGE_SIZE**2
@@ -22,6 +37,7 @@ _PICTURE_BYTES = 3 * IMAGE_SIZE**2
 
 class _Batch(NamedTuple):
     """labels uint8 [10000] and pixels uint8 [10000, 3072], channel after channel."""
+
     labels: np.ndarray
     pixels: np.ndarray
 
@@ -46,19 +62,24 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 def _read_splits(data_dir: str) -> dict[str, Split]:
     """The splits train and test, as they come."""
     if not data_dir:
-        raise DatasetError('cifar10 needs a data directory, got none. '
-                           f'{how_to_get("cifar10")}')
+        raise DatasetError(
+            f'cifar10 needs a data directory, got none. {how_to_get("cifar10")}'
+        )
     parent = Path(data_dir)
-    for folder, ending, read in (('cifar-10-batches-bin', '.bin', _read_binary),
-                                 ('cifar-10-batches-py', '', _read_pickle)):
+    for folder, ending, read in (
+        ('cifar-10-batches-bin', '.bin', _read_binary),
+        ('cifar-10-batches-py', '', _read_pickle),
+    ):
         for root in (parent, parent / folder):
             if (root / f'data_batch_1{ending}').is_file():
                 return _from_batches(root, ending, read)
     if (parent / 'train' / CLASSES[0]).is_dir():
         return _from_files(parent)
-    raise DatasetError(f'Expected cifar-10-batches-bin, cifar-10-batches-py or '
-                       f'train/{CLASSES[0]} and so on in {data_dir}, got '
-                       f'{contents(data_dir)}. {how_to_get("cifar10")}')
+    raise DatasetError(
+        f'Expected cifar-10-batches-bin, cifar-10-batches-py or '
+        f'train/{CLASSES[0]} and so on in {data_dir}, got '
+        f'{contents(data_dir)}. {how_to_get("cifar10")}'
+    )
 
 
 def _from_files(root: Path) -> dict[str, Split]:
@@ -75,8 +96,10 @@ def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, Split]:
     }
     missing = [file.name for file in sum(files.values(), []) if not file.is_file()]
     if missing:
-        raise DatasetError(f'{root} lacks {", ".join(missing)}; the archive was not '
-                           f'extracted whole. {how_to_get("cifar10")}')
+        raise DatasetError(
+            f'{root} lacks {", ".join(missing)}; the archive was not '
+            f'extracted whole. {how_to_get("cifar10")}'
+        )
     return {
         split: _in_memory([read(file) for file in files[split]], names)
         for split, names in _BATCHES.items()
@@ -96,8 +119,10 @@ def _read_binary(file: Path) -> _Batch:
     """Records of a label and a picture's bytes, nothing else."""
     expected, size = _PICTURES * (1 + _PICTURE_BYTES), file.stat().st_size
     if size != expected:
-        raise DatasetError(f'{file}: expected {expected:,} bytes, got {size:,}; '
-                           'extract the archive again.')
+        raise DatasetError(
+            f'{file}: expected {expected:,} bytes, got {size:,}; '
+            'extract the archive again.'
+        )
     records = np.fromfile(file, np.uint8).reshape(_PICTURES, -1)
     return _Batch(records[:, 0], records[:, 1:])
 
@@ -113,8 +138,10 @@ def _read_pickle(file: Path) -> _Batch:
             raise ValueError(f'{len(labels)} labels')
     # A damaged pickle raises anything.
     except Exception as error:
-        raise DatasetError(f'{file}: expected a batch of CIFAR-10, got {error!r}; '
-                           'extract the archive again.') from error
+        raise DatasetError(
+            f'{file}: expected a batch of CIFAR-10, got {error!r}; '
+            'extract the archive again.'
+        ) from error
     return _Batch(labels, pixels)
 
 

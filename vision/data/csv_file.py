@@ -7,13 +7,21 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.data.layout import (check_every_class, complete, file_split, shorten,
-                                SPLIT_NAMES, typical_size)
+from vision.data.layout import (
+    SPLIT_NAMES,
+    check_every_class,
+    complete,
+    file_split,
+    shorten,
+    typical_size,
+)
 from vision.data.source import DatasetError, HeldOut, Source
 
 _DEFAULT_NAME = 'labels.csv'
-_LAYOUT = ('Write a line "path,label" or "path,label,split" for each picture, with '
-           'paths relative to the file, and pass --data_dir=FILE.csv.')
+_LAYOUT = (
+    'Write a line "path,label" or "path,label,split" for each picture, with '
+    'paths relative to the file, and pass --data_dir=FILE.csv.'
+)
 _COLUMNS = {2: 'path,label', 3: 'path,label,split'}
 _PATH_TITLES = ('path', 'filename', 'file', 'image')
 _LABEL_TITLES = ('label', 'class')
@@ -21,6 +29,7 @@ _LABEL_TITLES = ('label', 'class')
 
 class _Row(NamedTuple):
     """One picture: normalized path, class name, and 'train' where no split is given."""
+
     path: str
     label: str
     split: str
@@ -46,15 +55,21 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     ready = {}
     for split in dict.fromkeys(row.split for row in rows):
         members = [row for row in rows if row.split == split]
-        ready[split] = file_split(file.parent, [row.path for row in members],
-                                  [label_of[row.label] for row in members])
+        ready[split] = file_split(
+            file.parent,
+            [row.path for row in members],
+            [label_of[row.label] for row in members],
+        )
     if 'train' not in ready:
-        raise DatasetError(f'{file}: expected pictures of the split train, got only '
-                           f'{" and ".join(ready)}. {_LAYOUT}')
+        raise DatasetError(
+            f'{file}: expected pictures of the split train, got only '
+            f'{" and ".join(ready)}. {_LAYOUT}'
+        )
     check_every_class(file, classes, ready['train'])
     image_size = typical_size(ready['train'])
-    return Source('csv', classes, complete(ready, held_out), image_size,
-                  fixed_size=False)
+    return Source(
+        'csv', classes, complete(ready, held_out), image_size, fixed_size=False
+    )
 
 
 def _find(data_dir: str) -> Path:
@@ -77,11 +92,16 @@ def _read(file: Path) -> list[_Row]:
         row = _row(file, line, fields)
         earlier, other = first.setdefault(row.path, (line, row))
         if other is not row:
-            same = ('again' if other.label == row.label else
-                    f'as {row.label!r} and as {other.label!r}')
-            raise DatasetError(f'{file}, line {line}: expected every picture once, got '
-                               f'{row.path} {same}, first in line {earlier}. Remove '
-                               'one.')
+            same = (
+                'again'
+                if other.label == row.label
+                else f'as {row.label!r} and as {other.label!r}'
+            )
+            raise DatasetError(
+                f'{file}, line {line}: expected every picture once, got '
+                f'{row.path} {same}, first in line {earlier}. Remove '
+                'one.'
+            )
     if not first:
         raise DatasetError(f'{file}: expected pictures, got none. {_LAYOUT}')
     return [row for _, row in first.values()]
@@ -104,35 +124,44 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
                 if not titles:
                     yield line, fields
     except UnicodeDecodeError as error:
-        raise DatasetError(f'{file}: expected text in UTF-8, got the byte '
-                           f'{error.object[error.start]:#04x}; save it as '
-                           'UTF-8.') from error
+        raise DatasetError(
+            f'{file}: expected text in UTF-8, got the byte '
+            f'{error.object[error.start]:#04x}; save it as '
+            'UTF-8.'
+        ) from error
     except csv.Error as error:
-        raise DatasetError(f'{file}, line {reader.line_num}: {error}. '
-                           f'{_LAYOUT}') from error
+        raise DatasetError(
+            f'{file}, line {reader.line_num}: {error}. {_LAYOUT}'
+        ) from error
 
 
 def _are_titles(fields: Sequence[str]) -> bool:
     names = [field.lower() for field in fields]
-    return (len(names) > 1 and names[0] in _PATH_TITLES and names[1] in _LABEL_TITLES)
+    return len(names) > 1 and names[0] in _PATH_TITLES and names[1] in _LABEL_TITLES
 
 
 def _check_columns(file: Path, line: int, fields: Sequence[str], columns: int) -> None:
     if len(fields) != columns or columns not in _COLUMNS:
         expected = _COLUMNS.get(columns) or ' or '.join(_COLUMNS.values())
-        raise DatasetError(f'{file}, line {line}: expected {expected}, got '
-                           f'{",".join(fields)!r}. {_LAYOUT}')
+        raise DatasetError(
+            f'{file}, line {line}: expected {expected}, got '
+            f'{",".join(fields)!r}. {_LAYOUT}'
+        )
 
 
 def _row(file: Path, line: int, fields: Sequence[str]) -> _Row:
     path, label, split = (*fields, 'train')[:3]
     for what, value in (('path', path), ('label', label)):
         if not value:
-            raise DatasetError(f'{file}, line {line}: expected a {what}, got an empty '
-                               f'one in {",".join(fields)!r}.')
+            raise DatasetError(
+                f'{file}, line {line}: expected a {what}, got an empty '
+                f'one in {",".join(fields)!r}.'
+            )
     if split.lower() not in SPLIT_NAMES:
-        raise DatasetError(f'{file}, line {line}: expected a split of '
-                           f'{", ".join(SPLIT_NAMES)}, got {split!r}.')
+        raise DatasetError(
+            f'{file}, line {line}: expected a split of '
+            f'{", ".join(SPLIT_NAMES)}, got {split!r}.'
+        )
     return _Row(os.path.normpath(path), label, SPLIT_NAMES[split.lower()])
 
 
@@ -148,6 +177,8 @@ def _check_files(file: Path, rows: Sequence[_Row]) -> None:
         row.path for row in rows if not os.path.isfile(os.path.join(folder, row.path))
     ]
     if missing:
-        raise DatasetError(f'{file}: expected paths relative to {folder}, got '
-                           f'{len(missing)} of {len(rows)} that do not exist: '
-                           f'{shorten(missing)}. Correct or remove them.')
+        raise DatasetError(
+            f'{file}: expected paths relative to {folder}, got '
+            f'{len(missing)} of {len(rows)} that do not exist: '
+            f'{shorten(missing)}. Correct or remove them.'
+        )

@@ -36,12 +36,15 @@ def decode(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
         contents, kind = tf.identity(contents), tf.identity(kind)
     indexed = tf.equal(kind, _MAGICS.index(_BMP)) & (_little(header, 28, 2) == 8)
     way = tf.where(kind <= 1, _power(jpeg_shape, at_least), tf.where(indexed, 4, 5))
-    image = tf.switch_case(way, [
-        *_by_ratios(contents),
-        lambda: _decode_indexed_bmp(contents),
-        # Asked for three channels, it would refuse WebP that has alpha.
-        lambda: tf.io.decode_image(contents, expand_animations=False)[..., :3],
-    ])  # yapf: disable
+    image = tf.switch_case(
+        way,
+        [
+            *_by_ratios(contents),
+            lambda: _decode_indexed_bmp(contents),
+            # Asked for three channels, it would refuse WebP that has alpha.
+            lambda: tf.io.decode_image(contents, expand_animations=False)[..., :3],
+        ],
+    )
     image = tf.ensure_shape(image, [None, None, 3])
     image = exif.upright(image, exif.orientation(contents))
     return tf.ensure_shape(image, [None, None, 3])
@@ -70,37 +73,48 @@ def _decode_by(contents: tf.Tensor, ratio: int) -> tf.Tensor:
     """Decodes a JPEG or PNG file, as it lies; a JPEG becomes smaller by the ratio."""
     # The accurate transform is as fast as the default, and gives Pillow's picture bit
     # for bit. The operation reads PNG as well.
-    return tf.io.decode_jpeg(contents, channels=3, ratio=ratio,
-                             dct_method='INTEGER_ACCURATE')
+    return tf.io.decode_jpeg(
+        contents, channels=3, ratio=ratio, dct_method='INTEGER_ACCURATE'
+    )
 
 
 def _jpeg_shape(contents: tf.Tensor) -> tf.Tensor:
     """Height and width; int32 [2], zeros of what is no JPEG."""
     is_jpeg = _starts(_header(contents), _JPEG)
-    return tf.cond(is_jpeg, lambda: tf.image.extract_jpeg_shape(contents)[:2],
-                   lambda: tf.zeros([2], tf.int32))
+    return tf.cond(
+        is_jpeg,
+        lambda: tf.image.extract_jpeg_shape(contents)[:2],
+        lambda: tf.zeros([2], tf.int32),
+    )
 
 
 def _checks(header: tf.Tensor, kind: tf.Tensor, jpeg_shape: tf.Tensor) -> list:
     """Operations that fail for files that are not to be decoded."""
     none = tf.constant(0, tf.int64)
-    area = tf.stack([
-        _area(jpeg_shape[1], jpeg_shape[0]),
-        _area(_big(header, 16, 4), _big(header, 20, 4)),
-        _area(_little(header, 6, 2), _little(header, 8, 2)),
-        _area(_little(header, 18, 4), _signed(_little(header, 22, 4))),
-        _webp_area(header), none
-    ])[kind]
+    area = tf.stack(
+        [
+            _area(jpeg_shape[1], jpeg_shape[0]),
+            _area(_big(header, 16, 4), _big(header, 20, 4)),
+            _area(_little(header, 6, 2), _little(header, 8, 2)),
+            _area(_little(header, 18, 4), _signed(_little(header, 22, 4))),
+            _webp_area(header),
+            none,
+        ]
+    )[kind]
     return [
         check(kind < len(_MAGICS), 'Not a JPEG, PNG, GIF, BMP or WebP file'),
         check(
             tf.not_equal(kind, _MAGICS.index(_BMP)) | _is_known_bmp(header),
             'Expected a BMP file of 8, 24 or 32 bits a pixel and compression 0, got',
-            _little(header, 28, 2), 'and', _little(header, 30, 4)),
+            _little(header, 28, 2),
+            'and',
+            _little(header, 30, 4),
+        ),
         # TensorFlow 2.21 overwrites memory that is not its own for some of these.
         check(
             tf.not_equal(kind, _MAGICS.index(_WEBP)) | ~_is_animated_webp(header),
-            'Expected a WebP file of one picture, got an animation'),
+            'Expected a WebP file of one picture, got an animation',
+        ),
         check(area <= MAX_PIXELS, f'Expected at most {MAX_PIXELS} pixels, got', area),
     ]
 
@@ -110,11 +124,13 @@ def check(condition: tf.Tensor, *words: str | tf.Tensor) -> tf.Operation | None:
     # TensorFlow's usual assertion is a conditional each, which takes long to optimize.
     return tf.raw_ops.Assert(
         condition=condition,
-        data=[tf.constant(w) if isinstance(w, str) else w for w in words])
+        data=[tf.constant(w) if isinstance(w, str) else w for w in words],
+    )
 
 
-def crop(contents: tf.Tensor, window: Callable[..., tf.Tensor],
-         plain: bool = False) -> tf.Tensor:
+def crop(
+    contents: tf.Tensor, window: Callable[..., tf.Tensor], plain: bool = False
+) -> tf.Tensor:
     """Decodes a window of a picture; of a plain JPEG, only that; uint8 [h, w, 3].
 
     window: takes the picture's height and width, and returns int32 [4]: top, left,
@@ -126,12 +142,13 @@ def crop(contents: tf.Tensor, window: Callable[..., tf.Tensor],
         image = decode_plain(contents) if plain else decode(contents)
         height, width, _ = tf.unstack(tf.shape(image))
         top, left, rows, columns = tf.unstack(window(height, width))
-        return image[top:top + rows, left:left + columns]
+        return image[top : top + rows, left : left + columns]
 
     def quickly() -> tf.Tensor:
         height, width = tf.unstack(_jpeg_shape(contents))
-        return tf.io.decode_and_crop_jpeg(contents, window(height, width), channels=3,
-                                          dct_method='INTEGER_ACCURATE')
+        return tf.io.decode_and_crop_jpeg(
+            contents, window(height, width), channels=3, dct_method='INTEGER_ACCURATE'
+        )
 
     jpeg = _starts(_header(contents), _JPEG)
     return tf.cond(jpeg if plain else jpeg & is_plain(contents), quickly, slowly)
@@ -151,13 +168,18 @@ def is_plain(contents: tf.Tensor) -> tf.Tensor:
     def tables(marker: tf.Tensor) -> tf.Tensor:
         return (marker >= 0xC0) & (marker < 0xE0)
 
-    jfif = ((byte(3) == 0xE0) & (_big(header, 4, 2) == 16) & (byte(20) == 0xFF) &
-            tables(byte(21)))
+    jfif = (
+        (byte(3) == 0xE0)
+        & (_big(header, 4, 2) == 16)
+        & (byte(20) == 0xFF)
+        & tables(byte(21))
+    )
     jpeg = _starts(header, _JPEG) & (jfif | tables(byte(3)))
     small = (_big(header, 16, 4) < 2**13) & (_big(header, 20, 4) < 2**13)
     chunk = _big(header, 37, 4)
-    pixels = ((chunk == int.from_bytes(b'IDAT', 'big')) |
-              (chunk == int.from_bytes(b'PLTE', 'big')))
+    pixels = (chunk == int.from_bytes(b'IDAT', 'big')) | (
+        chunk == int.from_bytes(b'PLTE', 'big')
+    )
     return jpeg | (_starts(header, _PNG) & small & pixels)
 
 
@@ -173,19 +195,23 @@ def _kind(header: tf.Tensor) -> tf.Tensor:
 
 
 def _starts(header: tf.Tensor, magic: bytes) -> tf.Tensor:
-    return tf.reduce_all(header[..., :len(magic)] == list(magic), -1)
+    return tf.reduce_all(header[..., : len(magic)] == list(magic), -1)
 
 
 def _big(header: tf.Tensor, at: int, count: int) -> tf.Tensor:
     """The big-endian number in `count` bytes."""
     powers = [256**i for i in reversed(range(count))]
-    return tf.reduce_sum(header[..., at:at + count] * tf.constant(powers, tf.int64), -1)
+    return tf.reduce_sum(
+        header[..., at : at + count] * tf.constant(powers, tf.int64), -1
+    )
 
 
 def _little(header: tf.Tensor, at: int, count: int) -> tf.Tensor:
     """The little-endian number in `count` bytes."""
     powers = [256**i for i in range(count)]
-    return tf.reduce_sum(header[..., at:at + count] * tf.constant(powers, tf.int64), -1)
+    return tf.reduce_sum(
+        header[..., at : at + count] * tf.constant(powers, tf.int64), -1
+    )
 
 
 def _signed(number: tf.Tensor) -> tf.Tensor:
@@ -195,7 +221,7 @@ def _signed(number: tf.Tensor) -> tf.Tensor:
 def _area(width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
     # In float, since the product of two hostile sizes overflows an int64.
     area = tf.abs(tf.cast(width, tf.float64) * tf.cast(height, tf.float64))
-    return tf.cast(tf.minimum(area, 2.**62), tf.int64)
+    return tf.cast(tf.minimum(area, 2.0**62), tf.int64)
 
 
 def _webp_area(header: tf.Tensor) -> tf.Tensor:
@@ -205,8 +231,9 @@ def _webp_area(header: tf.Tensor) -> tf.Tensor:
     lossless = _area(bits % 2**14 + 1, bits // 2**14 % 2**14 + 1)
     extended = _area(_little(header, 24, 3) + 1, _little(header, 27, 3) + 1)
     fourth = header[15]
-    return tf.where(fourth == ord('X'), extended,
-                    tf.where(fourth == ord('L'), lossless, lossy))
+    return tf.where(
+        fourth == ord('X'), extended, tf.where(fourth == ord('L'), lossless, lossy)
+    )
 
 
 def _is_animated_webp(header: tf.Tensor) -> tf.Tensor:
@@ -218,8 +245,11 @@ def _is_known_bmp(header: tf.Tensor) -> tf.Tensor:
     bits, compression = _little(header, 28, 2), _little(header, 30, 4)
     masks = [0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0]  # The usual blue, green, red.
     usual = (compression == 3) & (bits == 32) & tf.reduce_all(header[54:66] == masks)
-    return ((_little(header, 14, 4) >= 40) & ((compression == 0) | usual) &
-            ((bits == 8) | (bits == 24) | (bits == 32)))
+    return (
+        (_little(header, 14, 4) >= 40)
+        & ((compression == 0) | usual)
+        & ((bits == 8) | (bits == 24) | (bits == 32))
+    )
 
 
 def _decode_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
@@ -229,8 +259,9 @@ def _decode_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
     indices = tf.io.decode_bmp(contents)[..., 0]
     used = tf.cast(tf.reduce_max(indices), tf.int32) + 1
     room = tf.cast(_little(header, 10, 4), tf.int32) - start
-    enough = check((start > 14) & (4 * used <= room), 'Expected a BMP palette of', used,
-                   'colours')
+    enough = check(
+        (start > 14) & (4 * used <= room), 'Expected a BMP palette of', used, 'colours'
+    )
     with tf.control_dependencies([enough]):
         palette = tf.strings.substr(contents, start, 4 * used)
     palette = tf.reshape(tf.io.decode_raw(palette, tf.uint8), [-1, 4])
@@ -250,15 +281,18 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
         fitted = _centre(image, shape, size)
     else:
         # A conditional costs 10 us, the resizing that it saves ten times that.
-        fitted = tf.cond(tf.reduce_all(shape == size), lambda: image,
-                         lambda: _centre(image, shape, size))
+        fitted = tf.cond(
+            tf.reduce_all(shape == size),
+            lambda: image,
+            lambda: _centre(image, shape, size),
+        )
     return tf.ensure_shape(fitted, [*image.shape[:-3], size, size, 3])
 
 
 def _centre(image: tf.Tensor, shape: tf.Tensor, size: int) -> tf.Tensor:
     side = tf.reduce_min(shape)
     top, left = tf.unstack((shape - side) // 2)
-    return resize(image[..., top:top + side, left:left + side, :], size)
+    return resize(image[..., top : top + side, left : left + side, :], size)
 
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:

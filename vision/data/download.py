@@ -24,7 +24,7 @@ from vision.disk import flush
 Progress = Callable[[int, int | None], None]  # (bytes done, bytes in all if known)
 
 _CHUNK = 1 << 16  # Bytes; what a kill can lose of the transfer.
-_TIMEOUT = (15., 60.)  # Seconds to connect, and without a byte.
+_TIMEOUT = (15.0, 60.0)  # Seconds to connect, and without a byte.
 _TRIES = 4  # Attempts in a row that bring nothing new.
 _BACKOFF = 0.5  # Seconds; doubled with every such attempt.
 _PASSING = (429, 500, 502, 503, 504)  # Statuses that often go away by themselves.
@@ -32,12 +32,14 @@ _PASSING = (429, 500, 502, 503, 504)  # Statuses that often go away by themselve
 
 class _Hash(NamedTuple):
     """What the whole file's digest is: an algorithm of hashlib's, and hexadecimal."""
+
     algorithm: str
     digest: str
 
 
 class _File(NamedTuple):
     """What is downloaded, where to, and what is known of it beforehand."""
+
     url: str
     path: Path
     size: int | None
@@ -53,9 +55,15 @@ class _File(NamedTuple):
         return self.path.with_name(f'{self.path.name}.part.origin')
 
 
-def download(url: str, path: Path, *, size: int | None = None,
-             sha256: str | None = None, md5: str | None = None,
-             progress: Progress | None = None) -> Path:
+def download(
+    url: str,
+    path: Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    md5: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
     """Downloads a file to `path`, unless it is there already; returns the path.
 
     The bytes gather in `<path>.part`, which a later call goes on with, and get their
@@ -83,11 +91,13 @@ def download(url: str, path: Path, *, size: int | None = None,
     except (requests.RequestException, HTTPError) as error:
         raise DatasetError(
             f'Cannot download {url}: {_reason(error)}. Check the connection and run '
-            f'again, which resumes; or put the file at {path} yourself.') from error
+            f'again, which resumes; or put the file at {path} yourself.'
+        ) from error
     except OSError as error:
         raise DatasetError(
             f'Cannot write {url} to {path}: {error}. Make room there, or choose '
-            'another folder; running again resumes.') from error
+            'another folder; running again resumes.'
+        ) from error
     return path
 
 
@@ -102,8 +112,10 @@ def locked(path: Path) -> Iterator[None]:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = _take(lock)
     except OSError as error:
-        raise DatasetError(f'Cannot write to {path.parent}: {error}. Choose a folder '
-                           'in which you may create files.') from error
+        raise DatasetError(
+            f'Cannot write to {path.parent}: {error}. Choose a folder '
+            'in which you may create files.'
+        ) from error
     try:
         yield
     finally:
@@ -121,7 +133,8 @@ def _take(lock: Path) -> int:
             except BlockingIOError:
                 logging.getLogger(__name__).warning(
                     'Another process is at work on %s; waiting for it.',
-                    lock.with_suffix(''))
+                    lock.with_suffix(''),
+                )
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             # A file that the holder before us has removed locks nobody out.
             if os.fstat(descriptor).st_nlink:
@@ -144,8 +157,13 @@ def _complete(file: _File, progress: Progress) -> None:
     Connections that cannot be opened are tried again by urllib3, those that break
     later here. Raises urllib3's HTTPError when too many attempts bring nothing new.
     """
-    retry = Retry(_TRIES, backoff_factor=_BACKOFF, status_forcelist=_PASSING,
-                  raise_on_status=False, respect_retry_after_header=False)
+    retry = Retry(
+        _TRIES,
+        backoff_factor=_BACKOFF,
+        status_forcelist=_PASSING,
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
     failures, longest = 0, 0
     with requests.Session() as session:
         for scheme in ('http://', 'https://'):
@@ -161,8 +179,11 @@ def _complete(file: _File, progress: Progress) -> None:
                 if failures == _TRIES:
                     raise
                 logging.getLogger(__name__).warning(
-                    'Trying again after %s bytes of %s: %s', f'{length:,}', file.url,
-                    _reason(error))
+                    'Trying again after %s bytes of %s: %s',
+                    f'{length:,}',
+                    file.url,
+                    _reason(error),
+                )
                 time.sleep(_BACKOFF * 2**failures)
 
 
@@ -181,8 +202,9 @@ def _transfer(session: requests.Session, file: _File, progress: Progress) -> boo
         headers['Range'] = f'bytes={start}-'
         if version:
             headers['If-Range'] = version
-    with session.get(file.url, headers=headers, stream=True,
-                     timeout=_TIMEOUT) as response:
+    with session.get(
+        file.url, headers=headers, stream=True, timeout=_TIMEOUT
+    ) as response:
         status = response.status_code
         begins, total = _extent(response)
         if start and status == 416 and total == start:
@@ -195,7 +217,8 @@ def _transfer(session: requests.Session, file: _File, progress: Progress) -> boo
             raise DatasetError(
                 f'Expected the file at {file.url}, got HTTP status {status} '
                 f'({response.reason}). Run again later, which resumes; or put the file '
-                f'at {file.path} yourself.')
+                f'at {file.path} yourself.'
+            )
         begins = begins or 0
         _check_offer(file, begins, total)
         if not begins:
@@ -223,8 +246,10 @@ def _extent(response: requests.Response) -> tuple[int | None, int | None]:
     if response.status_code == 200:
         length = response.headers.get('Content-Length', '')
         return 0, int(length) if length.isdecimal() else None
-    match = re.fullmatch(r'bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)',
-                         response.headers.get('Content-Range', ''))
+    match = re.fullmatch(
+        r'bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)',
+        response.headers.get('Content-Range', ''),
+    )
     begins, total = match.groups() if match else (None, None)
     return int(begins) if begins else None, int(total) if total else None
 
@@ -245,17 +270,25 @@ def _check_offer(file: _File, begins: int, total: int | None) -> None:
     if total is None:
         return
     if file.size not in (None, total):
-        raise DatasetError(f'Expected {file.size:,} bytes at {file.url}, the server '
-                           f'offers {total:,}; it is not the file that was meant.')
+        raise DatasetError(
+            f'Expected {file.size:,} bytes at {file.url}, the server '
+            f'offers {total:,}; it is not the file that was meant.'
+        )
     free = shutil.disk_usage(file.path.parent).free
     if total - begins > free:
         raise DatasetError(
             f'{file.url} needs {total - begins:,} more bytes in {file.path.parent}, '
-            f'where {free:,} are free. Make room and run again.')
+            f'where {free:,} are free. Make room and run again.'
+        )
 
 
-def _append(file: _File, response: requests.Response, begins: int, total: int | None,
-            progress: Progress) -> None:
+def _append(
+    file: _File,
+    response: requests.Response,
+    begins: int,
+    total: int | None,
+    progress: Progress,
+) -> None:
     if file.size is not None:
         total = file.size
     done = begins
@@ -266,9 +299,11 @@ def _append(file: _File, response: requests.Response, begins: int, total: int | 
             done += len(chunk)
             if total is not None and done > total:
                 _drop(file)
-                raise DatasetError(f'Expected {total:,} bytes at {file.url}, the '
-                                   'server sends more; it is not the file that was '
-                                   'meant.')
+                raise DatasetError(
+                    f'Expected {total:,} bytes at {file.url}, the '
+                    'server sends more; it is not the file that was '
+                    'meant.'
+                )
             part.write(chunk)
             progress(done, total)
     if total is not None and done < total:
@@ -284,7 +319,8 @@ def _finish(file: _File) -> None:
             raise DatasetError(
                 f'Expected {file.hash.algorithm} {file.hash.digest} of {file.url}, got '
                 f'{received.digest}: the file was damaged on its way or has been '
-                'replaced. Run again to download it afresh.')
+                'replaced. Run again to download it afresh.'
+            )
     flush(file.part)
     file.part.replace(file.path)
     flush(file.path.parent)

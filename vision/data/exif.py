@@ -21,8 +21,11 @@ def orientation(contents: tf.Tensor) -> tf.Tensor:
     first = _bytes(contents, 0, 21)
     is_jpeg = tf.reduce_all(first[:2] == [0xFF, 0xD8])
     is_png = _equal(first[1:4], b'PNG')
-    is_webp = (_equal(first[:4], b'RIFF') & _equal(first[8:16], b'WEBPVP8X') &
-               (tf.bitwise.bitwise_and(first[20], _WEBP_HAS_EXIF) > 0))
+    is_webp = (
+        _equal(first[:4], b'RIFF')
+        & _equal(first[8:16], b'WEBPVP8X')
+        & (tf.bitwise.bitwise_and(first[20], _WEBP_HAS_EXIF) > 0)
+    )
     kind = tf.where(is_jpeg, 0, tf.where(is_png, 1, tf.where(is_webp, 2, 3)))
     return _read_tag(contents, _find(contents, kind))
 
@@ -60,8 +63,10 @@ def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
     start = tf.constant([2, 8, 12, -1])[kind]
     zero = tf.constant(0)
     _, found, _ = tf.while_loop(
-        lambda at, _, left: (at >= 0) & (at < size - 8) & (left > 0), look,
-        (start, zero, tf.constant(_SEGMENTS)))
+        lambda at, _, left: (at >= 0) & (at < size - 8) & (left > 0),
+        look,
+        (start, zero, tf.constant(_SEGMENTS)),
+    )
     return found
 
 
@@ -73,24 +78,32 @@ def _jpeg_segment(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     # Decoders skip bytes that are no marker, which a few programs leave.
     is_marker = (head[0] == 0xFF) & (head[1] != 0) & (head[1] != 0xFF)
     following = tf.where(is_marker, at + 2 + length, at + 1)
-    return (tf.where(is_marker & is_exif, at + 10,
-                     0), following, is_marker & ~is_metadata)
+    return (
+        tf.where(is_marker & is_exif, at + 10, 0),
+        following,
+        is_marker & ~is_metadata,
+    )
 
 
 def _png_chunk(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     length = _number(head[:4], False)
     is_last = _equal(head[4:8], b'IDAT')
-    return (tf.where(_equal(head[4:8], b'eXIf'), at + 8,
-                     0), at + 12 + length, is_last | (length < 0))
+    return (
+        tf.where(_equal(head[4:8], b'eXIf'), at + 8, 0),
+        at + 12 + length,
+        is_last | (length < 0),
+    )
 
 
 def _webp_chunk(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     length = _number(head[4:8], True)
     # Some writers leave JPEG's prefix before the TIFF data.
     start = at + 8 + tf.where(_equal(head[8:14], b'Exif\0\0'), 6, 0)
-    return (tf.where(_equal(head[:4], b'EXIF'), start,
-                     0), at + 8 + length + tf.bitwise.bitwise_and(length, 1), length
-            < 0)
+    return (
+        tf.where(_equal(head[:4], b'EXIF'), start, 0),
+        at + 8 + length + tf.bitwise.bitwise_and(length, 1),
+        length < 0,
+    )
 
 
 def _read_tag(contents: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
@@ -103,8 +116,11 @@ def _read_tag(contents: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
     count = _number(_bytes(contents, directory, 2), little)
     entries = tf.reshape(_bytes(contents, directory + 2, 12 * _ENTRIES), [-1, 12])
     tags, values = _number(entries[:, :2], little), _number(entries[:, 8:10], little)
-    is_it = ((tags == _ORIENTATION) & (_number(entries[:, 2:4], little) == _SHORT) &
-             (_number(entries[:, 4:8], little) == 1))
+    is_it = (
+        (tags == _ORIENTATION)
+        & (_number(entries[:, 2:4], little) == _SHORT)
+        & (_number(entries[:, 4:8], little) == 1)
+    )
     is_it &= (tf.range(_ENTRIES) < count) & valid
     value = tf.reduce_max(tf.where(is_it & (start > 0), values, 0))
     return tf.where((value >= 1) & (value <= 8), value, 1)

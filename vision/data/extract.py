@@ -17,7 +17,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vision.data.download import locked, Progress
+from vision.data.download import Progress, locked
 from vision.data.source import DatasetError
 from vision.disk import flush
 
@@ -27,8 +27,16 @@ _MAX_HEADER = 16 << 20  # Bytes; the longest names that tar allows are far short
 _FINDER = '__MACOSX'  # A folder of metadata that the Mac adds to the zips it makes.
 
 # What the readers raise for bytes that make no sense; an OSError with no number too.
-_DAMAGE = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, EOFError,
-           NotImplementedError, RecursionError, ValueError)
+_DAMAGE = (
+    zipfile.BadZipFile,
+    tarfile.TarError,
+    zlib.error,
+    lzma.LZMAError,
+    EOFError,
+    NotImplementedError,
+    RecursionError,
+    ValueError,
+)
 
 
 class _Member(NamedTuple):
@@ -39,6 +47,7 @@ class _Member(NamedTuple):
     size: bytes according to the archive's headers.
     open: returns a binary file with the bytes.
     """
+
     name: str
     path: str
     size: int
@@ -46,9 +55,15 @@ class _Member(NamedTuple):
     open: Callable[[], Any]
 
 
-def extract(archive: Path, folder: Path, *, top: str = '',
-            progress: Progress | None = None, max_members: int = 1_000_000,
-            max_bytes: int = 1 << 36) -> Path:
+def extract(
+    archive: Path,
+    folder: Path,
+    *,
+    top: str = '',
+    progress: Progress | None = None,
+    max_members: int = 1_000_000,
+    max_bytes: int = 1 << 36,
+) -> Path:
     """Extracts a zip, tar, tar.gz, tar.bz2 or tar.xz into a new folder; returns it.
 
     The files are written beside the folder, which gets its name once all are on the
@@ -65,8 +80,10 @@ def extract(archive: Path, folder: Path, *, top: str = '',
     staging = folder.with_name(f'.{folder.name}.extracting')
     with locked(folder), _explained(archive, folder):
         if folder.exists():
-            raise DatasetError(f'Expected to create {folder}, it is already there. '
-                               'Remove it to extract it again.')
+            raise DatasetError(
+                f'Expected to create {folder}, it is already there. '
+                'Remove it to extract it again.'
+            )
         _remove(staging)  # Of a process that was killed.
         try:
             with _opened(archive) as listed:
@@ -91,15 +108,18 @@ def _explained(archive: Path, folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:
             raise _damaged(archive, error) from error
-        raise DatasetError(f'Cannot extract {archive} to {folder}: {error}. Make room '
-                           'there, or choose another folder.') from error
+        raise DatasetError(
+            f'Cannot extract {archive} to {folder}: {error}. Make room '
+            'there, or choose another folder.'
+        ) from error
     except _DAMAGE as error:
         raise _damaged(archive, error) from error
 
 
 def _damaged(archive: Path, error: Exception) -> DatasetError:
-    return DatasetError(f'{archive} is damaged or not whole: {error}. Remove it and '
-                        'get it again.')
+    return DatasetError(
+        f'{archive} is damaged or not whole: {error}. Remove it and get it again.'
+    )
 
 
 def _remove(staging: Path) -> None:
@@ -124,7 +144,8 @@ def _opened(archive: Path) -> Iterator[Iterable[_Member]]:
         except tarfile.ReadError as error:
             raise DatasetError(
                 'Expected a zip or tar archive, got a file that begins with '
-                f'{start!r}. Remove it and get it again.') from error
+                f'{start!r}. Remove it and get it again.'
+            ) from error
         with tar:
             yield _tar_members(tar)
 
@@ -158,23 +179,31 @@ def _check_count(archive: zipfile.ZipFile, file: io.BufferedReader) -> None:
     file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16) - 22))
     tail = file.read()
     at = tail.rfind(b'PK\5\6') + 10
-    stated = int.from_bytes(tail[at:at + 2], 'little')
+    stated = int.from_bytes(tail[at : at + 2], 'little')
     # Large zips have 0xFFFF here, or what is left of their number in two bytes.
     if stated not in (0xFFFF, len(archive.infolist()) & 0xFFFF):
-        raise zipfile.BadZipFile(f'it lists {len(archive.infolist()):,} of {stated:,} '
-                                 'members')
+        raise zipfile.BadZipFile(
+            f'it lists {len(archive.infolist()):,} of {stated:,} members'
+        )
 
 
 def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
     for info in archive.infolist():
         if info.flag_bits & 1:
-            raise DatasetError(f'Expected files without a password, {info.filename!r} '
-                               'is encrypted. Extract it yourself.')
+            raise DatasetError(
+                f'Expected files without a password, {info.filename!r} '
+                'is encrypted. Extract it yourself.'
+            )
         # Zips made on Windows have no kind here.
         if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
             raise _refused(info.filename, 'is neither a file nor a folder')
-        yield _Member(info.filename, _path(info.filename), info.file_size,
-                      info.is_dir(), partial(archive.open, info))
+        yield _Member(
+            info.filename,
+            _path(info.filename),
+            info.file_size,
+            info.is_dir(),
+            partial(archive.open, info),
+        )
 
 
 def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
@@ -182,8 +211,13 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
         if not (info.isreg() or info.isdir()):
             kind = 'is a link' if info.issym() or info.islnk() else 'is a device'
             raise _refused(info.name, kind)
-        yield _Member(info.name, _path(info.name), info.size, info.isdir(),
-                      partial(archive.extractfile, info))
+        yield _Member(
+            info.name,
+            _path(info.name),
+            info.size,
+            info.isdir(),
+            partial(archive.extractfile, info),
+        )
     _check_end(archive)
 
 
@@ -197,8 +231,9 @@ def _check_end(archive: tarfile.TarFile) -> None:
     file.seek(archive.offset)
     # tarfile takes a header that it cannot read for the end.
     if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise tarfile.ReadError('it breaks off, or has a bad header, after '
-                                f'{archive.offset:,} bytes')
+        raise tarfile.ReadError(
+            f'it breaks off, or has a bad header, after {archive.offset:,} bytes'
+        )
     padding = 0
     while chunk := file.read(_CHUNK):
         padding += len(chunk)
@@ -217,23 +252,30 @@ def _path(name: str) -> str:
 
 
 def _refused(name: str, what: str) -> DatasetError:
-    return DatasetError(f'Expected an archive of plain files and folders, {name!r} in '
-                        f'it {what}. Nothing was extracted; do not trust this archive.')
+    return DatasetError(
+        f'Expected an archive of plain files and folders, {name!r} in '
+        f'it {what}. Nothing was extracted; do not trust this archive.'
+    )
 
 
-def _limited(members: Iterable[_Member], max_members: int,
-             max_bytes: int) -> Iterator[_Member]:
+def _limited(
+    members: Iterable[_Member], max_members: int, max_bytes: int
+) -> Iterator[_Member]:
     total = 0
     for count, member in enumerate(members, 1):
         if member.size < 0:
             raise _refused(member.name, f'has {member.size} bytes')
         total += member.size
         if count > max_members:
-            raise DatasetError(f'Expected at most {max_members:,} files and folders, '
-                               f'the archive goes on with {member.name!r}.')
+            raise DatasetError(
+                f'Expected at most {max_members:,} files and folders, '
+                f'the archive goes on with {member.name!r}.'
+            )
         if total > max_bytes:
-            raise DatasetError(f'Expected at most {max_bytes:,} bytes of files, the '
-                               f'archive has {total:,} up to {member.name!r}.')
+            raise DatasetError(
+                f'Expected at most {max_bytes:,} bytes of files, the '
+                f'archive has {total:,} up to {member.name!r}.'
+            )
         yield member
 
 
@@ -257,8 +299,10 @@ def _checked(members: Iterable[_Member], top: str) -> tuple[list[_Member], list[
 def _moved_up(member: _Member, top: str) -> _Member:
     first, _, rest = member.path.partition('/')
     if first not in (top, '') or not (rest or member.is_folder):
-        raise DatasetError(f'Expected everything in the archive to be in {top}/, got '
-                           f'{member.name!r}; it is not the archive that was meant.')
+        raise DatasetError(
+            f'Expected everything in the archive to be in {top}/, got '
+            f'{member.name!r}; it is not the archive that was meant.'
+        )
     return member._replace(path=rest)
 
 
@@ -279,12 +323,15 @@ def _check_room(files: list[_Member], folders: list[str], where: Path) -> None:
     blocks = len(folders) + sum(-(-file.size // _BLOCK) for file in files)
     free = shutil.disk_usage(where).free
     if blocks * _BLOCK > free:
-        raise DatasetError(f'Expected {blocks * _BLOCK:,} free bytes in {where}, got '
-                           f'{free:,}. Make room and run again.')
+        raise DatasetError(
+            f'Expected {blocks * _BLOCK:,} free bytes in {where}, got '
+            f'{free:,}. Make room and run again.'
+        )
 
 
-def _write(files: list[_Member], folders: list[str], staging: Path,
-           progress: Progress) -> None:
+def _write(
+    files: list[_Member], folders: list[str], staging: Path, progress: Progress
+) -> None:
     for path in folders:
         (staging / path).mkdir()
     done, total = 0, sum(file.size for file in files)

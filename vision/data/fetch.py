@@ -47,8 +47,11 @@ def on_host(array: np.ndarray | Sequence[bytes]) -> tf.Tensor:
     memory-mapped file.
     """
     with tf.device('/CPU:0'):
-        if isinstance(array, np.ndarray) and array.flags.writeable and (
-                array.flags.c_contiguous and array.ctypes.data % 64 == 0):
+        if (
+            isinstance(array, np.ndarray)
+            and array.flags.writeable
+            and (array.flags.c_contiguous and array.ctypes.data % 64 == 0)
+        ):
             return tf.experimental.dlpack.from_dlpack(array.__dlpack__())
         return tf.constant(array)
 
@@ -64,8 +67,9 @@ def _from_memory(split: Split, augmenter: Augmenter, whole: bool) -> Load:
     return load
 
 
-def _from_files(split: Split, augmenter: Augmenter, whole: bool,
-                bad_files: BadFiles) -> Load:
+def _from_files(
+    split: Split, augmenter: Augmenter, whole: bool, bad_files: BadFiles
+) -> Load:
     read, weights = _reader(split), on_host(split.weights)
     side = split.side or augmenter.size
 
@@ -95,7 +99,7 @@ def _from_files(split: Split, augmenter: Augmenter, whole: bool,
         images, good = load_pictures(indices, seeds)
         if split.side is not None:
             images = _prepare(images, seeds, augmenter, whole)
-        return images, tf.where(good, tf.gather(weights, indices), 0.)
+        return images, tf.where(good, tf.gather(weights, indices), 0.0)
 
     return load
 
@@ -108,9 +112,12 @@ def _reader(split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
 
         def read(indices: tf.Tensor) -> tf.Tensor:
             # Written out, not a loop: TensorFlow's costs as much as the reading.
-            return tf.stack([
-                tf.io.read_file(path) for path in tf.unstack(tf.gather(paths, indices))
-            ])
+            return tf.stack(
+                [
+                    tf.io.read_file(path)
+                    for path in tf.unstack(tf.gather(paths, indices))
+                ]
+            )
 
         return read
 
@@ -118,7 +125,8 @@ def _reader(split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
         return np.array([_read(split, index) for index in indices], object)
 
     return lambda indices: tf.ensure_shape(
-        tf.numpy_function(read_ranges, [indices], tf.string), indices.shape)
+        tf.numpy_function(read_ranges, [indices], tf.string), indices.shape
+    )
 
 
 def _read(split: Split, index: int) -> bytes:
@@ -144,8 +152,9 @@ def _decode_all(contents: tf.Tensor, side: int) -> tf.Tensor:
     return tf.stack([tf.ensure_shape(image, [side, side, 3]) for image in images])
 
 
-def _prepare(images: tf.Tensor, seeds: tf.Tensor, augmenter: Augmenter,
-             whole: bool) -> tf.Tensor:
+def _prepare(
+    images: tf.Tensor, seeds: tf.Tensor, augmenter: Augmenter, whole: bool
+) -> tf.Tensor:
     """Crops or fits uint8 [B, h, w, 3], unless whole batches will do as they are."""
     if whole:
         return images
@@ -170,13 +179,17 @@ def _first_that_works(fast: Load, careful: Load) -> Load:
     return load
 
 
-def _substituting(split: Split, picture: Callable, side: int,
-                  bad_files: BadFiles) -> Load:
+def _substituting(
+    split: Split, picture: Callable, side: int, bad_files: BadFiles
+) -> Load:
     """Makes `(indices, seeds) -> (images, good)`; a bad file's picture is black."""
     # Traced once they are needed, if they are.
     one = tf.function(picture, autograph=False)
-    all_of = tf.function(lambda contents, seeds: _each(picture, contents, seeds, side),
-                         autograph=False, reduce_retracing=True)
+    all_of = tf.function(
+        lambda contents, seeds: _each(picture, contents, seeds, side),
+        autograph=False,
+        reduce_retracing=True,
+    )
 
     def get(index: int, seed: tf.Tensor) -> np.ndarray | None:
         try:
@@ -194,8 +207,9 @@ def _substituting(split: Split, picture: Callable, side: int,
         bad_files.record(split.names[index], int(split.labels[index]), reason)
         return None
 
-    def get_one_by_one(indices: np.ndarray,
-                       seeds: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def get_one_by_one(
+        indices: np.ndarray, seeds: tf.Tensor
+    ) -> tuple[np.ndarray, np.ndarray]:
         images = np.zeros([len(indices), side, side, 3], np.uint8)
         good = np.zeros(len(indices), bool)
         for place, (index, seed) in enumerate(zip(indices, seeds)):
@@ -214,8 +228,10 @@ def _substituting(split: Split, picture: Callable, side: int,
 
     def careful(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         images, good = tf.py_function(get_all, [indices, seeds], (tf.uint8, tf.bool))
-        return (tf.ensure_shape(images, [*indices.shape, side, side, 3]),
-                tf.ensure_shape(good, indices.shape))
+        return (
+            tf.ensure_shape(images, [*indices.shape, side, side, 3]),
+            tf.ensure_shape(good, indices.shape),
+        )
 
     return careful
 
@@ -234,16 +250,23 @@ def why_undecodable(contents: tf.Tensor) -> str | None:
         message = re.sub(
             r'\{\{.*?\}\}|\[Op:.*?\]( name:)?|\d+ root error.*\n.*\(0\) \w+:|'
             r'assertion failed:|jpeg::Uncompress failed.| or crop window|'
-            r'failed to slurp gif file:|[][]', '', message)
+            r'failed to slurp gif file:|[][]',
+            '',
+            message,
+        )
         return ' '.join(message.split()).rstrip('.')
     return None
 
 
-def _each(function: Callable, pictures: tf.Tensor, seeds: tf.Tensor,
-          size: int) -> tf.Tensor:
+def _each(
+    function: Callable, pictures: tf.Tensor, seeds: tf.Tensor, size: int
+) -> tf.Tensor:
     """Applies a function to each example of a batch; uint8 [B, size, size, 3]."""
     # One after the other: the batches run in parallel, that is cheaper, and only one
     # large picture a batch is in memory.
-    return tf.map_fn(lambda args: function(*args), (pictures, seeds),
-                     parallel_iterations=1,
-                     fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8))
+    return tf.map_fn(
+        lambda args: function(*args),
+        (pictures, seeds),
+        parallel_iterations=1,
+        fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
+    )

@@ -3,12 +3,22 @@
 from pathlib import Path
 
 from vision.data.index import find_pictures
-from vision.data.layout import (check_every_class, class_split, complete, contents,
-                                shorten, SPLIT_NAMES, subfolders, typical_size)
+from vision.data.layout import (
+    SPLIT_NAMES,
+    check_every_class,
+    class_split,
+    complete,
+    contents,
+    shorten,
+    subfolders,
+    typical_size,
+)
 from vision.data.source import DatasetError, HeldOut, Source
 
-_LAYOUT = ('Put the pictures into DIR/<class>/, or into DIR/train/<class>/, '
-           'DIR/validation/<class>/ and DIR/test/<class>/, and pass --data_dir=DIR.')
+_LAYOUT = (
+    'Put the pictures into DIR/<class>/, or into DIR/train/<class>/, '
+    'DIR/validation/<class>/ and DIR/test/<class>/, and pass --data_dir=DIR.'
+)
 
 
 def load(data_dir: str, held_out: HeldOut) -> Source:
@@ -34,15 +44,17 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     }
     check_every_class(root / folders['train'], classes, ready['train'])
     image_size = typical_size(ready['train'])
-    return Source('image_folder', classes, complete(ready, held_out), image_size,
-                  fixed_size=False)
+    return Source(
+        'image_folder', classes, complete(ready, held_out), image_size, fixed_size=False
+    )
 
 
 def _unwrap(root: Path) -> Path:
     """The folder itself, or the only one in it where that is what holds the splits."""
     if not root.is_dir():
-        raise DatasetError(f'Expected a folder, got {root}: '
-                           f'{contents(root)}. {_LAYOUT}')
+        raise DatasetError(
+            f'Expected a folder, got {root}: {contents(root)}. {_LAYOUT}'
+        )
     inside = subfolders(root)
     if len(inside) != 1 or inside[0].lower() in SPLIT_NAMES:
         return root
@@ -59,8 +71,10 @@ def _split_folders(root: Path) -> dict[str, str]:
         if split is None:
             others.append(name)
         elif split in folders:
-            raise DatasetError(f'{root}: expected one folder for the {split} split, '
-                               f'got {folders[split]} and {name}. Merge them.')
+            raise DatasetError(
+                f'{root}: expected one folder for the {split} split, '
+                f'got {folders[split]} and {name}. Merge them.'
+            )
         else:
             folders[split] = name
     has_classes = 'train' in folders and bool(subfolders(root / folders['train']))
@@ -68,14 +82,18 @@ def _split_folders(root: Path) -> dict[str, str]:
         return folders
     if not folders or (list(folders) == ['train'] and not has_classes and others):
         return {'train': ''}  # Where one is called train, it is a class of trains.
-    raise DatasetError(f'{root}: expected classes, or the folders train, validation '
-                       'and test with classes in them, got '
-                       f'{shorten(subfolders(root))}. {_LAYOUT}')
+    raise DatasetError(
+        f'{root}: expected classes, or the folders train, validation '
+        'and test with classes in them, got '
+        f'{shorten(subfolders(root))}. {_LAYOUT}'
+    )
 
 
 def _classes(folder: Path) -> tuple[str, ...]:
     classes = subfolders(folder)
     if len(classes) < 2:
-        raise DatasetError(f'Expected two class folders or more in {folder}, got '
-                           f'{contents(folder)}. {_LAYOUT}')
+        raise DatasetError(
+            f'Expected two class folders or more in {folder}, got '
+            f'{contents(folder)}. {_LAYOUT}'
+        )
     return tuple(classes)

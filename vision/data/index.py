@@ -22,6 +22,7 @@ _TICK_NS = 2_000_000_000
 
 class _Folder(NamedTuple):
     """What one folder holds, and when it last changed; -1 where that is too recent."""
+
     mtime_ns: int
     folders: list[str]
     pictures: list[str]
@@ -46,9 +47,11 @@ def find_pictures(root: Path, cache: bool = True) -> list[str]:
     file = root / CACHE / _FILE
     known = _read(file) if cache else {}
     folders = dict(_walk(str(root), known))
-    paths = sorted(f'{path}/{name}' if path else name
-                   for path, folder in folders.items()
-                   for name in folder.pictures)
+    paths = sorted(
+        f'{path}/{name}' if path else name
+        for path, folder in folders.items()
+        for name in folder.pictures
+    )
     _check_unicode(root, paths)
     if cache and len(paths) > _WORTH_KEEPING and folders != known:
         write_cache(file, _pack(folders))
@@ -73,8 +76,9 @@ def _walk(root: str, known: _Folders) -> Iterator[tuple[str, _Folder]]:
                 mtime_ns = status.st_mtime_ns
                 folder = _scan(full, mtime_ns if mtime_ns < recent else -1)
         except OSError as error:
-            raise DatasetError(f'Expected a folder that can be read, got {full}: '
-                               f'{error.strerror}.') from error
+            raise DatasetError(
+                f'Expected a folder that can be read, got {full}: {error.strerror}.'
+            ) from error
         yield path, folder
         below = (*parents, identity)
         waiting += [
@@ -101,8 +105,9 @@ def _check_unicode(root: Path, paths: list[str]) -> None:
         try:
             path.encode()
         except UnicodeEncodeError:
-            raise DatasetError(f'{root}: expected file names in UTF-8, got {path!r}; '
-                               'rename it.') from None
+            raise DatasetError(
+                f'{root}: expected file names in UTF-8, got {path!r}; rename it.'
+            ) from None
 
 
 def _pack(folders: _Folders) -> bytes:

@@ -10,8 +10,14 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
-from vision.data.source import (DatasetError, HeldOut, Split, SPLITS, stratified_split,
-                                take)
+from vision.data.source import (
+    SPLITS,
+    DatasetError,
+    HeldOut,
+    Split,
+    stratified_split,
+    take,
+)
 
 # What a folder of a split, or a split in a list, may be called in lower case.
 SPLIT_NAMES = {
@@ -45,9 +51,12 @@ def shorten(names: Sequence[str]) -> str:
 def how_to_get(dataset: str) -> str:
     """Where the archive of a dataset comes from, for an error message."""
     from vision.data.archives import ARCHIVES  # Needs what only a download needs.
+
     archive = ARCHIVES[dataset]
-    return (f'Add --download, which gets {archive.url} ({archive.size:,} bytes), or '
-            f'extract that yourself and pass --data_dir=DIR/{archive.folder}.')
+    return (
+        f'Add --download, which gets {archive.url} ({archive.size:,} bytes), or '
+        f'extract that yourself and pass --data_dir=DIR/{archive.folder}.'
+    )
 
 
 def subfolders(folder: Path) -> list[str]:
@@ -57,23 +66,34 @@ def subfolders(folder: Path) -> list[str]:
     """
     try:
         with os.scandir(folder) as entries:
-            return sorted(entry.name for entry in entries if entry.is_dir() and
-                          not entry.name.startswith('.') and entry.name != '__MACOSX')
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.is_dir()
+                and not entry.name.startswith('.')
+                and entry.name != '__MACOSX'
+            )
     except OSError as error:
-        raise DatasetError(f'Expected a folder that can be read, got {folder}: '
-                           f'{error.strerror}.') from error
+        raise DatasetError(
+            f'Expected a folder that can be read, got {folder}: {error.strerror}.'
+        ) from error
 
 
-def file_split(root: Path, names: Sequence[str],
-               labels: Sequence[int] | np.ndarray) -> Split:
+def file_split(
+    root: Path, names: Sequence[str], labels: Sequence[int] | np.ndarray
+) -> Split:
     """A split of files, by their paths relative to root or absolute."""
     folder = str(root)
-    return Split(np.array(labels, np.int32), names,
-                 paths=[os.path.join(folder, name) for name in names])
+    return Split(
+        np.array(labels, np.int32),
+        names,
+        paths=[os.path.join(folder, name) for name in names],
+    )
 
 
-def class_split(root: Path, folder: str, paths: Sequence[str],
-                classes: Sequence[str]) -> Split:
+def class_split(
+    root: Path, folder: str, paths: Sequence[str], classes: Sequence[str]
+) -> Split:
     """The split of the pictures at `<folder>/<class>/**`; '' for `<class>/**`.
 
     paths: relative to root, as find_pictures returns them. One outside the folder or
@@ -96,11 +116,14 @@ def class_split(root: Path, folder: str, paths: Sequence[str],
     if unknown:
         raise DatasetError(
             f'{root / folder}: expected the classes {shorten(classes)}; got '
-            f'{shorten(sorted(unknown))} besides. Rename or remove these folders.')
+            f'{shorten(sorted(unknown))} besides. Rename or remove these folders.'
+        )
     if not names:
-        raise DatasetError(f'Expected pictures in {root / folder}/<class>/, got '
-                           f'{contents(root / folder)}. Add some, or move the folder '
-                           'elsewhere.')
+        raise DatasetError(
+            f'Expected pictures in {root / folder}/<class>/, got '
+            f'{contents(root / folder)}. Add some, or move the folder '
+            'elsewhere.'
+        )
     return file_split(root, names, labels)
 
 
@@ -109,8 +132,10 @@ def check_every_class(where: Path, classes: Sequence[str], train: Split) -> None
     counts = np.bincount(train.labels, minlength=len(classes))
     empty = [name for name, count in zip(classes, counts) if not count]
     if empty:
-        raise DatasetError(f'{where}: expected training pictures of every class, got '
-                           f'none of {shorten(empty)}. Add some, or remove the class.')
+        raise DatasetError(
+            f'{where}: expected training pictures of every class, got '
+            f'none of {shorten(empty)}. Add some, or remove the class.'
+        )
 
 
 def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
@@ -121,21 +146,23 @@ def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
     Raises DatasetError where there is no training picture, or too few.
     """
     splits = dict(ready)
-    left = 1.
+    left = 1.0
     for name, share in (('test', held_out.test), ('validation', held_out.validation)):
         if name in splits:
             continue
         if left <= share < 1:
             raise DatasetError(
                 'The shares of validation and test must add up to less than 1, got '
-                f'{held_out.validation} and {held_out.test}.')
+                f'{held_out.validation} and {held_out.test}.'
+            )
         train = splits['train']
         kept, taken = stratified_split(train.labels, share / left, held_out.seed)
         if not len(taken):
             raise DatasetError(
                 f'Expected enough training pictures to take a {name} split from each '
                 f'class, got {len(ready["train"])} pictures of '
-                f'{len(np.unique(train.labels))} classes. Add some, or a {name} split.')
+                f'{len(np.unique(train.labels))} classes. Add some, or a {name} split.'
+            )
         splits['train'], splits[name] = take(train, kept), take(train, taken)
         left -= share
     return {name: splits[name] for name in SPLITS}
@@ -150,8 +177,10 @@ def typical_size(split: Split) -> int:
     sides = [side for side in (_shorter_side(split, i) for i in at) if side]
     if not sides:
         assert split.paths is not None
-        raise DatasetError(f'Expected pictures, got {len(at)} files that are none, '
-                           f'such as {split.paths[at[0]]}; see whether they are whole.')
+        raise DatasetError(
+            f'Expected pictures, got {len(at)} files that are none, '
+            f'such as {split.paths[at[0]]}; see whether they are whole.'
+        )
     return max(_SMALLEST, min(_LARGEST, int(np.median(sides))))
 
 

@@ -27,6 +27,7 @@ class Batch(NamedTuple):
     shares: float32 [B] in 0.5..1, how much of each picture its own label names, or None
         where nothing is mixed.
     """
+
     images: tf.Tensor
     labels: tf.Tensor
     weights: tf.Tensor
@@ -42,14 +43,24 @@ def steps_per_epoch(split: Sized, batch_size: int) -> int:
     if not 1 <= batch_size <= len(split):
         raise DatasetError(
             f'The batch size must lie in 1..{len(split)}, the pictures in the split, '
-            f'got {batch_size}; set it within that range.')
+            f'got {batch_size}; set it within that range.'
+        )
     return len(split) // batch_size
 
 
-def train_batches(split: Split, *, batch_size: int, image_size: int, seed: int,
-                  end_step: int, start_step: int = 0, augment: Sequence[str] = (),
-                  shuffle: bool = True, limit: int | None = None,
-                  bad_files: BadFiles | None = None) -> tf.data.Dataset:
+def train_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    image_size: int,
+    seed: int,
+    end_step: int,
+    start_step: int = 0,
+    augment: Sequence[str] = (),
+    shuffle: bool = True,
+    limit: int | None = None,
+    bad_files: BadFiles | None = None,
+) -> tf.data.Dataset:
     """The batches of steps start_step..end_step - 1, shuffled and augmented.
 
     Each epoch is a permutation of its own; with `limit` it ends after that many
@@ -65,14 +76,26 @@ def train_batches(split: Split, *, batch_size: int, image_size: int, seed: int,
             return Batch(images, own, weights)
         return Batch(images, own, weights, partners(own), shares)
 
-    return for_training(split, batch, batch_size=batch_size, seed=seed,
-                        start_step=start_step, end_step=end_step, shuffle=shuffle,
-                        limit=limit)
+    return for_training(
+        split,
+        batch,
+        batch_size=batch_size,
+        seed=seed,
+        start_step=start_step,
+        end_step=end_step,
+        shuffle=shuffle,
+        limit=limit,
+    )
 
 
-def eval_batches(split: Split, *, batch_size: int, image_size: int,
-                 limit: int | None = None,
-                 bad_files: BadFiles | None = None) -> tf.data.Dataset:
+def eval_batches(
+    split: Split,
+    *,
+    batch_size: int,
+    image_size: int,
+    limit: int | None = None,
+    bad_files: BadFiles | None = None,
+) -> tf.data.Dataset:
     """Every picture once, in the split's order; `limit` ends after so many batches.
 
     The last batch is padded with copies of example 0 of weight 0.
@@ -87,9 +110,17 @@ def eval_batches(split: Split, *, batch_size: int, image_size: int,
     return for_evaluation(split, batch, batch_size=batch_size, limit=limit)
 
 
-def for_training(examples: Sized, batch: Callable[[tf.Tensor, tf.Tensor], Batch], *,
-                 batch_size: int, seed: int, end_step: int, start_step: int = 0,
-                 shuffle: bool = True, limit: int | None = None) -> tf.data.Dataset:
+def for_training(
+    examples: Sized,
+    batch: Callable[[tf.Tensor, tf.Tensor], Batch],
+    *,
+    batch_size: int,
+    seed: int,
+    end_step: int,
+    start_step: int = 0,
+    shuffle: bool = True,
+    limit: int | None = None,
+) -> tf.data.Dataset:
     """The batches of steps start_step..end_step - 1, in the order of train_batches.
 
     batch: `(key, indices) -> Batch`, of the epoch's int64 [2] and int64 [B].
@@ -101,17 +132,24 @@ def for_training(examples: Sized, batch: Callable[[tf.Tensor, tf.Tensor], Batch]
         epoch = step // epoch_steps
         key = tf.stack([tf.constant(seed, tf.int64), epoch])
         indices = (step % epoch_steps) * batch_size + tf.range(
-            batch_size, dtype=tf.int64)
+            batch_size, dtype=tf.int64
+        )
         if shuffle:
             indices = tf.random.experimental.index_shuffle(
-                indices, key, tf.constant(len(examples) - 1, tf.int64))
+                indices, key, tf.constant(len(examples) - 1, tf.int64)
+            )
         return batch(key, indices)
 
     return _map(tf.data.Dataset.range(start_step, end_step), of_step)
 
 
-def for_evaluation(examples: Sized, batch: Callable[[tf.Tensor], Batch], *,
-                   batch_size: int, limit: int | None = None) -> tf.data.Dataset:
+def for_evaluation(
+    examples: Sized,
+    batch: Callable[[tf.Tensor], Batch],
+    *,
+    batch_size: int,
+    limit: int | None = None,
+) -> tf.data.Dataset:
     """Every example once, in their order, the last batch padded as in eval_batches.
 
     batch: `indices -> Batch`, of int64 [B].
@@ -123,17 +161,21 @@ def for_evaluation(examples: Sized, batch: Callable[[tf.Tensor], Batch], *,
         indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         real = indices < len(examples)
         found = batch(tf.where(real, indices, 0))
-        return found._replace(weights=tf.where(real, found.weights, 0.))
+        return found._replace(weights=tf.where(real, found.weights, 0.0))
 
     return _map(tf.data.Dataset.range(steps), of_step)
 
 
-def _map(steps: tf.data.Dataset, batch: Callable[[tf.Tensor],
-                                                 Batch]) -> tf.data.Dataset:
+def _map(
+    steps: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]
+) -> tf.data.Dataset:
     # There is nothing for AutoGraph to convert, and looking for it takes seconds.
     plainly = tf.autograph.experimental.do_not_convert(batch)
     options = tf.data.Options()
     # They have nothing to do here, and copy each array that batches are taken from.
     options.experimental_optimization.apply_default_optimizations = False
-    return steps.map(plainly,
-                     tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE).with_options(options)
+    return (
+        steps.map(plainly, tf.data.AUTOTUNE)
+        .prefetch(tf.data.AUTOTUNE)
+        .with_options(options)
+    )

@@ -30,8 +30,10 @@ def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
     """
     del held_out
     if data_dir:
-        raise DatasetError('shapes is built in and reads no files, got data_dir='
-                           f'{data_dir!r}; leave it out, or name another dataset.')
+        raise DatasetError(
+            'shapes is built in and reads no files, got data_dir='
+            f'{data_dir!r}; leave it out, or name another dataset.'
+        )
     return _source()
 
 
@@ -50,16 +52,19 @@ def _draw_all() -> tuple[np.ndarray, np.ndarray]:
     """All pictures, split after split, balanced and shuffled within each; read-only."""
     classes = len(SHAPES)
     rng = np.random.Generator(np.random.PCG64(_SEED))
-    drawn = np.stack([
-        _draw(distance, (TRAIN + VALIDATION + TEST) // classes, rng)
-        for distance in SHAPES.values()
-    ], 1)  # [pictures of a class, classes, H, W, 3]: any block of rows is balanced.
+    drawn = np.stack(
+        [
+            _draw(distance, (TRAIN + VALIDATION + TEST) // classes, rng)
+            for distance in SHAPES.values()
+        ],
+        1,
+    )  # [pictures of a class, classes, H, W, 3]: any block of rows is balanced.
     images = drawn.reshape(-1, *drawn.shape[2:])
     labels = np.tile(np.arange(classes, dtype=np.int32), len(drawn))
     ends = np.cumsum([TRAIN, VALIDATION, TEST])
-    order = np.concatenate([
-        rng.permutation(np.arange(start, end)) for start, end in zip([0, *ends], ends)
-    ])
+    order = np.concatenate(
+        [rng.permutation(np.arange(start, end)) for start, end in zip([0, *ends], ends)]
+    )
     images, labels = images[order], labels[order]
     images.flags.writeable = labels.flags.writeable = False
     return images, labels
@@ -94,8 +99,9 @@ def _grid() -> tuple[np.ndarray, np.ndarray]:
     return x[np.newaxis], y[np.newaxis]
 
 
-def _place(x: np.ndarray, y: np.ndarray, count: int,
-           rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _place(
+    x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shape coordinates u, v [count, 32, 32] and size [count, 1, 1] of each shape."""
 
     def draw(low: float, high: float) -> np.ndarray:
@@ -106,12 +112,16 @@ def _place(x: np.ndarray, y: np.ndarray, count: int,
     x, y = x - room * draw(-1, 1), y - room * draw(-1, 1)
     angle, stretch = draw(-0.5, 0.5), np.exp(draw(-0.1, 0.1))
     cos, sin = np.cos(angle), np.sin(angle)
-    return ((x * cos + y * sin) * stretch / size, (y * cos - x * sin) / stretch / size,
-            size)
+    return (
+        (x * cos + y * sin) * stretch / size,
+        (y * cos - x * sin) / stretch / size,
+        size,
+    )
 
 
-def _colours(count: int,
-             rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _colours(
+    count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two background colours and an ink, each [count, 1, 1, 3] in 0..1.
 
     Ink and background differ in hue, and the ink is the lighter.
@@ -129,13 +139,18 @@ def _colours(count: int,
 
 def _hsv(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
     """Hue (period 1), saturation and value [...] to RGB [..., 3] in 0..1."""
-    k = (np.array([5., 3., 1.]) + 6 * hue[..., np.newaxis]) % 6
+    k = (np.array([5.0, 3.0, 1.0]) + 6 * hue[..., np.newaxis]) % 6
     fall = np.clip(np.minimum(k, 4 - k), 0, 1)
     return value[..., np.newaxis] * (1 - saturation[..., np.newaxis] * fall)
 
 
-def _background(x: np.ndarray, y: np.ndarray, base: np.ndarray, accent: np.ndarray,
-                rng: np.random.Generator) -> np.ndarray:
+def _background(
+    x: np.ndarray,
+    y: np.ndarray,
+    base: np.ndarray,
+    accent: np.ndarray,
+    rng: np.random.Generator,
+) -> np.ndarray:
     """A gradient from base to accent in a random direction, with faint waves."""
     count = len(base)
 
@@ -149,8 +164,9 @@ def _background(x: np.ndarray, y: np.ndarray, base: np.ndarray, accent: np.ndarr
     return base + mix * (accent - base)
 
 
-def _clutter(x: np.ndarray, y: np.ndarray, count: int,
-             rng: np.random.Generator) -> np.ndarray:
+def _clutter(
+    x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator
+) -> np.ndarray:
     """Coverage [count, 32, 32] of one dot or one line each."""
 
     def draw(low: float, high: float) -> np.ndarray:
@@ -168,8 +184,9 @@ def _coverage(distance: np.ndarray) -> np.ndarray:
     return np.clip(0.5 - distance / _PIXEL, 0, 1)
 
 
-def _paint(canvas: np.ndarray, coverage: np.ndarray, colour: np.ndarray,
-           opacity: float) -> None:
+def _paint(
+    canvas: np.ndarray, coverage: np.ndarray, colour: np.ndarray, opacity: float
+) -> None:
     canvas += opacity * coverage[..., np.newaxis] * (colour - canvas)
 
 
@@ -201,7 +218,9 @@ def _polygon(vertices: np.ndarray) -> Distance:
         for (ax, ay), (bx, by) in zip(vertices, np.roll(vertices, 1, 0)):
             ex, ey, du, dv = bx - ax, by - ay, u - ax, v - ay
             along = np.clip((du * ex + dv * ey) / (ex * ex + ey * ey), 0, 1)
-            nearest = np.minimum(nearest, (du - along * ex)**2 + (dv - along * ey)**2)
+            nearest = np.minimum(
+                nearest, (du - along * ex) ** 2 + (dv - along * ey) ** 2
+            )
             left = ex * dv > ey * du
             inside ^= ((v >= ay) & (v < by) & left) | ((v < ay) & (v >= by) & ~left)
         return np.where(inside, -1, 1) * np.sqrt(nearest)
@@ -221,16 +240,38 @@ def _regular(corners: int, inner: float | None = None) -> np.ndarray:
 
 def _heart() -> np.ndarray:
     t = 2 * np.pi * np.arange(20) / 20
-    x = 16 * np.sin(t)**3
+    x = 16 * np.sin(t) ** 3
     y = 13 * np.cos(t) - 5 * np.cos(2 * t) - 2 * np.cos(3 * t) - np.cos(4 * t)
     return np.stack([x, -y - 2.5], 1) / 15.5
 
 
-_CROSS = np.array([(-.3, -.95), (.3, -.95), (.3, -.3), (.95, -.3), (.95, .3), (.3, .3),
-                   (.3, .95), (-.3, .95), (-.3, .3), (-.95, .3), (-.95, -.3),
-                   (-.3, -.3)])
-_ARROW = np.array([(0, -1), (.75, -.1), (.28, -.1), (.28, .95), (-.28, .95),
-                   (-.28, -.1), (-.75, -.1)])
+_CROSS = np.array(
+    [
+        (-0.3, -0.95),
+        (0.3, -0.95),
+        (0.3, -0.3),
+        (0.95, -0.3),
+        (0.95, 0.3),
+        (0.3, 0.3),
+        (0.3, 0.95),
+        (-0.3, 0.95),
+        (-0.3, 0.3),
+        (-0.95, 0.3),
+        (-0.95, -0.3),
+        (-0.3, -0.3),
+    ]
+)
+_ARROW = np.array(
+    [
+        (0, -1),
+        (0.75, -0.1),
+        (0.28, -0.1),
+        (0.28, 0.95),
+        (-0.28, 0.95),
+        (-0.28, -0.1),
+        (-0.75, -0.1),
+    ]
+)
 
 SHAPES: dict[str, Distance] = {
     'arrow': _polygon(_ARROW),

@@ -22,6 +22,7 @@ class HeldOut(NamedTuple):
     seed: decides which pictures are taken.
     validation, test: shares of each class, between 0 and 1.
     """
+
     seed: int = 0
     validation: float = 0.1
     test: float = 0.1
@@ -43,6 +44,7 @@ class Split:
 
     Raises DatasetError where these do not fit together.
     """
+
     labels: np.ndarray
     names: Sequence[str]
     images: np.ndarray | None = None
@@ -86,29 +88,37 @@ class Split:
             lengths['ranges'] = len(self.ranges)
         if len(set(lengths.values())) > 1:
             raise DatasetError(
-                'A split needs one label, name and weight for each picture, got ' +
-                ', '.join(f'{n} {what}' for what, n in lengths.items()) + '.')
+                'A split needs one label, name and weight for each picture, got '
+                + ', '.join(f'{n} {what}' for what, n in lengths.items())
+                + '.'
+            )
 
 
 def _check_vector(what: str, array: np.ndarray, dtype: type) -> None:
     if array.ndim != 1 or array.dtype != dtype:
-        raise DatasetError(f'{what} must be {np.dtype(dtype)} [N], '
-                           f'got {array.dtype} {list(array.shape)}.')
+        raise DatasetError(
+            f'{what} must be {np.dtype(dtype)} [N], '
+            f'got {array.dtype} {list(array.shape)}.'
+        )
 
 
 def _check_images(images: np.ndarray) -> None:
     if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise DatasetError('images must be uint8 [N, H, W, 3], '
-                           f'got {images.dtype} {list(images.shape)}.')
+        raise DatasetError(
+            'images must be uint8 [N, H, W, 3], '
+            f'got {images.dtype} {list(images.shape)}.'
+        )
 
 
 def _check_ranges(ranges: np.ndarray) -> None:
     if ranges.ndim != 2 or ranges.shape[1] != 2 or ranges.dtype != np.int64:
-        raise DatasetError('ranges must be int64 [N, 2], '
-                           f'got {ranges.dtype} {list(ranges.shape)}.')
+        raise DatasetError(
+            f'ranges must be int64 [N, 2], got {ranges.dtype} {list(ranges.shape)}.'
+        )
     if ranges.min(initial=0) < 0:
-        raise DatasetError('ranges must be offsets and lengths of 0 or more, got '
-                           f'{ranges.min()}.')
+        raise DatasetError(
+            f'ranges must be offsets and lengths of 0 or more, got {ranges.min()}.'
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +133,7 @@ class Source:
 
     Raises DatasetError where these do not fit together.
     """
+
     name: str
     classes: tuple[str, ...]
     splits: Mapping[str, Split]
@@ -134,35 +145,45 @@ class Source:
         if not self.ids:
             object.__setattr__(self, 'ids', self.classes)
         if len(self.ids) != len(self.classes):
-            raise DatasetError(f'{self.name}: expected one id for each of the '
-                               f'{len(self.classes)} classes, got {len(self.ids)}.')
+            raise DatasetError(
+                f'{self.name}: expected one id for each of the '
+                f'{len(self.classes)} classes, got {len(self.ids)}.'
+            )
         _check_unique(f'{self.name}: class names', self.classes)
         _check_unique(f'{self.name}: class ids', self.ids)
         if set(self.splits) != set(SPLITS):
-            raise DatasetError(f'{self.name}: expected the splits '
-                               f'{", ".join(SPLITS)}, got {", ".join(self.splits)}.')
+            raise DatasetError(
+                f'{self.name}: expected the splits '
+                f'{", ".join(SPLITS)}, got {", ".join(self.splits)}.'
+            )
         for name, split in self.splits.items():
             self._check_split(name, split)
         if self.fixed_size:
             object.__setattr__(
-                self, 'splits', {
+                self,
+                'splits',
+                {
                     name: replace(split, side=self.image_size)
                     for name, split in self.splits.items()
-                })
+                },
+            )
 
     def _check_split(self, name: str, split: Split) -> None:
         low, high = split.labels.min(), split.labels.max()
         if low < 0 or high >= len(self.classes):
-            at = int(np.argmax((split.labels < 0) |
-                               (split.labels >= len(self.classes))))
+            at = int(
+                np.argmax((split.labels < 0) | (split.labels >= len(self.classes)))
+            )
             raise DatasetError(
                 f'{self.name}, {name}: labels must lie in 0..{len(self.classes) - 1}, '
-                f'got {split.labels[at]} for {split.names[at]}.')
+                f'got {split.labels[at]} for {split.names[at]}.'
+            )
         if self.fixed_size and split.images is not None:
             if split.images.shape[1:3] != (self.image_size, self.image_size):
                 raise DatasetError(
                     f'{self.name}, {name}: every picture must be {self.image_size}x'
-                    f'{self.image_size}, got {list(split.images.shape[1:3])}.')
+                    f'{self.image_size}, got {list(split.images.shape[1:3])}.'
+                )
 
 
 def _check_unique(what: str, names: Sequence[str]) -> None:
@@ -184,24 +205,31 @@ def check_disjoint(source: Source) -> None:
                 shared[key] = (first, split_name)
     if shared:
         examples = '; '.join(
-            f'{name} in {a} and {b}' for name, (a, b) in sorted(shared.items())[:5])
+            f'{name} in {a} and {b}' for name, (a, b) in sorted(shared.items())[:5]
+        )
         raise DatasetError(
             f'{source.name}: a picture must belong to one split only, got '
-            f'{len(shared)} shared: {examples}. Remove the copies.')
+            f'{len(shared)} shared: {examples}. Remove the copies.'
+        )
 
 
 def take(split: Split, indices: np.ndarray) -> Split:
     """The pictures of a split at these indices, in their order."""
     at = indices.tolist()
-    return replace(split, labels=split.labels[indices],
-                   names=[split.names[i] for i in at], weights=split.weights[indices],
-                   images=None if split.images is None else split.images[indices],
-                   paths=None if split.paths is None else [split.paths[i] for i in at],
-                   ranges=None if split.ranges is None else split.ranges[indices])
+    return replace(
+        split,
+        labels=split.labels[indices],
+        names=[split.names[i] for i in at],
+        weights=split.weights[indices],
+        images=None if split.images is None else split.images[indices],
+        paths=None if split.paths is None else [split.paths[i] for i in at],
+        ranges=None if split.ranges is None else split.ranges[indices],
+    )
 
 
-def stratified_split(labels: np.ndarray, fraction: float,
-                     seed: int) -> tuple[np.ndarray, np.ndarray]:
+def stratified_split(
+    labels: np.ndarray, fraction: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Splits each class by the fraction; returns sorted (train, held out) indices.
 
     Each class of two or more keeps at least one picture on either side; a class of
@@ -211,7 +239,8 @@ def stratified_split(labels: np.ndarray, fraction: float,
     """
     if not 0 < fraction < 1:
         raise DatasetError(
-            f'The held-out fraction must lie between 0 and 1, got {fraction}.')
+            f'The held-out fraction must lie between 0 and 1, got {fraction}.'
+        )
     rng = np.random.Generator(np.random.PCG64(seed))
     held_out = np.zeros(len(labels), bool)
     for label in np.unique(labels):

@@ -25,8 +25,9 @@ Groups = Iterator[tuple[int, np.ndarray, np.ndarray]]
 MakeGroups = Callable[[BadFiles], Groups]  # Records undecodable pictures.
 
 _VERSION = 2  # Of the decoder and the record; another one makes a file useless.
-_Bad = list[tuple[int,
-                  str]]  # The indices of bad pictures, and what is wrong with each.
+_Bad = list[
+    tuple[int, str]
+]  # The indices of bad pictures, and what is wrong with each.
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class Contents(NamedTuple):
     made_of: whatever they depend on besides the pictures and their shape.
     checked: whether they are read and compared with their checksum before use.
     """
+
     shape: tuple[int, ...]
     dtype: type
     what: str
@@ -52,21 +54,27 @@ class Contents(NamedTuple):
         return int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
-def in_memory(shape: tuple[int, ...], dtype: type,
-              groups: Groups) -> tuple[np.ndarray, np.ndarray]:
+def in_memory(
+    shape: tuple[int, ...], dtype: type, groups: Groups
+) -> tuple[np.ndarray, np.ndarray]:
     """What the groups hold, in one array, and the weights float32 [N]."""
     # Memory by the page, which TensorFlow can share, unlike most of NumPy's.
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     values: np.ndarray = np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
     weights = np.empty(shape[0], np.float32)
     for start, group, group_weights in groups:
-        values[start:start + len(group)] = group
-        weights[start:start + len(group)] = group_weights
+        values[start : start + len(group)] = group
+        weights[start : start + len(group)] = group_weights
     return values, weights
 
 
-def on_disk(file: Path, split: Split, contents: Contents, groups: MakeGroups,
-            bad_files: BadFiles) -> tuple[np.ndarray, np.ndarray]:
+def on_disk(
+    file: Path,
+    split: Split,
+    contents: Contents,
+    groups: MakeGroups,
+    bad_files: BadFiles,
+) -> tuple[np.ndarray, np.ndarray]:
     """What the groups hold, in one memory-mapped file, and the weights float32 [N].
 
     groups: called where the file is not there yet, is damaged, or is out of date, that
@@ -90,16 +98,22 @@ def on_disk(file: Path, split: Split, contents: Contents, groups: MakeGroups,
     return values, weights
 
 
-def in_order(split: Split, batch_size: int, side: int, bad_files: BadFiles | None,
-             progress: Progress | None) -> Iterator[tuple[int, int, Batch]]:
+def in_order(
+    split: Split,
+    batch_size: int,
+    side: int,
+    bad_files: BadFiles | None,
+    progress: Progress | None,
+) -> Iterator[tuple[int, int, Batch]]:
     """Yields where a batch of NumPy arrays starts, how many count, and the batch.
 
     All are of the same shape; in the last, what does not count is padding. progress is
     called when the consumer comes back for the next batch.
     """
     total = len(split)
-    batches = eval_batches(split, batch_size=batch_size, image_size=side,
-                           bad_files=bad_files)
+    batches = eval_batches(
+        split, batch_size=batch_size, image_size=side, bad_files=bad_files
+    )
     for start, batch in zip(range(0, total, batch_size), batches.as_numpy_iterator()):
         count = min(batch_size, total - start)
         yield start, count, batch
@@ -115,8 +129,9 @@ def digest(parts: Iterable[Any]) -> str:
     return found.hexdigest()
 
 
-def _make(file: Path, split: Split, contents: Contents, fingerprint: str,
-          groups: MakeGroups) -> _Bad:
+def _make(
+    file: Path, split: Split, contents: Contents, fingerprint: str, groups: MakeGroups
+) -> _Bad:
     """Writes `<file>.part`, then renames; returns the bad pictures."""
     bad_files, checksum = BadFiles(), hashlib.blake2b()
     part = file.with_name(f'{file.name}.part')
@@ -136,15 +151,20 @@ def _make(file: Path, split: Split, contents: Contents, fingerprint: str,
         _record(file).unlink(missing_ok=True)
         part.replace(file)
         _record(file).write_text(
-            json.dumps({
-                'fingerprint': fingerprint,
-                'checksum': checksum.hexdigest(),
-                'bad': bad
-            }), encoding='utf-8')
+            json.dumps(
+                {
+                    'fingerprint': fingerprint,
+                    'checksum': checksum.hexdigest(),
+                    'bad': bad,
+                }
+            ),
+            encoding='utf-8',
+        )
     except OSError as error:
         raise DatasetError(
             f'Cannot keep {contents.size / 1e9:.1f} GB of {contents.what} in '
-            f'{file.parent}: {error.strerror}. {contents.remedy}') from error
+            f'{file.parent}: {error.strerror}. {contents.remedy}'
+        ) from error
     finally:
         part.unlink(missing_ok=True)
     return bad
@@ -199,9 +219,19 @@ def _record(file: Path) -> Path:
 
 def _fingerprint(split: Split, contents: Contents) -> str:
     """Changes with anything that the contents depend on."""
-    return digest([_VERSION, tf.__version__, contents.made_of, *contents.shape,
-                   *(_state_of_files(split) if split.images is None
-                     else _state_of_images(split.images))])  # yapf: disable
+    return digest(
+        [
+            _VERSION,
+            tf.__version__,
+            contents.made_of,
+            *contents.shape,
+            *(
+                _state_of_files(split)
+                if split.images is None
+                else _state_of_images(split.images)
+            ),
+        ]
+    )
 
 
 def _state_of_files(split: Split) -> list[Any]:

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vision.data.index import CACHE, write_cache
-from vision.data.layout import complete, SPLIT_NAMES, typical_size
+from vision.data.layout import SPLIT_NAMES, complete, typical_size
 from vision.data.source import DatasetError, HeldOut, Source, Split
 from vision.errors import suggestion
 
@@ -27,6 +27,7 @@ _WORTH_KEEPING = 10_000  # Pictures; fewer are found in a second.
 
 class _Keys(NamedTuple):
     """The names of the two features that matter."""
+
     image: str
     label: str
 
@@ -38,6 +39,7 @@ class _Index(NamedTuple):
     ranges: int64 [N, 2], offset and length in bytes within the shard.
     counts: int64 [shards], pictures in each.
     """
+
     labels: np.ndarray
     ranges: np.ndarray
     counts: np.ndarray
@@ -67,13 +69,20 @@ def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
             if (pictures.labels != -1).any():
                 ready[SPLIT_NAMES[split]] = pictures
     if 'train' not in ready:
-        raise DatasetError(f'tfds:{name}: expected a split train with labels, got '
-                           f'{", ".join(info.splits) or "no split"}.')
+        raise DatasetError(
+            f'tfds:{name}: expected a split train with labels, got '
+            f'{", ".join(info.splits) or "no split"}.'
+        )
     height, width, _ = info.features[keys.image].shape
     fixed = height is not None and height == width
     image_size = height if fixed else typical_size(ready['train'])
-    return Source(f'tfds:{name}', tuple(info.features[keys.label].names),
-                  complete(ready, held_out), image_size, fixed_size=fixed)
+    return Source(
+        f'tfds:{name}',
+        tuple(info.features[keys.label].names),
+        complete(ready, held_out),
+        image_size,
+        fixed_size=fixed,
+    )
 
 
 def prepare(name: str, data_dir: str) -> None:
@@ -84,10 +93,12 @@ def prepare(name: str, data_dir: str) -> None:
     Raises DatasetError where it cannot be done, with the reason that TFDS gives.
     """
     import tensorflow_datasets
+
     _check_known(name)
     try:
-        builder = tensorflow_datasets.builder(name, data_dir=data_dir or None,
-                                              file_format='tfrecord')
+        builder = tensorflow_datasets.builder(
+            name, data_dir=data_dir or None, file_format='tfrecord'
+        )
         builder.download_and_prepare()
     # The code of each dataset raises what it likes.
     except Exception as error:
@@ -96,55 +107,73 @@ def prepare(name: str, data_dir: str) -> None:
 
 def _prepared(name: str, data_dir: str) -> Any:
     """The builder made from the files alone: the dataset's code is not needed."""
-    from tensorflow_datasets.core import (constants, DatasetNotFoundError, FileFormat,
-                                          read_only_builder)
+    from tensorflow_datasets.core import (
+        DatasetNotFoundError,
+        FileFormat,
+        constants,
+        read_only_builder,
+    )
+
     _dataset(name)  # Refuses what is no name.
     try:
         builder = read_only_builder.builder_from_files(name, data_dir=data_dir or None)
     except DatasetNotFoundError:
         _check_known(name)
-        raise DatasetError(f'tfds:{name} is not prepared in '
-                           f'{data_dir or constants.DATA_DIR}; add --download to have '
-                           'that done, or pass the --data_dir that holds it.') from None
+        raise DatasetError(
+            f'tfds:{name} is not prepared in '
+            f'{data_dir or constants.DATA_DIR}; add --download to have '
+            'that done, or pass the --data_dir that holds it.'
+        ) from None
     except (OSError, ValueError) as error:
         raise DatasetError(f'tfds:{name} cannot be read: {error}') from error
     if builder.info.file_format != FileFormat.TFRECORD:
         raise DatasetError(
             f'tfds:{name}: expected files in the format tfrecord, got '
             f'{builder.info.file_format.value} in {builder.info.data_dir}. Prepare it '
-            "with file_format='tfrecord', which --download does in another --data_dir.")
+            "with file_format='tfrecord', which --download does in another --data_dir."
+        )
     return builder
 
 
 def _check_known(name: str) -> None:
     import tensorflow_datasets
+
     word = _dataset(name)
     known = tensorflow_datasets.list_builders(with_community_datasets=False)
     if word not in known:
-        raise DatasetError('Expected a dataset that TensorFlow Datasets knows, or one '
-                           f'that is prepared in the data directory, got {name!r}.'
-                           f'{suggestion(word, known)}')
+        raise DatasetError(
+            'Expected a dataset that TensorFlow Datasets knows, or one '
+            f'that is prepared in the data directory, got {name!r}.'
+            f'{suggestion(word, known)}'
+        )
 
 
 def _dataset(name: str) -> str:
     """The name without configuration and version."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise DatasetError('Expected tfds:<name>, with /<config> or :<version> where '
-                           f'these are needed, got {name!r}.')
+        raise DatasetError(
+            'Expected tfds:<name>, with /<config> or :<version> where '
+            f'these are needed, got {name!r}.'
+        )
     return match['dataset']
 
 
 def _keys(name: str, info: Any) -> _Keys:
     """The supervised pair, or the only image and the only label."""
     from tensorflow_datasets import features as kinds
+
     features = info.features if isinstance(info.features, kinds.FeaturesDict) else {}
     images = [
-        key for key, feature in features.items() if type(feature) is kinds.Image and
-        feature.np_dtype == np.uint8 and len(feature.shape) == 3
+        key
+        for key, feature in features.items()
+        if type(feature) is kinds.Image
+        and feature.np_dtype == np.uint8
+        and len(feature.shape) == 3
     ]
     labels = [
-        key for key, feature in features.items()
+        key
+        for key, feature in features.items()
         if type(feature) is kinds.ClassLabel and feature.num_classes
     ]
     image, label = info.supervised_keys if _is_pair(info.supervised_keys) else ('', '')
@@ -153,10 +182,13 @@ def _keys(name: str, info: Any) -> _Keys:
     if len(images) == len(labels) == 1:
         return _Keys(images[0], labels[0])
     described = ', '.join(
-        sorted(f'{key}: {type(feature).__name__}' for key, feature in features.items()))
-    raise DatasetError(f'tfds:{name}: expected one Image of uint8 and one ClassLabel, '
-                       f'got {described or info.features}. Choose a dataset for the '
-                       'classification of images.')
+        sorted(f'{key}: {type(feature).__name__}' for key, feature in features.items())
+    )
+    raise DatasetError(
+        f'tfds:{name}: expected one Image of uint8 and one ClassLabel, '
+        f'got {described or info.features}. Choose a dataset for the '
+        'classification of images.'
+    )
 
 
 def _is_pair(keys: Any) -> bool:
@@ -170,11 +202,14 @@ def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> Split
     try:
         index = _index(shards, folder / CACHE / f'{split}.npz', keys)
     except (OSError, tf.errors.OpError) as error:
-        raise DatasetError(f'{folder}: expected the whole split {split}, got: {error} '
-                           f'{again}') from error
+        raise DatasetError(
+            f'{folder}: expected the whole split {split}, got: {error} {again}'
+        ) from error
     if len(index.labels) != count:
-        raise DatasetError(f'{folder}: expected {count} pictures in the split {split}, '
-                           f'got {len(index.labels)}. {again}')
+        raise DatasetError(
+            f'{folder}: expected {count} pictures in the split {split}, '
+            f'got {len(index.labels)}. {again}'
+        )
     names, paths = [], []
     for shard, pictures in zip(shards, index.counts):
         names += [f'{shard.name}/{i:05d}' for i in range(pictures)]
@@ -220,8 +255,11 @@ def _pictures(shard: Path, keys: _Keys) -> Iterator[tuple[int, int, int]]:
         keys.image: tf.io.FixedLenFeature([], tf.string),
         keys.label: tf.io.FixedLenFeature([], tf.int64),
     }
-    batches = tf.data.TFRecordDataset(str(shard)).batch(_BATCH).map(
-        lambda batch: (batch, tf.io.parse_example(batch, wanted)))
+    batches = (
+        tf.data.TFRecordDataset(str(shard))
+        .batch(_BATCH)
+        .map(lambda batch: (batch, tf.io.parse_example(batch, wanted)))
+    )
     start = 0
     for batch, parsed in batches.as_numpy_iterator():
         for record, image, label in zip(batch, parsed[keys.image], parsed[keys.label]):

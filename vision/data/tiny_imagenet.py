@@ -31,8 +31,14 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         'validation': _split(root, paths, labels, validation),
         'test': _index_test(root, wnids),
     }
-    return Source('tiny_imagenet', class_names(wnids, _words(root)), splits, IMAGE_SIZE,
-                  fixed_size=True, ids=tuple(wnids))
+    return Source(
+        'tiny_imagenet',
+        class_names(wnids, _words(root)),
+        splits,
+        IMAGE_SIZE,
+        fixed_size=True,
+        ids=tuple(wnids),
+    )
 
 
 def _find(data_dir: str) -> Path:
@@ -43,13 +49,17 @@ def _find(data_dir: str) -> Path:
         if (root / 'wnids.txt').is_file():
             break
     else:
-        raise DatasetError(f'Expected the folder {FOLDER} with its wnids.txt in '
-                           f'{data_dir}, got {_contents(data_dir)}. {how}')
+        raise DatasetError(
+            f'Expected the folder {FOLDER} with its wnids.txt in '
+            f'{data_dir}, got {_contents(data_dir)}. {how}'
+        )
     parts = ('words.txt', 'train', 'val/images', 'val/val_annotations.txt')
     missing = [part for part in parts if not (root / part).exists()]
     if missing:
-        raise DatasetError(f'{root} lacks {", ".join(missing)}; the archive was '
-                           f'not extracted whole. {how}')
+        raise DatasetError(
+            f'{root} lacks {", ".join(missing)}; the archive was '
+            f'not extracted whole. {how}'
+        )
     return root
 
 
@@ -73,8 +83,10 @@ def _index_train(root: Path, wnids: Sequence[str]) -> tuple[list[str], np.ndarra
         folder = f'train/{wnid}/images'
         names = _pictures(root / folder)
         if not names:
-            raise DatasetError(f'Expected JPEG files in {root / folder}, got none; '
-                               f'extract {FOLDER}.zip again.')
+            raise DatasetError(
+                f'Expected JPEG files in {root / folder}, got none; '
+                f'extract {FOLDER}.zip again.'
+            )
         paths += [f'{folder}/{name}' for name in names]
         counts.append(len(names))
     return paths, np.repeat(np.arange(len(wnids), dtype=np.int32), counts)
@@ -96,9 +108,11 @@ def _index_test(root: Path, wnids: Sequence[str]) -> Split:
             continue
         name, wnid = (line.split('\t') + [''])[:2]
         if wnid not in label_of:
-            raise DatasetError(f'{root}/val/val_annotations.txt, line {number}: '
-                               f'expected "file<tab>wnid" with a wnid of wnids.txt, '
-                               f'got {line!r}.')
+            raise DatasetError(
+                f'{root}/val/val_annotations.txt, line {number}: '
+                f'expected "file<tab>wnid" with a wnid of wnids.txt, '
+                f'got {line!r}.'
+            )
         labels[name] = label_of[wnid]
     _check_same(root, set(labels), set(_pictures(root / 'val/images')))
     paths = [f'val/images/{name}' for name in sorted(labels)]
@@ -113,11 +127,13 @@ def _check_same(root: Path, annotated: set[str], found: set[str]) -> None:
     raise DatasetError(
         f'{root}/val/images must hold exactly the files of val_annotations.txt; '
         f'{len(missing)} are missing {missing[:3]}, {len(extra)} are not annotated '
-        f'{extra[:3]}. Extract {FOLDER}.zip again.')
+        f'{extra[:3]}. Extract {FOLDER}.zip again.'
+    )
 
 
-def _split(root: Path, paths: Sequence[str], labels: np.ndarray,
-           indices: np.ndarray) -> Split:
+def _split(
+    root: Path, paths: Sequence[str], labels: np.ndarray, indices: np.ndarray
+) -> Split:
     names = [paths[i] for i in indices]
     return Split(labels[indices], names, paths=[f'{root}/{name}' for name in names])
 

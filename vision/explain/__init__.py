@@ -13,8 +13,12 @@ from vision.explain.endpoints import default_endpoint, endpoint_shapes
 from vision.explain.grad_cam import grad_cam, grad_cam_plus_plus
 from vision.explain.guided import guided_backpropagation, guided_grad_cam
 from vision.explain.integrated_gradients import BASELINES, integrated_gradients
-from vision.explain.occlusion import (delete, highlighted, occlusion_check,
-                                      OcclusionCheck)
+from vision.explain.occlusion import (
+    OcclusionCheck,
+    delete,
+    highlighted,
+    occlusion_check,
+)
 
 METHODS: dict[str, Callable[..., tf.Tensor]] = {
     'grad_cam': grad_cam,
@@ -24,7 +28,17 @@ METHODS: dict[str, Callable[..., tf.Tensor]] = {
 }
 
 __all__ = [
-    'BASELINES', 'METHODS', 'OcclusionCheck', 'default_endpoint', 'delete',
-    'endpoint_shapes', 'grad_cam', 'grad_cam_plus_plus', 'guided_backpropagation',
-    'guided_grad_cam', 'highlighted', 'integrated_gradients', 'occlusion_check'
+    'BASELINES',
+    'METHODS',
+    'OcclusionCheck',
+    'default_endpoint',
+    'delete',
+    'endpoint_shapes',
+    'grad_cam',
+    'grad_cam_plus_plus',
+    'guided_backpropagation',
+    'guided_grad_cam',
+    'highlighted',
+    'integrated_gradients',
+    'occlusion_check',
 ]

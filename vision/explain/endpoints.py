@@ -5,8 +5,9 @@ import tensorflow as tf
 from vision.models import Network
 
 
-def endpoint_shapes(network: Network,
-                    image_size: int | None = None) -> dict[str, tuple[int, int, int]]:
+def endpoint_shapes(
+    network: Network, image_size: int | None = None
+) -> dict[str, tuple[int, int, int]]:
     """Height, width and channels of the map that leaves each stage.
 
     Args:

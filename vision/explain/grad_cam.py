@@ -12,8 +12,9 @@ from vision.explain.endpoints import default_endpoint
 from vision.models import Network
 
 
-def grad_cam(network: Network, images: tf.Tensor, classes: tf.Tensor,
-             endpoint: str | None = None) -> tf.Tensor:
+def grad_cam(
+    network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None = None
+) -> tf.Tensor:
     """Weights each channel by the mean of its gradient; float32 `[B, h, w]`, ≥ 0.
 
     All zeros where nothing in the map speaks for the class.
@@ -31,8 +32,9 @@ def grad_cam(network: Network, images: tf.Tensor, classes: tf.Tensor,
     return _weighted(x, tf.reduce_mean(gradients, [1, 2], keepdims=True))
 
 
-def grad_cam_plus_plus(network: Network, images: tf.Tensor, classes: tf.Tensor,
-                       endpoint: str | None = None) -> tf.Tensor:
+def grad_cam_plus_plus(
+    network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None = None
+) -> tf.Tensor:
     """Grad-CAM by positive gradients alone, which finds several objects better.
 
     They are those of the exponential of the logit (equation 19), by which each pixel
@@ -45,15 +47,17 @@ def grad_cam_plus_plus(network: Network, images: tf.Tensor, classes: tf.Tensor,
     # denominator with it.
     total = tf.nn.relu(tf.reduce_sum(x, [1, 2], keepdims=True))
     return _weighted(
-        x, tf.reduce_sum(positive / (2 + positive * total), [1, 2], keepdims=True))
+        x, tf.reduce_sum(positive / (2 + positive * total), [1, 2], keepdims=True)
+    )
 
 
 def _weighted(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(tf.reduce_sum(weights * x, -1))
 
 
-def _map_and_gradients(network: Network, images: tf.Tensor, classes: tf.Tensor,
-                       endpoint: str | None) -> tuple[tf.Tensor, tf.Tensor]:
+def _map_and_gradients(
+    network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None
+) -> tuple[tf.Tensor, tf.Tensor]:
     """The map that leaves a stage, and the gradient of the logits by it; float32."""
     images, classes = tf.convert_to_tensor(images), tf.cast(classes, tf.int32)
     endpoint = endpoint or default_endpoint(network, images.shape[1])
@@ -61,8 +65,9 @@ def _map_and_gradients(network: Network, images: tf.Tensor, classes: tf.Tensor,
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def _traced(network: Network, images: tf.Tensor, classes: tf.Tensor,
-            endpoint: str) -> tuple[tf.Tensor, tf.Tensor]:
+def _traced(
+    network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str
+) -> tuple[tf.Tensor, tf.Tensor]:
     x = network.until(endpoint, images)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)

@@ -11,8 +11,9 @@ from vision.layers import activations
 from vision.models import Network
 
 
-def guided_grad_cam(network: Network, images: tf.Tensor, classes: tf.Tensor,
-                    endpoint: str | None = None) -> tf.Tensor:
+def guided_grad_cam(
+    network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None = None
+) -> tf.Tensor:
     """Grad-CAM, enlarged, times guided backpropagation; float32 `[B, H, W]`, ≥ 0.
 
     Of the gradients of a pixel's channels the largest by amount counts. Arguments and
@@ -23,8 +24,9 @@ def guided_grad_cam(network: Network, images: tf.Tensor, classes: tf.Tensor,
     return edges * tf.image.resize(maps[..., None], edges.shape[1:])[..., 0]
 
 
-def guided_backpropagation(network: Network, images: tf.Tensor,
-                           classes: tf.Tensor) -> tf.Tensor:
+def guided_backpropagation(
+    network: Network, images: tf.Tensor, classes: tf.Tensor
+) -> tf.Tensor:
     """Gradients of logits by pixels, no negative ones let through ReLUs.
 
     Args:
@@ -38,8 +40,10 @@ def guided_backpropagation(network: Network, images: tf.Tensor,
 
 @tf.function(autograph=False, reduce_retracing=True)
 def _traced(network: Network, images: tf.Tensor, classes: tf.Tensor) -> tf.Tensor:
-    with activations.guided_backpropagation(), tf.GradientTape(
-            watch_accessed_variables=False) as tape:
+    with (
+        activations.guided_backpropagation(),
+        tf.GradientTape(watch_accessed_variables=False) as tape,
+    ):
         tape.watch(images)
         logits = tf.gather(network(images).main, classes, batch_dims=1)
         return tape.gradient(logits, images)

@@ -27,9 +27,15 @@ BASELINES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
 }
 
 
-def integrated_gradients(network: Network, images: tf.Tensor, classes: tf.Tensor,
-                         endpoint: str | None = None, *, baseline: str = 'black',
-                         steps: int = 32) -> tf.Tensor:
+def integrated_gradients(
+    network: Network,
+    images: tf.Tensor,
+    classes: tf.Tensor,
+    endpoint: str | None = None,
+    *,
+    baseline: str = 'black',
+    steps: int = 32,
+) -> tf.Tensor:
     """What the pixels contribute to the logit, summed over channels.
 
     The contributions of all pixels add up to the logit of the picture less that of the
@@ -52,8 +58,9 @@ def integrated_gradients(network: Network, images: tf.Tensor, classes: tf.Tensor
         ValueError: there is no such stage or baseline, or no step.
     """
     if baseline not in BASELINES:
-        raise ValueError(f'Expected a baseline of {", ".join(BASELINES)}; received '
-                         f'{baseline!r}.')
+        raise ValueError(
+            f'Expected a baseline of {", ".join(BASELINES)}; received {baseline!r}.'
+        )
     if steps < 1:
         raise ValueError(f'Expected at least 1 step, received {steps}.')
     images, classes = tf.cast(images, tf.float32), tf.cast(classes, tf.int32)
@@ -63,8 +70,9 @@ def integrated_gradients(network: Network, images: tf.Tensor, classes: tf.Tensor
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     total = tf.zeros(end.shape)
     for share, weight in zip((nodes + 1) / 2, weights / 2):
-        gradients = _gradients(network, start, end, tf.constant(share, tf.float32),
-                               classes, endpoint)
+        gradients = _gradients(
+            network, start, end, tf.constant(share, tf.float32), classes, endpoint
+        )
         total += tf.constant(weight, tf.float32) * gradients
     return tf.reduce_sum(total * tf.cast(end - start, tf.float32), -1)
 
@@ -75,8 +83,14 @@ def _until(network: Network, images: tf.Tensor, endpoint: str) -> tf.Tensor:
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def _gradients(network: Network, start: tf.Tensor, end: tf.Tensor, share: tf.Tensor,
-               classes: tf.Tensor, endpoint: str | None) -> tf.Tensor:
+def _gradients(
+    network: Network,
+    start: tf.Tensor,
+    end: tf.Tensor,
+    share: tf.Tensor,
+    classes: tf.Tensor,
+    endpoint: str | None,
+) -> tf.Tensor:
     """Gradients of logits at a share of the way; float32, of the shape of `end`."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         x = start + tf.cast(share, end.dtype) * (end - start)

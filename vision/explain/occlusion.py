@@ -39,9 +39,15 @@ class OcclusionCheck(NamedTuple):
         return self.before - self.random
 
 
-def occlusion_check(score: Callable[[tf.Tensor], np.ndarray], images: tf.Tensor,
-                    maps: tf.Tensor, *, share: float = 0.2, repeats: int = 5,
-                    seed: int = 0) -> OcclusionCheck:
+def occlusion_check(
+    score: Callable[[tf.Tensor], np.ndarray],
+    images: tf.Tensor,
+    maps: tf.Tensor,
+    *,
+    share: float = 0.2,
+    repeats: int = 5,
+    seed: int = 0,
+) -> OcclusionCheck:
     """Compares deleting what maps highlight with as much at random places.
 
     Args:
@@ -59,13 +65,16 @@ def occlusion_check(score: Callable[[tf.Tensor], np.ndarray], images: tf.Tensor,
     at_random = [
         score(delete(images, _moved(regions, generator))) for _ in range(repeats)
     ]
-    return OcclusionCheck(np.asarray(score(images)),
-                          np.asarray(score(delete(images, regions))),
-                          np.mean(at_random, 0))
+    return OcclusionCheck(
+        np.asarray(score(images)),
+        np.asarray(score(delete(images, regions))),
+        np.mean(at_random, 0),
+    )
 
 
-def highlighted(maps: tf.Tensor, size: tuple[int, int],
-                share: float = 0.2) -> np.ndarray:
+def highlighted(
+    maps: tf.Tensor, size: tuple[int, int], share: float = 0.2
+) -> np.ndarray:
     """The pixels that speak most for the class; bool `[B, H, W]`.
 
     Args:
@@ -104,6 +113,6 @@ def _moved(regions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     moved = []
     for region in regions:
         rows, columns = generator.integers(0, region.shape)
-        mirrored = region[::generator.choice([1, -1]), ::generator.choice([1, -1])]
+        mirrored = region[:: generator.choice([1, -1]), :: generator.choice([1, -1])]
         moved.append(np.roll(mirrored, (rows, columns), (0, 1)))
     return np.stack(moved)

@@ -32,9 +32,16 @@ TOP = 5  # classes that the page shows
 _PROGRAMS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
 _DRIVER = Path(__file__).parent / 'driver'
 _SECONDS = 300  # until a page that says nothing is given up
-_FLAGS = ('--headless', '--disable-gpu', '--disable-software-rasterizer',
-          '--disable-quic', '--no-first-run', '--disable-background-networking',
-          '--disable-component-update', '--disable-sync')
+_FLAGS = (
+    '--headless',
+    '--disable-gpu',
+    '--disable-software-rasterizer',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+)
 
 
 class Picture(NamedTuple):
@@ -68,9 +75,13 @@ def find() -> str | None:
 def _runs(program: str) -> bool:
     # Some systems have a program of that name that only says how to install it.
     try:
-        return not subprocess.run([program, '--version'], stdin=subprocess.DEVNULL,
-                                  capture_output=True, timeout=60,
-                                  check=False).returncode
+        return not subprocess.run(
+            [program, '--version'],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        ).returncode
     except (OSError, subprocess.TimeoutExpired):
         return False
 
@@ -78,8 +89,7 @@ def _runs(program: str) -> bool:
 def pngs(images: np.ndarray) -> list[Picture]:
     """uint8 `[N, S, S, 3]` as files that lose nothing."""
     return [
-        Picture(f'{number}.png',
-                tf.io.encode_png(image).numpy())
+        Picture(f'{number}.png', tf.io.encode_png(image).numpy())
         for number, image in enumerate(images, start=1)
     ]
 
@@ -104,16 +114,23 @@ def look(program: str, folder: Path, pictures: Sequence[Picture]) -> list[Shown]
             while not server.answered.wait(0.1):
                 ended = process.poll() is not None
                 if ended or time.monotonic() > deadline:
-                    got = (f'it ended with {process.returncode}'
-                           if ended else f'there was none in {_SECONDS} seconds')
-                    raise UserError(f'Expected an answer of the page in {program}, but '
-                                    f'{got}. It says:\n{errors()}')
+                    got = (
+                        f'it ended with {process.returncode}'
+                        if ended
+                        else f'there was none in {_SECONDS} seconds'
+                    )
+                    raise UserError(
+                        f'Expected an answer of the page in {program}, but '
+                        f'{got}. It says:\n{errors()}'
+                    )
     finally:
         server.shutdown()
         server.server_close()
     if server.answer['failure']:
-        raise UserError(f'Expected the page to run in {program}, but it failed: '
-                        f'{server.answer["failure"]}')
+        raise UserError(
+            f'Expected the page to run in {program}, but it failed: '
+            f'{server.answer["failure"]}'
+        )
     return [_shown(result) for result in server.answer['results']]
 
 
@@ -124,19 +141,25 @@ def _shown(result: dict[str, Any]) -> Shown:
 
 
 @contextmanager
-def _browsing(program: str,
-              address: str) -> Iterator[tuple[subprocess.Popen, Callable[[], str]]]:
+def _browsing(
+    program: str, address: str
+) -> Iterator[tuple[subprocess.Popen, Callable[[], str]]]:
     """The browser at an address, and a function that returns what it complains of."""
-    with tempfile.TemporaryDirectory(prefix='tapestry-browser-',
-                                     ignore_cleanup_errors=True) as profile:
+    with tempfile.TemporaryDirectory(
+        prefix='tapestry-browser-', ignore_cleanup_errors=True
+    ) as profile:
         log = Path(profile, 'stderr')
         command = [program, *_FLAGS, f'--user-data-dir={profile}/profile']
         if os.geteuid() == 0:  # its sandbox refuses that user
             command.append('--no-sandbox')
         with log.open('wb') as errors:
-            process = subprocess.Popen([*command, address], stdin=subprocess.DEVNULL,
-                                       stdout=errors, stderr=errors,
-                                       start_new_session=True)
+            process = subprocess.Popen(
+                [*command, address],
+                stdin=subprocess.DEVNULL,
+                stdout=errors,
+                stderr=errors,
+                start_new_session=True,
+            )
         try:
             yield process, lambda: log.read_text('utf-8', 'replace')[-1500:]
         finally:
@@ -169,7 +192,6 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(SimpleHTTPRequestHandler):
-
     server: _Server
 
     def do_GET(self) -> None:

@@ -52,8 +52,7 @@ def compare(form: Format, answers: Answers, expected: np.ndarray) -> Comparison:
     """
     found = answers.probabilities
     if found.shape != expected.shape:
-        wrong = (f'expected probabilities of shape {expected.shape}, got '
-                 f'{found.shape}')
+        wrong = f'expected probabilities of shape {expected.shape}, got {found.shape}'
         return Comparison(math.nan, math.nan, math.nan, 0.0, math.nan, (wrong,))
     differences = np.abs(found.astype(np.float64) - expected)
     difference, error = float(differences.max()), float(differences.mean())
@@ -68,12 +67,15 @@ def compare(form: Format, answers: Answers, expected: np.ndarray) -> Comparison:
         f'the largest difference of a probability is {difference:.2g}, at most '
         f'{form.tolerance:g} is allowed': difference <= form.tolerance,
         f'the mean difference is {error:.2g}, while the answers of the model are '
-        f'{spread:.2g} from their mean; at most {allowed:.2g} is allowed':
-            len(expected) < 2 or error <= allowed,
+        f'{spread:.2g} from their mean; at most {allowed:.2g} is allowed': len(expected)
+        < 2
+        or error <= allowed,
         f'the top-1 of {agreement:.1%} of the pictures agrees, at least '
         f'{form.agreement:.0%} has to': agreement >= form.agreement,
-        f'the probabilities of a picture add up to {total:.6g} instead of 1':
-            abs(total - 1) <= SUM_TOLERANCE,
+        f'the probabilities of a picture add up to {total:.6g} instead of 1': abs(
+            total - 1
+        )
+        <= SUM_TOLERANCE,
     }
     failures = tuple(text for text, passed in checks.items() if not passed)
     return Comparison(difference, error, spread, agreement, total, failures)

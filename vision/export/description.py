@@ -19,7 +19,7 @@ def describe(bundle: Bundle) -> dict[str, Any]:
         'channels': specification.channels,
         'range': [0, 255],
         'resize': 'the largest centred square, bilinearly, antialiased where it '
-                  'shrinks to less than half',
+        'shrinks to less than half',
         'normalization': specification.normalization,
         'temperature': bundle.temperature,
     }

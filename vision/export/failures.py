@@ -13,6 +13,8 @@ def explained(converter: str, form: str) -> Iterator[None]:
         yield
     except Exception as error:  # theirs have no common base, and some no public name
         reason = str(error).strip() or type(error).__name__
-        raise UserError(f'Expected {converter} to have all operations of the network, '
-                        f'but its converter failed. Leave {form} out of --formats. '
-                        f'It said: {reason}') from error
+        raise UserError(
+            f'Expected {converter} to have all operations of the network, '
+            f'but its converter failed. Leave {form} out of --formats. '
+            f'It said: {reason}'
+        ) from error

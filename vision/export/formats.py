@@ -65,8 +65,9 @@ class Format(abc.ABC):
         """
 
     @abc.abstractmethod
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         """Writes the export.
 
         Args:

@@ -23,7 +23,7 @@ def answer(bundle: Bundle, images: tf.Tensor) -> Named:
     logits = bundle.network(images).main
     return {
         'probabilities': tf.nn.softmax(logits / bundle.temperature),
-        'logits': logits
+        'logits': logits,
     }
 
 

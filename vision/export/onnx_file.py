@@ -31,27 +31,31 @@ class Onnx(Format):
 
     def check_available(self) -> None:
         missing = [
-            name for name in ('onnx', 'onnxruntime', 'tf2onnx')
+            name
+            for name in ('onnx', 'onnxruntime', 'tf2onnx')
             if importlib.util.find_spec(name) is None
         ]
         if missing:
             raise UserError(
                 f'Expected {", ".join(missing)} to make and run {self.path} with, but '
-                f'not all of that is installed: pip install {" ".join(missing)}')
+                f'not all of that is installed: pip install {" ".join(missing)}'
+            )
 
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         del saved_model, sample
         import onnx
         import tf2onnx
 
         with explained('ONNX', self.name):
-            model, _ = tf2onnx.convert.from_function(probabilities(bundle),
-                                                     [images_spec(bundle, tf.float32)],
-                                                     opset=OPSET)
-            onnx.helper.set_model_props(model, {
-                name: json.dumps(value) for name, value in describe(bundle).items()
-            })
+            model, _ = tf2onnx.convert.from_function(
+                probabilities(bundle), [images_spec(bundle, tf.float32)], opset=OPSET
+            )
+            onnx.helper.set_model_props(
+                model,
+                {name: json.dumps(value) for name, value in describe(bundle).items()},
+            )
             onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(target))
 

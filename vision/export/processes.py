@@ -31,12 +31,24 @@ def ask(runtime: str, target: Path, images: np.ndarray) -> Answers:
         np.save(pictures, images)
         quiet = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
         process = subprocess.run(
-            [sys.executable, str(_ANSWER), runtime, str(target.absolute()),
-             str(pictures), str(answers)],
-            env={**os.environ, **quiet}, capture_output=True, text=True,
-            errors='replace', check=False)  # yapf: disable
+            [
+                sys.executable,
+                str(_ANSWER),
+                runtime,
+                str(target.absolute()),
+                str(pictures),
+                str(answers),
+            ],
+            env={**os.environ, **quiet},
+            capture_output=True,
+            text=True,
+            errors='replace',
+            check=False,
+        )
         if process.returncode:
-            raise UserError(f'Expected {runtime} to run {target.name}, but it failed '
-                            f'with {process.returncode}:\n{process.stderr.strip()}')
+            raise UserError(
+                f'Expected {runtime} to run {target.name}, but it failed '
+                f'with {process.returncode}:\n{process.stderr.strip()}'
+            )
         with np.load(answers) as found:
             return Answers(found['probabilities'], float(found['milliseconds']))

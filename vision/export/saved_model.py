@@ -8,7 +8,7 @@ import tensorflow as tf
 from vision.data import decode
 from vision.export import processes
 from vision.export.formats import Answers, Bundle, Format
-from vision.export.graphs import answer, answers, Function, Named
+from vision.export.graphs import Function, Named, answer, answers
 
 
 class SavedModel(Format):
@@ -30,8 +30,9 @@ class SavedModel(Format):
     def check_available(self) -> None:
         """TensorFlow is always there."""
 
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         del saved_model, sample
         functions = {
             'serving_default': answers(bundle, tf.float32),
@@ -66,8 +67,9 @@ def _of_files(bundle: Bundle) -> Function:
         spec = tf.TensorSpec([side, side, 3], tf.uint8)
         return answer(bundle, tf.map_fn(picture, files, fn_output_signature=spec))
 
-    return tf.function(of_files, [tf.TensorSpec([None], tf.string, name='files')],
-                       autograph=False)
+    return tf.function(
+        of_files, [tf.TensorSpec([None], tf.string, name='files')], autograph=False
+    )
 
 
 def _classes(bundle: Bundle) -> Function:

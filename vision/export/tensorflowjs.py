@@ -63,23 +63,34 @@ class TensorFlowJs(Format):
                 'Expected the converter to TensorFlow.js, which cannot share an '
                 f'environment with this TensorFlow, in {self.environment}. Build it '
                 'once (2.7 GB, some minutes) with python -m scripts.export '
-                '--install_converter.')
+                '--install_converter.'
+            )
 
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         del sample
         shutil.copytree(_HERE / 'web', target)
-        shutil.copytree(converter_environment.scripts(self.environment),
-                        target / 'tfjs')
+        shutil.copytree(
+            converter_environment.scripts(self.environment), target / 'tfjs'
+        )
         # In ASCII: names of classes can be of folders, and hold what is no text.
         text = json.dumps({**describe(bundle), 'check': _check(bundle)}, indent=2)
         (target / 'description.json').write_text(text + '\n', 'ascii')
         quiet = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
         interpreter = converter_environment.python(self.environment)
-        _run('the converter to TensorFlow.js', [
-            str(interpreter.absolute()), '-I', '-c', _CONVERT,
-            str(saved_model.absolute()), str(target.absolute() / 'model')
-        ], {**os.environ, **quiet})  # yapf: disable
+        _run(
+            'the converter to TensorFlow.js',
+            [
+                str(interpreter.absolute()),
+                '-I',
+                '-c',
+                _CONVERT,
+                str(saved_model.absolute()),
+                str(target.absolute() / 'model'),
+            ],
+            {**os.environ, **quiet},
+        )
 
     def run(self, target: Path, images: np.ndarray) -> Answers:
         answers = _ask_node(target, images)
@@ -89,17 +100,19 @@ class TensorFlowJs(Format):
         else:
             shown = browser.look(program, target, browser.pngs(images[:_PAGE_PICTURES]))
             description = json.loads((target / 'description.json').read_text('ascii'))
-            _compare(shown, answers.probabilities, description['classes'],
-                     self.tolerance)
-            _log.info('The page was opened in %s and shown %d pictures.', program,
-                      len(shown))
+            _compare(
+                shown, answers.probabilities, description['classes'], self.tolerance
+            )
+            _log.info(
+                'The page was opened in %s and shown %d pictures.', program, len(shown)
+            )
         return answers
 
 
 def _check(bundle: Bundle) -> dict[str, Any]:
     """What the network says of a picture that programs can draw by themselves."""
     side = bundle.specification.image_size
-    values = np.arange(side * side * 3, dtype=np.int64)**2 % 251
+    values = np.arange(side * side * 3, dtype=np.int64) ** 2 % 251
     images = tf.constant(values.reshape(1, side, side, 3), tf.float32)
     found = probabilities(bundle)(images)['probabilities']
     return {
@@ -110,23 +123,36 @@ def _check(bundle: Bundle) -> dict[str, Any]:
 
 def _check_node() -> None:
     node = shutil.which('node')
-    version = '' if node is None else subprocess.run([node, '--version'],
-                                                     capture_output=True, text=True,
-                                                     check=False).stdout.strip()
+    version = (
+        ''
+        if node is None
+        else subprocess.run(
+            [node, '--version'], capture_output=True, text=True, check=False
+        ).stdout.strip()
+    )
     if not version.startswith('v') or int(version[1:].split('.')[0]) < _NODE:
-        raise UserError(f'Expected Node.js {_NODE} or newer as node on the PATH, got '
-                        f'{version or "none"}. Install it (https://nodejs.org): the '
-                        'export for TensorFlow.js is run in it.')
+        raise UserError(
+            f'Expected Node.js {_NODE} or newer as node on the PATH, got '
+            f'{version or "none"}. Install it (https://nodejs.org): the '
+            'export for TensorFlow.js is run in it.'
+        )
 
 
 def _ask_node(target: Path, images: np.ndarray) -> Answers:
     with tempfile.TemporaryDirectory(prefix='tapestry-export-') as folder:
         pictures, answers = Path(folder, 'pictures'), Path(folder, 'answers')
         pictures.write_bytes(images.tobytes())
-        printed = _run('Node.js', [
-            'node', str(_HERE / 'node_runner.js'), str(target.absolute()),
-            str(pictures), str(answers)
-        ], dict(os.environ))  # yapf: disable
+        printed = _run(
+            'Node.js',
+            [
+                'node',
+                str(_HERE / 'node_runner.js'),
+                str(target.absolute()),
+                str(pictures),
+                str(answers),
+            ],
+            dict(os.environ),
+        )
         found = np.fromfile(answers, np.float32).reshape(len(images), -1)
     told = json.loads(printed.splitlines()[-1])
     if told['backend'] != 'wasm':
@@ -136,31 +162,50 @@ def _ask_node(target: Path, images: np.ndarray) -> Answers:
 
 def _run(what: str, command: list[str], environment: dict[str, str]) -> str:
     """What a process prints; raises UserError where it fails."""
-    process = subprocess.run(command, env=environment, stdin=subprocess.DEVNULL,
-                             capture_output=True, text=True, errors='replace',
-                             check=False)
+    process = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors='replace',
+        check=False,
+    )
     if process.returncode:
         tail = '\n'.join(process.stderr.strip().splitlines()[-15:])
-        raise UserError(f'Expected {what} to take the network, but it failed with '
-                        f'{process.returncode}:\n{tail}')
+        raise UserError(
+            f'Expected {what} to take the network, but it failed with '
+            f'{process.returncode}:\n{tail}'
+        )
     return process.stdout
 
 
-def _compare(shown: list[browser.Shown], answers: np.ndarray, classes: list[str],
-             tolerance: float) -> None:
+def _compare(
+    shown: list[browser.Shown],
+    answers: np.ndarray,
+    classes: list[str],
+    tolerance: float,
+) -> None:
     """Raises UserError unless the page shows the most likely classes, best first."""
     for number, (picture, expected) in enumerate(zip(shown, answers), start=1):
-        best = np.sort(expected)[::-1][:browser.TOP]
+        best = np.sort(expected)[::-1][: browser.TOP]
         labels, found = list(picture.top), np.array(list(picture.top.values()))
-        if picture.failure or len(found) != len(best) or not all(
+        if (
+            picture.failure
+            or len(found) != len(best)
+            or not all(
                 np.allclose(found, each, rtol=0, atol=tolerance)
-                for each in (best, expected[labels])):
+                for each in (best, expected[labels])
+            )
+        ):
             raise UserError(
                 f'Expected the page to show the probabilities {best} for picture '
                 f'{number}, as Node.js does, got '
-                f'{picture.failure or picture.top}.')
+                f'{picture.failure or picture.top}.'
+            )
         names = [classes[label] for label in labels]
         if list(picture.words) != names:
             raise UserError(
                 f'Expected the page to name the classes {names} for picture '
-                f'{number}, got {list(picture.words)}.')
+                f'{number}, got {list(picture.words)}.'
+            )

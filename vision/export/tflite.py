@@ -14,8 +14,19 @@ from vision.export.formats import Answers, Bundle, Format
 from vision.export.graphs import probabilities
 
 # All that is not a convolution, a matrix product, pooling, or a sum of two paths.
-_FLOAT32 = ('DIV', 'MAXIMUM', 'MEAN', 'MUL', 'POW', 'RSQRT', 'SOFTMAX', 'SQRT',
-            'SQUARE', 'SQUARED_DIFFERENCE', 'SUB')
+_FLOAT32 = (
+    'DIV',
+    'MAXIMUM',
+    'MEAN',
+    'MUL',
+    'POW',
+    'RSQRT',
+    'SOFTMAX',
+    'SQRT',
+    'SQUARE',
+    'SQUARED_DIFFERENCE',
+    'SUB',
+)
 
 
 class _TfLite(Format):
@@ -25,7 +36,8 @@ class _TfLite(Format):
         if importlib.util.find_spec('ai_edge_litert') is None:
             raise UserError(
                 f'Expected ai-edge-litert to run {self.name} with, but it is not '
-                "installed: pip install 'ai-edge-litert>=2.1,<3'")
+                "installed: pip install 'ai-edge-litert>=2.1,<3'"
+            )
 
     def run(self, target: Path, images: np.ndarray) -> Answers:
         return processes.ask('tflite', target, images)
@@ -44,8 +56,9 @@ class Float32(_TfLite):
     tolerance = 1e-4  # float32 sums in another order; 4e-6 of GoogLeNet
     agreement = 1.0
 
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         del saved_model, sample
         self._write(_converter(bundle), target)
 
@@ -58,8 +71,9 @@ class Float16(_TfLite):
     tolerance = 0.05  # a trained MobileNetV2 had 0.02, our other networks 0.006
     agreement = 0.98
 
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         del saved_model, sample
         converter = _converter(bundle)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -68,16 +82,16 @@ class Float16(_TfLite):
 
 
 class Dynamic(_TfLite):
-    """Weights of 8 bits; activations are cut to 8 bits by their range in each picture.
-    """
+    """Weights of 8 bits; activations are cut to 8 bits by their range in each image."""
 
     name = 'tflite_dynamic'
     path = 'model_dynamic.tflite'
     tolerance = 0.25  # 0.08 to 0.12 of trained networks, of pictures on the edge
     agreement = 0.95
 
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         del saved_model, sample
         converter = _converter(bundle)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -98,8 +112,9 @@ class Int8(_TfLite):
     agreement = 0.9
     measures = True
 
-    def convert(self, bundle: Bundle, saved_model: Path, target: Path,
-                sample: np.ndarray) -> None:
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
         del saved_model
         converter = _converter(bundle, tf.uint8)
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -107,7 +122,8 @@ class Int8(_TfLite):
         # Only the debugger can leave operations out, the converter alone cannot.
         with explained('TensorFlow Lite', self.name):
             debugger = tf.lite.experimental.QuantizationDebugger(
-                converter=converter, debug_options=_left_out([]))
+                converter=converter, debug_options=_left_out([])
+            )
             debugger.options = _left_out(_neighbours(debugger.calibrated_model))
             model = debugger.get_nondebug_quantized_model()
         target.write_bytes(model)
@@ -115,7 +131,8 @@ class Int8(_TfLite):
 
 def _converter(bundle: Bundle, dtype: tf.DType = tf.float32) -> tf.lite.TFLiteConverter:
     return tf.lite.TFLiteConverter.from_concrete_functions(
-        [probabilities(bundle, dtype).get_concrete_function()], bundle.network)
+        [probabilities(bundle, dtype).get_concrete_function()], bundle.network
+    )
 
 
 def _one_by_one(sample: np.ndarray) -> Iterator[list[np.ndarray]]:
@@ -128,12 +145,14 @@ def _one_by_one(sample: np.ndarray) -> Iterator[list[np.ndarray]]:
 
 
 def _left_out(tensors: list[str]) -> tf.lite.experimental.QuantizationDebugOptions:
-    return tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=list(_FLOAT32),
-                                                         denylisted_nodes=tensors)
+    return tf.lite.experimental.QuantizationDebugOptions(
+        denylisted_ops=list(_FLOAT32), denylisted_nodes=tensors
+    )
 
 
 def _neighbours(model: bytes) -> list[str]:
     """The tensors of sums over channels in local response norm, convolutions too."""
     from ai_edge_litert.interpreter import Interpreter
+
     details = Interpreter(model_content=model).get_tensor_details()
     return [each['name'] for each in details if 'neighbours' in each['name']]

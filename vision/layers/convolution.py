@@ -1,12 +1,17 @@
 """Convolutions, and the blocks of them that networks are made of."""
 
-from typing import Any, Callable, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
 from vision.layers.activations import relu
-from vision.layers.initializers import (centered_he_normal, glorot_uniform, he_normal,
-                                        Initializer)
+from vision.layers.initializers import (
+    Initializer,
+    centered_he_normal,
+    glorot_uniform,
+    he_normal,
+)
 from vision.layers.normalization import BatchNorm
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
@@ -28,10 +33,19 @@ class Conv2D(tf.Module):
         dtype: floating-point type of the arithmetic; the variables stay float32.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
-                 stride: int = 1, padding: str | int = 'SAME', bias: bool = True,
-                 initializer: Initializer = glorot_uniform,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: str | int = 'SAME',
+        bias: bool = True,
+        initializer: Initializer = glorot_uniform,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         shape = (kernel_size, kernel_size, in_channels, out_channels)
         self.kernel = tf.Variable(initializer(shape), name='kernel')
@@ -61,9 +75,17 @@ class DepthwiseConv2D(tf.Module):
             `[kernel_size, kernel_size, channels, 1]` stays float32.
     """
 
-    def __init__(self, channels: int, kernel_size: int, *, stride: int = 1,
-                 padding: str | int = 'SAME', bias: bool = False,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: str | int = 'SAME',
+        bias: bool = False,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         # Each channel is a unit of its own, with one input for each pixel. Its kernel
         # is not centered, since that would leave of it a filter for edges alone.
@@ -77,8 +99,12 @@ class DepthwiseConv2D(tf.Module):
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         del training  # a convolution does the same in both modes
-        y = tf.nn.depthwise_conv2d(x, tf.cast(self.kernel, self.dtype),
-                                   [1, self.stride, self.stride, 1], self.padding)
+        y = tf.nn.depthwise_conv2d(
+            x,
+            tf.cast(self.kernel, self.dtype),
+            [1, self.stride, self.stride, 1],
+            self.padding,
+        )
         if self.bias is None:
             return y
         return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))
@@ -96,14 +122,30 @@ class SeparableConv2D(tf.Module):
         bias: whether an offset is added to each output channel.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
-                 stride: int = 1, padding: str | int = 'SAME', bias: bool = False,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: str | int = 'SAME',
+        bias: bool = False,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
-        self.depthwise = DepthwiseConv2D(in_channels, kernel_size, stride=stride,
-                                         padding=padding, dtype=dtype)
-        self.pointwise = Conv2D(in_channels, out_channels, 1, bias=bias,
-                                initializer=centered_he_normal, dtype=dtype)
+        self.depthwise = DepthwiseConv2D(
+            in_channels, kernel_size, stride=stride, padding=padding, dtype=dtype
+        )
+        self.pointwise = Conv2D(
+            in_channels,
+            out_channels,
+            1,
+            bias=bias,
+            initializer=centered_he_normal,
+            dtype=dtype,
+        )
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         return self.pointwise(self.depthwise(x, training), training)
@@ -120,9 +162,15 @@ class ConvNormActivation(tf.Module):
         activation: what comes last, or None for nothing.
     """
 
-    def __init__(self, conv: tf.Module, channels: int, *,
-                 batch_norm: bool | Mapping[str, float] = False,
-                 activation: Activation | None = relu, name: str | None = None):
+    def __init__(
+        self,
+        conv: tf.Module,
+        channels: int,
+        *,
+        batch_norm: bool | Mapping[str, float] = False,
+        activation: Activation | None = relu,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         self.conv = conv
         self.norm = norm_or_none(channels, batch_norm)
@@ -141,21 +189,38 @@ class ConvBlock(ConvNormActivation):
     With batch norm the convolution has no bias, since the norm's own offset follows.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, kernel_size: int, *,
-                 stride: int = 1, padding: str | int = 'SAME',
-                 batch_norm: bool | Mapping[str, float] = False,
-                 activation: Activation | None = relu,
-                 initializer: Initializer | None = None, dtype: tf.DType = tf.float32,
-                 name: str | None = None):
-        conv = Conv2D(in_channels, out_channels, kernel_size, stride=stride,
-                      padding=padding, bias=batch_norm is False,
-                      initializer=initializer or centered_he_normal, dtype=dtype)
-        super().__init__(conv, out_channels, batch_norm=batch_norm,
-                         activation=activation, name=name)
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        stride: int = 1,
+        padding: str | int = 'SAME',
+        batch_norm: bool | Mapping[str, float] = False,
+        activation: Activation | None = relu,
+        initializer: Initializer | None = None,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
+        conv = Conv2D(
+            in_channels,
+            out_channels,
+            kernel_size,
+            stride=stride,
+            padding=padding,
+            bias=batch_norm is False,
+            initializer=initializer or centered_he_normal,
+            dtype=dtype,
+        )
+        super().__init__(
+            conv, out_channels, batch_norm=batch_norm, activation=activation, name=name
+        )
 
 
-def norm_or_none(channels: int,
-                 batch_norm: bool | Mapping[str, float]) -> BatchNorm | None:
+def norm_or_none(
+    channels: int, batch_norm: bool | Mapping[str, float]
+) -> BatchNorm | None:
     """What a block's `batch_norm` asks for: none, one, or one with these options."""
     if batch_norm is False:
         return None

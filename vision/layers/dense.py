@@ -14,11 +14,18 @@ class Dense(tf.Module):
         dtype: floating-point type of the arithmetic; the variables stay float32.
     """
 
-    def __init__(self, in_features: int, out_features: int, *,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
-        self.kernel = tf.Variable(glorot_uniform((in_features, out_features)),
-                                  name='kernel')
+        self.kernel = tf.Variable(
+            glorot_uniform((in_features, out_features)), name='kernel'
+        )
         self.bias = tf.Variable(tf.zeros(out_features), name='bias')
         self.dtype = dtype
 

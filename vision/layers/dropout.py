@@ -27,13 +27,16 @@ class Dropout(tf.Module):
         self.rate = rate
         self.salt = salt
 
-    def __call__(self, x: tf.Tensor, training: bool = False,
-                 seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self, x: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Returns `x` with values dropped; `seed` is an integer tensor of shape [2]."""
         if not training or self.rate == 0:
             return x
         if seed is None:
-            raise ValueError('Expected a seed of shape [2] for dropout in training, '
-                             'received none: call model(images, training, seed).')
+            raise ValueError(
+                'Expected a seed of shape [2] for dropout in training, '
+                'received none: call model(images, training, seed).'
+            )
         seed = tf.random.experimental.stateless_fold_in(seed, self.salt)
         return tf.nn.experimental.stateless_dropout(x, self.rate, seed)

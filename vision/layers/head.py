@@ -33,17 +33,28 @@ class Head(tf.Module):
         ValueError: an option is out of range.
     """
 
-    def __init__(self, in_channels: int, map_size: int, classes: int, *,
-                 pooling: str = 'average', dense: tuple[int, ...] = (),
-                 feature_dropout: float = 0.0, dropout: float = 0.0,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        map_size: int,
+        classes: int,
+        *,
+        pooling: str = 'average',
+        dense: tuple[int, ...] = (),
+        feature_dropout: float = 0.0,
+        dropout: float = 0.0,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         if pooling not in POOLINGS:
-            raise ValueError(f'Expected a pooling of {", ".join(POOLINGS)}; received '
-                             f'{pooling!r}.')
+            raise ValueError(
+                f'Expected a pooling of {", ".join(POOLINGS)}; received {pooling!r}.'
+            )
         if any(width < 1 for width in dense):
-            raise ValueError('Expected dense layers of at least 1 unit, received '
-                             f'{tuple(dense)}.')
+            raise ValueError(
+                f'Expected dense layers of at least 1 unit, received {tuple(dense)}.'
+            )
         self.map_shape = (map_size, map_size, in_channels)
         self.pooling = pooling
         self.features = in_channels * (map_size**2 if pooling == 'flatten' else 1)
@@ -57,8 +68,9 @@ class Head(tf.Module):
         self.classifier = Dense(widths[-1], classes, dtype=dtype)
         self.dtype = dtype
 
-    def __call__(self, x: tf.Tensor, training: bool = False,
-                 seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self, x: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
         return self.classify(self.pool(x), training, seed)
 
     def pool(self, x: tf.Tensor) -> tf.Tensor:
@@ -75,14 +87,16 @@ class Head(tf.Module):
             raise ValueError(
                 f'Expected a map of shape {self.map_shape} for a head that '
                 f'flattens it, received {tuple(x.shape[1:])}: resize the '
-                'pictures, or choose pooling average or max.')
+                'pictures, or choose pooling average or max.'
+            )
         # Where the shape is known only later: a reshape alone would deal pixels out to
         # the wrong pictures.
         x = tf.ensure_shape(x, [None, *self.map_shape])
         return tf.reshape(x, [-1, self.features])
 
-    def classify(self, features: tf.Tensor, training: bool = False,
-                 seed: tf.Tensor | None = None) -> tf.Tensor:
+    def classify(
+        self, features: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
         """Logits, float32 `[B, classes]`, of what `pool` returned."""
         x = self.feature_dropout(tf.cast(features, self.dtype), training, seed)
         for layer in self.dense:

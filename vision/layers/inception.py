@@ -44,13 +44,21 @@ class InceptionBlock(tf.Module):
         dtype: floating-point type of the arithmetic.
     """
 
-    def __init__(self, in_channels: int, widths: Widths, *, batch_norm: bool = False,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        widths: Widths,
+        *,
+        batch_norm: bool = False,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
 
         def conv(inputs: int, outputs: int, kernel_size: int) -> ConvBlock:
-            return ConvBlock(inputs, outputs, kernel_size, batch_norm=batch_norm,
-                             dtype=dtype)
+            return ConvBlock(
+                inputs, outputs, kernel_size, batch_norm=batch_norm, dtype=dtype
+            )
 
         self.conv1 = conv(in_channels, widths.conv1, 1)
         self.reduce3 = conv(in_channels, widths.reduce3, 1)
@@ -88,9 +96,18 @@ class AuxiliaryHead(tf.Module):
         dtype: floating-point type of the arithmetic.
     """
 
-    def __init__(self, in_channels: int, map_size: int, classes: int, *,
-                 dropout: float = 0.7, salt: int = 0, batch_norm: bool = False,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        map_size: int,
+        classes: int,
+        *,
+        dropout: float = 0.7,
+        salt: int = 0,
+        batch_norm: bool = False,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         self.map_size = map_size
         self.cells = (map_size - min(5, map_size)) // 3 + 1
@@ -99,13 +116,16 @@ class AuxiliaryHead(tf.Module):
         self.dropout = Dropout(dropout, salt)
         self.classifier = Dense(1024, classes, dtype=dtype)
 
-    def __call__(self, x: tf.Tensor, training: bool = False,
-                 seed: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(
+        self, x: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
         height, width = x.shape[1:3]
         if height is None or height != width:
             # The reshape below would deal the cells out to the wrong pictures.
-            raise ValueError('Expected square pictures of a known size in training, '
-                             f'received a map of {height}×{width}.')
+            raise ValueError(
+                'Expected square pictures of a known size in training, '
+                f'received a map of {height}×{width}.'
+            )
         window, stride = self._pool(height)
         x = tf.nn.avg_pool2d(x, window, stride, 'VALID')
         x = self.conv(x, training)
@@ -119,8 +139,10 @@ class AuxiliaryHead(tf.Module):
         if map_size == self.map_size:
             return min(5, map_size), 3
         if map_size < self.cells:
-            raise ValueError(f'Expected a map of at least {self.cells} pixels for an '
-                             f'auxiliary head made for {self.map_size}, received '
-                             f'{map_size}: train on larger pictures.')
+            raise ValueError(
+                f'Expected a map of at least {self.cells} pixels for an '
+                f'auxiliary head made for {self.map_size}, received '
+                f'{map_size}: train on larger pictures.'
+            )
         stride = map_size // self.cells
         return map_size - (self.cells - 1) * stride, stride

@@ -4,7 +4,7 @@ Call `tf.random.set_seed` before a model is made and the same numbers come out.
 """
 
 import math
-from typing import Callable
+from collections.abc import Callable
 
 import tensorflow as tf
 

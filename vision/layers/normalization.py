@@ -1,7 +1,7 @@
 """Batch normalization and local response normalization."""
 
 import functools
-from typing import Callable
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -24,15 +24,23 @@ class BatchNorm(tf.Module):
             scalar: then it is normalized by its own statistics, in inference too.
     """
 
-    def __init__(self, channels: int, *, momentum: float = 0.95, epsilon: float = 1e-3,
-                 name: str | None = None):
+    def __init__(
+        self,
+        channels: int,
+        *,
+        momentum: float = 0.95,
+        epsilon: float = 1e-3,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         self.scale = tf.Variable(tf.ones(channels), name='scale')
         self.offset = tf.Variable(tf.zeros(channels), name='offset')
-        self.moving_mean = tf.Variable(tf.zeros(channels), trainable=False,
-                                       name='moving_mean')
-        self.moving_variance = tf.Variable(tf.ones(channels), trainable=False,
-                                           name='moving_variance')
+        self.moving_mean = tf.Variable(
+            tf.zeros(channels), trainable=False, name='moving_mean'
+        )
+        self.moving_variance = tf.Variable(
+            tf.ones(channels), trainable=False, name='moving_variance'
+        )
         self.momentum = momentum
         self.epsilon = epsilon
         self.frozen = False
@@ -40,13 +48,18 @@ class BatchNorm(tf.Module):
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         if self.frozen or not training and self.measured is None:
-            return tf.compat.v1.nn.fused_batch_norm(x, self.scale, self.offset,
-                                                    self.moving_mean,
-                                                    self.moving_variance, self.epsilon,
-                                                    is_training=False)[0]
-        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(x, self.scale, self.offset,
-                                                             epsilon=self.epsilon,
-                                                             is_training=True)
+            return tf.compat.v1.nn.fused_batch_norm(
+                x,
+                self.scale,
+                self.offset,
+                self.moving_mean,
+                self.moving_variance,
+                self.epsilon,
+                is_training=False,
+            )[0]
+        y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
+            x, self.scale, self.offset, epsilon=self.epsilon, is_training=True
+        )
         # The fused kernel returns the sample variance, Σ/(n-1); the moving average is
         # of the variance that normalized this batch, Σ/n, as the paper and Keras have.
         count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
@@ -60,8 +73,9 @@ class BatchNorm(tf.Module):
         self._update(self.moving_variance, variance, share)
         return y
 
-    def _update(self, average: tf.Variable, value: tf.Tensor,
-                share: float | tf.Tensor) -> None:
+    def _update(
+        self, average: tf.Variable, value: tf.Tensor, share: float | tf.Tensor
+    ) -> None:
         # A share of 1 leaves the value itself, whatever the average was.
         average.assign((1 - share) * average + share * value)
 
@@ -69,8 +83,15 @@ class BatchNorm(tf.Module):
 class LocalResponseNorm(tf.Module):
     """`local_response_norm` as a block; the defaults are those of TensorFlow's op."""
 
-    def __init__(self, *, radius: int = 5, bias: float = 1.0, alpha: float = 1.0,
-                 beta: float = 0.5, name: str | None = None):
+    def __init__(
+        self,
+        *,
+        radius: int = 5,
+        bias: float = 1.0,
+        alpha: float = 1.0,
+        beta: float = 0.5,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         self.radius = radius
         self.bias = bias
@@ -82,8 +103,13 @@ class LocalResponseNorm(tf.Module):
         return local_response_norm(x, self.radius, self.bias, self.alpha, self.beta)
 
 
-def local_response_norm(x: tf.Tensor, radius: int = 5, bias: float = 1.0,
-                        alpha: float = 1.0, beta: float = 0.5) -> tf.Tensor:
+def local_response_norm(
+    x: tf.Tensor,
+    radius: int = 5,
+    bias: float = 1.0,
+    alpha: float = 1.0,
+    beta: float = 0.5,
+) -> tf.Tensor:
     """Divides each channel by a power of the energy of its neighbours.
 
     y[c] = x[c] / (bias + alpha · Σ x[i]², |i - c| ≤ radius) ** beta
@@ -111,14 +137,17 @@ def local_response_norm(x: tf.Tensor, radius: int = 5, bias: float = 1.0,
         ValueError: radius, bias or alpha is out of range.
     """
     if radius < 0 or bias <= 0 or alpha < 0:
-        raise ValueError('Expected radius >= 0, bias > 0 and alpha >= 0, received '
-                         f'radius={radius}, bias={bias}, alpha={alpha}.')
+        raise ValueError(
+            'Expected radius >= 0, bias > 0 and alpha >= 0, received '
+            f'radius={radius}, bias={bias}, alpha={alpha}.'
+        )
     return _normalizer(radius, bias, alpha, beta)(x)
 
 
 @functools.cache
-def _normalizer(radius: int, bias: float, alpha: float,
-                beta: float) -> Callable[[tf.Tensor], tf.Tensor]:
+def _normalizer(
+    radius: int, bias: float, alpha: float, beta: float
+) -> Callable[[tf.Tensor], tf.Tensor]:
     """Local response norm with its own gradient, for one setting."""
 
     @tf.custom_gradient

@@ -13,8 +13,9 @@ class MaxPool(tf.Module):
             'VALID', where windows that stick out are left away.
     """
 
-    def __init__(self, window: int, stride: int, padding: str = 'SAME',
-                 name: str | None = None):
+    def __init__(
+        self, window: int, stride: int, padding: str = 'SAME', name: str | None = None
+    ):
         super().__init__(name=name)
         self.window = window
         self.stride = stride

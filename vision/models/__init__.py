@@ -1,9 +1,10 @@
 """The networks, by name."""
 
 import inspect
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
-from vision.errors import suggestion, UserError
+from vision.errors import UserError, suggestion
 from vision.layers import Head
 from vision.models import cifar_cnn, inception_v1, mobilenet_v2, small_cnn, xception
 from vision.models.network import Network
@@ -38,8 +39,9 @@ def create(name: str, **options) -> Network:
     make, accepted = _find(name), option_names(name)
     for option in options:
         if option not in accepted:
-            raise ValueError(f'Expected options of {name}, {", ".join(accepted)}; '
-                             f'received {option}.')
+            raise ValueError(
+                f'Expected options of {name}, {", ".join(accepted)}; received {option}.'
+            )
     return make(name=name, **options)
 
 
@@ -53,8 +55,9 @@ def option_names(name: str) -> list[str]:
     named = [p.name for p in own if p.kind is not p.VAR_KEYWORD]
     head = inspect.signature(Head).parameters.values()
     shared = [p.name for p in head if p.kind is p.KEYWORD_ONLY and p.name != 'name']
-    return list(dict.fromkeys(['classes', 'image_size', 'normalization', *named,
-                               *shared]))  # yapf: disable
+    return list(
+        dict.fromkeys(['classes', 'image_size', 'normalization', *named, *shared])
+    )
 
 
 def default_normalization(name: str) -> str:
@@ -81,12 +84,19 @@ def _default(name: str, option: str) -> Any:
 
 def _find(name: str) -> Callable[..., Network]:
     if name not in MODELS:
-        raise UserError(f'Expected a model of {", ".join(MODELS)}; received {name!r}.'
-                        f'{suggestion(name, MODELS)}')
+        raise UserError(
+            f'Expected a model of {", ".join(MODELS)}; received {name!r}.'
+            f'{suggestion(name, MODELS)}'
+        )
     return MODELS[name]
 
 
 __all__ = [
-    'MODELS', 'Network', 'Outputs', 'create', 'default_image_size',
-    'default_normalization', 'option_names'
+    'MODELS',
+    'Network',
+    'Outputs',
+    'create',
+    'default_image_size',
+    'default_normalization',
+    'option_names',
 ]

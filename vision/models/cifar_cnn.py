@@ -9,11 +9,20 @@ from vision.models.network import Network
 _BLOCK_SALT = 10
 
 
-def cifar_cnn(classes: int, image_size: int = 32, normalization: str = 'unit', *,
-              filters: tuple[int, ...] = (64, 128, 256), convolutions: int = 1,
-              behind_pool: int = 0, block_dropout: float = 0.25,
-              dense: tuple[int, ...] = (512,), dropout: float = 0.5,
-              dtype: tf.DType = tf.float32, **options) -> Network:
+def cifar_cnn(
+    classes: int,
+    image_size: int = 32,
+    normalization: str = 'unit',
+    *,
+    filters: tuple[int, ...] = (64, 128, 256),
+    convolutions: int = 1,
+    behind_pool: int = 0,
+    block_dropout: float = 0.25,
+    dense: tuple[int, ...] = (512,),
+    dropout: float = 0.5,
+    dtype: tf.DType = tf.float32,
+    **options,
+) -> Network:
     """Blocks of 3×3 convolutions with batch norm and ReLU, max pool and dropout.
 
     Args:
@@ -34,22 +43,37 @@ def cifar_cnn(classes: int, image_size: int = 32, normalization: str = 'unit', *
         ValueError: a number is out of range or the normalization is unknown.
     """
     if not filters or min(filters) < 1:
-        raise ValueError('Expected filters of at least one block, each at least 1, '
-                         f'received {tuple(filters)}.')
+        raise ValueError(
+            'Expected filters of at least one block, each at least 1, '
+            f'received {tuple(filters)}.'
+        )
     if convolutions < 1 or behind_pool < 0:
-        raise ValueError('Expected at least 1 convolution in front of each pool and 0 '
-                         f'behind, received {convolutions} and {behind_pool}.')
+        raise ValueError(
+            'Expected at least 1 convolution in front of each pool and 0 '
+            f'behind, received {convolutions} and {behind_pool}.'
+        )
     stages: dict[str, tf.Module] = {}
     channels, side = 3, image_size
     for block, width in enumerate(filters, start=1):
         for number in range(1, convolutions + behind_pool + 1):
-            stages[f'conv{block}_{number}'] = ConvBlock(channels, width, 3,
-                                                        batch_norm=True, dtype=dtype)
+            stages[f'conv{block}_{number}'] = ConvBlock(
+                channels, width, 3, batch_norm=True, dtype=dtype
+            )
             channels = width
             if number == convolutions:
                 stages[f'pool{block}'] = MaxPool(2, 2, 'VALID')
         stages[f'dropout{block}'] = Dropout(block_dropout, _BLOCK_SALT + block)
         side //= 2
-    return Network(stages, channels, side, classes=classes, image_size=image_size,
-                   min_image_size=2**len(filters), normalization=normalization,
-                   dense=dense, dropout=dropout, dtype=dtype, **options)
+    return Network(
+        stages,
+        channels,
+        side,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=2 ** len(filters),
+        normalization=normalization,
+        dense=dense,
+        dropout=dropout,
+        dtype=dtype,
+        **options,
+    )

@@ -18,4 +18,5 @@ def class_ids() -> tuple[str, ...]:
 def class_names() -> tuple[str, ...]:
     """1000 different names, such as 'tench, Tinca tinca'."""
     from tensorflow_datasets.datasets.siscore.labels import IMAGENET_LABELS_LIST
+
     return tuple(IMAGENET_LABELS_LIST)

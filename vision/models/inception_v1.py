@@ -8,8 +8,13 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from vision.layers import (AuxiliaryHead, ConvBlock, InceptionBlock, LocalResponseNorm,
-                           MaxPool)
+from vision.layers import (
+    AuxiliaryHead,
+    ConvBlock,
+    InceptionBlock,
+    LocalResponseNorm,
+    MaxPool,
+)
 from vision.layers.activations import relu
 from vision.layers.inception import Widths
 from vision.models.network import Network
@@ -95,9 +100,18 @@ AUXILIARY_AFTER = ('inception_4a', 'inception_4d')
 MIN_IMAGE_SIZE = 32
 
 
-def _network(classes: int, image_size: int, *, stem: Stem, auxiliary: bool,
-             aux_dropout: float, batch_norm: bool = False, dropout: float = 0.4,
-             dtype: tf.DType = tf.float32, **options) -> Network:
+def _network(
+    classes: int,
+    image_size: int,
+    *,
+    stem: Stem,
+    auxiliary: bool,
+    aux_dropout: float,
+    batch_norm: bool = False,
+    dropout: float = 0.4,
+    dtype: tf.DType = tf.float32,
+    **options,
+) -> Network:
     """The stem and the body as stages, with the two auxiliary heads.
 
     Args:
@@ -122,59 +136,130 @@ def _network(classes: int, image_size: int, *, stem: Stem, auxiliary: bool,
     channels, side = 3, image_size
     for row in (*stem, *BODY):
         if isinstance(row, Conv):
-            stages[row.name] = ConvBlock(channels, row.channels, row.kernel_size,
-                                         stride=row.stride, padding=row.padding,
-                                         activation=relu if row.relu else None,
-                                         **common)
+            stages[row.name] = ConvBlock(
+                channels,
+                row.channels,
+                row.kernel_size,
+                stride=row.stride,
+                padding=row.padding,
+                activation=relu if row.relu else None,
+                **common,
+            )
             channels, side = row.channels, -(-side // row.stride)
         elif isinstance(row, Pool):
             stages[f'pool{len(stages)}'] = MaxPool(3, row.stride)
             side = -(-side // row.stride)
         elif isinstance(row, Norm):
-            stages[f'norm{len(stages)}'] = LocalResponseNorm(radius=row.radius,
-                                                             alpha=row.alpha,
-                                                             beta=row.beta)
+            stages[f'norm{len(stages)}'] = LocalResponseNorm(
+                radius=row.radius, alpha=row.alpha, beta=row.beta
+            )
         else:
             block, widths = row
             stages[block] = InceptionBlock(channels, widths, **common)
             channels = widths.out
             if auxiliary and block in AUXILIARY_AFTER:
-                heads[block] = AuxiliaryHead(channels, side, classes,
-                                             dropout=aux_dropout, salt=1 + len(heads),
-                                             **common)
-    return Network(stages, channels, side, classes=classes, image_size=image_size,
-                   min_image_size=MIN_IMAGE_SIZE, heads=heads, dropout=dropout,
-                   dtype=dtype, **options)
+                heads[block] = AuxiliaryHead(
+                    channels,
+                    side,
+                    classes,
+                    dropout=aux_dropout,
+                    salt=1 + len(heads),
+                    **common,
+                )
+    return Network(
+        stages,
+        channels,
+        side,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=MIN_IMAGE_SIZE,
+        heads=heads,
+        dropout=dropout,
+        dtype=dtype,
+        **options,
+    )
 
 
-def inception_v1(classes: int, image_size: int = 56, normalization: str = 'symmetric',
-                 *, auxiliary: bool = True, aux_dropout: float = 0.7,
-                 **options) -> Network:
+def inception_v1(
+    classes: int,
+    image_size: int = 56,
+    normalization: str = 'symmetric',
+    *,
+    auxiliary: bool = True,
+    aux_dropout: float = 0.7,
+    **options,
+) -> Network:
     """Inception v1 with a stride-1 stem for small pictures, and LRN."""
-    return _network(classes, image_size, stem=SMALL_IMAGE_STEM, auxiliary=auxiliary,
-                    aux_dropout=aux_dropout, normalization=normalization, **options)
+    return _network(
+        classes,
+        image_size,
+        stem=SMALL_IMAGE_STEM,
+        auxiliary=auxiliary,
+        aux_dropout=aux_dropout,
+        normalization=normalization,
+        **options,
+    )
 
 
-def inception_v1_compact(classes: int, image_size: int = 56,
-                         normalization: str = 'symmetric', *, auxiliary: bool = True,
-                         aux_dropout: float = 0.7, **options) -> Network:
+def inception_v1_compact(
+    classes: int,
+    image_size: int = 56,
+    normalization: str = 'symmetric',
+    *,
+    auxiliary: bool = True,
+    aux_dropout: float = 0.7,
+    **options,
+) -> Network:
     """A third of the work: a stem that pools more and has no LRN."""
-    return _network(classes, image_size, stem=COMPACT_STEM, auxiliary=auxiliary,
-                    aux_dropout=aux_dropout, normalization=normalization, **options)
+    return _network(
+        classes,
+        image_size,
+        stem=COMPACT_STEM,
+        auxiliary=auxiliary,
+        aux_dropout=aux_dropout,
+        normalization=normalization,
+        **options,
+    )
 
 
-def inception_v1_bn(classes: int, image_size: int = 64,
-                    normalization: str = 'symmetric', *, auxiliary: bool = True,
-                    aux_dropout: float = 0.7, **options) -> Network:
+def inception_v1_bn(
+    classes: int,
+    image_size: int = 64,
+    normalization: str = 'symmetric',
+    *,
+    auxiliary: bool = True,
+    aux_dropout: float = 0.7,
+    **options,
+) -> Network:
     """The compact one with batch norm after every convolution, for accuracy."""
-    return _network(classes, image_size, stem=COMPACT_STEM, batch_norm=True,
-                    auxiliary=auxiliary, aux_dropout=aux_dropout,
-                    normalization=normalization, **options)
+    return _network(
+        classes,
+        image_size,
+        stem=COMPACT_STEM,
+        batch_norm=True,
+        auxiliary=auxiliary,
+        aux_dropout=aux_dropout,
+        normalization=normalization,
+        **options,
+    )
 
 
-def googlenet(classes: int = 1000, image_size: int = 224, normalization: str = 'caffe',
-              *, auxiliary: bool = True, aux_dropout: float = 0.7,
-              **options) -> Network:
+def googlenet(
+    classes: int = 1000,
+    image_size: int = 224,
+    normalization: str = 'caffe',
+    *,
+    auxiliary: bool = True,
+    aux_dropout: float = 0.7,
+    **options,
+) -> Network:
     """The paper's network, padded and normalized as BVLC's weights expect."""
-    return _network(classes, image_size, stem=PAPER_STEM, auxiliary=auxiliary,
-                    aux_dropout=aux_dropout, normalization=normalization, **options)
+    return _network(
+        classes,
+        image_size,
+        stem=PAPER_STEM,
+        auxiliary=auxiliary,
+        aux_dropout=aux_dropout,
+        normalization=normalization,
+        **options,
+    )

@@ -55,20 +55,38 @@ class InvertedResidual(tf.Module):
         dtype: floating-point type of the arithmetic.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, *, expansion: int,
-                 stride: int, dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        expansion: int,
+        stride: int,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         wide = expansion * in_channels
         self.expand = None
         if expansion > 1:
-            self.expand = ConvBlock(in_channels, wide, 1, batch_norm=_BATCH_NORM,
-                                    activation=relu6, dtype=dtype)
+            self.expand = ConvBlock(
+                in_channels,
+                wide,
+                1,
+                batch_norm=_BATCH_NORM,
+                activation=relu6,
+                dtype=dtype,
+            )
         # Keras pads by hand at stride 2, to what SAME does anyway.
         self.depthwise = ConvNormActivation(
-            DepthwiseConv2D(wide, 3, stride=stride, dtype=dtype), wide,
-            batch_norm=_BATCH_NORM, activation=relu6)
-        self.project = ConvBlock(wide, out_channels, 1, batch_norm=_BATCH_NORM,
-                                 activation=None, dtype=dtype)
+            DepthwiseConv2D(wide, 3, stride=stride, dtype=dtype),
+            wide,
+            batch_norm=_BATCH_NORM,
+            activation=relu6,
+        )
+        self.project = ConvBlock(
+            wide, out_channels, 1, batch_norm=_BATCH_NORM, activation=None, dtype=dtype
+        )
         self.residual = stride == 1 and in_channels == out_channels
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
@@ -77,9 +95,15 @@ class InvertedResidual(tf.Module):
         return x + y if self.residual else y
 
 
-def mobilenet_v2(classes: int, image_size: int = 224, normalization: str = 'symmetric',
-                 *, alpha: float = 1.0, dtype: tf.DType = tf.float32,
-                 **options) -> Network:
+def mobilenet_v2(
+    classes: int,
+    image_size: int = 224,
+    normalization: str = 'symmetric',
+    *,
+    alpha: float = 1.0,
+    dtype: tf.DType = tf.float32,
+    **options,
+) -> Network:
     """MobileNetV2 of any width.
 
     Args:
@@ -100,8 +124,15 @@ def mobilenet_v2(classes: int, image_size: int = 224, normalization: str = 'symm
     last = _round(LAST_CHANNELS * max(1.0, alpha))
 
     def conv(inputs: int, outputs: int, kernel_size: int, stride: int) -> ConvBlock:
-        return ConvBlock(inputs, outputs, kernel_size, stride=stride,
-                         batch_norm=_BATCH_NORM, activation=relu6, dtype=dtype)
+        return ConvBlock(
+            inputs,
+            outputs,
+            kernel_size,
+            stride=stride,
+            batch_norm=_BATCH_NORM,
+            activation=relu6,
+            dtype=dtype,
+        )
 
     stages: dict[str, tf.Module] = {'conv1': conv(3, channels, 3, 2)}
     for row in TABLE:
@@ -109,12 +140,21 @@ def mobilenet_v2(classes: int, image_size: int = 224, normalization: str = 'symm
         outputs = _round(int(row.channels * alpha))
         for stride in [row.stride] + [1] * (row.repeats - 1):
             stages[f'block_{len(stages) - 1}'] = InvertedResidual(
-                channels, outputs, expansion=row.expansion, stride=stride, dtype=dtype)
+                channels, outputs, expansion=row.expansion, stride=stride, dtype=dtype
+            )
             channels = outputs
     stages['conv_last'] = conv(channels, last, 1, 1)
-    return Network(stages, last, -(-image_size // 32), classes=classes,
-                   image_size=image_size, min_image_size=MIN_IMAGE_SIZE,
-                   normalization=normalization, dtype=dtype, **options)
+    return Network(
+        stages,
+        last,
+        -(-image_size // 32),
+        classes=classes,
+        image_size=image_size,
+        min_image_size=MIN_IMAGE_SIZE,
+        normalization=normalization,
+        dtype=dtype,
+        **options,
+    )
 
 
 def keras_layers(network: Network) -> dict[str, tf.Module]:
@@ -130,14 +170,16 @@ def keras_layers(network: Network) -> dict[str, tf.Module]:
             for part in ('expand', 'depthwise', 'project'):
                 block = getattr(stage, part)
                 if block is not None:
-                    found |= _conv_and_norm(block, f'{prefix}_{part}',
-                                            f'{prefix}_{part}_BN')
+                    found |= _conv_and_norm(
+                        block, f'{prefix}_{part}', f'{prefix}_{part}_BN'
+                    )
     found |= _conv_and_norm(network.stages['conv_last'], 'Conv_1', 'Conv_1_bn')
     return {**found, 'predictions': network.head.classifier}
 
 
-def _conv_and_norm(block: ConvNormActivation, conv: str,
-                   norm: str) -> dict[str, tf.Module]:
+def _conv_and_norm(
+    block: ConvNormActivation, conv: str, norm: str
+) -> dict[str, tf.Module]:
     return {conv: block.conv, norm: block.norm}
 
 

@@ -1,7 +1,7 @@
 """A network: named stages in a row, auxiliary heads beside them, a head behind."""
 
 import re
-from typing import Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
 
@@ -35,19 +35,34 @@ class Network(tf.Module):
         ValueError: a number is out of range or the normalization is unknown.
     """
 
-    def __init__(self, stages: Mapping[str, tf.Module], channels: int, map_size: int, *,
-                 classes: int, image_size: int, min_image_size: int, normalization: str,
-                 heads: Mapping[str, AuxiliaryHead] | None = None,
-                 dtype: tf.DType = tf.float32, name: str = 'network', **head):
+    def __init__(
+        self,
+        stages: Mapping[str, tf.Module],
+        channels: int,
+        map_size: int,
+        *,
+        classes: int,
+        image_size: int,
+        min_image_size: int,
+        normalization: str,
+        heads: Mapping[str, AuxiliaryHead] | None = None,
+        dtype: tf.DType = tf.float32,
+        name: str = 'network',
+        **head,
+    ):
         super().__init__(name=name)
         if classes < 2:
             raise ValueError(f'Expected at least 2 classes, received {classes}.')
         if image_size < min_image_size:
-            raise ValueError(f'Expected pictures of at least {min_image_size} pixels '
-                             f'for {name}, received image_size={image_size}.')
+            raise ValueError(
+                f'Expected pictures of at least {min_image_size} pixels '
+                f'for {name}, received image_size={image_size}.'
+            )
         if normalization not in NORMALIZATIONS:
-            raise ValueError(f'Expected a normalization of {sorted(NORMALIZATIONS)}, '
-                             f'received {normalization!r}.')
+            raise ValueError(
+                f'Expected a normalization of {sorted(NORMALIZATIONS)}, '
+                f'received {normalization!r}.'
+            )
         self.classes = classes
         self.image_size = image_size
         self.min_image_size = min_image_size
@@ -58,8 +73,9 @@ class Network(tf.Module):
         self.head = Head(channels, map_size, classes, dtype=dtype, **head)
         self._frozen: frozenset[str] = frozenset()
 
-    def __call__(self, images: tf.Tensor, training: bool = False,
-                 seed: tf.Tensor | None = None) -> Outputs:
+    def __call__(
+        self, images: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+    ) -> Outputs:
         """Returns the logits.
 
         Args:
@@ -127,8 +143,9 @@ class Network(tf.Module):
             x = self._stage(name, x)
         return Outputs(self.head(x))
 
-    def classify(self, features: tf.Tensor, training: bool = False,
-                 seed: tf.Tensor | None = None) -> Outputs:
+    def classify(
+        self, features: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+    ) -> Outputs:
         """Returns the logits of pictures whose `features` are known.
 
         Args:
@@ -162,8 +179,10 @@ class Network(tf.Module):
         """
         parts = set(what) - {'bn'}
         if len(parts) > 1 or {'none', 'bn'} <= set(what):
-            raise ValueError('Expected to freeze one of backbone, last:N and none, or '
-                             f'last:N and bn; received {",".join(what)}.')
+            raise ValueError(
+                'Expected to freeze one of backbone, last:N and none, or '
+                f'last:N and bn; received {",".join(what)}.'
+            )
         with_variables = [name for name, s in self.stages.items() if s.variables]
         trained = len(with_variables)
         for part in what:
@@ -202,8 +221,9 @@ class Network(tf.Module):
         }
         return [(found.get(id(v), 0), v) for v in self.trainable_variables]
 
-    def _run(self, images: tf.Tensor, training: bool, seed: tf.Tensor | None,
-             heads: bool) -> Outputs:
+    def _run(
+        self, images: tf.Tensor, training: bool, seed: tf.Tensor | None, heads: bool
+    ) -> Outputs:
         x, aux = self._prepared(images), []
         for name in self.stages:
             x = self._stage(name, x, training, seed)
@@ -215,8 +235,13 @@ class Network(tf.Module):
         x = NORMALIZATIONS[self.normalization](tf.cast(images, tf.float32))
         return tf.cast(x, self.dtype)
 
-    def _stage(self, name: str, x: tf.Tensor, training: bool = False,
-               seed: tf.Tensor | None = None) -> tf.Tensor:
+    def _stage(
+        self,
+        name: str,
+        x: tf.Tensor,
+        training: bool = False,
+        seed: tf.Tensor | None = None,
+    ) -> tf.Tensor:
         stage, learns = self.stages[name], training and name not in self._frozen
         if isinstance(stage, Dropout):
             return stage(x, learns, seed)
@@ -228,7 +253,8 @@ class Network(tf.Module):
         if endpoint not in names:
             raise ValueError(
                 f'Expected an endpoint of {self.name}, {", ".join(names)}; '
-                f'received {endpoint!r}.{suggestion(endpoint, names)}')
+                f'received {endpoint!r}.{suggestion(endpoint, names)}'
+            )
         at = names.index(endpoint) + 1
         return names[:at], names[at:]
 
@@ -254,12 +280,15 @@ def parse_freeze(what: str, stages: int) -> int:
         return 0
     match = re.fullmatch(r'last:(\d+)', what)
     if match is None:
-        raise ValueError('Expected to freeze backbone, last:N, bn or none; received '
-                         f'{what!r}.')
+        raise ValueError(
+            f'Expected to freeze backbone, last:N, bn or none; received {what!r}.'
+        )
     count = int(match[1])
     if not 1 <= count <= stages:
-        raise ValueError(f'Expected last:N with N in 1..{stages}, the stages of the '
-                         f'network, received {what!r}.')
+        raise ValueError(
+            f'Expected last:N with N in 1..{stages}, the stages of the '
+            f'network, received {what!r}.'
+        )
     return count
 
 

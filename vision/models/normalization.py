@@ -5,7 +5,7 @@ same shape. It belongs to the model's specification and runs inside the model, s
 training, evaluation and every export see the same numbers.
 """
 
-from typing import Callable
+from collections.abc import Callable
 
 import tensorflow as tf
 

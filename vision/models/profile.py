@@ -1,6 +1,6 @@
 """How large a model is and how much work it does."""
 
-from typing import Iterable
+from collections.abc import Iterable
 
 import tensorflow as tf
 
@@ -65,5 +65,5 @@ def _macs(op: tf.Operation) -> int:
     kernel = op.outputs[0] if op.type.endswith('BackpropFilter') else op.inputs[1]
     output = op.inputs[2] if 'Backprop' in op.type else op.outputs[0]
     # [height, width, in, out]; a depthwise one does not sum over channels.
-    summed = kernel.shape[:3 if op.type.startswith('Conv2D') else 2]
+    summed = kernel.shape[: 3 if op.type.startswith('Conv2D') else 2]
     return output.shape.num_elements() * summed.num_elements()

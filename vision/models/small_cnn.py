@@ -10,10 +10,18 @@ from vision.models.network import Network
 _BLOCK_SALT = 10
 
 
-def small_cnn(classes: int, image_size: int = 160, normalization: str = 'raw', *,
-              filters: tuple[int, ...] = (16, 32), block_dropout: float = 0.3,
-              pooling: str = 'flatten', dense: tuple[int, ...] = (64,),
-              dtype: tf.DType = tf.float32, **options) -> Network:
+def small_cnn(
+    classes: int,
+    image_size: int = 160,
+    normalization: str = 'raw',
+    *,
+    filters: tuple[int, ...] = (16, 32),
+    block_dropout: float = 0.3,
+    pooling: str = 'flatten',
+    dense: tuple[int, ...] = (64,),
+    dtype: tf.DType = tf.float32,
+    **options,
+) -> Network:
     """3×3 convolutions with ReLU, each followed by a max pool that halves the map.
 
     Args:
@@ -34,18 +42,31 @@ def small_cnn(classes: int, image_size: int = 160, normalization: str = 'raw', *
         ValueError: a number is out of range or the normalization is unknown.
     """
     if not filters or min(filters) < 1:
-        raise ValueError('Expected filters of at least one convolution, each at least '
-                         f'1, received {tuple(filters)}.')
+        raise ValueError(
+            'Expected filters of at least one convolution, each at least '
+            f'1, received {tuple(filters)}.'
+        )
     stages: dict[str, tf.Module] = {}
     channels, side = 3, image_size
     for number, width in enumerate(filters, start=1):
         # Larger ones end in logits of hundreds on raw pixels, and ReLUs shut for good.
-        stages[f'conv{number}'] = ConvBlock(channels, width, 3,
-                                            initializer=glorot_uniform, dtype=dtype)
+        stages[f'conv{number}'] = ConvBlock(
+            channels, width, 3, initializer=glorot_uniform, dtype=dtype
+        )
         if number == len(filters) > 1:
             stages['dropout'] = Dropout(block_dropout, _BLOCK_SALT)
         stages[f'pool{number}'] = MaxPool(2, 2, 'VALID')
         channels, side = width, side // 2
-    return Network(stages, channels, side, classes=classes, image_size=image_size,
-                   min_image_size=2**len(filters), normalization=normalization,
-                   pooling=pooling, dense=dense, dtype=dtype, **options)
+    return Network(
+        stages,
+        channels,
+        side,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=2 ** len(filters),
+        normalization=normalization,
+        pooling=pooling,
+        dense=dense,
+        dtype=dtype,
+        **options,
+    )

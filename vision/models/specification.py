@@ -1,7 +1,8 @@
 """What must be known of a model beside its weights."""
 
 import dataclasses
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from vision import models
 
@@ -32,10 +33,14 @@ class Specification:
 
     def build(self, **options) -> models.Network:
         """Makes the model with fresh weights; options are those of `models.create`."""
-        return models.create(self.model, classes=len(self.classes),
-                             image_size=self.image_size,
-                             normalization=self.normalization, **self.options,
-                             **options)
+        return models.create(
+            self.model,
+            classes=len(self.classes),
+            image_size=self.image_size,
+            normalization=self.normalization,
+            **self.options,
+            **options,
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """The specification as JSON has it."""
@@ -48,7 +53,6 @@ class Specification:
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.get('options', {}).items()
         }
-        return cls(**{
-            **values, 'classes': tuple(values['classes']),
-            'options': options
-        })
+        return cls(
+            **{**values, 'classes': tuple(values['classes']), 'options': options}
+        )

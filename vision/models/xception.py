@@ -4,7 +4,8 @@ Chollet, 2016: Xception: deep learning with depthwise separable convolutions,
 https://arxiv.org/abs/1610.02357, figure 5.
 """
 
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import tensorflow as tf
 
@@ -50,17 +51,34 @@ class SeparableResidual(tf.Module):
         dtype: floating-point type of the arithmetic.
     """
 
-    def __init__(self, in_channels: int, channels: Sequence[int], *, halve: bool,
-                 dtype: tf.DType = tf.float32, name: str | None = None):
+    def __init__(
+        self,
+        in_channels: int,
+        channels: Sequence[int],
+        *,
+        halve: bool,
+        dtype: tf.DType = tf.float32,
+        name: str | None = None,
+    ):
         super().__init__(name=name)
         self.convs = [
             _separable(inputs, outputs, None, dtype)
             for inputs, outputs in zip([in_channels, *channels], channels)
         ]
         self.pool = MaxPool(3, 2) if halve else None
-        self.shortcut = ConvBlock(in_channels, channels[-1], 1, stride=2,
-                                  batch_norm=_BATCH_NORM, activation=None,
-                                  dtype=dtype) if halve else None
+        self.shortcut = (
+            ConvBlock(
+                in_channels,
+                channels[-1],
+                1,
+                stride=2,
+                batch_norm=_BATCH_NORM,
+                activation=None,
+                dtype=dtype,
+            )
+            if halve
+            else None
+        )
 
     def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
         y = x
@@ -71,8 +89,14 @@ class SeparableResidual(tf.Module):
         return y + (x if self.shortcut is None else self.shortcut(x, training))
 
 
-def xception(classes: int, image_size: int = 299, normalization: str = 'symmetric', *,
-             dtype: tf.DType = tf.float32, **options) -> Network:
+def xception(
+    classes: int,
+    image_size: int = 299,
+    normalization: str = 'symmetric',
+    *,
+    dtype: tf.DType = tf.float32,
+    **options,
+) -> Network:
     """Xception.
 
     Args:
@@ -86,22 +110,33 @@ def xception(classes: int, image_size: int = 299, normalization: str = 'symmetri
         ValueError: a number is out of range or the normalization is unknown.
     """
     stages: dict[str, tf.Module] = {}
-    stages['block1_conv1'] = ConvBlock(3, 32, 3, stride=2, padding='VALID',
-                                       batch_norm=_BATCH_NORM, dtype=dtype)
-    stages['block1_conv2'] = ConvBlock(32, 64, 3, padding='VALID',
-                                       batch_norm=_BATCH_NORM, dtype=dtype)
+    stages['block1_conv1'] = ConvBlock(
+        3, 32, 3, stride=2, padding='VALID', batch_norm=_BATCH_NORM, dtype=dtype
+    )
+    stages['block1_conv2'] = ConvBlock(
+        32, 64, 3, padding='VALID', batch_norm=_BATCH_NORM, dtype=dtype
+    )
     channels, side = 64, (image_size - 1) // 2 - 2
     # The paper has no ReLU at the start of block 2; one behind a ReLU changes nothing.
     for number, row in enumerate(TABLE, start=2):
-        stages[f'block{number}'] = SeparableResidual(channels, row.channels,
-                                                     halve=row.halve, dtype=dtype)
+        stages[f'block{number}'] = SeparableResidual(
+            channels, row.channels, halve=row.halve, dtype=dtype
+        )
         channels, side = row.channels[-1], -(-side // 2) if row.halve else side
     for name, width in EXIT_CHANNELS.items():
         stages[name] = _separable(channels, width, relu, dtype)
         channels = width
-    return Network(stages, channels, side, classes=classes, image_size=image_size,
-                   min_image_size=MIN_IMAGE_SIZE, normalization=normalization,
-                   dtype=dtype, **options)
+    return Network(
+        stages,
+        channels,
+        side,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=MIN_IMAGE_SIZE,
+        normalization=normalization,
+        dtype=dtype,
+        **options,
+    )
 
 
 def keras_layers(network: Network) -> dict[str, tf.Module]:
@@ -129,8 +164,10 @@ def keras_layers(network: Network) -> dict[str, tf.Module]:
     return {**found, 'predictions': network.head.classifier}
 
 
-def _separable(in_channels: int, out_channels: int, activation: Activation | None,
-               dtype: tf.DType) -> ConvNormActivation:
+def _separable(
+    in_channels: int, out_channels: int, activation: Activation | None, dtype: tf.DType
+) -> ConvNormActivation:
     conv = SeparableConv2D(in_channels, out_channels, 3, dtype=dtype)
-    return ConvNormActivation(conv, out_channels, batch_norm=_BATCH_NORM,
-                              activation=activation)
+    return ConvNormActivation(
+        conv, out_channels, batch_norm=_BATCH_NORM, activation=activation
+    )

@@ -12,7 +12,15 @@ from vision.data import Source, Split
 from vision.models.specification import Specification
 
 # Names that mean something to Markdown, to matplotlib, and to a terminal.
-CLASSES = ('a|b', '*star* <b>', 'one\ntwo', '$x_1$', '`code`', 'naïve 猫', '_[link](x)_')
+CLASSES = (
+    'a|b',
+    '*star* <b>',
+    'one\ntwo',
+    '$x_1$',
+    '`code`',
+    'naïve 猫',
+    '_[link](x)_',
+)
 
 
 @pytest.fixture(scope='session')
@@ -28,12 +36,15 @@ def make_evaluation():
         known = names if known is None else names[:known]
         splits = {}
         for name in ('train', 'validation', 'test'):
-            splits[name] = Split((np.arange(count) % len(known)).astype(np.int32),
-                                 [f'{name}/{i}.png' for i in range(count)],
-                                 rng.integers(0, 256, [count, 8, 8, 3], np.uint8))
+            splits[name] = Split(
+                (np.arange(count) % len(known)).astype(np.int32),
+                [f'{name}/{i}.png' for i in range(count)],
+                rng.integers(0, 256, [count, 8, 8, 3], np.uint8),
+            )
         source = Source('noise', known, splits, 8, True)
-        specification = Specification('small_cnn', names, 8, 'unit',
-                                      options={'filters': (4,)})
+        specification = Specification(
+            'small_cnn', names, 8, 'unit', options={'filters': (4,)}
+        )
         classifier = Classifier(specification.build(), specification, 'random weights')
         found = evaluate(classifier, source, 'test')
         logits = rng.normal(size=found.main.shape).astype(np.float32)
@@ -60,9 +71,6 @@ def environment():
         'started': '2026-01-01T00:00:00+00:00',
         'command': ['/somewhere/scripts/evaluate.py', '--run_dir=runs/my run'],
         'commit': None,
-        'cpu': {
-            'model': 'a processor',
-            'usable_cores': 2
-        },
+        'cpu': {'model': 'a processor', 'usable_cores': 2},
         'gpus': [],
     }

@@ -8,9 +8,26 @@ from markdown_it import MarkdownIt
 
 from scripts.evaluation import markdown
 
-TEXTS = ['plain', 'a|b', '*star*', '_under_', 'snake_case', '`code`', '<b>bold</b>',
-         '[link](x)', '![image](x)', 'a\\b', '# no title', '$x$', 'a & b', '&amp;',
-         '~~no~~', '<!-- no -->', '|', '\\|']  # yapf: disable
+TEXTS = [
+    'plain',
+    'a|b',
+    '*star*',
+    '_under_',
+    'snake_case',
+    '`code`',
+    '<b>bold</b>',
+    '[link](x)',
+    '![image](x)',
+    'a\\b',
+    '# no title',
+    '$x$',
+    'a & b',
+    '&amp;',
+    '~~no~~',
+    '<!-- no -->',
+    '|',
+    '\\|',
+]
 
 
 def rendered(text):
@@ -24,7 +41,8 @@ def test_text_shows_as_it_is_in_a_cell_and_in_a_line(text):
     cells = re.findall(r'<td[^>]*>(.*?)</td>', page)
     assert [html.unescape(cell) for cell in cells] == [text, '1']
     assert rendered(f'- {markdown.escape(text)}') == (
-        f'<ul>\n<li>{html.escape(text)}</li>\n</ul>\n')
+        f'<ul>\n<li>{html.escape(text)}</li>\n</ul>\n'
+    )
 
 
 def test_text_is_one_line():
@@ -32,8 +50,9 @@ def test_text_is_one_line():
 
 
 def test_file_names_can_be_read_in_the_source():
-    assert markdown.escape(
-        'data/my_pictures/img_01.jpg') == 'data/my_pictures/img_01.jpg'
+    assert (
+        markdown.escape('data/my_pictures/img_01.jpg') == 'data/my_pictures/img_01.jpg'
+    )
 
 
 @pytest.mark.parametrize('text', ['a', 'a ``` b', '````'])
@@ -42,5 +61,6 @@ def test_code_may_hold_fences(text):
 
 
 def test_columns_are_to_the_left_or_right():
-    assert markdown.table([['a', 'b'],
-                           ['1', '2']]) == ('| a | b |\n| :-- | --: |\n| 1 | 2 |')
+    assert markdown.table([['a', 'b'], ['1', '2']]) == (
+        '| a | b |\n| :-- | --: |\n| 1 | 2 |'
+    )

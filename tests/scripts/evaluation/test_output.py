@@ -26,14 +26,18 @@ def rows(path):
 def folder(make_evaluation, tmp_path_factory):
     """A written evaluation with bad files and a temperature."""
     from trainers.config import Config
+
     folder = tmp_path_factory.mktemp('out')
     evaluation = make_evaluation(
         temperature=Temperature(1.5, 'validation', 50),
-        bad_files=(BadFile('broken|\udcff.png', 0, 'Not a JPEG'),))
-    output.write(evaluation, folder, Config(data_dir='my|pictures'), {
-        'command': ['evaluate'],
-        'gpus': []
-    })
+        bad_files=(BadFile('broken|\udcff.png', 0, 'Not a JPEG'),),
+    )
+    output.write(
+        evaluation,
+        folder,
+        Config(data_dir='my|pictures'),
+        {'command': ['evaluate'], 'gpus': []},
+    )
     return folder, evaluation
 
 
@@ -57,7 +61,8 @@ def test_figures_recomputed_from_predictions_with_scikit_learn(folder):
     found = rows(folder / 'predictions.csv')
     labels, named = ([row[key] for row in found] for key in ('label', 'predicted'))
     results = json.loads(
-        (folder / 'results.json').read_bytes().decode('utf-8', 'surrogateescape'))
+        (folder / 'results.json').read_bytes().decode('utf-8', 'surrogateescape')
+    )
     assert results['data']['data_dir'] == 'my|pictures'
     assert results['top1'] == pytest.approx(metrics.accuracy_score(labels, named))
     names = [row['name'] for row in results['classes']]
@@ -69,11 +74,14 @@ def test_figures_recomputed_from_predictions_with_scikit_learn(folder):
     with (folder / 'confusion.csv').open(newline='', encoding='utf-8') as file:
         head, *body = csv.reader(file)
     assert head == ['is', *names] and [row[0] for row in body] == names
-    np.testing.assert_array_equal(np.array([row[1:] for row in body], int),
-                                  metrics.confusion_matrix(labels, named, labels=names))
+    np.testing.assert_array_equal(
+        np.array([row[1:] for row in body], int),
+        metrics.confusion_matrix(labels, named, labels=names),
+    )
     loss = [-np.log(float(row['label_probability'])) for row in found]
     assert results['calibration']['after']['loss'] == pytest.approx(
-        np.mean(loss), rel=1e-5)
+        np.mean(loss), rel=1e-5
+    )
 
 
 def test_logits_come_back_bit_for_bit_without_pickles(folder):
@@ -101,8 +109,9 @@ def test_report_links_only_to_what_is_there_and_escapes_names(folder):
     assert r'| From | my\|pictures |' in report
 
 
-def test_what_no_longer_applies_is_removed_and_the_rest_left(make_evaluation, tmp_path,
-                                                             config, environment):
+def test_what_no_longer_applies_is_removed_and_the_rest_left(
+    make_evaluation, tmp_path, config, environment
+):
     for name in (*WITHOUT_MISTAKES, 'results.json'):
         (tmp_path / name).write_text('of an earlier evaluation')
     (tmp_path / 'notes.txt').write_text('mine')
@@ -115,7 +124,8 @@ def test_what_no_longer_applies_is_removed_and_the_rest_left(make_evaluation, tm
         path.name for path in tmp_path.iterdir()
     }
     assert 'Every picture is named correctly.' in (tmp_path / 'report.md').read_text(
-        encoding='utf-8')
+        encoding='utf-8'
+    )
 
 
 def test_model_card_tells_how_to_do_it_again(evaluation, tmp_path, config, environment):
@@ -134,7 +144,8 @@ def test_rows_of_tables_have_as_many_cells_as_their_heads(folder, name, tables):
     found = [token.map for token in tokens if token.type == 'table_open']
     assert len(found) == tables
     assert sum(line.startswith('|') for line in text.splitlines()) == sum(
-        end - start for start, end in found)
+        end - start for start, end in found
+    )
     # A parser cuts and fills rows as it needs them, so they are counted as written.
     for start, end in found:
         head, *rows = text.splitlines()[start:end]

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.exploration.survey import survey, Survey
-from vision.data import Source, Split, SPLITS
+from scripts.exploration.survey import Survey, survey
+from vision.data import SPLITS, Source, Split
 
 CAT, DOG = 'cat', '<b>dog'
 # No UTF-8, a code that colours terminals, and a line break.
@@ -38,50 +38,30 @@ def planted() -> dict[str, bytes]:
     png = encoded(photograph(20), 'PNG')
     return {
         # 7 dogs and 8 cats, of which one is broken, to train on.
-        f'train/{DOG}/same.png':
-            encoded(photograph(20), 'PNG', compress_level=1),
-        f'train/{DOG}/{ODD}':
-            jpeg[0],
-        f'train/{DOG}/<script>alert(1)<script>.jpg':
-            jpeg[1],
-        f'train/{DOG}/turned.jpg':
-            encoded(photograph(30), 'JPEG', exif=turned),
-        f'train/{DOG}/flat.png':
-            encoded(Image.new('RGB', (64, 64), 'teal'), 'PNG'),
-        f'train/{DOG}/2.jpg':
-            jpeg[2],
-        f'train/{DOG}/3.jpg':
-            jpeg[3],
-        f'train/{CAT}/original.png':
-            png,
-        f'train/{CAT}/4.jpg':
-            jpeg[4],
-        f'train/{CAT}/5.jpg':
-            jpeg[5],
-        f'train/{CAT}/broken.jpg':
-            jpeg[6][:len(jpeg[6]) // 2],
-        f'train/{CAT}/wrong.png':
-            jpeg[7],
-        f'train/{CAT}/grey.jpg':
-            encoded(photograph(31).convert('L'), 'JPEG'),
-        f'train/{CAT}/8.jpg':
-            jpeg[8],
-        f'train/{CAT}/9.jpg':
-            jpeg[9],
-        f'validation/{DOG}/flat.png':
-            encoded(Image.new('RGB', (64, 64), 'navy'), 'PNG'),
-        f'validation/{DOG}/10.jpg':
-            jpeg[10],
-        f'validation/{CAT}/copy.jpg':
-            jpeg[4],
-        f'validation/{CAT}/thin.png':
-            encoded(photograph(32, 120, 12), 'PNG'),
-        f'test/{DOG}/small.png':
-            encoded(photograph(0).resize((48, 40)), 'PNG'),
-        f'test/{DOG}/clear.png':
-            encoded(photograph(33).convert('RGBA'), 'PNG'),
-        f'test/{CAT}/again.jpg':
-            encoded(photograph(5), 'JPEG', quality=40),
+        f'train/{DOG}/same.png': encoded(photograph(20), 'PNG', compress_level=1),
+        f'train/{DOG}/{ODD}': jpeg[0],
+        f'train/{DOG}/<script>alert(1)<script>.jpg': jpeg[1],
+        f'train/{DOG}/turned.jpg': encoded(photograph(30), 'JPEG', exif=turned),
+        f'train/{DOG}/flat.png': encoded(Image.new('RGB', (64, 64), 'teal'), 'PNG'),
+        f'train/{DOG}/2.jpg': jpeg[2],
+        f'train/{DOG}/3.jpg': jpeg[3],
+        f'train/{CAT}/original.png': png,
+        f'train/{CAT}/4.jpg': jpeg[4],
+        f'train/{CAT}/5.jpg': jpeg[5],
+        f'train/{CAT}/broken.jpg': jpeg[6][: len(jpeg[6]) // 2],
+        f'train/{CAT}/wrong.png': jpeg[7],
+        f'train/{CAT}/grey.jpg': encoded(photograph(31).convert('L'), 'JPEG'),
+        f'train/{CAT}/8.jpg': jpeg[8],
+        f'train/{CAT}/9.jpg': jpeg[9],
+        f'validation/{DOG}/flat.png': encoded(
+            Image.new('RGB', (64, 64), 'navy'), 'PNG'
+        ),
+        f'validation/{DOG}/10.jpg': jpeg[10],
+        f'validation/{CAT}/copy.jpg': jpeg[4],
+        f'validation/{CAT}/thin.png': encoded(photograph(32, 120, 12), 'PNG'),
+        f'test/{DOG}/small.png': encoded(photograph(0).resize((48, 40)), 'PNG'),
+        f'test/{DOG}/clear.png': encoded(photograph(33).convert('RGBA'), 'PNG'),
+        f'test/{CAT}/again.jpg': encoded(photograph(5), 'JPEG', quality=40),
     }
 
 
@@ -131,7 +111,10 @@ def ranges(folder) -> Source:
         archive.write_bytes(b'start' + b''.join(blobs.values()))
         lengths = np.array([len(blob) for blob in blobs.values()], np.int64)
         offsets = len(b'start') + np.cumsum(lengths) - lengths
-        splits[name] = Split(np.array([label(path) for path in blobs], np.int32),
-                             list(blobs), paths=[os.fspath(archive)] * len(blobs),
-                             ranges=np.stack([offsets, lengths], 1))
+        splits[name] = Split(
+            np.array([label(path) for path in blobs], np.int32),
+            list(blobs),
+            paths=[os.fspath(archive)] * len(blobs),
+            ranges=np.stack([offsets, lengths], 1),
+        )
     return make_source(splits)

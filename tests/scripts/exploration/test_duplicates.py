@@ -5,7 +5,7 @@ import pytest
 
 from scripts.exploration import duplicates, matching
 from scripts.exploration.survey import survey
-from vision.data import Source, Split, SPLITS
+from vision.data import SPLITS, Source, Split
 
 
 def test_all_pairs_within_the_distance_and_each_once():
@@ -27,8 +27,9 @@ def test_all_pairs_within_the_distance_and_each_once():
         assert set(found) == expected
         assert len(expected) >= 4  # of the planted ones
     pairs = np.argwhere(np.triu(np.ones_like(apart), 1))
-    np.testing.assert_array_equal(matching.distances(hashes, pairs), apart[pairs[:, 0],
-                                                                           pairs[:, 1]])
+    np.testing.assert_array_equal(
+        matching.distances(hashes, pairs), apart[pairs[:, 0], pairs[:, 1]]
+    )
 
 
 def test_small_chunks_lose_nothing(monkeypatch):
@@ -41,8 +42,10 @@ def test_small_chunks_lose_nothing(monkeypatch):
 
 
 def described(seen, found) -> set[tuple[str, str, str]]:
-    return {(kind, seen.name(a), seen.name(b))
-            for kind, (a, b) in zip(found.kinds.tolist(), found.pairs.tolist())}
+    return {
+        (kind, seen.name(a), seen.name(b))
+        for kind, (a, b) in zip(found.kinds.tolist(), found.pairs.tolist())
+    }
 
 
 def test_planted_copies(seen):
@@ -66,20 +69,27 @@ def test_planted_copies(seen):
         'test': ['test/<b>dog/small.png', 'test/cat/again.jpg'],
     }
     conflicting = found.pairs[duplicates.conflicts(seen, found)].tolist()
-    assert [[seen.name(i) for i in pair] for pair in conflicting
-           ] == [['train/<b>dog/same.png', 'train/cat/original.png']]
+    assert [[seen.name(i) for i in pair] for pair in conflicting] == [
+        ['train/<b>dog/same.png', 'train/cat/original.png']
+    ]
 
 
 def in_memory(*splits: list[np.ndarray]) -> Source:
     """Train, validation and test of these pictures, all of one class."""
     return Source(
-        'memory', ('a',), {
-            name:
-                Split(np.zeros(len(images), np.int32),
-                      [f'{name}/{i}'
-                       for i in range(len(images))], images=np.stack(images))
+        'memory',
+        ('a',),
+        {
+            name: Split(
+                np.zeros(len(images), np.int32),
+                [f'{name}/{i}' for i in range(len(images))],
+                images=np.stack(images),
+            )
             for name, images in zip(SPLITS, splits)
-        }, 48, fixed_size=True)
+        },
+        48,
+        fixed_size=True,
+    )
 
 
 def soft(seed: int) -> np.ndarray:
@@ -151,7 +161,8 @@ def test_search_ends_where_everything_resembles_everything(monkeypatch):
 def test_noise_on_a_picture(change, alike):
     rng = np.random.default_rng(1)
     a = soft(0)
-    mixed = (1 - change / 64) * a + change / 64 * rng.permutation(a.reshape(
-        -1, 3)).reshape(a.shape)
+    mixed = (1 - change / 64) * a + change / 64 * rng.permutation(
+        a.reshape(-1, 3)
+    ).reshape(a.shape)
     seen = survey(in_memory([a], [mixed.astype(np.uint8)], [soft(1)]))
     assert (len(duplicates.find(seen)) == 1) is alike

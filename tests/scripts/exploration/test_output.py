@@ -15,11 +15,18 @@ from scripts import words
 from scripts.exploration import choices, output, terminal
 from scripts.exploration.summary import summarize
 from scripts.exploration.survey import survey
-from vision.data import Source, Split, SPLITS
+from vision.data import SPLITS, Source, Split
 
 FILES = [
-    'index.html', 'classes.png', 'samples.png', 'sizes.png', 'colours.png',
-    'brightness.png', 'duplicates.png', 'duplicates.csv', 'summary.json'
+    'index.html',
+    'classes.png',
+    'samples.png',
+    'sizes.png',
+    'colours.png',
+    'brightness.png',
+    'duplicates.png',
+    'duplicates.csv',
+    'summary.json',
 ]
 
 
@@ -107,14 +114,23 @@ def test_names_that_are_no_text_are_shown_escaped(findings, written):
 
 
 def test_csv_lists_every_pair(written):
-    with open(written / 'duplicates.csv', encoding='utf-8', errors='surrogateescape',
-              newline='') as file:
+    with open(
+        written / 'duplicates.csv',
+        encoding='utf-8',
+        errors='surrogateescape',
+        newline='',
+    ) as file:
         rows = list(csv.DictReader(file))
     assert rows[0] == {
-        'split_a': 'train', 'path_a': 'train/cat/4.jpg', 'class_a': 'cat',
-        'split_b': 'validation', 'path_b': 'validation/cat/copy.jpg', 'class_b': 'cat',
-        'distance': '0', 'kind': 'file',
-    }  # yapf: disable
+        'split_a': 'train',
+        'path_a': 'train/cat/4.jpg',
+        'class_a': 'cat',
+        'split_b': 'validation',
+        'path_b': 'validation/cat/copy.jpg',
+        'class_b': 'cat',
+        'distance': '0',
+        'kind': 'file',
+    }
     assert [row['kind'] for row in rows] == ['file', 'pixels', 'near', 'near']
     across = [row for row in rows if row['split_a'] != row['split_b']]
     assert [row['split_b'] for row in across] == ['validation', 'test', 'test']
@@ -125,8 +141,13 @@ def test_summary_has_the_numbers(written):
     assert numbers['pictures'] == {'train': 15, 'validation': 4, 'test': 3}
     assert numbers['surveyed'] == numbers['pictures']
     assert numbers['classes'][1] == {
-        'label': 1, 'id': 'cat', 'name': 'cat', 'train': 8, 'validation': 2, 'test': 1
-    }  # yapf: disable
+        'label': 1,
+        'id': 'cat',
+        'name': 'cat',
+        'train': 8,
+        'validation': 2,
+        'test': 1,
+    }
     assert numbers['formats'] == {'JPEG': 15, 'PNG': 7}
     assert numbers['exif_rotated'] == 1
     duplicates = numbers['duplicates']
@@ -134,10 +155,13 @@ def test_summary_has_the_numbers(written):
     assert duplicates['with_duplicate_in_train'] == {'validation': 1, 'test': 2}
     assert duplicates['label_conflicts'] == 1
     assert duplicates['pairs_by_splits'] == {
-        'train-train': 1, 'train-validation': 1, 'train-test': 2
-    }  # yapf: disable
+        'train-train': 1,
+        'train-validation': 1,
+        'train-test': 2,
+    }
     assert numbers['problems']['undecodable']['pictures'][0]['path'].endswith(
-        'cat/broken.jpg')
+        'cat/broken.jpg'
+    )
 
 
 def test_pictures_are_pictures(written):
@@ -156,14 +180,18 @@ def test_own_files_are_replaced_and_others_kept(findings, tmp_path):
     (tmp_path / 'duplicates.png').write_text('old')
     unique = dataclasses.replace(
         findings,
-        duplicates=dataclasses.replace(findings.duplicates,
-                                       pairs=findings.duplicates.pairs[:0],
-                                       distances=findings.duplicates.distances[:0],
-                                       kinds=findings.duplicates.kinds[:0]))
+        duplicates=dataclasses.replace(
+            findings.duplicates,
+            pairs=findings.duplicates.pairs[:0],
+            distances=findings.duplicates.distances[:0],
+            kinds=findings.duplicates.kinds[:0],
+        ),
+    )
     names = [path.name for path in output.write(unique, tmp_path, 0)]
     assert 'duplicates.png' not in names
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
-        [*names, 'notes.txt'])
+        [*names, 'notes.txt']
+    )
     assert (tmp_path / 'notes.txt').read_text() == 'mine'
     assert (tmp_path / 'index.html').read_text(encoding='utf-8').startswith('<!DOCTYPE')
 
@@ -181,8 +209,9 @@ def test_report_fits_a_terminal(findings):
     assert len(lines) <= 60
     text = '\n'.join(lines)
     assert re.search(r'^majority baseline +53\.3 % +50\.0 % +33\.3 %$', text, re.M)
-    assert re.search(r'^ +2  of the 3 test pictures have a duplicate in train$', text,
-                     re.M)
+    assert re.search(
+        r'^ +2  of the 3 test pictures have a duplicate in train$', text, re.M
+    )
     assert re.search(r'^ +1  undecodable: ', text, re.M)
 
 
@@ -229,8 +258,8 @@ def test_nothing_decodable_is_said_and_not_a_crash(tmp_path):
     Path(bad).write_bytes(b'no picture')
     split = Split(np.zeros(1, np.int32), ['bad.jpg'], paths=[bad])
     found = summarize(
-        survey(Source('bad', ('a',), dict.fromkeys(SPLITS, split), 8,
-                      fixed_size=False)))
+        survey(Source('bad', ('a',), dict.fromkeys(SPLITS, split), 8, fixed_size=False))
+    )
     (tmp_path / 'out').mkdir()
     names = [path.name for path in output.write(found, tmp_path / 'out', 0)]
     assert names == ['index.html', 'classes.png', 'duplicates.csv', 'summary.json']
@@ -238,8 +267,10 @@ def test_nothing_decodable_is_said_and_not_a_crash(tmp_path):
     assert found.numbers['duplicates']['pairs']['file'] == 2
 
 
-@pytest.mark.parametrize('value, text', [(1234567., '1,234,567'), (1234.5, '1,234'),
-                                         (61.54, '61.5'), (0.1234, '0.123')])
+@pytest.mark.parametrize(
+    'value, text',
+    [(1234567.0, '1,234,567'), (1234.5, '1,234'), (61.54, '61.5'), (0.1234, '0.123')],
+)
 def test_numbers(value, text):
     assert words.number(value) == text
 

@@ -7,13 +7,14 @@ import pytest
 
 from scripts.exploration import problems, statistics
 from scripts.exploration.survey import survey
-from vision.data import shapes, SPLITS
+from vision.data import SPLITS, shapes
 from vision.data.decode import decode, fit
 
 
 def found(seen) -> set[tuple[str, str]]:
-    return {(p.kind, seen.name(p.picture).split('/', 1)[1]) for p in problems.find(seen)
-           }
+    return {
+        (p.kind, seen.name(p.picture).split('/', 1)[1]) for p in problems.find(seen)
+    }
 
 
 def test_problems_are_those_that_were_planted(seen):
@@ -81,7 +82,7 @@ def test_majority_and_imbalance_by_hand(source):
     assert statistics.imbalance(source) == {
         'largest': ['cat', 8],
         'smallest': ['<b>dog', 7],
-        'ratio': 8 / 7
+        'ratio': 8 / 7,
     }
 
 
@@ -98,9 +99,9 @@ def test_brightness_and_contrast(seen):
 
 
 def test_outliers_are_by_median_and_median_deviation():
-    scores = statistics.outliers(np.array([1., 2., 3., 4., 100.]))
+    scores = statistics.outliers(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
     np.testing.assert_allclose(scores, 0.6745 * np.array([-2, -1, 0, 1, 97]))
-    assert (statistics.outliers(np.array([5., 5., 5., 9.])) == 0).all()
+    assert (statistics.outliers(np.array([5.0, 5.0, 5.0, 9.0])) == 0).all()
 
 
 def test_byte_ranges_give_the_same_facts(seen, ranges):
@@ -114,9 +115,13 @@ def test_byte_ranges_give_the_same_facts(seen, ranges):
 def test_pictures_in_memory_have_pixels_but_no_file():
     few = shapes.load()
     splits = {
-        name:
-            dataclasses.replace(split, labels=split.labels[:9], names=split.names[:9],
-                                images=split.images[:9], weights=split.weights[:9])
+        name: dataclasses.replace(
+            split,
+            labels=split.labels[:9],
+            names=split.names[:9],
+            images=split.images[:9],
+            weights=split.weights[:9],
+        )
         for name, split in few.splits.items()
     }
     memory = survey(dataclasses.replace(few, splits=splits))
@@ -124,8 +129,9 @@ def test_pictures_in_memory_have_pixels_but_no_file():
     assert (memory.facts['file_digest'] == 0).all()
     assert (memory.facts['format'] == b'').all()
     assert (memory.facts['width'] == 32).all()
-    np.testing.assert_allclose(memory.facts['means'][0],
-                               few.splits['train'].images[0].mean((0, 1)), rtol=1e-5)
+    np.testing.assert_allclose(
+        memory.facts['means'][0], few.splits['train'].images[0].mean((0, 1)), rtol=1e-5
+    )
     assert found(memory) == set()
 
 

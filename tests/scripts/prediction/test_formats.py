@@ -31,24 +31,46 @@ def test_csv(classifier):
     layout = formats.csv_lines(classifier, top=9)
     text = b''.join([layout.header, *map(layout.row, (GOOD, UNSURE, BAD))])
     rows = list(csv.DictReader(io.StringIO(text.decode('utf-8', 'surrogateescape'))))
-    assert rows == [{
-        'file': 'a b.jpg', 'class': 'cat', 'probability': '0.5',
-        'class_2': 'a "dog", or two', 'probability_2': '0.33333334',
-        'class_3': 'owl\nat night', 'probability_3': '0.16666667',
-        'rejected': 'false', 'error': ''
-    }, {
-        'file': UNSURE.file, 'class': '', 'probability': '0.5', 'class_2': '',
-        'probability_2': '0.33333334', 'class_3': '', 'probability_3': '0.16666667',
-        'rejected': 'true', 'error': ''
-    }, {
-        'file': 'broken.jpg', 'class': '', 'probability': '', 'class_2': '',
-        'probability_2': '', 'class_3': '', 'probability_3': '', 'rejected': '',
-        'error': BAD.error
-    }]  # yapf: disable
+    assert rows == [
+        {
+            'file': 'a b.jpg',
+            'class': 'cat',
+            'probability': '0.5',
+            'class_2': 'a "dog", or two',
+            'probability_2': '0.33333334',
+            'class_3': 'owl\nat night',
+            'probability_3': '0.16666667',
+            'rejected': 'false',
+            'error': '',
+        },
+        {
+            'file': UNSURE.file,
+            'class': '',
+            'probability': '0.5',
+            'class_2': '',
+            'probability_2': '0.33333334',
+            'class_3': '',
+            'probability_3': '0.16666667',
+            'rejected': 'true',
+            'error': '',
+        },
+        {
+            'file': 'broken.jpg',
+            'class': '',
+            'probability': '',
+            'class_2': '',
+            'probability_2': '',
+            'class_3': '',
+            'probability_3': '',
+            'rejected': '',
+            'error': BAD.error,
+        },
+    ]
     assert np.float32(rows[0]['probability_2']) == np.float32(THIRD)
     assert b'\xff.jpg' in text
-    assert formats.csv_lines(
-        classifier, top=1).header == (b'file,class,probability,rejected,error\n')
+    assert formats.csv_lines(classifier, top=1).header == (
+        b'file,class,probability,rejected,error\n'
+    )
 
 
 def test_json_lines(classifier):
@@ -60,11 +82,10 @@ def test_json_lines(classifier):
         line.decode()
     assert json.loads(good) == {
         'file': 'a b.jpg',
-        'predictions': [{
-            'class': name,
-            'id': name,
-            'probability': probability
-        } for name, probability in zip(CLASSES, (0.5, 0.33333334, 0.16666667))],
+        'predictions': [
+            {'class': name, 'id': name, 'probability': probability}
+            for name, probability in zip(CLASSES, (0.5, 0.33333334, 0.16666667))
+        ],
         'rejected': False,
     }
     assert json.loads(unsure)['file'] == UNSURE.file
@@ -80,7 +101,7 @@ def test_table(classifier):
     room = ' ' * len(name)
     ranks = [
         f'{room}  a "dog", or two       33.3 %',
-        rf'{room}  owl\nat night         16.7 %'
+        rf'{room}  owl\nat night         16.7 %',
     ]
     assert text.splitlines() == [
         'runs/x, best weights, epoch 2; probabilities not calibrated',
@@ -101,19 +122,27 @@ def test_a_table_cuts_names_to_the_width(classifier):
         lines = (layout.header + layout.row(long)).decode().splitlines()
         assert lines[3].startswith('…') and 'last.jpg  cat' in lines[3]
         assert max(map(len, lines[2:])) <= 80
-    assert formats.table(
-        classifier, ['a.jpg'],
-        80).header.decode().endswith('file   class            probability\n')
+    assert (
+        formats.table(classifier, ['a.jpg'], 80)
+        .header.decode()
+        .endswith('file   class            probability\n')
+    )
 
 
-@pytest.mark.parametrize('temperature, expected', [
-    (Temperature(), 'probabilities not calibrated'),
-    (Temperature(1.5), 'probabilities at temperature 1.5'),
-    (Temperature(1.5, 'validation',
-                 1200), 'probabilities calibrated on 1,200 pictures of validation'),
-])
+@pytest.mark.parametrize(
+    'temperature, expected',
+    [
+        (Temperature(), 'probabilities not calibrated'),
+        (Temperature(1.5), 'probabilities at temperature 1.5'),
+        (
+            Temperature(1.5, 'validation', 1200),
+            'probabilities calibrated on 1,200 pictures of validation',
+        ),
+    ],
+)
 def test_a_table_says_how_far_to_trust_it(classifier, temperature, expected):
-    calibrated = Classifier(classifier.network, classifier.specification, 'x',
-                            temperature)
+    calibrated = Classifier(
+        classifier.network, classifier.specification, 'x', temperature
+    )
     header = formats.table(calibrated, [], 80).header.decode()
     assert header.startswith(f'x; {expected}\n')

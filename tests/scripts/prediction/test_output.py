@@ -55,12 +55,18 @@ def test_a_link_stays_a_link(tmp_path):
     assert (tmp_path / 'there').read_bytes() == b'new'
 
 
-@pytest.mark.parametrize('name, message', [
-    ('', 'to be a file, got .*, which is a folder'),
-    ('nowhere/x.csv', 'No such file or directory. Choose another --output'),
-    ('file/x.csv', 'Not a directory. Choose another --output'),
-    ('photo.JPG', r'such as predictions.csv, got the name of a picture: .*photo.JPG'),
-])
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('', 'to be a file, got .*, which is a folder'),
+        ('nowhere/x.csv', 'No such file or directory. Choose another --output'),
+        ('file/x.csv', 'Not a directory. Choose another --output'),
+        (
+            'photo.JPG',
+            r'such as predictions.csv, got the name of a picture: .*photo.JPG',
+        ),
+    ],
+)
 def test_what_cannot_be_written_to(tmp_path, name, message):
     (tmp_path / 'file').touch()
     with pytest.raises(UserError, match=message):

@@ -17,19 +17,22 @@ def read(contents: bytes) -> list:
         return list(pictures(io.BufferedReader(io.BytesIO(contents)), spool))
 
 
-@pytest.mark.parametrize('contents, expected', [
-    (b'a.png\nb c.png\n', ['a.png', 'b c.png']),
-    (b'a.png\nb.png', ['a.png', 'b.png']),
-    (b'a.png\r\n\r\nb.png\r\n', ['a.png', 'b.png']),
-    (b'a.png\0new\nline.png\0', ['a.png', 'new\nline.png']),
-    (b'new\nline.png\0b.png', ['new\nline.png', 'b.png']),
-    (b'BMW.png\nGIF89a.gif\n', ['BMW.png', 'GIF89a.gif']),
-    (b'GIF89a.gif\nRIFF.png\n', ['GIF89a.gif', 'RIFF.png']),
-    (b'*.png\n-\n--top.png\n', ['*.png', '-', '--top.png']),
-    (b'\n\n', []),
-    (b'x', ['x']),
-    (b'n\xff.png\n', [os.fsdecode(b'n\xff.png')]),
-])
+@pytest.mark.parametrize(
+    'contents, expected',
+    [
+        (b'a.png\nb c.png\n', ['a.png', 'b c.png']),
+        (b'a.png\nb.png', ['a.png', 'b.png']),
+        (b'a.png\r\n\r\nb.png\r\n', ['a.png', 'b.png']),
+        (b'a.png\0new\nline.png\0', ['a.png', 'new\nline.png']),
+        (b'new\nline.png\0b.png', ['new\nline.png', 'b.png']),
+        (b'BMW.png\nGIF89a.gif\n', ['BMW.png', 'GIF89a.gif']),
+        (b'GIF89a.gif\nRIFF.png\n', ['GIF89a.gif', 'RIFF.png']),
+        (b'*.png\n-\n--top.png\n', ['*.png', '-', '--top.png']),
+        (b'\n\n', []),
+        (b'x', ['x']),
+        (b'n\xff.png\n', [os.fsdecode(b'n\xff.png')]),
+    ],
+)
 def test_a_list_of_names(tmp_path, monkeypatch, contents, expected):
     monkeypatch.chdir(tmp_path)
     found = read(contents)
@@ -60,15 +63,16 @@ def test_files_of_a_list_are_looked_up_and_folders_are_not_searched(tmp_path):
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'GIF', 'BMP', 'WEBP', 'TIFF'])
 def test_a_picture(tmp_path, kind):
     rng = np.random.default_rng(1)
-    Image.fromarray(rng.integers(0, 256, [40, 300, 3],
-                                 np.uint8)).save(tmp_path / 'x', kind)
+    Image.fromarray(rng.integers(0, 256, [40, 300, 3], np.uint8)).save(
+        tmp_path / 'x', kind
+    )
     contents = (tmp_path / 'x').read_bytes()
     with tempfile.TemporaryFile() as spool:
-        found, = pictures(io.BufferedReader(io.BytesIO(contents)), spool)
+        (found,) = pictures(io.BufferedReader(io.BytesIO(contents)), spool)
         assert Path(found.path).read_bytes() == contents
     assert (found.name, found.size, found.error) == ('-', len(contents), '')
 
 
 def test_nothing():
-    found, = read(b'')
+    (found,) = read(b'')
     assert (found.name, found.error) == ('-', 'Standard input is empty')

@@ -15,10 +15,12 @@ def make_classifier():
     def make(classes, image_size=8, auxiliary=False, ids=()):
         name = 'inception_v1_compact' if auxiliary else 'small_cnn'
         options = {} if auxiliary else {'filters': (4,)}
-        specification = Specification(name, tuple(classes), image_size, 'unit',
-                                      options=options)
-        return Classifier(specification.build(), specification, 'random weights',
-                          ids=tuple(ids))
+        specification = Specification(
+            name, tuple(classes), image_size, 'unit', options=options
+        )
+        return Classifier(
+            specification.build(), specification, 'random weights', ids=tuple(ids)
+        )
 
     return make
 
@@ -34,7 +36,8 @@ def make_source():
             splits[name] = Split(
                 rng.integers(len(classes), size=count).astype(np.int32),
                 [f'{name}/{i}' for i in range(count)],
-                rng.integers(0, 256, [count, image_size, image_size, 3], np.uint8))
+                rng.integers(0, 256, [count, image_size, image_size, 3], np.uint8),
+            )
         return Source('noise', tuple(classes), splits, image_size, True, tuple(ids))
 
     return make

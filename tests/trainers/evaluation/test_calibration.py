@@ -50,10 +50,13 @@ def test_temperature_of_the_logits_moves_with_them():
     assert three == pytest.approx(3 * calibration.fit_temperature(one, labels))
 
 
-@pytest.mark.parametrize('right, message', [
-    (True, 'Expected mistakes among the 40 pictures'),
-    (False, 'these 40 pictures it is no better than guessing'),
-])
+@pytest.mark.parametrize(
+    'right, message',
+    [
+        (True, 'Expected mistakes among the 40 pictures'),
+        (False, 'these 40 pictures it is no better than guessing'),
+    ],
+)
 def test_where_no_temperature_is_best_it_says_why(right, message):
     labels = np.arange(40, dtype=np.int32) % 4
     logits = np.eye(4, dtype=np.float32)[labels if right else (labels + 1) % 4]

@@ -20,27 +20,36 @@ def test_the_same_classes_are_themselves(make_classifier, make_source):
 
 def test_another_order_is_followed(make_classifier, make_source):
     source = make_source(('owl', 'cat'))
-    assert match_classes(source, make_classifier(
-        ('cat', 'dog', 'owl'))).tolist() == [2, 0]
+    assert match_classes(source, make_classifier(('cat', 'dog', 'owl'))).tolist() == [
+        2,
+        0,
+    ]
 
 
-@pytest.mark.parametrize('classes, ids', [
-    (('n02123045', 'n02099712'), ()),
-    (('tabby, tabby cat', 'Labrador retriever'), ()),
-    (('cats', 'dogs'), ('n02123045', 'n02099712')),
-    (('n02123045', 'Labrador retriever'), ()),
-])
+@pytest.mark.parametrize(
+    'classes, ids',
+    [
+        (('n02123045', 'n02099712'), ()),
+        (('tabby, tabby cat', 'Labrador retriever'), ()),
+        (('cats', 'dogs'), ('n02123045', 'n02099712')),
+        (('n02123045', 'Labrador retriever'), ()),
+    ],
+)
 def test_classes_are_found_by_id_or_name(make_source, of_imagenet, classes, ids):
-    assert match_classes(make_source(classes, ids=ids),
-                         of_imagenet).tolist() == [281, 208]
+    assert match_classes(make_source(classes, ids=ids), of_imagenet).tolist() == [
+        281,
+        208,
+    ]
 
 
 def test_unknown_classes_are_named(make_source, make_classifier):
     source = make_source([f'bird {i}' for i in range(8)] + ['cat'])
     with pytest.raises(DatasetError) as error:
         match_classes(source, make_classifier(('cat', 'dog')))
-    assert "does not know 'bird 0', 'bird 1', 'bird 2', 'bird 3', 'bird 4' and 3 more" \
+    assert (
+        "does not know 'bird 0', 'bird 1', 'bird 2', 'bird 3', 'bird 4' and 3 more"
         in str(error.value)
+    )
     assert "It names 'cat', 'dog'." in str(error.value)
 
 

@@ -26,8 +26,9 @@ def test_resamples_do_not_depend_on_how_many_are_drawn_at_a_time(monkeypatch, nu
     values = np.random.default_rng(1).normal(size=[33, 2])
     expected = comparison.bootstrap_means(values, 20, seed=5)
     monkeypatch.setattr(comparison, '_NUMBERS', numbers)
-    np.testing.assert_allclose(comparison.bootstrap_means(values, 20, seed=5), expected,
-                               rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(
+        comparison.bootstrap_means(values, 20, seed=5), expected, rtol=1e-12, atol=1e-15
+    )
     assert (comparison.bootstrap_means(values, 20, seed=6) != expected).any()
 
 
@@ -35,8 +36,9 @@ def test_interval_holds_the_middle():
     assert comparison.interval(np.arange(1001.0)) == (25, 975)
 
 
-@pytest.mark.parametrize('first, second', [(0, 0), (1, 8), (8, 1), (5, 5), (0, 20),
-                                           (310, 400), (4000, 4300)])
+@pytest.mark.parametrize(
+    'first, second', [(0, 0), (1, 8), (8, 1), (5, 5), (0, 20), (310, 400), (4000, 4300)]
+)
 def test_mcnemar_is_the_binomial_test_of_a_fair_coin(first, second):
     expected = stats.binomtest(first, first + second).pvalue if first + second else 1
     assert comparison.mcnemar(first, second) == pytest.approx(expected, rel=1e-9)

@@ -25,8 +25,13 @@ def classifier(make_classifier):
 def test_1003_pictures_in_batches_of_64_are_1003(classifier, make_source):
     source = make_source(CLASSES, 1003)
     done = []
-    found = evaluate(classifier, source, 'test', batch_size=64,
-                     progress=lambda now, total: done.append((now, total)))
+    found = evaluate(
+        classifier,
+        source,
+        'test',
+        batch_size=64,
+        progress=lambda now, total: done.append((now, total)),
+    )
     assert len(found) == 1003 == found.confusion.sum() == found.by_class.support.sum()
     assert found.reliability.counts.sum() == 1003
     assert found.names == list(source.splits['test'].names)
@@ -41,8 +46,9 @@ def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source
     for temperature in (1.0, 0.5):
         found = dataclasses.replace(found, temperature=Temperature(temperature))
         powers = np.exp(found.main.astype(np.float64) / temperature)
-        np.testing.assert_allclose(found.probabilities,
-                                   powers / powers.sum(1, keepdims=True), rtol=1e-5)
+        np.testing.assert_allclose(
+            found.probabilities, powers / powers.sum(1, keepdims=True), rtol=1e-5
+        )
         np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=1e-6)
         np.testing.assert_array_equal(found.confidence, found.probabilities.max(1))
     # The temperature changes what is believed, not what is named.
@@ -51,18 +57,22 @@ def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source
 
 
 @pytest.mark.parametrize('auxiliary', [False, True])
-def test_figures_of_every_head_agree_with_training(make_classifier, make_source,
-                                                   auxiliary):
+def test_figures_of_every_head_agree_with_training(
+    make_classifier, make_source, auxiliary
+):
     from trainers.config import Config
     from trainers.precision import resolve
+
     size = 64 if auxiliary else 8
     classifier = make_classifier(CLASSES, size, auxiliary)
     source = make_source(CLASSES, 21, size)
     found = evaluate(classifier, source, 'validation', batch_size=8)
-    trainer = Trainer(classifier.network, Config(model='small_cnn'), 1,
-                      resolve('float32'))
+    trainer = Trainer(
+        classifier.network, Config(model='small_cnn'), 1, resolve('float32')
+    )
     expected = trainer.evaluate(
-        data.eval_batches(source.splits['validation'], batch_size=5, image_size=size))
+        data.eval_batches(source.splits['validation'], batch_size=5, image_size=size)
+    )
     main = found.heads['main']
     assert main.top1 == pytest.approx(expected['top1'])
     assert main.top5 == pytest.approx(expected['top5'])
@@ -72,7 +82,8 @@ def test_figures_of_every_head_agree_with_training(make_classifier, make_source,
         assert head.top1 == (found.logits[name].argmax(1) == found.labels).mean()
         assert head.top1_interval.low <= head.top1 <= head.top1_interval.high
         assert head.loss == pytest.approx(
-            measures.losses(found.logits[name], found.labels).mean())
+            measures.losses(found.logits[name], found.labels).mean()
+        )
 
 
 @pytest.fixture(scope='module')
@@ -95,18 +106,17 @@ def source(tmp_path_factory):
 def test_bad_pictures_are_in_no_figure_and_are_listed(classifier, source):
     found = evaluate(classifier, source, 'test', batch_size=4, max_bad_fraction=0.5)
     assert len(found) == 18 == found.confusion.sum() == found.reliability.counts.sum()
-    assert [file.name for file in found.bad_files
-           ] == ['test/b/6.png', 'test/d/6.png', 'test/f/6.png']
+    assert [file.name for file in found.bad_files] == [
+        'test/b/6.png',
+        'test/d/6.png',
+        'test/f/6.png',
+    ]
     assert not {file.name for file in found.bad_files} & set(found.names)
     # Labels are the network's, by name.
     assert {
         name.split('/')[1]: CLASSES[label]
         for name, label in zip(found.names, found.labels)
-    } == {
-        'b': 'b',
-        'd': 'd',
-        'f': 'f'
-    }
+    } == {'b': 'b', 'd': 'd', 'f': 'f'}
     # A picture's logits are its own, not those of a neighbour's place.
     paths = np.array(source.splits['test'].paths)[found.indices]
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths])

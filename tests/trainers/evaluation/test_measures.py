@@ -24,13 +24,15 @@ def answers(count=9000, classes=7, coarse=False):
 @pytest.mark.parametrize('coarse', [False, True])
 @pytest.mark.parametrize('classes', [2, 7])
 def test_ranks_agree_with_the_hits_of_training_also_where_logits_are_equal(
-        classes, coarse):
+    classes, coarse
+):
     logits, labels = answers(classes=classes, coarse=coarse)
     ranks = measures.ranks(logits, labels)
     np.testing.assert_array_equal(ranks == 0, logits.argmax(1) == labels)
     for k in (1, 5):
-        hits = metrics.hits(tf.constant(labels), tf.constant(logits),
-                            tf.ones(len(labels)), k)
+        hits = metrics.hits(
+            tf.constant(labels), tf.constant(logits), tf.ones(len(labels)), k
+        )
         assert (ranks < k).sum() == hits
 
 
@@ -39,8 +41,9 @@ def test_ranks_agree_with_the_hits_of_training_also_where_logits_are_equal(
 def test_best_are_those_of_all_sorted_also_where_logits_are_equal(count, coarse):
     logits, labels = answers(coarse=coarse)
     found = measures.best(logits, count)
-    np.testing.assert_array_equal(found,
-                                  np.argsort(-logits, 1, kind='stable')[:, :count])
+    np.testing.assert_array_equal(
+        found, np.argsort(-logits, 1, kind='stable')[:, :count]
+    )
     np.testing.assert_array_equal(found[:, 0], logits.argmax(1))
 
 
@@ -58,7 +61,8 @@ def test_best_need_little_memory():
 def test_blocks_cover_every_row_once():
     for count in (0, 1, 4096, 4097, 9000):
         rows = [
-            row for each in measures.blocks(count)
+            row
+            for each in measures.blocks(count)
             for row in range(each.start, each.stop)
         ]
         assert rows == list(range(count))
@@ -67,21 +71,25 @@ def test_blocks_cover_every_row_once():
 @pytest.mark.parametrize('temperature', [1.0, 0.3, 4.0])
 def test_losses_agree_with_those_of_training(temperature):
     logits, labels = answers()
-    expected = losses.cross_entropy(tf.constant(labels),
-                                    tf.constant(logits) / temperature)
-    np.testing.assert_allclose(measures.losses(logits, labels, temperature), expected,
-                               rtol=1e-4, atol=1e-6)
+    expected = losses.cross_entropy(
+        tf.constant(labels), tf.constant(logits) / temperature
+    )
+    np.testing.assert_allclose(
+        measures.losses(logits, labels, temperature), expected, rtol=1e-4, atol=1e-6
+    )
 
 
 def test_losses_of_huge_logits_are_finite():
     logits = np.array([[1e4, -1e4], [1e4, -1e4]], np.float32)
     np.testing.assert_array_equal(
-        measures.losses(logits, np.array([0, 1], np.int32), 0.5), [0, 4e4])
+        measures.losses(logits, np.array([0, 1], np.int32), 0.5), [0, 4e4]
+    )
 
 
 def test_confusion_matrix_counts_each_picture_once_row_by_label():
-    matrix = measures.confusion_matrix(np.array([0, 0, 2, 2], np.int32),
-                                       np.array([0, 1, 2, 0]), 3)
+    matrix = measures.confusion_matrix(
+        np.array([0, 0, 2, 2], np.int32), np.array([0, 1, 2, 0]), 3
+    )
     assert matrix.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 1]]
     figures = measures.class_figures(matrix)
     np.testing.assert_array_equal(figures.support, [2, 0, 2])
@@ -104,17 +112,18 @@ def test_class_figures_and_their_means_agree_with_scikit_learn():
     predicted = logits.argmax(1)
     matrix = measures.confusion_matrix(labels, predicted, 7)
     np.testing.assert_array_equal(
-        matrix, sklearn_metrics.confusion_matrix(labels, predicted, labels=range(7)))
+        matrix, sklearn_metrics.confusion_matrix(labels, predicted, labels=range(7))
+    )
     figures = measures.class_figures(matrix)
     expected = sklearn_metrics.precision_recall_fscore_support(
-        labels, predicted, labels=range(7), zero_division=np.nan)
+        labels, predicted, labels=range(7), zero_division=np.nan
+    )
     for ours, theirs in zip(figures, expected):
         np.testing.assert_allclose(ours, theirs)
     there = np.unique(labels)
-    means = sklearn_metrics.precision_recall_fscore_support(labels, predicted,
-                                                            labels=there,
-                                                            average='macro',
-                                                            zero_division=0)
+    means = sklearn_metrics.precision_recall_fscore_support(
+        labels, predicted, labels=there, average='macro', zero_division=0
+    )
     np.testing.assert_allclose(list(measures.macro(figures).values()), means[:3])
 
 
@@ -150,11 +159,13 @@ def test_average_precision_agrees_with_scikit_learn(coarse):
     truth = np.eye(7)[labels]
     curve = measures.micro_average(scores, labels)
     assert curve.average == pytest.approx(
-        sklearn_metrics.average_precision_score(truth, scores, average='micro'))
+        sklearn_metrics.average_precision_score(truth, scores, average='micro')
+    )
     for label in range(7):
         curve = measures.of_class(scores, labels, label)
         assert curve.average == pytest.approx(
-            sklearn_metrics.average_precision_score(truth[:, label], scores[:, label]))
+            sklearn_metrics.average_precision_score(truth[:, label], scores[:, label])
+        )
 
 
 def test_class_without_pictures_has_no_curve():

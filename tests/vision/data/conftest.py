@@ -11,9 +11,11 @@ from vision.data import Split
 def noise() -> Split:
     """23 random pictures of 24x24 in memory, three classes."""
     rng = np.random.default_rng(5)
-    return Split(labels=(np.arange(23) % 3).astype(np.int32),
-                 names=[f'noise/{i}' for i in range(23)],
-                 images=rng.integers(0, 256, [23, 24, 24, 3], np.uint8))
+    return Split(
+        labels=(np.arange(23) % 3).astype(np.int32),
+        names=[f'noise/{i}' for i in range(23)],
+        images=rng.integers(0, 256, [23, 24, 24, 3], np.uint8),
+    )
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from vision.data import archives as module
 from vision.data import DatasetError
-from vision.data.archives import Archive, ARCHIVES, install
+from vision.data import archives as module
+from vision.data.archives import ARCHIVES, Archive, install
 
 VISION = Path(module.__file__).parents[1]
 # Says what it does and waits for an answer. The package's __init__ would import
 # TensorFlow, which takes seconds.
-CHILD = f'''
+CHILD = f"""
 import sys, types
 from pathlib import Path
 sys.path.insert(0, {str(VISION.parent)!r})
@@ -37,7 +37,7 @@ url, sha256, data_dir = sys.argv[1:]
 archive = archives.ARCHIVES['tiny_imagenet']._replace(url=url, size=None, sha256=sha256)
 archives.ARCHIVES['tiny_imagenet'] = archive
 archives.install('tiny_imagenet', Path(data_dir), wait)
-'''
+"""
 
 
 class Site(http.server.ThreadingHTTPServer):
@@ -123,7 +123,8 @@ def _cifar10() -> dict[str, bytes]:
 def _cats_and_dogs() -> dict[str, bytes]:
     return {
         f'cats_and_dogs_filtered/{split}/{kind}s/{kind}.0.jpg': kind.encode()
-        for split in ('train', 'validation') for kind in ('cat', 'dog')
+        for split in ('train', 'validation')
+        for kind in ('cat', 'dog')
     }
 
 
@@ -145,8 +146,10 @@ def serve(site, monkeypatch):
         archive = ARCHIVES[name]
         (site.folder / archive.file).write_bytes(content)
         archive = archive._replace(
-            url=f'{site.address}/{archive.file}', size=len(content),
-            sha256=archive.sha256 and hashlib.sha256(content).hexdigest())
+            url=f'{site.address}/{archive.file}',
+            size=len(content),
+            sha256=archive.sha256 and hashlib.sha256(content).hexdigest(),
+        )
         monkeypatch.setitem(ARCHIVES, name, archive)
         return archive, files
 
@@ -160,9 +163,7 @@ def _check_installed(data_dir, archive, files):
         path.relative_to(data_dir).as_posix(): path.read_bytes()
         for path in data_dir.rglob('*')
         if path.is_file()
-    } == {
-        name: content for name, content in files.items() if not name.endswith('/')
-    }
+    } == {name: content for name, content in files.items() if not name.endswith('/')}
 
 
 @pytest.mark.parametrize('name', ARCHIVES)
@@ -209,13 +210,16 @@ def test_an_archive_that_is_there_is_used(serve, site, data_dir):
     _check_installed(data_dir, archive, files)
 
 
-@pytest.mark.parametrize('name, hint', [('image_folder', ''),
-                                        ('cifar', ' Did you mean cifar10?')])
+@pytest.mark.parametrize(
+    'name, hint', [('image_folder', ''), ('cifar', ' Did you mean cifar10?')]
+)
 def test_a_dataset_without_an_archive_is_told_which_have_one(data_dir, name, hint):
     with pytest.raises(DatasetError) as error:
         install(name, data_dir)
-    assert str(error.value) == (f"No archive to download for '{name}'; expected one of "
-                                f'cats_and_dogs, cifar10, tiny_imagenet.{hint}')
+    assert str(error.value) == (
+        f"No archive to download for '{name}'; expected one of "
+        f'cats_and_dogs, cifar10, tiny_imagenet.{hint}'
+    )
     assert not data_dir.exists()
 
 
@@ -231,16 +235,20 @@ def test_a_page_in_place_of_the_archive_is_refused(serve, data_dir):
 def test_an_archive_with_another_folder_is_refused(serve, data_dir):
     serve('cats_and_dogs', _zip({'cats/cat.0.jpg': b'cat'}))
     with pytest.raises(
-            DatasetError, match='Expected everything in the archive to be '
-            "in cats_and_dogs_filtered/, got 'cats/cat.0.jpg'"):
+        DatasetError,
+        match='Expected everything in the archive to be '
+        "in cats_and_dogs_filtered/, got 'cats/cat.0.jpg'",
+    ):
         install('cats_and_dogs', data_dir)
     assert not (data_dir / 'cats_and_dogs_filtered').exists()
 
 
 def test_the_limits_of_the_archive_hold(serve, monkeypatch, data_dir):
     archive, files = serve('cifar10')
-    for limit, message in ((dict(max_members=6), 'at most 6 files and folders'),
-                           (dict(max_bytes=10_000), 'at most 10,000 bytes')):
+    for limit, message in (
+        (dict(max_members=6), 'at most 6 files and folders'),
+        (dict(max_bytes=10_000), 'at most 10,000 bytes'),
+    ):
         monkeypatch.setitem(ARCHIVES, 'cifar10', archive._replace(**limit))
         with pytest.raises(DatasetError, match=message):
             install('cifar10', data_dir)
@@ -259,9 +267,12 @@ def test_a_folder_that_cannot_be_written_is_named(serve, site, data_dir):
 
 def _start(archive, data_dir):
     return subprocess.Popen(
-        [sys.executable, '-c', CHILD, archive.url, archive.sha256,
-         str(data_dir)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True)
+        [sys.executable, '-c', CHILD, archive.url, archive.sha256, str(data_dir)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _reach(process, label):
@@ -273,7 +284,8 @@ def _reach(process, label):
 
 
 def test_a_killed_installation_is_finished_without_another_download(
-        serve, site, data_dir):
+    serve, site, data_dir
+):
     archive, files = serve('tiny_imagenet')
     process = _start(archive, data_dir)
     _reach(process, 'Extracting')

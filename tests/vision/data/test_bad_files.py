@@ -6,8 +6,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import (BadFiles, DatasetError, decode_to_memory, eval_batches, Split,
-                         train_batches)
+from vision.data import (
+    BadFiles,
+    DatasetError,
+    Split,
+    decode_to_memory,
+    eval_batches,
+    train_batches,
+)
 from vision.data.augment import Augmenter
 
 BAD = (3, 7, 20)
@@ -20,7 +26,7 @@ def damaged(files) -> Split:
     whole = tf.io.read_file(paths[3]).numpy()
     for index in BAD:
         paths[index] += '.bad'  # The fixture `files` stays whole.
-    tf.io.write_file(paths[3], whole[:len(whole) // 2])
+    tf.io.write_file(paths[3], whole[: len(whole) // 2])
     tf.io.write_file(paths[7], b'')
     return dataclasses.replace(files, paths=paths)
 
@@ -34,14 +40,16 @@ def _all(dataset) -> tuple[np.ndarray, ...]:
 def test_evaluation_substitutes_zeros_of_weight_zero(noise, damaged):
     bad = BadFiles()
     images, labels, weights = _all(
-        eval_batches(damaged, batch_size=5, image_size=24, bad_files=bad))
+        eval_batches(damaged, batch_size=5, image_size=24, bad_files=bad)
+    )
     good = np.array([i not in BAD for i in range(23)])
     np.testing.assert_array_equal(images[:23][good], noise.images[good])
     assert not images[:23][~good].any()
     np.testing.assert_array_equal(weights, [*good, 0, 0])
     np.testing.assert_array_equal(labels[:23], noise.labels)
     assert [(f.name, f.label) for f in bad.items()] == sorted(
-        (noise.names[i], noise.labels[i]) for i in BAD)
+        (noise.names[i], noise.labels[i]) for i in BAD
+    )
     reasons = {file.name: file.reason for file in bad.items()}
     assert reasons['noise/20'] == 'No such file or directory'
     assert reasons['noise/7'] == 'Not a JPEG, PNG, GIF, BMP or WebP file'
@@ -50,8 +58,13 @@ def test_evaluation_substitutes_zeros_of_weight_zero(noise, damaged):
 
 @pytest.mark.slow
 def test_training_goes_on_with_the_same_good_pictures(files, damaged):
-    options: Any = dict(batch_size=4, image_size=20, seed=1, end_step=10,
-                        augment=('random_resized_crop',))
+    options: Any = dict(
+        batch_size=4,
+        image_size=20,
+        seed=1,
+        end_step=10,
+        augment=('random_resized_crop',),
+    )
     bad = BadFiles()
     whole = _all(train_batches(files, bad_files=bad, **options))
     assert whole[2].all() and not bad.items()
@@ -105,7 +118,7 @@ def test_record_keeps_the_first_of_each_name_from_any_thread(caplog):
 
 def test_the_budget_passes_and_fails():
     bad = BadFiles()
-    bad.check(0, 0.)
+    bad.check(0, 0.0)
     for i in range(30):
         bad.record(f'{i:02d}.jpg', 0, 'truncated')
     bad.check(3_000, 0.01)

@@ -14,11 +14,20 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from vision.data import (BadFiles, cache, cache_folder, DatasetError, decode,
-                         decode_to_disk, decode_to_memory, fits_in_memory, Split)
+from vision.data import (
+    BadFiles,
+    DatasetError,
+    Split,
+    cache,
+    cache_folder,
+    decode,
+    decode_to_disk,
+    decode_to_memory,
+    fits_in_memory,
+)
 
 # A process of its own: decodes and prints where it is, going on for each line it gets.
-CHILD = '''
+CHILD = """
 import pathlib, pickle, sys
 from vision.data import decode_to_disk
 
@@ -29,7 +38,7 @@ def wait(done, total):
 split = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
 decode_to_disk(split, 24, pathlib.Path(sys.argv[2]), progress=wait)
 print('done', flush=True)
-'''
+"""
 
 
 def to_memory(split: Split, side: int, folder: Path, **options) -> Split:
@@ -52,8 +61,11 @@ def plain_graphs():
 def many(files) -> Split:
     """300 pictures: more than one group of files."""
     order = np.arange(300) % 23
-    return Split(files.labels[order], [str(i) for i in range(300)],
-                 paths=[files.paths[i] for i in order])
+    return Split(
+        files.labels[order],
+        [str(i) for i in range(300)],
+        paths=[files.paths[i] for i in order],
+    )
 
 
 @pytest.fixture
@@ -101,8 +113,9 @@ def _cached(folder: Path) -> list[str]:
 
 
 @DECODERS
-def test_decoding_gives_the_pictures_and_reports_progress(noise, files, decoder,
-                                                          tmp_path):
+def test_decoding_gives_the_pictures_and_reports_progress(
+    noise, files, decoder, tmp_path
+):
     seen = []
     split = decoder(files, 24, tmp_path, progress=lambda *at: seen.append(at))
     np.testing.assert_array_equal(split.images, noise.images)
@@ -132,8 +145,11 @@ def test_bad_files_have_weight_zero_and_are_recorded(noise, damaged, decoder, tm
     bad_files = BadFiles()
     split = decoder(damaged, 24, tmp_path, bad_files=bad_files)
     np.testing.assert_array_equal(np.flatnonzero(split.weights == 0), [3, 7, 20])
-    assert {file.name for file in bad_files.items()
-           } == {'noise/3', 'noise/7', 'noise/20'}
+    assert {file.name for file in bad_files.items()} == {
+        'noise/3',
+        'noise/7',
+        'noise/20',
+    }
     assert not split.images[[3, 7, 20]].any()
     np.testing.assert_array_equal(split.images[0], noise.images[0])
     assert damaged.weights.all()  # It is left as it was.
@@ -168,13 +184,15 @@ def test_a_cache_holds_for_its_pictures_and_size_only(noise, files, tmp_path):
     assert len(decode_to_disk(few, 24, tmp_path / 'cache').images) == 5
     turned = dataclasses.replace(files, paths=files.paths[::-1])
     np.testing.assert_array_equal(
-        decode_to_disk(turned, 24, tmp_path / 'cache').images, noise.images[::-1])
+        decode_to_disk(turned, 24, tmp_path / 'cache').images, noise.images[::-1]
+    )
 
 
 @pytest.mark.usefixtures('quick')
 @pytest.mark.parametrize('seconds, longer', [(1e-6, b''), (-60, b''), (0, b'\0')])
-def test_a_cache_is_made_anew_when_a_file_changed(noise, files, tmp_path, seconds,
-                                                  longer, caplog):
+def test_a_cache_is_made_anew_when_a_file_changed(
+    noise, files, tmp_path, seconds, longer, caplog
+):
     first = decode_to_disk(files, 24, tmp_path / 'cache')
     white = np.full([24, 24, 3], 255, np.uint8)
     same_length = tf.io.encode_png(noise.images[3]).numpy()
@@ -210,7 +228,7 @@ def test_a_missing_file_that_came_back_is_decoded(damaged, files, tmp_path):
 @pytest.mark.parametrize('contents', [b'', b'{"finger', b'[]', b'{}', b'\xff'])
 def test_a_broken_record_is_not_believed(noise, files, tmp_path, contents):
     decode_to_disk(files, 24, tmp_path / 'cache')
-    record, = (tmp_path / 'cache').glob('*.json')
+    (record,) = (tmp_path / 'cache').glob('*.json')
     record.write_bytes(contents)
     split = decode_to_disk(files, 24, tmp_path / 'cache')
     np.testing.assert_array_equal(split.images, noise.images)
@@ -241,7 +259,8 @@ def test_a_full_disk_is_refused_and_nothing_left(files, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert f'Cannot keep 0.0 GB of decoded pictures in {tmp_path / "cache"}: ' in str(
-        error.value)
+        error.value
+    )
     assert 'choose another --cache_dir, or pass --cache=off' in str(error.value)
     assert not _cached(tmp_path / 'cache')
     assert decode_to_disk(files, 24, tmp_path / 'cache').weights.all()
@@ -255,9 +274,12 @@ class _Child:
         pickled = tmp_path / 'split.pickle'
         pickled.write_bytes(pickle.dumps(split))
         self.process = subprocess.Popen(
-            [sys.executable, '-c', CHILD,
-             str(pickled), str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True)
+            [sys.executable, '-c', CHILD, str(pickled), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
 
     def line(self) -> str:
         return self.process.stdout.readline().strip()
@@ -283,12 +305,14 @@ def test_killed_in_between_nothing_is_taken_for_whole(noise, many, child, tmp_pa
 
 
 @pytest.mark.slow
-def test_of_two_processes_one_decodes(noise, many, child, tmp_path, no_decoding,
-                                      caplog):
+def test_of_two_processes_one_decodes(
+    noise, many, child, tmp_path, no_decoding, caplog
+):
     assert child.line() == '64'
     found = []
     waiting = threading.Thread(
-        target=lambda: found.append(decode_to_disk(many, 24, tmp_path / 'cache')))
+        target=lambda: found.append(decode_to_disk(many, 24, tmp_path / 'cache'))
+    )
     waiting.start()
     waiting.join(0.5)
     assert waiting.is_alive() and 'Another process is at work' in caplog.text
@@ -310,8 +334,8 @@ def test_the_folder_lies_beside_the_data(tmp_path):
 def test_fits_in_memory_by_size_and_share(monkeypatch):
     assert fits_in_memory(23, 64)
     assert not fits_in_memory(23, 10_000_000)
-    assert not fits_in_memory(23, 64, share=0.)
+    assert not fits_in_memory(23, 64, share=0.0)
     monkeypatch.setattr(cache, '_available_bytes', lambda: 4 * 1000 * 3 * 10**2)
-    for share, most in ((0.25, 1000), (0.5, 2000), (1., 4000)):
+    for share, most in ((0.25, 1000), (0.5, 2000), (1.0, 4000)):
         assert fits_in_memory(most, 10, share)
         assert not fits_in_memory(most + 1, 10, share)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.data import check_disjoint, DatasetError, HeldOut, load
+from vision.data import DatasetError, HeldOut, check_disjoint, load
 
 
 @pytest.fixture(scope='module')
@@ -55,20 +55,25 @@ def test_every_fifth_batch_of_the_validation_pictures_is_the_test(filtered):
     assert source.classes == ('cats', 'dogs')
     assert _counts(source) == {'train': 1000, 'validation': 808, 'test': 192}
     names = [
-        f'validation/{kind}s/{name}' for kind in ('cat', 'dog')
+        f'validation/{kind}s/{name}'
+        for kind in ('cat', 'dog')
         for name in sorted(f'{kind}.{i}.jpg' for i in range(500))
     ]
     order = np.random.Generator(np.random.PCG64(7)).permutation(1000)
-    batches = [order[start:start + 32] for start in range(0, 1000, 32)]
+    batches = [order[start : start + 32] for start in range(0, 1000, 32)]
     test = np.sort(np.concatenate(batches[4::5]))
     assert source.splits['test'].names == [names[i] for i in test]
     assert set(source.splits['validation'].names) | set(
-        source.splits['test'].names) == set(names)
+        source.splits['test'].names
+    ) == set(names)
 
 
 def test_the_parent_will_do_and_the_seed_decides_the_test(filtered):
-    assert _load(filtered.parent).splits['test'].names == _load(
-        filtered).splits['test'].names != _load(filtered, seed=1).splits['test'].names
+    assert (
+        _load(filtered.parent).splits['test'].names
+        == _load(filtered).splits['test'].names
+        != _load(filtered, seed=1).splits['test'].names
+    )
 
 
 def test_ready_splits_are_kept(filtered):
@@ -82,15 +87,17 @@ def test_too_few_validation_pictures_make_no_test(filtered):
     for kind in ('cat', 'dog'):
         for i in range(64, 500):
             (filtered / f'validation/{kind}s/{kind}.{i}.jpg').unlink()
-    with pytest.raises(DatasetError,
-                       match='more than 128 validation pictures.*got 128'):
+    with pytest.raises(
+        DatasetError, match='more than 128 validation pictures.*got 128'
+    ):
         _load(filtered)
 
 
 def test_another_class_is_refused(filtered):
     (filtered / 'train/dogs').rename(filtered / 'train/wolves')
-    with pytest.raises(DatasetError,
-                       match='Expected train/cats and train/dogs.*--down'):
+    with pytest.raises(
+        DatasetError, match='Expected train/cats and train/dogs.*--down'
+    ):
         _load(filtered)
     shutil.copytree(filtered / 'train/wolves', filtered / 'train/dogs')
     with pytest.raises(DatasetError, match='cats, dogs; got wolves besides'):
@@ -116,14 +123,20 @@ def test_missing_numbers_are_named(kaggle):
     (kaggle / 'dog.2000.jpg').unlink()
     (kaggle / 'dog.2550.jpg').unlink()  # Not used.
     with pytest.raises(
-            DatasetError, match='got 5197 pictures, without 2 of these: '
-            'cat.3.jpg, dog.2000.jpg'):
+        DatasetError,
+        match='got 5197 pictures, without 2 of these: cat.3.jpg, dog.2000.jpg',
+    ):
         _load(kaggle)
 
 
-@pytest.mark.parametrize('folder, got', [('', 'needs a data directory, got none'),
-                                         ('empty', 'got an empty folder'),
-                                         ('nowhere', 'got no such folder')])
+@pytest.mark.parametrize(
+    'folder, got',
+    [
+        ('', 'needs a data directory, got none'),
+        ('empty', 'got an empty folder'),
+        ('nowhere', 'got no such folder'),
+    ],
+)
 def test_no_pictures_are_told_where_to_get_them(tmp_path, folder, got):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DatasetError) as error:

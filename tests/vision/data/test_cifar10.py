@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.data import check_disjoint, cifar10, DatasetError, HeldOut, load
+from vision.data import DatasetError, HeldOut, check_disjoint, cifar10, load
 
 BATCHES = [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch']
 COUNT = 20  # Pictures in each batch; the real 10,000 take too long.
@@ -51,14 +51,33 @@ def _pickle_of_python_2(data: bytes, labels: list[int]) -> bytes:
     def string(value: bytes) -> bytes:
         return b'T' + struct.pack('<i', len(value)) + value
 
-    dtype = (b'cnumpy\ndtype\n' + string(b'u1') + b'K\x00K\x01\x87R' + b'(K\x03' +
-             string(b'|') + b'NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb')
+    dtype = (
+        b'cnumpy\ndtype\n'
+        + string(b'u1')
+        + b'K\x00K\x01\x87R'
+        + b'(K\x03'
+        + string(b'|')
+        + b'NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb'
+    )
     shape = b'K' + bytes([len(labels)]) + b'M\x00\x0c\x86'
-    array = (b'cnumpy.core.multiarray\n_reconstruct\n' + b'cnumpy\nndarray\n' +
-             b'K\x00\x85' + string(b'b') + b'\x87R' + b'(K\x01' + shape + dtype +
-             b'\x89' + string(data) + b'tb')
-    items = string(b'labels') + b'(l' + b''.join(
-        b'K' + bytes([label]) + b'a' for label in labels)
+    array = (
+        b'cnumpy.core.multiarray\n_reconstruct\n'
+        + b'cnumpy\nndarray\n'
+        + b'K\x00\x85'
+        + string(b'b')
+        + b'\x87R'
+        + b'(K\x01'
+        + shape
+        + dtype
+        + b'\x89'
+        + string(data)
+        + b'tb'
+    )
+    items = (
+        string(b'labels')
+        + b'(l'
+        + b''.join(b'K' + bytes([label]) + b'a' for label in labels)
+    )
     return b'\x80\x02}(' + items + string(b'data') + array + b'u.'
 
 
@@ -73,7 +92,7 @@ def test_the_binary_version_is_read_into_memory(binary, pictures):
     assert (source.image_size, source.fixed_size) == (32, True)
     assert source.classes[:2] == ('airplane', 'automobile')
     test = source.splits['test']
-    np.testing.assert_array_equal(test.images, pictures[5 * COUNT:])
+    np.testing.assert_array_equal(test.images, pictures[5 * COUNT :])
     np.testing.assert_array_equal(test.labels, np.arange(COUNT) % 10)
     assert test.names[17] == 'test_batch/00017'
     assert [len(split) for split in source.splits.values()] == [90, 10, 20]
@@ -87,8 +106,10 @@ def test_the_binary_version_is_read_into_memory(binary, pictures):
 
 
 def test_the_parent_will_do(binary):
-    assert _load(
-        binary.parent).splits['train'].names == _load(binary).splits['train'].names
+    assert (
+        _load(binary.parent).splits['train'].names
+        == _load(binary).splits['train'].names
+    )
 
 
 def test_the_python_version_is_the_same(binary, pickled):
@@ -100,25 +121,27 @@ def test_the_python_version_is_the_same(binary, pickled):
 
 
 class _Harm:
-
     def __reduce__(self):
         return print, ('harm',)
 
 
-@pytest.mark.parametrize('contents, message', [
-    (pickle.dumps(_Harm()), "the forbidden builtins.print"),
-    (pickle.dumps({
-        'labels': [1] * COUNT,
-        'data': _Harm()
-    }, 2), 'forbidden __builtin__'),
-    (pickle.dumps(np.zeros(3)), 'the forbidden numpy'),
-    (b'cnumpy\nsave\n.', 'the forbidden numpy.save'),
-    (pickle.dumps({'labels': []}), "KeyError.'data'"),
-    (pickle.dumps([]), 'TypeError'),
-    (b'', 'EOFError'),
-    (_pickle_of_python_2(bytes(COUNT * 3072), [0] * (COUNT - 1)), '19 labels'),
-    (_pickle_of_python_2(bytes(COUNT * 3072 - 1), [0] * COUNT), 'reshape'),
-])
+@pytest.mark.parametrize(
+    'contents, message',
+    [
+        (pickle.dumps(_Harm()), 'the forbidden builtins.print'),
+        (
+            pickle.dumps({'labels': [1] * COUNT, 'data': _Harm()}, 2),
+            'forbidden __builtin__',
+        ),
+        (pickle.dumps(np.zeros(3)), 'the forbidden numpy'),
+        (b'cnumpy\nsave\n.', 'the forbidden numpy.save'),
+        (pickle.dumps({'labels': []}), "KeyError.'data'"),
+        (pickle.dumps([]), 'TypeError'),
+        (b'', 'EOFError'),
+        (_pickle_of_python_2(bytes(COUNT * 3072), [0] * (COUNT - 1)), '19 labels'),
+        (_pickle_of_python_2(bytes(COUNT * 3072 - 1), [0] * COUNT), 'reshape'),
+    ],
+)
 def test_a_pickle_can_call_nothing(pickled, capfd, contents, message):
     (pickled / 'data_batch_2').write_bytes(contents)
     with pytest.raises(DatasetError, match=f'data_batch_2: .*got .*{message}'):
@@ -129,10 +152,11 @@ def test_a_pickle_can_call_nothing(pickled, capfd, contents, message):
 @pytest.mark.parametrize('change', [-1, 1])
 def test_a_file_of_another_size_is_refused(binary, change):
     file = binary / 'data_batch_3.bin'
-    file.write_bytes((file.read_bytes() + b'\0')[:COUNT * 3073 + change])
+    file.write_bytes((file.read_bytes() + b'\0')[: COUNT * 3073 + change])
     with pytest.raises(
-            DatasetError, match=f'data_batch_3.bin: expected 61,460 bytes, '
-            f'got {COUNT * 3073 + change:,}'):
+        DatasetError,
+        match=f'data_batch_3.bin: expected 61,460 bytes, got {COUNT * 3073 + change:,}',
+    ):
         _load(binary)
 
 
@@ -147,8 +171,9 @@ def test_a_label_beyond_nine_is_refused(binary):
 
 def test_a_missing_file_is_named(binary):
     (binary / 'test_batch.bin').unlink()
-    with pytest.raises(DatasetError,
-                       match='lacks test_batch.bin; .*not extracted whole'):
+    with pytest.raises(
+        DatasetError, match='lacks test_batch.bin; .*not extracted whole'
+    ):
         _load(binary)
 
 
@@ -165,8 +190,11 @@ def tree(tmp_path):
 
 def test_files_stay_on_disk(tree):
     source = _load(tree)
-    assert (source.classes, source.image_size, source.fixed_size) == (cifar10.CLASSES,
-                                                                      32, True)
+    assert (source.classes, source.image_size, source.fixed_size) == (
+        cifar10.CLASSES,
+        32,
+        True,
+    )
     assert [len(split) for split in source.splits.values()] == [20, 10, 30]
     assert source.splits['test'].names[4] == 'test/automobile/1.png'
     assert source.splits['test'].labels[4] == 1
@@ -182,9 +210,14 @@ def test_other_classes_are_refused(tree):
         _load(tree)
 
 
-@pytest.mark.parametrize('folder, got', [('', 'needs a data directory, got none'),
-                                         ('empty', 'got an empty folder'),
-                                         ('nowhere', 'got no such folder')])
+@pytest.mark.parametrize(
+    'folder, got',
+    [
+        ('', 'needs a data directory, got none'),
+        ('empty', 'got an empty folder'),
+        ('nowhere', 'got no such folder'),
+    ],
+)
 def test_no_data_is_told_where_to_get_it(tmp_path, folder, got):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DatasetError) as error:

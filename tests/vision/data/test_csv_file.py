@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.data import check_disjoint, DatasetError, HeldOut, load
+from vision.data import DatasetError, HeldOut, check_disjoint, load
 
 ROWS = [f'pictures/{i}.png,{"cat" if i % 2 else "dog"}' for i in range(20)]
 
@@ -26,8 +26,11 @@ def _load(folder, lines, name='list.csv', encoding='utf-8', data_dir=None):
 
 def test_pictures_are_split_by_class(folder):
     source = _load(folder, ROWS)
-    assert (source.name, source.classes, source.image_size) == ('csv', ('cat', 'dog'),
-                                                                30)
+    assert (source.name, source.classes, source.image_size) == (
+        'csv',
+        ('cat', 'dog'),
+        30,
+    )
     assert [len(split) for split in source.splits.values()] == [16, 2, 2]
     for split in source.splits.values():
         for name, label, path in zip(split.names, split.labels, split.paths):
@@ -37,7 +40,8 @@ def test_pictures_are_split_by_class(folder):
 
 @pytest.mark.parametrize(
     'titles',
-    ['path,label', 'filename,class', 'File, Label', 'image,label', '"path","label"'])
+    ['path,label', 'filename,class', 'File, Label', 'image,label', '"path","label"'],
+)
 def test_a_line_of_titles_is_recognised(folder, titles):
     source = _load(folder, [titles, *ROWS], encoding='utf-8-sig')
     assert sum(map(len, source.splits.values())) == 20
@@ -64,19 +68,24 @@ def test_a_folder_holds_labels_csv(folder):
 
 def test_paths_may_be_absolute_and_the_list_elsewhere(folder):
     (folder / 'lists').mkdir()
-    lines = [f'../{row}' for row in ROWS[:10]
-            ] + [f'{folder}/{row}' for row in ROWS[10:]]
+    lines = [f'../{row}' for row in ROWS[:10]] + [
+        f'{folder}/{row}' for row in ROWS[10:]
+    ]
     source = _load(folder, lines, name='lists/list.csv')
     paths = sum((list(split.paths) for split in source.splits.values()), [])
-    assert {os.path.realpath(path) for path in paths
-           } == {str(folder / f'pictures/{i}.png') for i in range(20)}
+    assert {os.path.realpath(path) for path in paths} == {
+        str(folder / f'pictures/{i}.png') for i in range(20)
+    }
 
 
-@pytest.mark.parametrize('labels, classes', [
-    (('10', '9', '-1'), ('-1', '9', '10')),
-    (('10', '9', 'x'), ('10', '9', 'x')),
-    (('a b', '"c,d"', 'ä'), ('a b', 'c,d', 'ä')),
-])
+@pytest.mark.parametrize(
+    'labels, classes',
+    [
+        (('10', '9', '-1'), ('-1', '9', '10')),
+        (('10', '9', 'x'), ('10', '9', 'x')),
+        (('a b', '"c,d"', 'ä'), ('a b', 'c,d', 'ä')),
+    ],
+)
 def test_classes_are_sorted_as_numbers_where_all_are(folder, labels, classes):
     lines = [f'pictures/{i}.png,{labels[i % 3]}' for i in range(20)] + ['']
     source = _load(folder, lines)
@@ -84,33 +93,53 @@ def test_classes_are_sorted_as_numbers_where_all_are(folder, labels, classes):
     assert np.unique(source.splits['train'].labels).tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize('line, message', [
-    ('pictures/1.png', "list.csv, line 21: expected path,label, got 'pictures/1.png'"),
-    ('pictures/x.png,cat,train', 'line 21: expected path,label, got'),
-    ('pictures/x.png,', 'line 21: expected a label, got an empty one'),
-    (',cat', 'line 21: expected a path, got an empty one'),
-    ('pictures/x.png,cat', 'got 1 of 21 that do not exist: pictures/x.png'),
-    ('pictures,cat', 'got 1 of 21 that do not exist: pictures'),
-    (ROWS[3], 'line 21: expected every picture once, got pictures/3.png again, first '
-     'in line 4'),
-    ('./pictures//3.png,dog',
-     "got pictures/3.png as 'dog' and as 'cat', first in line 4"),
-])
+@pytest.mark.parametrize(
+    'line, message',
+    [
+        (
+            'pictures/1.png',
+            "list.csv, line 21: expected path,label, got 'pictures/1.png'",
+        ),
+        ('pictures/x.png,cat,train', 'line 21: expected path,label, got'),
+        ('pictures/x.png,', 'line 21: expected a label, got an empty one'),
+        (',cat', 'line 21: expected a path, got an empty one'),
+        ('pictures/x.png,cat', 'got 1 of 21 that do not exist: pictures/x.png'),
+        ('pictures,cat', 'got 1 of 21 that do not exist: pictures'),
+        (
+            ROWS[3],
+            'line 21: expected every picture once, got pictures/3.png again, first '
+            'in line 4',
+        ),
+        (
+            './pictures//3.png,dog',
+            "got pictures/3.png as 'dog' and as 'cat', first in line 4",
+        ),
+    ],
+)
 def test_a_wrong_line_is_named(folder, line, message):
     with pytest.raises(DatasetError, match=message):
         _load(folder, [*ROWS, line])
 
 
-@pytest.mark.parametrize('lines, message', [
-    (['pictures/1.png'], 'line 1: expected path,label or path,label,split, got'),
-    (['path,label,width,height'], 'line 1: expected path,label or path,label,split'),
-    (['pictures/1.png,cat,dev'], "line 1: expected a split of train, .*, got 'dev'"),
-    (['pictures/1.png,cat,'], "line 1: expected a split of train, .*, got ''"),
-    (['pictures/1.png,cat,test'], 'pictures of the split train, got only test'),
-    (['path,label'], 'expected pictures, got none'),
-    ([''], 'expected pictures, got none'),
-    (['"' + 200_000 * 'x'], 'line 1: field larger than field limit'),
-])
+@pytest.mark.parametrize(
+    'lines, message',
+    [
+        (['pictures/1.png'], 'line 1: expected path,label or path,label,split, got'),
+        (
+            ['path,label,width,height'],
+            'line 1: expected path,label or path,label,split',
+        ),
+        (
+            ['pictures/1.png,cat,dev'],
+            "line 1: expected a split of train, .*, got 'dev'",
+        ),
+        (['pictures/1.png,cat,'], "line 1: expected a split of train, .*, got ''"),
+        (['pictures/1.png,cat,test'], 'pictures of the split train, got only test'),
+        (['path,label'], 'expected pictures, got none'),
+        ([''], 'expected pictures, got none'),
+        (['"' + 200_000 * 'x'], 'line 1: field larger than field limit'),
+    ],
+)
 def test_a_wrong_file_is_told_what_to_write(folder, lines, message):
     with pytest.raises(DatasetError, match=message):
         _load(folder, lines)

@@ -72,8 +72,9 @@ def test_decode_has_a_static_rank_in_graph():
 def test_fit_leaves_a_picture_of_the_size_alone(dtype):
     image = tf.cast(_image(8, 8), dtype)
     assert fit(image, 8) is image
-    dynamic = tf.function(lambda x: fit(x, 8),
-                          input_signature=[tf.TensorSpec([None, None, 3], dtype)])
+    dynamic = tf.function(
+        lambda x: fit(x, 8), input_signature=[tf.TensorSpec([None, None, 3], dtype)]
+    )
     np.testing.assert_array_equal(dynamic(image), image)
 
 
@@ -82,7 +83,7 @@ def test_fit_is_the_centred_square_resized(height, width):
     image = _image(height, width)
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
-    square = image[top:top + side, left:left + side]
+    square = image[top : top + side, left : left + side]
     # Bilinear resizing skips pixels from twofold on.
     expected = tf.image.resize(square, [8, 8], antialias=side > 16)
     np.testing.assert_allclose(fit(tf.cast(image, tf.float32), 8), expected, atol=1e-3)
@@ -92,24 +93,27 @@ def test_fit_is_the_centred_square_resized(height, width):
 @pytest.mark.parametrize('function', [fit, resize])
 @pytest.mark.parametrize('side', [6, 12, 30])
 def test_a_batch_is_resized_as_its_pictures_are(function, side):
-    batch = tf.constant(_image(2 * side,
-                               3 * side)).numpy().reshape(3, side, 2 * side, 3)
-    dynamic = tf.function(lambda x: function(x, 8),
-                          [tf.TensorSpec([None, None, None, 3], tf.uint8)])
+    batch = (
+        tf.constant(_image(2 * side, 3 * side)).numpy().reshape(3, side, 2 * side, 3)
+    )
+    dynamic = tf.function(
+        lambda x: function(x, 8), [tf.TensorSpec([None, None, None, 3], tf.uint8)]
+    )
     expected = np.stack([function(tf.constant(image), 8) for image in batch])
     np.testing.assert_array_equal(function(tf.constant(batch), 8), expected)
     np.testing.assert_array_equal(dynamic(batch), expected)
 
 
 def test_fit_is_the_same_with_and_without_static_shapes():
-    dynamic = tf.function(lambda x: fit(x, 8),
-                          input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)])
+    dynamic = tf.function(
+        lambda x: fit(x, 8), input_signature=[tf.TensorSpec([None, None, 3], tf.uint8)]
+    )
     image = tf.constant(_image(13, 11))
     np.testing.assert_array_equal(dynamic(image), fit(image, 8))
 
 
 def test_to_uint8_rounds_and_clips():
-    values = tf.constant([-3., 0.4, 0.6, 254.7, 255.4, 300.])
+    values = tf.constant([-3.0, 0.4, 0.6, 254.7, 255.4, 300.0])
     np.testing.assert_array_equal(to_uint8(values), [0, 0, 1, 255, 255, 255])
 
 
@@ -136,14 +140,17 @@ def test_what_carries_more_is_not_plain():
     png = _saved(image, 'PNG')
     huge = png[:16] + struct.pack('>II', 9000, 9000) + png[24:]
     files = [
-        b'', b'\xff\xd8\xff', png[:30], huge,
+        b'',
+        b'\xff\xd8\xff',
+        png[:30],
+        huge,
         _turned(image, 1),
         _turned(image, 6),
         _saved(image, 'JPEG', comment=b'x'),
         _saved(image, 'JPEG', icc_profile=b'x' * 200),
         _saved(image, 'PNG', icc_profile=b'x' * 200),
         *(_saved(image, kind) for kind in ('GIF', 'BMP', 'WEBP')),
-    ]  # yapf: disable
+    ]
     assert not is_plain(tf.constant(files)).numpy().any()
 
 
@@ -159,7 +166,8 @@ def _claiming(kind: str, height: int, width: int) -> bytes:
     base = 'WEBP' if kind.startswith('VP8') else kind
     image, options = _image(4, 4), {'lossless': True} if kind == 'VP8L' else {}
     file = bytearray(
-        _turned(image, 6) if kind == 'JPEG' else _saved(image, base, **options))
+        _turned(image, 6) if kind == 'JPEG' else _saved(image, base, **options)
+    )
     if kind == 'VP8X':
         size = (width - 1).to_bytes(3, 'little') + (height - 1).to_bytes(3, 'little')
         file[12:12] = b'VP8X' + struct.pack('<II', 10, 0) + size
@@ -174,7 +182,7 @@ def _claiming(kind: str, height: int, width: int) -> bytes:
         'VP8': (26, struct.pack('<HH', width, height)),
         'VP8L': (21, struct.pack('<I', width - 1 | (height - 1) << 14)),
     }[kind]
-    file[at:at + len(data)] = data
+    file[at : at + len(data)] = data
     return bytes(file)
 
 
@@ -191,7 +199,7 @@ def test_a_picture_too_large_is_refused_before_it_is_decoded(kind):
 def test_a_plain_jpeg_too_large_is_refused():
     file = bytearray(_saved(_image(4, 4), 'JPEG'))
     at = file.find(b'\xff\xc0') + 5
-    file[at:at + 4] = struct.pack('>HH', 20_000, 20_000)
+    file[at : at + 4] = struct.pack('>HH', 20_000, 20_000)
     assert 'at most 100000000 pixels, got 400000000' in _error(bytes(file))
 
 
@@ -211,21 +219,23 @@ def test_bmp_files_are_read_as_pillow_reads_them():
         _saved(Image.fromarray(image).convert('RGBA'), 'BMP'),
         _saved(Image.fromarray(image).quantize(16), 'BMP'),
         _saved(image[..., 0], 'BMP'),
-        _bitmap(32, 3, masks,
-                _image(3, 5, 4).tobytes()),
+        _bitmap(32, 3, masks, _image(3, 5, 4).tobytes()),
     ]
     for contents in files:
         np.testing.assert_array_equal(decode(tf.constant(contents)), _pillow(contents))
 
 
-@pytest.mark.parametrize('bits, compression, extra', [
-    pytest.param(1, 0, bytes(8), id='1 bit'),
-    pytest.param(4, 0, bytes(64), id='4 bits'),
-    pytest.param(16, 0, b'', id='16 bits'),
-    pytest.param(4, 2, bytes(64), id='4 bits by runs'),
-    pytest.param(8, 1, bytes(1024), id='8 bits by runs'),
-    pytest.param(32, 3, struct.pack('<III', 255, 255 << 8, 255 << 16), id='masks'),
-])
+@pytest.mark.parametrize(
+    'bits, compression, extra',
+    [
+        pytest.param(1, 0, bytes(8), id='1 bit'),
+        pytest.param(4, 0, bytes(64), id='4 bits'),
+        pytest.param(16, 0, b'', id='16 bits'),
+        pytest.param(4, 2, bytes(64), id='4 bits by runs'),
+        pytest.param(8, 1, bytes(1024), id='8 bits by runs'),
+        pytest.param(32, 3, struct.pack('<III', 255, 255 << 8, 255 << 16), id='masks'),
+    ],
+)
 def test_rare_bmp_files_are_refused(bits, compression, extra):
     message = _error(_bitmap(bits, compression, extra, bytes(60)))
     assert 'Expected a BMP file of 8, 24 or 32 bits a pixel' in message
@@ -249,8 +259,9 @@ def test_an_animated_gif_is_its_first_frame_and_webp_is_refused(channels):
     assert 'Expected a WebP file of one picture, got an animation' in message
 
 
-@pytest.mark.parametrize('at_least, ratio', [(20, 8), (26, 4), (100, 2), (101, 1),
-                                             (999, 1)])  # yapf: disable
+@pytest.mark.parametrize(
+    'at_least, ratio', [(20, 8), (26, 4), (100, 2), (101, 1), (999, 1)]
+)
 def test_at_least_shrinks_a_jpeg_as_far_as_it_may(at_least, ratio):
     contents = _saved(_smooth(201, 303), 'JPEG', quality=95)
     shrunk = decode(tf.constant(contents), at_least)
@@ -274,7 +285,7 @@ def _window(height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:
 def test_a_crop_of_a_plain_jpeg_is_a_part_of_it():
     contents = tf.constant(_saved(_smooth(90, 123), 'JPEG'))
     part = crop(contents, _window)
-    expected = decode(contents)[22:22 + 45, 15:15 + 41]
+    expected = decode(contents)[22 : 22 + 45, 15 : 15 + 41]
     assert part.shape == expected.shape
     difference = part.numpy().astype(int) - expected.numpy()
     assert np.abs(difference).mean() < 2
@@ -283,12 +294,17 @@ def test_a_crop_of_a_plain_jpeg_is_a_part_of_it():
 @pytest.mark.parametrize('value', [3, 6, 8])
 def test_a_crop_of_a_turned_jpeg_has_upright_coordinates(value):
     contents = _turned(_smooth(90, 123), value)
-    turn = {3: Image.Transpose.ROTATE_180, 6: Image.Transpose.ROTATE_270,
-            8: Image.Transpose.ROTATE_90}[value]  # yapf: disable
+    turn = {
+        3: Image.Transpose.ROTATE_180,
+        6: Image.Transpose.ROTATE_270,
+        8: Image.Transpose.ROTATE_90,
+    }[value]
     upright = np.asarray(Image.open(io.BytesIO(contents)).transpose(turn))
     top, left, height, width = np.array(_window(*upright.shape[:2]))
-    np.testing.assert_array_equal(crop(tf.constant(contents), _window),
-                                  upright[top:top + height, left:left + width])
+    np.testing.assert_array_equal(
+        crop(tf.constant(contents), _window),
+        upright[top : top + height, left : left + width],
+    )
 
 
 def test_a_crop_of_other_files_is_a_part_of_them():
@@ -304,10 +320,16 @@ def test_decode_can_be_exported(tmp_path):
     tf.saved_model.save(module, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     image = _image(8, 6)
-    for contents in (_saved(image, 'PNG'), _saved(image, 'JPEG'), _turned(image, 5),
-                     _saved(Image.fromarray(image).quantize(9),
-                            'BMP'), _saved(image, 'WEBP'), _saved(image, 'GIF')):
-        np.testing.assert_array_equal(loaded.serve(tf.constant(contents)),
-                                      decode(tf.constant(contents)))
+    for contents in (
+        _saved(image, 'PNG'),
+        _saved(image, 'JPEG'),
+        _turned(image, 5),
+        _saved(Image.fromarray(image).quantize(9), 'BMP'),
+        _saved(image, 'WEBP'),
+        _saved(image, 'GIF'),
+    ):
+        np.testing.assert_array_equal(
+            loaded.serve(tf.constant(contents)), decode(tf.constant(contents))
+        )
     with pytest.raises(tf.errors.InvalidArgumentError):
         loaded.serve(tf.constant('no picture'))

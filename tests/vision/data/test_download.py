@@ -25,7 +25,7 @@ MD5 = hashlib.md5(CONTENT).hexdigest()
 HALF = SIZE // 2
 VISION = Path(str(module.__file__)).parents[1]
 # The package's __init__ would import TensorFlow, which takes seconds.
-CHILD = f'''
+CHILD = f"""
 import sys, types
 from pathlib import Path
 sys.path.insert(0, {str(VISION.parent)!r})
@@ -33,7 +33,7 @@ sys.modules['vision.data'] = types.ModuleType('vision.data')
 sys.modules['vision.data'].__path__ = [{str(VISION / 'data')!r}]
 from vision.data.download import download
 download(sys.argv[1], Path(sys.argv[2]))
-'''
+"""
 
 
 class Site(http.server.ThreadingHTTPServer):
@@ -42,6 +42,7 @@ class Site(http.server.ThreadingHTTPServer):
     asked: the Range header of each request, None where it had none.
     breaks: after how many bytes the next answers break off; None for not at all.
     """
+
     daemon_threads = True
 
     def __init__(self):
@@ -121,8 +122,11 @@ def _names(path):
 
 
 def _start(site, path):
-    return subprocess.Popen([sys.executable, '-c', CHILD, site.url,
-                             str(path)], stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, '-c', CHILD, site.url, str(path)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def _leave_half(site, path):
@@ -138,16 +142,22 @@ def _leave_half(site, path):
 
 def test_a_file_is_downloaded_whole_and_alone(site, path):
     calls = []
-    returned = download(site.url, path, size=SIZE, sha256=SHA256,
-                        progress=lambda *call: calls.append(call))
+    returned = download(
+        site.url,
+        path,
+        size=SIZE,
+        sha256=SHA256,
+        progress=lambda *call: calls.append(call),
+    )
     assert returned == path and path.read_bytes() == CONTENT
     assert _names(path) == ['data.bin']
     assert calls[0] == (0, SIZE) and calls[-1] == (SIZE, SIZE)
     assert calls == sorted(calls) and len(calls) > 5
 
 
-@pytest.mark.parametrize('known', [{}, {'size': SIZE}, {'sha256': SHA256},
-                                   {'md5': MD5}])  # yapf: disable
+@pytest.mark.parametrize(
+    'known', [{}, {'size': SIZE}, {'sha256': SHA256}, {'md5': MD5}]
+)
 def test_a_file_that_is_there_needs_no_network(site, path, known):
     path.parent.mkdir()
     path.write_bytes(CONTENT)
@@ -203,9 +213,14 @@ def test_a_whole_part_of_unknown_size_is_taken(site, path):
 
 @pytest.mark.parametrize(
     'changes, requests',
-    [(dict(content=CONTENT[:HALF - 1]), 2), (dict(ranges=False), 1),
-     (dict(shift=-1), 2), (dict(content=CONTENT[::-1], headers={'ETag': '"2"'}), 1),
-     (dict(content=CONTENT[::-1], headers={'ETag': '"2"'}, ranges='always'), 2)])
+    [
+        (dict(content=CONTENT[: HALF - 1]), 2),
+        (dict(ranges=False), 1),
+        (dict(shift=-1), 2),
+        (dict(content=CONTENT[::-1], headers={'ETag': '"2"'}), 1),
+        (dict(content=CONTENT[::-1], headers={'ETag': '"2"'}, ranges='always'), 2),
+    ],
+)
 def test_halves_that_do_not_fit_are_not_joined(site, path, changes, requests):
     _leave_half(site, path)
     vars(site).update(changes)
@@ -214,15 +229,19 @@ def test_halves_that_do_not_fit_are_not_joined(site, path, changes, requests):
     assert path.read_bytes() == site.content
 
 
-@pytest.mark.parametrize('headers, known, resumes', [
-    ({'Last-Modified': 'Mon'}, {}, True),
-    ({'ETag': 'W/"1"'}, {}, False),
-    ({}, {}, False),
-    ({}, {'sha256': SHA256}, True),
-    ({}, {'md5': MD5}, True),
-])  # yapf: disable
-def test_it_resumes_only_where_a_changed_file_would_show(site, path, headers, known,
-                                                         resumes):
+@pytest.mark.parametrize(
+    'headers, known, resumes',
+    [
+        ({'Last-Modified': 'Mon'}, {}, True),
+        ({'ETag': 'W/"1"'}, {}, False),
+        ({}, {}, False),
+        ({}, {'sha256': SHA256}, True),
+        ({}, {'md5': MD5}, True),
+    ],
+)
+def test_it_resumes_only_where_a_changed_file_would_show(
+    site, path, headers, known, resumes
+):
     site.headers = headers
     site.breaks = [HALF]
     download(site.url, path, **known)
@@ -251,13 +270,16 @@ def test_compressed_files_stay_as_they_are(site, path):
 
 @pytest.mark.parametrize('algorithm, digest', [('sha256', SHA256), ('md5', MD5)])
 def test_a_wrong_hash_is_refused_and_the_next_run_starts_afresh(
-        site, path, algorithm, digest):
+    site, path, algorithm, digest
+):
     site.content = b'x' + CONTENT[1:]
     with pytest.raises(DatasetError) as error:
         download(site.url, path, size=SIZE, **{algorithm: digest})
     received = hashlib.new(algorithm, site.content).hexdigest()
-    for part in (f'Expected {algorithm} {digest} of {site.url}, got {received}',
-                 'Run again'):
+    for part in (
+        f'Expected {algorithm} {digest} of {site.url}, got {received}',
+        'Run again',
+    ):
         assert part in str(error.value)
     assert _names(path) == []
     site.content = CONTENT
@@ -270,8 +292,9 @@ def test_another_size_is_refused_before_a_byte_is_read(site, path, offered):
     calls = []
     site.content = (CONTENT + b'x')[:offered]
     with pytest.raises(
-            DatasetError, match=f'Expected 524,288 bytes at {site.url}, the server '
-            f'offers {offered:,}'):
+        DatasetError,
+        match=f'Expected 524,288 bytes at {site.url}, the server offers {offered:,}',
+    ):
         download(site.url, path, size=SIZE, progress=lambda *call: calls.append(call))
     assert not calls and _names(path) == []
 
@@ -310,17 +333,19 @@ def test_a_refused_connection_is_named(site, path):
     with pytest.raises(DatasetError) as error:
         download(site.url, path)
     assert f'Cannot download {site.url}: [Errno 111] Connection refused. Check' in str(
-        error.value)
+        error.value
+    )
 
 
 def test_an_unknown_host_is_named(site, path):
-    with pytest.raises(DatasetError,
-                       match='Cannot download http://no.invalid/x: .*ame'):
+    with pytest.raises(
+        DatasetError, match='Cannot download http://no.invalid/x: .*ame'
+    ):
         download('http://no.invalid/x', path)
 
 
 def test_a_silent_server_is_given_up(site, path, monkeypatch):
-    monkeypatch.setattr(module, '_TIMEOUT', (1., 0.05))
+    monkeypatch.setattr(module, '_TIMEOUT', (1.0, 0.05))
     site.released.clear()
     site.breaks = [0] * 9
     with pytest.raises(DatasetError, match='Cannot download http.*timed out'):
@@ -358,8 +383,9 @@ def test_a_disk_that_fills_up_is_named_and_resumed(site, path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (HALF, limits[1]))
     try:
-        with pytest.raises(DatasetError,
-                           match=f'Cannot write {site.url} to .*Make room'):
+        with pytest.raises(
+            DatasetError, match=f'Cannot write {site.url} to .*Make room'
+        ):
             download(site.url, path)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -13,8 +13,11 @@ from vision.data.decode import decode, is_plain
 
 SIGNATURE = [tf.TensorSpec([], tf.string)]
 _decode = tf.function(decode, SIGNATURE, autograph=False)
-_facts = tf.function(lambda contents: (exif.orientation(contents), is_plain(contents)),
-                     SIGNATURE, autograph=False)
+_facts = tf.function(
+    lambda contents: (exif.orientation(contents), is_plain(contents)),
+    SIGNATURE,
+    autograph=False,
+)
 
 
 def _orientation(contents: bytes) -> int:
@@ -122,15 +125,23 @@ def test_either_byte_order_and_any_place_of_the_directory_will_do(container):
 
 
 @pytest.mark.parametrize(
-    'before', [
+    'before',
+    [
         [JFIF],
-        [JFIF, *(_segment(0xE2, b'ICC_PROFILE\0' + bytes([i, 3]) + b'\xff' * 60_000)
-                 for i in (1, 2, 3))],
+        [
+            JFIF,
+            *(
+                _segment(0xE2, b'ICC_PROFILE\0' + bytes([i, 3]) + b'\xff' * 60_000)
+                for i in (1, 2, 3)
+            ),
+        ],
         [JFIF, _segment(0xE1, b'http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>')],
         [JFIF, _segment(0xFE, b'a comment')],
         [JFIF, bytes(16)],
         [JFIF, b'\xff\xff\xff'],
-    ], ids=['JFIF', 'ICC', 'XMP', 'comment', 'stray', 'fill'])  # yapf: disable
+    ],
+    ids=['JFIF', 'ICC', 'XMP', 'comment', 'stray', 'fill'],
+)
 def test_exif_is_found_behind_other_metadata(before):
     for value in (3, 8):
         _assert_as_pillow(_jpeg(*before, _exif(_tiff(value))), value)
@@ -153,10 +164,16 @@ def test_a_value_that_is_none_means_upright(container, value):
 @pytest.mark.parametrize('container', CONTAINERS.values(), ids=CONTAINERS)
 def test_exif_without_an_orientation_means_upright(container):
     tiff = _tiff(6)
-    for data in (b'', b'II*\0', tiff[:-20], b'II*\0' + b'\xff' * 4 + tiff[8:],
-                 tiff[:4] + struct.pack('<I', 10**6) + tiff[8:],
-                 tiff[:4] + struct.pack('<I', 2**31 - 1) + tiff[8:],
-                 tiff.replace(b'\x12\x01', b'\x11\x01'), b'XX' + tiff[2:]):
+    for data in (
+        b'',
+        b'II*\0',
+        tiff[:-20],
+        b'II*\0' + b'\xff' * 4 + tiff[8:],
+        tiff[:4] + struct.pack('<I', 10**6) + tiff[8:],
+        tiff[:4] + struct.pack('<I', 2**31 - 1) + tiff[8:],
+        tiff.replace(b'\x12\x01', b'\x11\x01'),
+        b'XX' + tiff[2:],
+    ):
         _assert_as_pillow(container(data), 1)
 
 

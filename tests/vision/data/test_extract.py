@@ -33,7 +33,7 @@ KINDS = ('zip', 'stored', 'tar', 'tar.gz', 'tar.bz2', 'tar.xz')
 VISION = Path(module.__file__).parents[1]
 # Says how far it is and waits for an answer. The package's __init__ would import
 # TensorFlow, which takes seconds.
-CHILD = f'''
+CHILD = f"""
 import sys, types
 from pathlib import Path
 sys.path.insert(0, {str(VISION.parent)!r})
@@ -46,7 +46,7 @@ def wait(done, total):
     sys.stdin.readline()
 
 extract(Path(sys.argv[1]), Path(sys.argv[2]), progress=wait)
-'''
+"""
 
 
 def _zip(files, method=zipfile.ZIP_DEFLATED) -> bytes:
@@ -174,15 +174,18 @@ def test_permissions_are_those_of_new_files(extracted):
     assert modes == [0o644, 0o755]
 
 
-@pytest.mark.parametrize('name, what', [
-    ('/etc/passwd', 'leads out of the folder'),
-    ('../outside', 'leads out of the folder'),
-    ('a/../../outside', 'leads out of the folder'),
-    ('..', 'leads out of the folder'),
-    ('..\\outside', 'is a path of another system'),
-    ('C:outside', 'is a path of another system'),
-    ('c:/outside', 'is a path of another system'),
-])
+@pytest.mark.parametrize(
+    'name, what',
+    [
+        ('/etc/passwd', 'leads out of the folder'),
+        ('../outside', 'leads out of the folder'),
+        ('a/../../outside', 'leads out of the folder'),
+        ('..', 'leads out of the folder'),
+        ('..\\outside', 'is a path of another system'),
+        ('C:outside', 'is a path of another system'),
+        ('c:/outside', 'is a path of another system'),
+    ],
+)
 @pytest.mark.parametrize('kind', ['zip', 'tar.gz'])
 def test_names_that_lead_elsewhere_are_refused(extracted, kind, name, what, tmp_path):
     with pytest.raises(DatasetError) as error:
@@ -196,14 +199,17 @@ def test_dots_within_names_are_no_harm(extracted):
     assert _content(extracted(_pack('zip', names))) == names
 
 
-@pytest.mark.parametrize('kind, target, what', [
-    (tarfile.SYMTYPE, '/etc', 'is a link'),
-    (tarfile.SYMTYPE, 'good', 'is a link'),
-    (tarfile.LNKTYPE, '../../archive', 'is a link'),
-    (tarfile.CHRTYPE, '', 'is a device'),
-    (tarfile.BLKTYPE, '', 'is a device'),
-    (tarfile.FIFOTYPE, '', 'is a device'),
-])
+@pytest.mark.parametrize(
+    'kind, target, what',
+    [
+        (tarfile.SYMTYPE, '/etc', 'is a link'),
+        (tarfile.SYMTYPE, 'good', 'is a link'),
+        (tarfile.LNKTYPE, '../../archive', 'is a link'),
+        (tarfile.CHRTYPE, '', 'is a device'),
+        (tarfile.BLKTYPE, '', 'is a device'),
+        (tarfile.FIFOTYPE, '', 'is a device'),
+    ],
+)
 def test_links_and_devices_in_a_tar_are_refused(extracted, kind, target, what):
     with pytest.raises(DatasetError, match=f"'set/odd' in it {what}"):
         extracted(_tar([('set/good', b''), (_entry('set/odd', kind, target), b'')]))
@@ -211,18 +217,22 @@ def test_links_and_devices_in_a_tar_are_refused(extracted, kind, target, what):
 
 @pytest.mark.parametrize('mode', [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
 def test_links_and_devices_in_a_zip_are_refused(extracted, mode):
-    with pytest.raises(DatasetError,
-                       match="'odd' in it is neither a file nor a folder"):
+    with pytest.raises(
+        DatasetError, match="'odd' in it is neither a file nor a folder"
+    ):
         extracted(_zip([('good', b''), (_zip_entry('odd', mode | 0o777), b'/etc')]))
 
 
-@pytest.mark.parametrize('names, what', [
-    (('a/b', 'a/b'), "'a/b' in it comes twice"),
-    (('a/b', './a//b'), "'./a//b' in it comes twice"),
-    (('a', 'a/b'), "'a/b' in it lies in what is a file"),
-    (('a/b', 'a'), "'a' in it comes twice"),
-    (('a', 'a/b/c'), "'a/b/c' in it lies in what is a file"),
-])
+@pytest.mark.parametrize(
+    'names, what',
+    [
+        (('a/b', 'a/b'), "'a/b' in it comes twice"),
+        (('a/b', './a//b'), "'./a//b' in it comes twice"),
+        (('a', 'a/b'), "'a/b' in it lies in what is a file"),
+        (('a/b', 'a'), "'a' in it comes twice"),
+        (('a', 'a/b/c'), "'a/b/c' in it lies in what is a file"),
+    ],
+)
 @pytest.mark.filterwarnings('ignore:Duplicate name')
 def test_paths_that_collide_are_refused(extracted, names, what):
     for pack in (_zip, _tar):
@@ -232,16 +242,18 @@ def test_paths_that_collide_are_refused(extracted, names, what):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_the_number_of_members_is_limited(extracted, kind):
-    with pytest.raises(DatasetError,
-                       match="at most 4 files .* goes on with 'set/val/lo"):
+    with pytest.raises(
+        DatasetError, match="at most 4 files .* goes on with 'set/val/lo"
+    ):
         extracted(_pack(kind), max_members=4)
     extracted(_pack(kind), max_members=5)
 
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_the_total_size_is_limited(extracted, kind):
-    with pytest.raises(DatasetError,
-                       match=f"most {SIZE - 1:,} bytes .* up to 'set/val/l"):
+    with pytest.raises(
+        DatasetError, match=f"most {SIZE - 1:,} bytes .* up to 'set/val/l"
+    ):
         extracted(_pack(kind), max_bytes=SIZE - 1)
     extracted(_pack(kind), max_bytes=SIZE)
 
@@ -257,15 +269,20 @@ def _zip_that_lies(size, content) -> bytes:
     return bytes(bomb)
 
 
-@pytest.mark.parametrize('size, content, message', [
-    (10, b'\0' * 1_000_000, "Bad CRC-32 for file 'bomb'"),
-    (2_000_000, b'\0' * 1_000_000, "'bomb' in it has not the 2,000,000 bytes"),
-])
+@pytest.mark.parametrize(
+    'size, content, message',
+    [
+        (10, b'\0' * 1_000_000, "Bad CRC-32 for file 'bomb'"),
+        (2_000_000, b'\0' * 1_000_000, "'bomb' in it has not the 2,000,000 bytes"),
+    ],
+)
 def test_a_zip_that_lies_about_sizes_is_refused(extracted, size, content, message):
     written = [0]
     with pytest.raises(DatasetError, match=message):
-        extracted(_zip_that_lies(size, content),
-                  progress=lambda done, total: written.append(done))
+        extracted(
+            _zip_that_lies(size, content),
+            progress=lambda done, total: written.append(done),
+        )
     assert written[-1] <= min(size, 1_000_000)
 
 
@@ -287,9 +304,10 @@ def test_a_tar_with_headers_without_end_fills_no_memory(extracted):
 @pytest.mark.parametrize('kind', KINDS)
 def test_a_truncated_archive_is_refused(extracted, kind, cut):
     content = _pack(kind)
-    with pytest.raises(DatasetError,
-                       match='is damaged|Expected a zip or tar|in it has'):
-        extracted(content[:int(cut * len(content))])
+    with pytest.raises(
+        DatasetError, match='is damaged|Expected a zip or tar|in it has'
+    ):
+        extracted(content[: int(cut * len(content))])
 
 
 @pytest.mark.parametrize('kind', ['zip', 'stored', 'tar.gz', 'tar.bz2', 'tar.xz'])
@@ -311,8 +329,9 @@ def test_a_flipped_bit_is_found_wherever_it_is(extracted, kind):
 def test_a_flipped_bit_in_a_picture_is_named(extracted):
     content = bytearray(_pack('stored'))
     content[content.index(b'n01\nn02')] ^= 1
-    with pytest.raises(DatasetError,
-                       match="damaged .*Bad CRC-32 for file 'set/wnids.t"):
+    with pytest.raises(
+        DatasetError, match="damaged .*Bad CRC-32 for file 'set/wnids.t"
+    ):
         extracted(content)
 
 
@@ -324,19 +343,28 @@ def test_a_zip_whose_list_is_damaged_does_not_lose_members(extracted):
         extracted(content)
 
 
-@pytest.mark.parametrize('stated, message', [(1, 'Expected at most 65,536 files'),
-                                             (0xFFFF, 'Expected at most 65,536 files'),
-                                             (2, 'it lists 65,537 of 2 members')])
+@pytest.mark.parametrize(
+    'stated, message',
+    [
+        (1, 'Expected at most 65,536 files'),
+        (0xFFFF, 'Expected at most 65,536 files'),
+        (2, 'it lists 65,537 of 2 members'),
+    ],
+)
 def test_a_zip_of_more_members_than_its_end_can_state_is_whole(
-        extracted, stated, message):
+    extracted, stated, message
+):
     content = _zip([('00000', b'')])
     first, end = content.index(b'PK\1\2'), content.index(b'PK\5\6')
     listed = b''.join(
-        content[first:end].replace(b'00000', b'%05d' % i) for i in range(65_537))
+        content[first:end].replace(b'00000', b'%05d' % i) for i in range(65_537)
+    )
     counts = struct.pack('<HHII', stated, stated, len(listed), first)
     with pytest.raises(DatasetError, match=message):
-        extracted(content[:first] + listed + content[end:end + 8] + counts + b'\0\0',
-                  max_members=65_536)
+        extracted(
+            content[:first] + listed + content[end : end + 8] + counts + b'\0\0',
+            max_members=65_536,
+        )
 
 
 def test_a_name_that_is_no_text_is_refused(extracted):
@@ -379,14 +407,16 @@ def test_padding_without_end_is_refused(extracted):
 @pytest.mark.parametrize('cut', [1_024, 1_024 + 100])
 def test_a_tar_without_its_end_mark_is_refused(extracted, cut):
     content = _tar([('a', b'1'), ('b', b'2')])
-    with pytest.raises(DatasetError,
-                       match='it breaks off, or has a bad header, after 1,'):
+    with pytest.raises(
+        DatasetError, match='it breaks off, or has a bad header, after 1,'
+    ):
         extracted(content[:cut])
     extracted(content[:2_048] + b'\0' * 512)
 
 
-@pytest.mark.parametrize('content',
-                         [b'<!DOCTYPE html><html>Not here</html>', b'', b'x'])
+@pytest.mark.parametrize(
+    'content', [b'<!DOCTYPE html><html>Not here</html>', b'', b'x']
+)
 def test_what_is_no_archive_is_shown(extracted, content):
     with pytest.raises(DatasetError) as error:
         extracted(content * 50)
@@ -404,7 +434,7 @@ def test_an_encrypted_zip_is_refused(extracted):
     content = _zip([('secret', b'x')])
     for header, offset in ((b'PK\3\4', 6), (b'PK\1\2', 8)):
         at = content.index(header) + offset
-        content = content[:at] + b'\1\0' + content[at + 2:]
+        content = content[:at] + b'\1\0' + content[at + 2 :]
     with pytest.raises(DatasetError, match="without a password, 'secret' is encrypted"):
         extracted(content)
 
@@ -412,8 +442,9 @@ def test_an_encrypted_zip_is_refused(extracted):
 def test_a_folder_that_is_there_is_left_alone(extracted):
     folder = extracted(_pack('zip'))
     (folder / 'mine').touch()
-    with pytest.raises(DatasetError,
-                       match='Expected to create .*already there. Remove'):
+    with pytest.raises(
+        DatasetError, match='Expected to create .*already there. Remove'
+    ):
         extract(folder.parents[1] / 'archive', folder)
     assert (folder / 'mine').exists()
 
@@ -429,8 +460,9 @@ def test_too_little_room_is_told_before_a_byte_is_written(extracted, monkeypatch
     room = types.SimpleNamespace(free=needed - 1)
     monkeypatch.setattr(module.shutil, 'disk_usage', lambda folder: room)
     with pytest.raises(
-            DatasetError, match=f'Expected {needed:,} free bytes in .*, got '
-            f'{needed - 1:,}. Make room'):
+        DatasetError,
+        match=f'Expected {needed:,} free bytes in .*, got {needed - 1:,}. Make room',
+    ):
         extracted(_pack('zip'), progress=lambda *call: pytest.fail('it began'))
     room.free += 1
     extracted(_pack('zip'))
@@ -461,8 +493,12 @@ def test_an_interrupted_extraction_leaves_nothing(extracted):
 def test_a_killed_extraction_is_done_again(tmp_path, kind):
     archive, folder = tmp_path / 'archive', tmp_path / 'data' / 'folder'
     archive.write_bytes(_pack(kind))
-    process = subprocess.Popen([sys.executable, '-c', CHILD, archive, folder],
-                               stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, '-c', CHILD, archive, folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     assert process.stdin and process.stdout
     for _ in range(2):
         assert 0 < int(process.stdout.readline()) < SIZE
@@ -477,11 +513,15 @@ def test_a_killed_extraction_is_done_again(tmp_path, kind):
     assert list(folder.parent.iterdir()) == [folder]
 
 
-@pytest.mark.parametrize('name, top, count', [
-    ('odd_images.zip', 'odd_images', 81),
-    pytest.param('tiny-imagenet-20.zip', 'tiny-imagenet-200', 11_023,
-                 marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    'name, top, count',
+    [
+        ('odd_images.zip', 'odd_images', 81),
+        pytest.param(
+            'tiny-imagenet-20.zip', 'tiny-imagenet-200', 11_023, marks=pytest.mark.slow
+        ),
+    ],
+)
 def test_the_real_archives(data_folder, tmp_path, name, top, count):
     folder = extract(data_folder / name, tmp_path / 'folder', top=top)
     with zipfile.ZipFile(data_folder / name) as archive:

@@ -17,14 +17,23 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import (BadFiles, DatasetError, eval_batches, extract_features,
-                         feature_eval_batches, feature_train_batches, FeatureError,
-                         Features, Split, train_batches)
+from vision.data import (
+    BadFiles,
+    DatasetError,
+    FeatureError,
+    Features,
+    Split,
+    eval_batches,
+    extract_features,
+    feature_eval_batches,
+    feature_train_batches,
+    train_batches,
+)
 
 WIDTH = 6
 
 # A process of its own: it prints how far it is, and goes on for each line it gets.
-CHILD = '''
+CHILD = """
 import pathlib, pickle, sys
 import tensorflow as tf
 from vision.data import BadFiles, extract_features
@@ -39,7 +48,7 @@ extract_features(
     image_size=24, batch_size=8, key='weights', folder=pathlib.Path(sys.argv[2]),
     bad_files=BadFiles(), progress=wait)
 print('done', flush=True)
-'''
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +62,7 @@ def plain_graphs():
 class Backbone:
     """Two pixels of each picture, times a factor; counts its calls and traces."""
 
-    def __init__(self, factor: float = 1.):
+    def __init__(self, factor: float = 1.0):
         self.calls = self.traces = 0
         self._traced = tf.function(self._pixels, autograph=False)
         self._factor = factor
@@ -69,10 +78,12 @@ class Backbone:
 
 
 def _extract(split: Split, function, folder: Path | None = None, **options) -> Features:
-    options = dict(image_size=24, batch_size=8, key='weights',
-                   bad_files=BadFiles()) | options
-    return extract_features(split, function, options.pop('width', WIDTH), folder=folder,
-                            **options)
+    options = (
+        dict(image_size=24, batch_size=8, key='weights', bad_files=BadFiles()) | options
+    )
+    return extract_features(
+        split, function, options.pop('width', WIDTH), folder=folder, **options
+    )
 
 
 def _expected(noise: Split) -> np.ndarray:
@@ -84,7 +95,7 @@ def _refuse(images: tf.Tensor) -> tf.Tensor:
 
 
 def _file(folder: Path) -> Path:
-    file, = folder.glob('features-*.float32')
+    (file,) = folder.glob('features-*.float32')
     return file
 
 
@@ -104,11 +115,16 @@ def in_memory(noise) -> Features:
 
 @pytest.mark.parametrize('kept', [True, False])
 @pytest.mark.parametrize('where', ['noise', 'files'])
-def test_features_are_those_of_each_picture_in_order(noise, where, kept, request,
-                                                     tmp_path):
+def test_features_are_those_of_each_picture_in_order(
+    noise, where, kept, request, tmp_path
+):
     split, backbone, seen = request.getfixturevalue(where), Backbone(), []
-    features = _extract(split, backbone, tmp_path / 'cache' if kept else None,
-                        progress=lambda *at: seen.append(at))
+    features = _extract(
+        split,
+        backbone,
+        tmp_path / 'cache' if kept else None,
+        progress=lambda *at: seen.append(at),
+    )
     np.testing.assert_array_equal(features.values, _expected(noise))
     np.testing.assert_array_equal(features.labels, noise.labels)
     np.testing.assert_array_equal(features.weights, np.ones(23, np.float32))
@@ -149,7 +165,7 @@ def test_bad_pictures_have_weight_zero_and_are_recorded_each_time(damaged, tmp_p
 
 def test_other_weights_coexist(noise, tmp_path):
     _extract(noise, Backbone(), tmp_path)
-    doubled = _extract(noise, Backbone(2.), tmp_path, key='other weights')
+    doubled = _extract(noise, Backbone(2.0), tmp_path, key='other weights')
     np.testing.assert_array_equal(doubled.values, 2 * _expected(noise))
     for key, factor in (('weights', 1), ('other weights', 2)):
         kept = _extract(noise, _refuse, tmp_path, key=key)
@@ -217,10 +233,18 @@ def _blame_another(file: Path):
     file.with_suffix('.json').write_text(json.dumps(record | {'bad': [[1, 'reason']]}))
 
 
-@pytest.mark.parametrize('damage', [
-    _truncate, _lengthen, _flip, _replace_by_foreign, _lose_record, _break_record,
-    _blame_another
-])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        _truncate,
+        _lengthen,
+        _flip,
+        _replace_by_foreign,
+        _lose_record,
+        _break_record,
+        _blame_another,
+    ],
+)
 def test_a_damaged_file_is_computed_again(noise, damage, tmp_path, caplog):
     _extract(noise, Backbone(), tmp_path)
     damage(_file(tmp_path))
@@ -232,7 +256,7 @@ def test_a_damaged_file_is_computed_again(noise, damage, tmp_path, caplog):
 
 
 def test_the_file_of_other_weights_is_not_taken_for_these(noise, tmp_path, caplog):
-    _extract(noise, Backbone(2.), tmp_path / 'other', key='other weights')
+    _extract(noise, Backbone(2.0), tmp_path / 'other', key='other weights')
     _extract(noise, Backbone(), tmp_path / 'cache')
     ours, theirs = _file(tmp_path / 'cache'), _file(tmp_path / 'other')
     for end in ('.float32', '.json'):
@@ -249,15 +273,21 @@ def test_features_that_are_not_finite_are_refused(noise, kept, value, tmp_path):
     values[10, 3] = value
     batches = iter([values[:8], values[8:16]])
     with pytest.raises(FeatureError, match='Expected finite .* noise/10. .*precision'):
-        _extract(noise, lambda images: tf.constant(next(batches)),
-                 tmp_path / 'cache' if kept else None)
+        _extract(
+            noise,
+            lambda images: tf.constant(next(batches)),
+            tmp_path / 'cache' if kept else None,
+        )
     assert not kept or not list((tmp_path / 'cache').iterdir())
 
 
-@pytest.mark.parametrize('function, received', [
-    (lambda images: tf.zeros([8, WIDTH + 1]), r'float32 \[8, 7\]'),
-    (lambda images: tf.zeros([8, WIDTH], tf.float64), r'float64 \[8, 6\]'),
-])
+@pytest.mark.parametrize(
+    'function, received',
+    [
+        (lambda images: tf.zeros([8, WIDTH + 1]), r'float32 \[8, 7\]'),
+        (lambda images: tf.zeros([8, WIDTH], tf.float64), r'float64 \[8, 6\]'),
+    ],
+)
 def test_what_is_no_feature_of_that_width_is_refused(noise, function, received):
     with pytest.raises(ValueError, match=r'float32 \[8, 6\], received ' + received):
         _extract(noise, function)
@@ -278,8 +308,9 @@ def test_a_full_disk_is_refused_and_nothing_left(noise, full, tmp_path, monkeypa
     # There is room for less than the 552 bytes that it takes.
     limit, backbone = resource.getrlimit(resource.RLIMIT_FSIZE), Backbone()
     if full == 'before':
-        monkeypatch.setattr(shutil, 'disk_usage',
-                            lambda folder: argparse.Namespace(free=551))
+        monkeypatch.setattr(
+            shutil, 'disk_usage', lambda folder: argparse.Namespace(free=551)
+        )
     try:
         if full == 'meanwhile':
             resource.setrlimit(resource.RLIMIT_FSIZE, (300, limit[1]))
@@ -301,10 +332,12 @@ class _Child:
         pickled = tmp_path / 'split.pickle'
         pickled.write_bytes(pickle.dumps(split))
         self.process = subprocess.Popen(
-            [sys.executable, '-c', CHILD,
-             str(pickled),
-             str(tmp_path / 'cache')], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True)
+            [sys.executable, '-c', CHILD, str(pickled), str(tmp_path / 'cache')],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
 
     def line(self) -> str:
         return self.process.stdout.readline().strip()
@@ -335,7 +368,8 @@ def test_of_two_processes_one_computes(noise, child, tmp_path, caplog):
     assert child.line() == '8'
     found = []
     waiting = threading.Thread(
-        target=lambda: found.append(_extract(noise, _refuse, tmp_path / 'cache')))
+        target=lambda: found.append(_extract(noise, _refuse, tmp_path / 'cache'))
+    )
     waiting.start()
     deadline = time.monotonic() + 60
     while 'Another process is at work' not in caplog.text:
@@ -363,8 +397,9 @@ def _assert_those_of(batches: list, pictures: list):
     """The features are those of the pictures in the same places."""
     assert len(batches) == len(pictures) > 0
     for batch, of in zip(batches, pictures):
-        np.testing.assert_array_equal(batch.images, of.images[:,
-                                                              0, :2].reshape(-1, WIDTH))
+        np.testing.assert_array_equal(
+            batch.images, of.images[:, 0, :2].reshape(-1, WIDTH)
+        )
         np.testing.assert_array_equal(batch.labels, of.labels)
         np.testing.assert_array_equal(batch.weights, of.weights)
         assert batch.partners is None and batch.shares is None
@@ -374,8 +409,10 @@ def _assert_those_of(batches: list, pictures: list):
 @pytest.mark.parametrize('batch_size', [5, 23])
 def test_training_takes_the_order_of_the_pictures(noise, in_memory, batch_size, limit):
     options = dict(batch_size=batch_size, seed=3, end_step=13, limit=limit)
-    _assert_those_of(_list(feature_train_batches(in_memory, **options)),
-                     _list(train_batches(noise, image_size=24, **options)))
+    _assert_those_of(
+        _list(feature_train_batches(in_memory, **options)),
+        _list(train_batches(noise, image_size=24, **options)),
+    )
 
 
 def test_any_start_step_gives_the_same_bits(in_memory):
@@ -384,11 +421,13 @@ def test_any_start_step_gives_the_same_bits(in_memory):
     for start in (1, 4, 11):
         _assert_same(
             _list(feature_train_batches(in_memory, start_step=start, **options)),
-            whole[start:])
+            whole[start:],
+        )
 
 
-@pytest.mark.parametrize('batch_size, limit', [(1, None), (5, None), (40, None), (5, 2),
-                                               (5, 9)])
+@pytest.mark.parametrize(
+    'batch_size, limit', [(1, None), (5, None), (40, None), (5, 2), (5, 9)]
+)
 def test_evaluation_takes_every_picture_once(noise, in_memory, batch_size, limit):
     options = dict(batch_size=batch_size, limit=limit)
     batches = _list(feature_eval_batches(in_memory, **options))
@@ -402,8 +441,9 @@ def test_bad_pictures_keep_their_weight_in_batches(in_memory):
     weights[4] = 0
     features = dataclasses.replace(in_memory, weights=weights)
     shown = _list(feature_train_batches(features, batch_size=23, seed=0, end_step=1))[0]
-    np.testing.assert_array_equal(shown.images[shown.weights == 0],
-                                  in_memory.values[[4]])
+    np.testing.assert_array_equal(
+        shown.images[shown.weights == 0], in_memory.values[[4]]
+    )
     batches = _list(feature_eval_batches(features, batch_size=23))
     np.testing.assert_array_equal(batches[0].weights, weights)
 
@@ -421,15 +461,19 @@ def test_the_array_is_not_copied():
     count = len(values)
     features = Features(values, np.zeros(count, np.int32), np.ones(count, np.float32))
     before = _resident()
-    for batches in (feature_train_batches(features, batch_size=5, seed=0, end_step=20),
-                    feature_eval_batches(features, batch_size=5, limit=20)):
+    for batches in (
+        feature_train_batches(features, batch_size=5, seed=0, end_step=20),
+        feature_eval_batches(features, batch_size=5, limit=20),
+    ):
         assert len(_list(batches)) == 20
         assert _resident() - before < values.nbytes / 2
 
 
 def test_batches_have_static_shapes(in_memory):
-    for batches in (feature_train_batches(in_memory, batch_size=5, seed=0, end_step=1),
-                    feature_eval_batches(in_memory, batch_size=5)):
+    for batches in (
+        feature_train_batches(in_memory, batch_size=5, seed=0, end_step=1),
+        feature_eval_batches(in_memory, batch_size=5),
+    ):
         spec = batches.element_spec
         assert spec.images == tf.TensorSpec([5, WIDTH], tf.float32)
         assert spec.labels == tf.TensorSpec([5], tf.int32)

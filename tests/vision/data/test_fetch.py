@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from vision.data import Batch, eval_batches, Split
+from vision.data import Batch, Split, eval_batches
 from vision.data.bad_files import BadFiles
 from vision.data.decode import decode, fit
 
@@ -54,14 +54,20 @@ def folder(tmp_path):
 
 
 def _split(folder, names: list[str], **options) -> Split:
-    return Split(np.zeros(len(names), np.int32), names,
-                 paths=[str(folder / name) for name in names], **options)
+    return Split(
+        np.zeros(len(names), np.int32),
+        names,
+        paths=[str(folder / name) for name in names],
+        **options,
+    )
 
 
 def _batches(split: Split, batch_size: int, bad: BadFiles) -> list[Batch]:
     return list(
-        eval_batches(split, batch_size=batch_size, image_size=SIDE,
-                     bad_files=bad).as_numpy_iterator())
+        eval_batches(
+            split, batch_size=batch_size, image_size=SIDE, bad_files=bad
+        ).as_numpy_iterator()
+    )
 
 
 def _expected(name: str, at_least: int | None) -> np.ndarray:
@@ -70,17 +76,24 @@ def _expected(name: str, at_least: int | None) -> np.ndarray:
     return fit(decode(tf.constant(GOOD[name]), at_least), SIDE).numpy()
 
 
-@pytest.mark.parametrize('side', [
-    pytest.param(None, id='any side', marks=pytest.mark.slow),
-    pytest.param(SIDE, id='one side')
-])
+@pytest.mark.parametrize(
+    'side',
+    [
+        pytest.param(None, id='any side', marks=pytest.mark.slow),
+        pytest.param(SIDE, id='one side'),
+    ],
+)
 def test_bad_files_cost_their_own_place_only(folder, side):
     good = ['a.png', 'b.jpg', 'c.jpg', 'large.jpg', 'large turned.jpg', 'wide.png']
     # Where all have one side, a plain batch, and one with a picture of another size,
     # are shortcuts of their own.
-    rows = [[*PLAIN, *PLAIN], good, [*PLAIN, *PLAIN[:2], 'wide.png'],
-            ['a.png', 'missing.png', 'c.jpg', 'text.jpg', 'large turned.jpg', 'b.jpg'],
-            ['folder.jpg', 'b.jpg', 'cut.jpg', 'cut.png', 'empty.png', 'wide.png']]
+    rows = [
+        [*PLAIN, *PLAIN],
+        good,
+        [*PLAIN, *PLAIN[:2], 'wide.png'],
+        ['a.png', 'missing.png', 'c.jpg', 'text.jpg', 'large turned.jpg', 'b.jpg'],
+        ['folder.jpg', 'b.jpg', 'cut.jpg', 'cut.png', 'empty.png', 'wide.png'],
+    ]
     names = sum(rows, [])
     bad = BadFiles()
     batches = _batches(_split(folder, names, side=side), 6, bad)
@@ -109,13 +122,18 @@ def test_pictures_may_lie_within_one_file(folder):
     contents = {**GOOD, **BAD}
     lengths = [len(contents[name]) for name in names]
     starts = 7 + np.cumsum([0, *lengths[:-1]])
-    (folder / 'all.bin').write_bytes(b'padding' +
-                                     b''.join(contents[name] for name in names))
+    (folder / 'all.bin').write_bytes(
+        b'padding' + b''.join(contents[name] for name in names)
+    )
     # One more lies beyond the end of the file.
     ranges = np.array([*zip(starts, lengths), (10**6, 50)], np.int64)
     names += ['beyond']
-    split = Split(np.zeros(len(names), np.int32), names,
-                  paths=[str(folder / 'all.bin')] * len(names), ranges=ranges)
+    split = Split(
+        np.zeros(len(names), np.int32),
+        names,
+        paths=[str(folder / 'all.bin')] * len(names),
+        ranges=ranges,
+    )
     bad = BadFiles()
     batches = _batches(split, 3, bad)
     images = np.concatenate([batch.images for batch in batches])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.data import check_disjoint, DatasetError, HeldOut, load
+from vision.data import DatasetError, HeldOut, check_disjoint, load
 
 
 def _draw(path, size=(40, 30)):
@@ -47,19 +47,24 @@ def test_classes_alone_are_split_in_three(tmp_path):
 def test_the_seed_decides_what_is_held_out(tmp_path):
     _folders(tmp_path, count=30)
     first, again, other = (
-        _load(tmp_path, seed=s).splits['test'].names for s in (1, 1, 2))
+        _load(tmp_path, seed=s).splits['test'].names for s in (1, 1, 2)
+    )
     assert first == again != other
 
 
-@pytest.mark.parametrize('folders, counts', [
-    (('train', 'validation', 'test'), (20, 20, 20)),
-    (('Training', 'VAL', 'Testing'), (20, 20, 20)),
-    (('train', 'valid'), (18, 20, 2)),
-    (('train', 'test'), (18, 2, 20)),
-    (('train',), (16, 2, 2)),
-])
+@pytest.mark.parametrize(
+    'folders, counts',
+    [
+        (('train', 'validation', 'test'), (20, 20, 20)),
+        (('Training', 'VAL', 'Testing'), (20, 20, 20)),
+        (('train', 'valid'), (18, 20, 2)),
+        (('train', 'test'), (18, 2, 20)),
+        (('train',), (16, 2, 2)),
+    ],
+)
 def test_ready_splits_are_kept_and_missing_ones_taken_from_train(
-        tmp_path, folders, counts):
+    tmp_path, folders, counts
+):
     source = _load(_folders(tmp_path, *folders))
     assert _counts(source) == counts
     assert list(source.splits) == ['train', 'validation', 'test']
@@ -100,8 +105,8 @@ def test_a_class_may_be_missing_in_other_splits_but_not_be_new(tmp_path):
     assert set(_load(tmp_path).splits['validation'].labels) == {1}
     _draw(tmp_path / 'test/horse/1.png')
     with pytest.raises(
-            DatasetError, match='test: expected the classes cat, dog; got '
-            'horse besides'):
+        DatasetError, match='test: expected the classes cat, dog; got horse besides'
+    ):
         _load(tmp_path)
 
 
@@ -112,20 +117,27 @@ def test_a_class_without_pictures_is_named(tmp_path):
         _load(tmp_path)
 
 
-@pytest.mark.parametrize('paths, message', [
-    ([], 'two class folders or more in .*, got an empty folder.*DIR/<class>/'),
-    (['1.png', '2.png'], 'got 1.png, 2.png.*DIR/train/<class>/'),
-    (['cat/1.png'], 'two class folders or more in .*, got cat'),
-    (['train/cat/1.png'], 'two class folders or more in .*train, got cat'),
-    (['train/1.png', 'test/1.png'], 'classes in them, got test, train'),
-    (['val/cat/1.png', 'test/cat/1.png'], 'classes in them, got test, val'),
-    (['train/cat/1.png', 'more/cat/1.png'], 'classes in them, got more, train'),
-    (['train/cat/1.png', 'val/cat/1.png', 'valid/cat/1.png'
-     ], 'one folder for the validation split, got val and valid'),
-    (['cat/1.txt', 'dog/1.txt'], 'Expected pictures in .*<class>/, got cat, dog'),
-    (['train/cat/1.png', 'train/dog/1.png', 'test/1.png'
-     ], 'Expected pictures in .*test/<class>/, got 1.png'),
-])
+@pytest.mark.parametrize(
+    'paths, message',
+    [
+        ([], 'two class folders or more in .*, got an empty folder.*DIR/<class>/'),
+        (['1.png', '2.png'], 'got 1.png, 2.png.*DIR/train/<class>/'),
+        (['cat/1.png'], 'two class folders or more in .*, got cat'),
+        (['train/cat/1.png'], 'two class folders or more in .*train, got cat'),
+        (['train/1.png', 'test/1.png'], 'classes in them, got test, train'),
+        (['val/cat/1.png', 'test/cat/1.png'], 'classes in them, got test, val'),
+        (['train/cat/1.png', 'more/cat/1.png'], 'classes in them, got more, train'),
+        (
+            ['train/cat/1.png', 'val/cat/1.png', 'valid/cat/1.png'],
+            'one folder for the validation split, got val and valid',
+        ),
+        (['cat/1.txt', 'dog/1.txt'], 'Expected pictures in .*<class>/, got cat, dog'),
+        (
+            ['train/cat/1.png', 'train/dog/1.png', 'test/1.png'],
+            'Expected pictures in .*test/<class>/, got 1.png',
+        ),
+    ],
+)
 def test_another_layout_is_told_what_to_do(tmp_path, paths, message):
     for path in paths:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -158,8 +170,9 @@ def test_each_split_needs_a_picture(tmp_path, count, counts):
         assert _counts(_load(tmp_path)) == counts
     else:
         with pytest.raises(
-                DatasetError, match=f'from each class, got {2 * count}'
-                ' pictures of 2 classes. Add some'):
+            DatasetError,
+            match=f'from each class, got {2 * count} pictures of 2 classes. Add some',
+        ):
             _load(tmp_path)
 
 
@@ -172,8 +185,9 @@ def test_shares_must_leave_something_to_train_on(tmp_path):
         _load(tmp_path, test=1.5)
 
 
-@pytest.mark.parametrize('size, expected', [((40, 30), 30), ((9, 300), 16),
-                                            ((500, 400), 224)])
+@pytest.mark.parametrize(
+    'size, expected', [((40, 30), 30), ((9, 300), 16), ((500, 400), 224)]
+)
 def test_the_size_is_the_median_of_the_shorter_sides(tmp_path, size, expected):
     _folders(tmp_path)
     for i in range(12):
@@ -188,6 +202,7 @@ def test_files_that_are_no_pictures_are_noticed(tmp_path):
         for i in range(9):
             (tmp_path / name).mkdir(exist_ok=True)
             (tmp_path / name / f'{i}.jpg').write_text('<html>')
-    with pytest.raises(DatasetError, match='got 18 files that are none, such as '
-                       '.*/cat/0.jpg'):
+    with pytest.raises(
+        DatasetError, match='got 18 files that are none, such as .*/cat/0.jpg'
+    ):
         _load(tmp_path)

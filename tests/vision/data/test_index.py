@@ -50,19 +50,22 @@ def test_pictures_are_sorted_by_code_point(tmp_path):
     assert find_pictures(tmp_path)[:2] == ['B.jpg', 'a-b/1.jpg']
 
 
-@pytest.mark.parametrize('name, found', [
-    *((f'x{ending}', True) for ending in index.EXTENSIONS),
-    ('X.JPG', True),
-    ('x.y.Png', True),
-    ('Thumbs.db', False),
-    ('.DS_Store', False),
-    ('._x.jpg', False),
-    ('notes.txt', False),
-    ('jpg', False),
-    ('__MACOSX/x.jpg', False),
-    ('.cache/x.jpg', False),
-    ('folder.jpg/x.jpg', True),
-])
+@pytest.mark.parametrize(
+    'name, found',
+    [
+        *((f'x{ending}', True) for ending in index.EXTENSIONS),
+        ('X.JPG', True),
+        ('x.y.Png', True),
+        ('Thumbs.db', False),
+        ('.DS_Store', False),
+        ('._x.jpg', False),
+        ('notes.txt', False),
+        ('jpg', False),
+        ('__MACOSX/x.jpg', False),
+        ('.cache/x.jpg', False),
+        ('folder.jpg/x.jpg', True),
+    ],
+)
 def test_a_picture_is_what_has_the_extension_of_one(tmp_path, name, found):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
@@ -73,8 +76,12 @@ def test_links_are_followed_but_not_in_circles(tree):
     (tree / 'link').symlink_to('b')
     (tree / 'b/sub/up').symlink_to(tree)
     assert find_pictures(tree) == [
-        'b/1.jpg', 'b/2.PNG', 'b/sub/3.jpeg', 'link/1.jpg', 'link/2.PNG',
-        'link/sub/3.jpeg'
+        'b/1.jpg',
+        'b/2.PNG',
+        'b/sub/3.jpeg',
+        'link/1.jpg',
+        'link/2.PNG',
+        'link/sub/3.jpeg',
     ]
 
 
@@ -133,13 +140,16 @@ def test_without_cache_none_is_read_or_written(tree, always_cached):
     assert not (tree / index.CACHE).exists()
 
 
-@pytest.mark.parametrize('damage', [
-    lambda contents: contents[:-10],
-    lambda contents: contents.replace(b'1.jpg', b'7.jpg'),
-    lambda contents: b'',
-    lambda contents: b'\xff\x00',
-    lambda contents: b'{}',
-])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        lambda contents: contents[:-10],
+        lambda contents: contents.replace(b'1.jpg', b'7.jpg'),
+        lambda contents: b'',
+        lambda contents: b'\xff\x00',
+        lambda contents: b'{}',
+    ],
+)
 def test_a_damaged_index_is_replaced(tree, always_cached, damage):
     before = find_pictures(tree)
     _age(tree)

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from vision.data import BadFiles, eval_batches, exif, Split
+from vision.data import BadFiles, Split, eval_batches, exif
 from vision.data.decode import decode, is_plain
 
 # Height and width once the picture is upright.
@@ -159,8 +159,11 @@ def test_it_is_refused(read, name):
 
 
 def test_what_is_not_upright_is_not_plain(folder):
-    facts = tf.function(lambda x: (exif.orientation(x), is_plain(x)),
-                        [tf.TensorSpec([], tf.string)], autograph=False)
+    facts = tf.function(
+        lambda x: (exif.orientation(x), is_plain(x)),
+        [tf.TensorSpec([], tf.string)],
+        autograph=False,
+    )
     values = []
     for name in ALL:
         value, plain = facts((folder / name).read_bytes())
@@ -170,10 +173,11 @@ def test_what_is_not_upright_is_not_plain(folder):
 
 
 def test_the_pipeline_skips_what_is_refused_and_says_why(folder):
-    split = Split(np.zeros(len(ALL), np.int32), ALL,
-                  paths=[str(folder / name) for name in ALL])
+    split = Split(
+        np.zeros(len(ALL), np.int32), ALL, paths=[str(folder / name) for name in ALL]
+    )
     bad = BadFiles()
-    batch, = eval_batches(split, batch_size=len(ALL), image_size=32, bad_files=bad)
+    (batch,) = eval_batches(split, batch_size=len(ALL), image_size=32, bad_files=bad)
     np.testing.assert_array_equal(batch.weights, [name in DECODED for name in ALL])
     reasons = {file.name: file.reason for file in bad.items()}
     assert set(reasons) == set(REFUSED)

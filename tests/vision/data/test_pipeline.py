@@ -5,13 +5,28 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import (DatasetError, decode, decode_to_disk, decode_to_memory,
-                         eval_batches, pipeline, Split, steps_per_epoch, train_batches)
+from vision.data import (
+    DatasetError,
+    Split,
+    decode,
+    decode_to_disk,
+    decode_to_memory,
+    eval_batches,
+    pipeline,
+    steps_per_epoch,
+    train_batches,
+)
 from vision.data.augment import Augmenter
 
 CROP = ('random_resized_crop', 'flip', 'rotate')
-ALL = ('random_resized_crop', 'flip', 'rotate', 'colour_jitter', 'random_erasing',
-       'mixup')
+ALL = (
+    'random_resized_crop',
+    'flip',
+    'rotate',
+    'colour_jitter',
+    'random_erasing',
+    'mixup',
+)
 NO_CROP = ('flip', 'rotate', 'cutmix')
 
 _shared = functools.cache(Augmenter)
@@ -84,19 +99,21 @@ WHERE = pytest.mark.parametrize('where', ['noise', 'fixed', 'jpegs'])
 
 
 @pytest.mark.parametrize(
-    'where',
-    ['noise', 'fixed', pytest.param('jpegs', marks=pytest.mark.slow)])
+    'where', ['noise', 'fixed', pytest.param('jpegs', marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize('augment', [(), ALL, NO_CROP])
 def test_any_start_step_gives_the_same_bits(where, augment, request):
     split = request.getfixturevalue(where)
     for start in (1, 7) if where == 'noise' else (4,):
-        _assert_same(_train(split, augment, start_step=start),
-                     _train(split, augment)[start:])
+        _assert_same(
+            _train(split, augment, start_step=start), _train(split, augment)[start:]
+        )
 
 
 @pytest.mark.parametrize('where', ['noise', 'jpegs'])
 def test_a_run_that_compiles_and_optimizes_anew_gives_the_same_bits(
-        where, monkeypatch, request):
+    where, monkeypatch, request
+):
     split = request.getfixturevalue(where)
     whole = _train(split, ALL)
     monkeypatch.setattr(pipeline, 'Augmenter', Augmenter)
@@ -106,8 +123,14 @@ def test_a_run_that_compiles_and_optimizes_anew_gives_the_same_bits(
 
 @WHERE
 def test_the_bits_do_not_depend_on_the_parallelism(where, request):
-    batches = train_batches(request.getfixturevalue(where), batch_size=5, image_size=20,
-                            seed=3, augment=ALL, end_step=25)
+    batches = train_batches(
+        request.getfixturevalue(where),
+        batch_size=5,
+        image_size=20,
+        seed=3,
+        augment=ALL,
+        end_step=25,
+    )
     expected = None
     for threads in (1, 2, 8):
         options = tf.data.Options()
@@ -118,11 +141,14 @@ def test_the_bits_do_not_depend_on_the_parallelism(where, request):
         _assert_same(found, expected)
 
 
-@pytest.mark.parametrize('image_size, augment', [(20, ()), (20, ALL), (20, NO_CROP),
-                                                 (11, ALL)])
+@pytest.mark.parametrize(
+    'image_size, augment', [(20, ()), (20, ALL), (20, NO_CROP), (11, ALL)]
+)
 def test_memory_and_files_give_the_same_batches(noise, fixed, image_size, augment):
-    _assert_same(_train(noise, augment, image_size=image_size),
-                 _train(fixed, augment, image_size=image_size))
+    _assert_same(
+        _train(noise, augment, image_size=image_size),
+        _train(fixed, augment, image_size=image_size),
+    )
 
 
 DECODERS = {'memory': decode_to_memory, 'disk': decode_to_disk}
@@ -136,16 +162,19 @@ DECODERS = {'memory': decode_to_memory, 'disk': decode_to_disk}
         # Pictures of the network's size have no full resolution left to crop from.
         ('fixed', 20, ((), NO_CROP)),
         ('jpegs', 20, ((), NO_CROP)),
-    ])
-def test_decoded_before_or_not_gives_the_same_bits(where, side, lists, decoder, request,
-                                                   tmp_path):
+    ],
+)
+def test_decoded_before_or_not_gives_the_same_bits(
+    where, side, lists, decoder, request, tmp_path
+):
     split = request.getfixturevalue(where)
     folder = (tmp_path,) if decoder == 'disk' else ()
     decoded = DECODERS[decoder](split, side, *folder)
     for augment in lists:
         _assert_same(_train(decoded, augment), _train(split, augment))
     evaluated, expected = (
-        _list(eval_batches(s, batch_size=5, image_size=20)) for s in (decoded, split))
+        _list(eval_batches(s, batch_size=5, image_size=20)) for s in (decoded, split)
+    )
     _assert_same(evaluated, expected)
 
 
@@ -168,9 +197,9 @@ def test_shares_say_how_much_of_a_picture_is_its_own(noise):
             values = batch.images.mean((1, 2, 3)) / 255
             own = np.arange(5) % 2 == (0 if values[0] > 0.5 else 1)
             theirs = np.roll(own, 1)
-            np.testing.assert_allclose(values,
-                                       batch.shares * own + (1 - batch.shares) * theirs,
-                                       atol=0.003)
+            np.testing.assert_allclose(
+                values, batch.shares * own + (1 - batch.shares) * theirs, atol=0.003
+            )
 
 
 def test_each_epoch_is_a_permutation_of_its_own(noise, counting):
@@ -186,7 +215,8 @@ def test_each_epoch_is_a_permutation_of_its_own(noise, counting):
 
 def test_labels_follow_their_pictures(counting):
     for batch in _list(
-            train_batches(counting, batch_size=5, image_size=8, seed=0, end_step=8)):
+        train_batches(counting, batch_size=5, image_size=8, seed=0, end_step=8)
+    ):
         np.testing.assert_array_equal(batch.labels, batch.images[:, 0, 0, 0] % 3)
         assert batch.labels.dtype == np.int32
         np.testing.assert_array_equal(batch.weights, np.ones(5, np.float32))
@@ -196,8 +226,16 @@ def test_the_seed_decides_order_and_augmentation(noise):
 
     def first(seed, shuffle):
         return _list(
-            train_batches(noise, batch_size=5, image_size=24, seed=seed,
-                          augment=('rotate',), shuffle=shuffle, end_step=1))[0].images
+            train_batches(
+                noise,
+                batch_size=5,
+                image_size=24,
+                seed=seed,
+                augment=('rotate',),
+                shuffle=shuffle,
+                end_step=1,
+            )
+        )[0].images
 
     for shuffle in (True, False):
         np.testing.assert_array_equal(first(1, shuffle), first(1, shuffle))
@@ -218,8 +256,16 @@ def test_a_limit_shortens_the_epoch(counting):
 
 def test_an_example_is_augmented_anew_in_each_epoch(noise):
     batches = _list(
-        train_batches(noise, batch_size=23, image_size=24, seed=0, augment=('rotate',),
-                      shuffle=False, end_step=2))
+        train_batches(
+            noise,
+            batch_size=23,
+            image_size=24,
+            seed=0,
+            augment=('rotate',),
+            shuffle=False,
+            end_step=2,
+        )
+    )
     changed = (batches[0].images != batches[1].images).any((1, 2, 3))
     assert changed.all()
 
@@ -237,16 +283,18 @@ def test_augmentation_does_not_depend_on_the_place_in_the_epoch(noise):
     ordered = _train(noise, shuffle=False, **options)[0]
     shuffled = _train(noise, shuffle=True, **options)[0]
     assert not np.array_equal(shuffled.images, ordered.images)
-    assert {image.tobytes() for image in shuffled.images
-           } == {image.tobytes() for image in ordered.images}
+    assert {image.tobytes() for image in shuffled.images} == {
+        image.tobytes() for image in ordered.images
+    }
 
 
 @WHERE
 @pytest.mark.parametrize('augment', [(), ALL])
 def test_batches_have_static_shapes(where, augment, request):
     split = request.getfixturevalue(where)
-    train = train_batches(split, batch_size=5, image_size=20, seed=0, augment=augment,
-                          end_step=1)
+    train = train_batches(
+        split, batch_size=5, image_size=20, seed=0, augment=augment, end_step=1
+    )
     for batches in (train, eval_batches(split, batch_size=5, image_size=20)):
         spec = batches.element_spec
         assert spec.images == tf.TensorSpec([5, 20, 20, 3], tf.uint8)
@@ -260,9 +308,10 @@ def test_batches_have_static_shapes(where, augment, request):
 @pytest.mark.parametrize('batch_size', [1, 5, 23, 40])
 def test_evaluation_counts_every_picture_once_in_order(noise, batch_size):
     batches = _list(eval_batches(noise, batch_size=batch_size, image_size=24))
-    images, labels, weights = (np.concatenate([getattr(b, name)
-                                               for b in batches])
-                               for name in ('images', 'labels', 'weights'))
+    images, labels, weights = (
+        np.concatenate([getattr(b, name) for b in batches])
+        for name in ('images', 'labels', 'weights')
+    )
     assert weights.sum() == 23 and all(len(b.labels) == batch_size for b in batches)
     np.testing.assert_array_equal(images[weights == 1], noise.images)
     np.testing.assert_array_equal(labels[weights == 1], noise.labels)

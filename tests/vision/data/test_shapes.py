@@ -3,7 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from vision.data import check_disjoint, DatasetError, HeldOut, load
+from vision.data import DatasetError, HeldOut, check_disjoint, load
 
 # Of all pictures and labels; a different drawing is a different dataset.
 GOLDEN = '4559035dff22b0339e04819b3da4d719c3ec732ef465cdf319c5058c11e1e726'
@@ -37,8 +37,10 @@ def test_no_two_pictures_are_the_same():
 
 def test_a_linear_classifier_is_weak():
     splits = load('shapes').splits
-    train, test = ((splits[name].images.reshape(len(splits[name]), -1) / 255 - 0.5)
-                   for name in ('train', 'test'))
+    train, test = (
+        (splits[name].images.reshape(len(splits[name]), -1) / 255 - 0.5)
+        for name in ('train', 'test')
+    )
     targets = np.eye(10)[splits['train'].labels] - 0.1
     kernel = train @ train.T + 300 * np.eye(len(train))  # Ridge regression.
     scores = test @ (train.T @ np.linalg.solve(kernel, targets))

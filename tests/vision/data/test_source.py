@@ -3,8 +3,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vision.data import (check_disjoint, DatasetError, load, Source, Split,
-                         stratified_split)
+from vision.data import (
+    DatasetError,
+    Source,
+    Split,
+    check_disjoint,
+    load,
+    stratified_split,
+)
 
 
 def _images(count: int, size: int = 4) -> np.ndarray:
@@ -14,15 +20,19 @@ def _images(count: int, size: int = 4) -> np.ndarray:
 def _split(labels=(0, 1), prefix='a', **changes) -> Split:
     if not isinstance(labels, np.ndarray):
         labels = np.array(labels, np.int32)
-    fields = dict(labels=labels, names=[f'{prefix}/{i}' for i in range(len(labels))],
-                  images=_images(len(labels)))
+    fields = dict(
+        labels=labels,
+        names=[f'{prefix}/{i}' for i in range(len(labels))],
+        images=_images(len(labels)),
+    )
     return Split(**{**fields, **changes})
 
 
 def _source(**changes) -> Source:
     splits = {name: _split(prefix=name) for name in ('train', 'validation', 'test')}
-    fields = dict(name='toy', classes=('cat', 'dog'), splits=splits, image_size=4,
-                  fixed_size=True)
+    fields = dict(
+        name='toy', classes=('cat', 'dog'), splits=splits, image_size=4, fixed_size=True
+    )
     return Source(**{**fields, **changes})
 
 
@@ -32,19 +42,28 @@ def test_split_holds_images_or_paths_and_weighs_each_picture_one():
     np.testing.assert_array_equal(files.weights, np.ones(2, np.float32))
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(labels=np.array([0., 1.])), r'labels must be int32 \[N\], got float64 \[2\]'),
-    (dict(labels=np.zeros([2, 1], np.int32)), r'got int32 \[2, 1\]'),
-    (dict(labels=np.zeros(0, np.int32), names=[], images=_images(0)), 'at least one'),
-    (dict(paths=['x', 'y']), 'either images or paths, got both'),
-    (dict(images=None), 'either images or paths, got neither'),
-    (dict(images=np.zeros([2, 4, 4, 3])), 'images must be uint8'),
-    (dict(images=np.zeros([2, 4, 4, 1], np.uint8)), r'got uint8 \[2, 4, 4, 1\]'),
-    (dict(names=['a']), '2 labels, 1 names, 2 pictures, 2 weights'),
-    (dict(images=None, paths=['x']), '2 labels, 2 names, 1 pictures, 2 weights'),
-    (dict(weights=np.ones(3, np.float32)), '3 weights'),
-    (dict(weights=np.ones(2)), 'weights must be float32'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (
+            dict(labels=np.array([0.0, 1.0])),
+            r'labels must be int32 \[N\], got float64 \[2\]',
+        ),
+        (dict(labels=np.zeros([2, 1], np.int32)), r'got int32 \[2, 1\]'),
+        (
+            dict(labels=np.zeros(0, np.int32), names=[], images=_images(0)),
+            'at least one',
+        ),
+        (dict(paths=['x', 'y']), 'either images or paths, got both'),
+        (dict(images=None), 'either images or paths, got neither'),
+        (dict(images=np.zeros([2, 4, 4, 3])), 'images must be uint8'),
+        (dict(images=np.zeros([2, 4, 4, 1], np.uint8)), r'got uint8 \[2, 4, 4, 1\]'),
+        (dict(names=['a']), '2 labels, 1 names, 2 pictures, 2 weights'),
+        (dict(images=None, paths=['x']), '2 labels, 2 names, 1 pictures, 2 weights'),
+        (dict(weights=np.ones(3, np.float32)), '3 weights'),
+        (dict(weights=np.ones(2)), 'weights must be float32'),
+    ],
+)
 def test_split_refuses_what_does_not_fit_together(changes, message):
     with pytest.raises(DatasetError, match=message):
         _split(**changes)
@@ -55,14 +74,23 @@ def test_source_names_its_classes_as_ids_by_default():
     assert _source(ids=('n1', 'n2')).ids == ('n1', 'n2')
 
 
-@pytest.mark.parametrize('changes, message', [
-    (dict(classes=('cat',)), r'toy, train: labels must lie in 0..0, got 1 for train/1'),
-    (dict(classes=('cat', 'cat')), 'class names must be unique.*got cat twice'),
-    (dict(ids=('n1',)), 'one id for each of the 2 classes, got 1'),
-    (dict(ids=('n1', 'n1')), 'class ids must be unique.*got n1 twice'),
-    (dict(splits={'train': _split()}), 'expected the splits train, validation, test'),
-    (dict(image_size=5), r'every picture must be 5x5, got \[4, 4\]'),
-])
+@pytest.mark.parametrize(
+    'changes, message',
+    [
+        (
+            dict(classes=('cat',)),
+            r'toy, train: labels must lie in 0..0, got 1 for train/1',
+        ),
+        (dict(classes=('cat', 'cat')), 'class names must be unique.*got cat twice'),
+        (dict(ids=('n1',)), 'one id for each of the 2 classes, got 1'),
+        (dict(ids=('n1', 'n1')), 'class ids must be unique.*got n1 twice'),
+        (
+            dict(splits={'train': _split()}),
+            'expected the splits train, validation, test',
+        ),
+        (dict(image_size=5), r'every picture must be 5x5, got \[4, 4\]'),
+    ],
+)
 def test_source_refuses_what_does_not_fit_together(changes, message):
     with pytest.raises(DatasetError, match=message):
         _source(**changes)
@@ -93,10 +121,12 @@ def test_check_disjoint_compares_paths_too():
 
 def test_stratified_split_takes_the_fraction_of_each_class():
     labels = np.random.default_rng(0).permutation(
-        np.repeat([0, 1, 2, 3], [50, 20, 2, 1]))
+        np.repeat([0, 1, 2, 3], [50, 20, 2, 1])
+    )
     train, held_out = stratified_split(labels, 0.1, seed=3)
-    np.testing.assert_array_equal(np.bincount(labels[held_out], minlength=4),
-                                  [5, 2, 1, 0])
+    np.testing.assert_array_equal(
+        np.bincount(labels[held_out], minlength=4), [5, 2, 1, 0]
+    )
     np.testing.assert_array_equal(np.sort([*train, *held_out]), np.arange(73))
     assert (np.diff(train) > 0).all() and (np.diff(held_out) > 0).all()
 
@@ -117,6 +147,7 @@ def test_stratified_split_refuses_other_fractions(fraction):
 def test_load_knows_its_datasets_and_suggests_the_nearest():
     assert load('shapes').name == 'shapes'
     with pytest.raises(
-            DatasetError, match='one of shapes, .*or tfds:<name>. Did you mean '
-            'tiny_imagenet'):
+        DatasetError,
+        match='one of shapes, .*or tfds:<name>. Did you mean tiny_imagenet',
+    ):
         load('tiny-imagenet')

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from vision.data import check_disjoint, DatasetError, decode_to_memory, HeldOut, load
+from vision.data import DatasetError, HeldOut, check_disjoint, decode_to_memory, load
 from vision.data.tiny_imagenet import class_names
 
 WNIDS = ('n02', 'n01', 'n03')  # Not in sorted order, as in the archive.
@@ -41,12 +41,10 @@ def test_the_layout_is_read(layout):
     assert source.ids == ('n01', 'n02', 'n03')
     assert source.classes == ('goldfish', 'tabby', 'bucket')
     assert (source.image_size, source.fixed_size) == (64, True)
-    assert {
-        k: len(v) for k, v in source.splits.items()
-    } == {
+    assert {k: len(v) for k, v in source.splits.items()} == {
         'train': 27,
         'validation': 3,
-        'test': 4
+        'test': 4,
     }
     test = source.splits['test']
     assert test.names[1] == 'val/images/val_1.JPEG'
@@ -59,8 +57,9 @@ def test_the_layout_is_read(layout):
 
 
 def test_the_parent_folder_will_do(layout):
-    assert _load(
-        layout.parent).splits['test'].paths == _load(layout).splits['test'].paths
+    assert (
+        _load(layout.parent).splits['test'].paths == _load(layout).splits['test'].paths
+    )
 
 
 def test_the_seed_and_the_fraction_decide_what_is_held_out(layout):
@@ -72,9 +71,10 @@ def test_the_seed_and_the_fraction_decide_what_is_held_out(layout):
     assert len(held_out(validation=0.3)) == 9
 
 
-@pytest.mark.parametrize('contents, got', [(None, 'no such folder'),
-                                           ([], 'an empty folder'),
-                                           (['a.txt'], 'got a.txt')])
+@pytest.mark.parametrize(
+    'contents, got',
+    [(None, 'no such folder'), ([], 'an empty folder'), (['a.txt'], 'got a.txt')],
+)
 def test_a_wrong_folder_is_told_how_to_get_the_data(tmp_path, contents, got):
     folder = tmp_path / 'data'
     if contents is not None:
@@ -83,8 +83,13 @@ def test_a_wrong_folder_is_told_how_to_get_the_data(tmp_path, contents, got):
             (folder / name).touch()
     with pytest.raises(DatasetError) as error:
         _load(folder)
-    for part in (got, 'https://cs231n.stanford.edu/tiny-imagenet-200.zip',
-                 '248,100,043 bytes', '--download', '--data_dir='):
+    for part in (
+        got,
+        'https://cs231n.stanford.edu/tiny-imagenet-200.zip',
+        '248,100,043 bytes',
+        '--download',
+        '--data_dir=',
+    ):
         assert part in str(error.value)
 
 
@@ -117,8 +122,10 @@ def test_an_annotation_that_names_no_class_is_shown(layout, line):
 def test_val_must_match_its_annotations(layout):
     (layout / 'val/images/val_2.JPEG').rename(layout / 'val/images/other.JPEG')
     with pytest.raises(
-            DatasetError, match=r"1 are missing \['val_2.JPEG'\], 1 are not "
-            r"annotated \['other.JPEG'\]"):
+        DatasetError,
+        match=r"1 are missing \['val_2.JPEG'\], 1 are not "
+        r"annotated \['other.JPEG'\]",
+    ):
         _load(layout)
 
 
@@ -128,22 +135,25 @@ def test_class_names_are_made_unique():
         'n2': 'crane',
         'n3': 'bucket, pail',
         'n4': 'bucket, cup',
-        'n5': 'tabby, cat'
+        'n5': 'tabby, cat',
     }
-    assert class_names(list(words) + ['n6'],
-                       words) == ('crane (n1)', 'crane (n2)', 'bucket, pail',
-                                  'bucket, cup', 'tabby', 'n6')
+    assert class_names(list(words) + ['n6'], words) == (
+        'crane (n1)',
+        'crane (n2)',
+        'bucket, pail',
+        'bucket, cup',
+        'tabby',
+        'n6',
+    )
 
 
 def test_the_real_archive(tiny_imagenet_dir):
     source = _load(tiny_imagenet_dir, seed=4321)
     check_disjoint(source)
-    assert {
-        k: len(v) for k, v in source.splits.items()
-    } == {
+    assert {k: len(v) for k, v in source.splits.items()} == {
         'train': 9_000,
         'validation': 1_000,
-        'test': 1_000
+        'test': 1_000,
     }
     for split, each in (('train', 450), ('validation', 50), ('test', 50)):
         assert set(np.bincount(source.splits[split].labels)) == {each}

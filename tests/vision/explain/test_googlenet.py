@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from vision.data.decode import decode, fit
-from vision.explain import grad_cam, METHODS, occlusion_check
-from vision.models import create, Network, pretrained
+from vision.explain import METHODS, grad_cam, occlusion_check
+from vision.models import Network, create, pretrained
 
 CATS = [f'cats/cat.{number}.jpg' for number in range(700, 706)]
 DOGS = [f'dogs/dog.{number}.jpg' for number in range(700, 706)]
@@ -35,12 +35,15 @@ def probabilities(network: Network, images: tf.Tensor) -> np.ndarray:
     return tf.nn.softmax(network(images).main).numpy()
 
 
-@pytest.mark.parametrize('method', [
-    'grad_cam',
-    pytest.param('grad_cam_plus_plus', marks=pytest.mark.slow),
-    pytest.param('guided', marks=pytest.mark.slow),
-    pytest.param('integrated_gradients', marks=pytest.mark.slow)
-])
+@pytest.mark.parametrize(
+    'method',
+    [
+        'grad_cam',
+        pytest.param('grad_cam_plus_plus', marks=pytest.mark.slow),
+        pytest.param('guided', marks=pytest.mark.slow),
+        pytest.param('integrated_gradients', marks=pytest.mark.slow),
+    ],
+)
 def test_deleting_what_is_highlighted_costs_more_than_chance(network, images, method):
     images = images[::2]
     classes = probabilities(network, images).argmax(1)
@@ -61,11 +64,13 @@ def test_each_of_two_animals_is_found_by_its_own_class(network, images):
     both = tf.concat([cats, dogs], 2)
     classes = probabilities(network, images).argmax(1)
     on_left = [
-        np.mean([
-            each[:, :3].sum() / each[:, [0, 1, 2, 4, 5, 6]].sum()
-            for each in grad_cam(network, both, answer).numpy()
-            if each.any()
-        ])
+        np.mean(
+            [
+                each[:, :3].sum() / each[:, [0, 1, 2, 4, 5, 6]].sum()
+                for each in grad_cam(network, both, answer).numpy()
+                if each.any()
+            ]
+        )
         for answer in (classes[:6], classes[6:])
     ]
     assert on_left[0] > 0.6 and on_left[1] < 0.4

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from vision.explain import default_endpoint, grad_cam, grad_cam_plus_plus
 from vision.layers import BatchNorm
-from vision.models import create, mobilenet_v2, Network
+from vision.models import Network, create, mobilenet_v2
 
 CLASSES = np.array([2, 0, 1])
 
@@ -70,9 +70,13 @@ def keras_pair() -> tuple[Network, keras.Model]:
     """The same MobileNetV2, ours and theirs with the logits behind it."""
     tf.random.set_seed(1)
     model = create('mobilenet_v2', classes=3, image_size=64, alpha=0.35)
-    base = keras.applications.MobileNetV2(weights=None, include_top=False,
-                                          pooling='avg', input_shape=(64, 64, 3),
-                                          alpha=0.35)
+    base = keras.applications.MobileNetV2(
+        weights=None,
+        include_top=False,
+        pooling='avg',
+        input_shape=(64, 64, 3),
+        alpha=0.35,
+    )
     theirs = keras.layers.Dense(3, name='predictions')(base.output)
     twin = keras.Model(base.input, theirs)
     rng = np.random.default_rng(1)
@@ -86,12 +90,15 @@ def keras_pair() -> tuple[Network, keras.Model]:
     return model, twin
 
 
-@pytest.mark.parametrize('endpoint, layer', [
-    pytest.param('conv1', 'Conv1_relu', marks=pytest.mark.slow),
-    pytest.param('block_6', 'block_6_project_BN', marks=pytest.mark.slow),
-    ('block_12', 'block_12_add'),
-    pytest.param('conv_last', 'out_relu', marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    'endpoint, layer',
+    [
+        pytest.param('conv1', 'Conv1_relu', marks=pytest.mark.slow),
+        pytest.param('block_6', 'block_6_project_BN', marks=pytest.mark.slow),
+        ('block_12', 'block_12_add'),
+        pytest.param('conv_last', 'out_relu', marks=pytest.mark.slow),
+    ],
+)
 def test_keras_has_the_same_map(endpoint, layer):
     model, twin = keras_pair()
     images = pictures(64)
@@ -102,8 +109,9 @@ def test_keras_has_the_same_map(endpoint, layer):
     weights = tf.reduce_mean(tape.gradient(chosen, x), [1, 2], keepdims=True)
     expected = tf.nn.relu(tf.reduce_sum(weights * x, -1)).numpy()
     assert expected.max() > 0
-    np.testing.assert_allclose(grad_cam(model, images, CLASSES, endpoint), expected,
-                               atol=1e-3 * expected.max())
+    np.testing.assert_allclose(
+        grad_cam(model, images, CLASSES, endpoint), expected, atol=1e-3 * expected.max()
+    )
 
 
 def test_nothing_that_speaks_for_a_class_is_a_map_of_zeros():

@@ -4,22 +4,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.explain import (BASELINES, default_endpoint, endpoint_shapes,
-                            integrated_gradients, METHODS)
+from vision.explain import (
+    BASELINES,
+    METHODS,
+    default_endpoint,
+    endpoint_shapes,
+    integrated_gradients,
+)
 from vision.layers import ConvBlock
-from vision.models import create, MODELS, Network
+from vision.models import MODELS, Network, create
 
 EACH_METHOD = pytest.mark.parametrize('method', METHODS)
 OPTIONS: dict[str, dict] = {
-    'mobilenet_v2': {
-        'alpha': 0.35
-    },
-    'cifar_cnn': {
-        'filters': (4, 8)
-    },
-    'small_cnn': {
-        'filters': (4, 8)
-    },
+    'mobilenet_v2': {'alpha': 0.35},
+    'cifar_cnn': {'filters': (4, 8)},
+    'small_cnn': {'filters': (4, 8)},
 }
 
 
@@ -30,8 +29,9 @@ def pictures(size: int, count: int = 2) -> np.ndarray:
 @pytest.fixture(scope='module', params=MODELS)
 def network(request) -> Network:
     tf.random.set_seed(0)
-    return create(request.param, classes=3, image_size=32,
-                  **OPTIONS.get(request.param, {}))
+    return create(
+        request.param, classes=3, image_size=32, **OPTIONS.get(request.param, {})
+    )
 
 
 @pytest.mark.slow
@@ -68,7 +68,7 @@ class Quadrant(tf.Module):
 def mask(side: int, row: int, column: int) -> np.ndarray:
     quarter = np.zeros([side, side], np.float32)
     half = side // 2
-    quarter[row * half:(row + 1) * half, column * half:(column + 1) * half] = 1
+    quarter[row * half : (row + 1) * half, column * half : (column + 1) * half] = 1
     return quarter
 
 
@@ -78,10 +78,11 @@ def looking_at(row: int, column: int) -> Network:
     stages = {
         'conv1': ConvBlock(3, 6, 1),
         'quadrant': Quadrant(row, column),
-        'conv2': ConvBlock(6, 6, 1)
+        'conv2': ConvBlock(6, 6, 1),
     }
-    return Network(stages, 6, 16, classes=2, image_size=16, min_image_size=4,
-                   normalization='unit')
+    return Network(
+        stages, 6, 16, classes=2, image_size=16, min_image_size=4, normalization='unit'
+    )
 
 
 @EACH_METHOD
@@ -109,8 +110,11 @@ def test_a_picture_s_map_does_not_depend_on_the_batch(method):
     images, classes = pictures(16, 3), np.array([0, 1, 1])
     together = METHODS[method](network, images, classes)
     for place in range(3):
-        alone = METHODS[method](network, images[place:place + 1].astype(np.float32),
-                                tf.constant(classes[place:place + 1]))
+        alone = METHODS[method](
+            network,
+            images[place : place + 1].astype(np.float32),
+            tf.constant(classes[place : place + 1]),
+        )
         np.testing.assert_allclose(alone[0], together[place], rtol=1e-4, atol=1e-6)
 
 
@@ -122,8 +126,9 @@ def test_unknown_endpoint(method):
 
 @EACH_METHOD
 def test_low_precision_ends_in_float32(method):
-    network = create('cifar_cnn', classes=2, image_size=16, filters=(4, 8),
-                     dtype=tf.bfloat16)
+    network = create(
+        'cifar_cnn', classes=2, image_size=16, filters=(4, 8), dtype=tf.bfloat16
+    )
     maps = METHODS[method](network, pictures(16), [0, 1], 'conv1_1')
     assert maps.dtype == tf.float32 and np.isfinite(maps).all() and np.any(maps)
 
@@ -136,11 +141,13 @@ def test_contributions_add_up(baseline, endpoint):
     images, classes = pictures(16, 4), np.array([0, 1, 2, 0])
     start = BASELINES[baseline](tf.cast(images, tf.float32))
     before, after = (
-        tf.gather(network(x).main, classes, batch_dims=1) for x in (start, images))
+        tf.gather(network(x).main, classes, batch_dims=1) for x in (start, images)
+    )
     gaps = []
     for steps in (4, 100):
-        maps = integrated_gradients(network, images, classes, endpoint,
-                                    baseline=baseline, steps=steps)
+        maps = integrated_gradients(
+            network, images, classes, endpoint, baseline=baseline, steps=steps
+        )
         gaps.append(np.abs(tf.reduce_sum(maps, [1, 2]) - (after - before)).max())
     assert gaps[1] < 0.01 * np.abs(after - before).max()
     assert gaps[1] <= gaps[0] + 1e-6
@@ -153,14 +160,13 @@ def test_a_picture_of_one_colour_contributes_nothing_beside_its_mean():
     np.testing.assert_array_equal(maps, 0)
 
 
-@pytest.mark.parametrize('options, message', [
-    ({
-        'baseline': 'white'
-    }, "Expected a baseline of black, mean; received 'white'"),
-    ({
-        'steps': 0
-    }, 'Expected at least 1 step, received 0'),
-])
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        ({'baseline': 'white'}, "Expected a baseline of black, mean; received 'white'"),
+        ({'steps': 0}, 'Expected at least 1 step, received 0'),
+    ],
+)
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
         integrated_gradients(looking_at(0, 0), pictures(16), [0, 1], **options)

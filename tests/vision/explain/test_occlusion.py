@@ -68,8 +68,10 @@ def test_a_right_map_costs_more_than_chance_and_a_wrong_one_less():
 
 def test_the_seed_decides_the_random_regions():
     images, maps = tf.constant(pictures()), corner(1.0, 1.0)
-    first, again, other = (occlusion_check(brightness_of_corner, images, maps,
-                                           seed=seed).random for seed in (0, 0, 1))
+    first, again, other = (
+        occlusion_check(brightness_of_corner, images, maps, seed=seed).random
+        for seed in (0, 0, 1)
+    )
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
 
@@ -81,7 +83,8 @@ def test_single_pixels_among_evidence_against_the_class_are_no_region():
 
 
 def test_a_map_of_zeros_deletes_nothing():
-    found = occlusion_check(brightness_of_corner, tf.constant(pictures()),
-                            corner(0.0, 0.0))
+    found = occlusion_check(
+        brightness_of_corner, tf.constant(pictures()), corner(0.0, 0.0)
+    )
     np.testing.assert_array_equal(found.drop, 0)
     np.testing.assert_allclose(found.random_drop, 0, atol=1e-4)

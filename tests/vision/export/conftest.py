@@ -9,13 +9,18 @@ from vision.export import Bundle
 from vision.models.specification import Specification
 
 
-def _make_bundle(model: str = 'cifar_cnn', image_size: int = 32,
-                 normalization: str = 'unit', temperature: float = 1.0,
-                 **options) -> Bundle:
+def _make_bundle(
+    model: str = 'cifar_cnn',
+    image_size: int = 32,
+    normalization: str = 'unit',
+    temperature: float = 1.0,
+    **options,
+) -> Bundle:
     names = ('cat', 'dog\udcff', 'hérisson', 'n4', 'n5')
     ids = tuple(f'id{i}' for i in range(len(names)))
-    specification = Specification(model, names, image_size, normalization,
-                                  options=options)
+    specification = Specification(
+        model, names, image_size, normalization, options=options
+    )
     tf.random.set_seed(1)
     network = specification.build()
     rng = np.random.default_rng(2)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vision.export import Answers, compare, FORMATS
+from vision.export import FORMATS, Answers, compare
 
 FORM = FORMATS['tflite_int8']
 EXPECTED = np.array([[0.7, 0.2, 0.1], [0.304, 0.3, 0.396]], np.float32)
@@ -22,8 +22,10 @@ def test_the_same_passes():
 def test_a_difference_of_one_probability_fails():
     found = compared([[0.7, 0.2, 0.1], [0.304 + 0.31, 0.3 - 0.31, 0.396]])
     assert found.difference == pytest.approx(0.31, rel=1e-4)
-    assert 'the largest difference of a probability is 0.31, at most 0.3' in (
-        found.failures[0])
+    assert (
+        'the largest difference of a probability is 0.31, at most 0.3'
+        in (found.failures[0])
+    )
 
 
 def test_another_top_1_fails():
@@ -31,7 +33,8 @@ def test_another_top_1_fails():
     found = compared([[0.47, 0.53, 0], [0, 0, 1]], expected)
     assert found.agreement == 0.5
     assert found.failures == (
-        'the top-1 of 50.0% of the pictures agrees, at least 90% has to',)
+        'the top-1 of 50.0% of the pictures agrees, at least 90% has to',
+    )
 
 
 def test_ties_are_no_disagreement():
@@ -42,8 +45,9 @@ def test_ties_are_no_disagreement():
 
 def test_what_does_not_add_up_to_1_fails():
     found = compared([[0.7, 0.2, 0.11], [0.304, 0.3, 0.396]])
-    assert found.failures == ('the probabilities of a picture add up to 1.01 instead '
-                              'of 1',)
+    assert found.failures == (
+        'the probabilities of a picture add up to 1.01 instead of 1',
+    )
 
 
 def test_a_second_softmax_fails():
@@ -84,8 +88,9 @@ def test_the_most_frequent_answer_to_all_pictures_fails(classes, rest):
 def test_a_little_noise_in_an_unsure_answer_passes():
     expected = unsure()
     noise = np.random.default_rng(1).uniform(0.9, 1.1, expected.shape)
-    found = compared(expected * noise / (expected * noise).sum(-1, keepdims=True),
-                     expected)
+    found = compared(
+        expected * noise / (expected * noise).sum(-1, keepdims=True), expected
+    )
     assert found.failures == ()
     assert 0 < found.error < found.spread / 5
 

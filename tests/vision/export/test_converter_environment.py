@@ -41,8 +41,11 @@ def path(tmp_path, monkeypatch) -> Path:
 
 def test_without_an_environment_it_says_what_to_run(tmp_path, path):
     program(path / 'node', 'echo v20.1.0')
-    with pytest.raises(UserError, match=r'python -m scripts\.export '
-                       r'--install_converter'):
+    with pytest.raises(
+        UserError,
+        match=r'python -m scripts\.export '
+        r'--install_converter',
+    ):
         TensorFlowJs(tmp_path / 'nothing').check_available()
 
 
@@ -88,10 +91,12 @@ def test_a_missing_program_is_named(tmp_path, path, missing):
     assert not (tmp_path / 'converter').exists()
 
 
-@pytest.mark.parametrize('system, processor', [('linux', 'aarch64'),
-                                               ('darwin', 'x86_64')])
-def test_a_machine_without_packages_is_refused_first(tmp_path, path, monkeypatch,
-                                                     system, processor):
+@pytest.mark.parametrize(
+    'system, processor', [('linux', 'aarch64'), ('darwin', 'x86_64')]
+)
+def test_a_machine_without_packages_is_refused_first(
+    tmp_path, path, monkeypatch, system, processor
+):
     monkeypatch.setattr(sys, 'platform', system)
     monkeypatch.setattr(platform, 'machine', lambda: processor)
     with pytest.raises(UserError, match=f'got {system} on {processor}, which packages'):
@@ -102,8 +107,10 @@ def test_a_machine_without_packages_is_refused_first(tmp_path, path, monkeypatch
 def test_a_full_disk_is_told_before_anything_is_built(tmp_path, path, monkeypatch):
     monkeypatch.setattr(converter_environment, '_BYTES', 10**21)
     with pytest.raises(
-            UserError, match=r'needs 1000000000000 GB in .*GB are free. '
-            'Make room, or choose another'):
+        UserError,
+        match=r'needs 1000000000000 GB in .*GB are free. '
+        'Make room, or choose another',
+    ):
         build(tmp_path / 'converter')
     assert not (tmp_path / 'converter').exists()
 
@@ -112,13 +119,16 @@ def test_a_python_that_is_too_new_looks_for_an_older_one(tmp_path, path, monkeyp
     monkeypatch.setattr(sys, 'version_info', (3, 13, 0))
     program(path / 'python3.12', 'exit 127')  # what a version manager leaves there
     with pytest.raises(
-            UserError, match='python3.10, python3.11, python3.12 on the '
-            'PATH.*does not run on Python 3.13'):
+        UserError,
+        match='python3.10, python3.11, python3.12 on the '
+        'PATH.*does not run on Python 3.13',
+    ):
         build(tmp_path / 'converter')
 
 
 def test_a_failed_build_shows_the_end_of_its_log_and_leaves_nothing(
-        tmp_path, path, monkeypatch, caplog):
+    tmp_path, path, monkeypatch, caplog
+):
     caplog.set_level(logging.INFO)
     for name in ('node', 'npm'):
         program(path / name, 'exit 0')

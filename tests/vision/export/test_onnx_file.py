@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from vision.errors import UserError
-from vision.export import compare, FORMATS
+from vision.export import FORMATS, compare
 from vision.export.description import describe
 
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -35,17 +35,19 @@ def test_says_what_the_model_says(bundle, target, expected_of, pictures):
 def test_describes_itself(bundle, target):
     session = onnxruntime.InferenceSession(str(target))
     found = session.get_modelmeta().custom_metadata_map
-    assert {name: json.loads(value) for name, value in found.items()
-           } == describe(bundle)  # yapf: disable
-    taken, = session.get_inputs()
-    given, = session.get_outputs()
+    assert {name: json.loads(value) for name, value in found.items()} == describe(
+        bundle
+    )
+    (taken,) = session.get_inputs()
+    (given,) = session.get_outputs()
     assert (taken.name, taken.shape[1:]) == ('images', [32, 32, 3])
     assert isinstance(taken.shape[0], str)  # any number of pictures
     assert given.name == 'probabilities'
 
 
 def test_says_what_is_missing(monkeypatch):
-    monkeypatch.setattr(importlib.util, 'find_spec',
-                        lambda name: name == 'onnx' or None)
+    monkeypatch.setattr(
+        importlib.util, 'find_spec', lambda name: name == 'onnx' or None
+    )
     with pytest.raises(UserError, match='pip install onnxruntime tf2onnx'):
         FORM.check_available()

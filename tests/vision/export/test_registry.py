@@ -3,14 +3,19 @@
 import numpy as np
 import pytest
 
-from vision.export import compare, FORMATS
+from vision.export import FORMATS, compare
 from vision.export.checking import SUM_TOLERANCE
-from vision.models import default_normalization, MODELS
+from vision.models import MODELS, default_normalization
 from vision.models.normalization import NORMALIZATIONS
 
 # The smallest pictures that each takes, and few channels where that can be chosen.
-SIZES = {'inception_v1': 56, 'inception_v1_compact': 56, 'inception_v1_bn': 56,
-         'googlenet': 64, 'xception': 71}  # yapf: disable
+SIZES = {
+    'inception_v1': 56,
+    'inception_v1_compact': 56,
+    'inception_v1_bn': 56,
+    'googlenet': 64,
+    'xception': 71,
+}
 OPTIONS: dict[str, dict] = {'mobilenet_v2': {'alpha': 0.35}}
 QUANTIZED = ('tflite_dynamic', 'tflite_int8')
 PLAIN = [name for name in FORMATS if name != 'tensorflowjs']
@@ -43,15 +48,25 @@ def check(bundle, expected_of, pictures, folder, names):
 @pytest.mark.slow
 @pytest.mark.parametrize('model', MODELS)
 def test_every_model(model, make_bundle, expected_of, pictures, tmp_path):
-    bundle = make_bundle(model, SIZES.get(model, 32), default_normalization(model),
-                         **OPTIONS.get(model, {}))
-    check(bundle, expected_of, pictures, tmp_path,
-          PLAIN if model == 'cifar_cnn' else DIFFERENT)
+    bundle = make_bundle(
+        model,
+        SIZES.get(model, 32),
+        default_normalization(model),
+        **OPTIONS.get(model, {}),
+    )
+    check(
+        bundle,
+        expected_of,
+        pictures,
+        tmp_path,
+        PLAIN if model == 'cifar_cnn' else DIFFERENT,
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('normalization', NORMALIZATIONS)
-def test_every_normalization(normalization, make_bundle, expected_of, pictures,
-                             tmp_path):
+def test_every_normalization(
+    normalization, make_bundle, expected_of, pictures, tmp_path
+):
     bundle = make_bundle(normalization=normalization, filters=(4, 8))
     check(bundle, expected_of, pictures, tmp_path, DIFFERENT[1:])

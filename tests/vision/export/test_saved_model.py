@@ -10,8 +10,8 @@ import tensorflow as tf
 from vision import data
 from vision.data import BadFiles, Split
 from vision.errors import UserError
-from vision.export import Bundle, compare, FORMATS, saved_model
-from vision.export.graphs import answers, Function
+from vision.export import FORMATS, Bundle, compare, saved_model
+from vision.export.graphs import Function, answers
 from vision.export.saved_model import _of_files as of_files
 
 FORM = FORMATS['saved_model']
@@ -49,8 +49,10 @@ def images_of(paths: list[Path], side: int) -> tuple[np.ndarray, np.ndarray]:
     names = [str(path) for path in paths]
     split = Split(np.zeros(len(names), np.int32), names, paths=names)
     batches = list(
-        data.eval_batches(split, batch_size=len(names), image_size=side,
-                          bad_files=BadFiles()))
+        data.eval_batches(
+            split, batch_size=len(names), image_size=side, bad_files=BadFiles()
+        )
+    )
     return batches[0].images.numpy(), batches[0].weights.numpy() > 0
 
 
@@ -61,12 +63,16 @@ def test_runs_in_a_process_of_its_own(bundle, folder, expected_of):
     assert answers.milliseconds > 0
 
 
-@pytest.mark.parametrize('broken', [
-    'serving_default',
-    pytest.param('encoded', marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    'broken',
+    [
+        'serving_default',
+        pytest.param('encoded', marks=pytest.mark.slow),
+    ],
+)
 def test_another_signature_that_says_something_else_is_refused(
-        make_bundle, tmp_path, monkeypatch, broken):
+    make_bundle, tmp_path, monkeypatch, broken
+):
     bundle = make_bundle(filters=(4, 8))
     other = bundle._replace(temperature=2.0)
 
@@ -98,10 +104,12 @@ def test_uint8_and_floats_give_the_same(bundle, signatures, expected_of):
     from_floats = signatures['serving_default'](images=tf.constant(images, tf.float32))
     for name in ('probabilities', 'logits'):
         assert np.array_equal(from_bytes[name], from_floats[name])
-    np.testing.assert_allclose(from_bytes['probabilities'], expected_of(bundle, images),
-                               rtol=0, atol=1e-6)
-    np.testing.assert_allclose(from_bytes['logits'],
-                               bundle.network(images).main, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        from_bytes['probabilities'], expected_of(bundle, images), rtol=0, atol=1e-6
+    )
+    np.testing.assert_allclose(
+        from_bytes['logits'], bundle.network(images).main, rtol=0, atol=1e-5
+    )
 
 
 def test_files_are_decoded_as_for_prediction(signatures, odd_pictures):
@@ -122,15 +130,17 @@ def test_broken_files_are_refused(signatures, odd_pictures):
 
 
 def test_what_is_no_picture_is_called_so(signatures):
-    with pytest.raises(tf.errors.InvalidArgumentError,
-                       match='Not a JPEG, PNG, GIF, BMP or WebP file'):
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match='Not a JPEG, PNG, GIF, BMP or WebP file'
+    ):
         signatures['encoded'](files=tf.constant([b'no picture']))
 
 
 def test_names_its_classes(bundle, signatures):
     found = signatures['classes']()
-    names = [name.encode('utf-8', 'surrogateescape') for name in
-             bundle.specification.classes]  # yapf: disable
+    names = [
+        name.encode('utf-8', 'surrogateescape') for name in bundle.specification.classes
+    ]
     assert found['names'].numpy().tolist() == names
     assert found['ids'].numpy().tolist() == [each.encode() for each in bundle.ids]
 
@@ -138,7 +148,10 @@ def test_names_its_classes(bundle, signatures):
 def test_leaves_auxiliary_heads_out(bundle, folder):
     saved = tf.train.list_variables(str(folder / 'variables' / 'variables'))
     weights = [shape for name, shape in saved if name.startswith('weights')]
-    heads = [variable for head in bundle.network.heads.values()
-             for variable in head.variables]  # yapf: disable
+    heads = [
+        variable
+        for head in bundle.network.heads.values()
+        for variable in head.variables
+    ]
     assert heads
     assert len(weights) == len(bundle.network.variables) - len(heads)

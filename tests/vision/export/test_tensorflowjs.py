@@ -16,7 +16,7 @@ from trainers import classifier
 from trainers.config import Config
 from vision.data import decode
 from vision.errors import UserError
-from vision.export import browser, Bundle, compare, converter_environment
+from vision.export import Bundle, browser, compare, converter_environment
 from vision.export.saved_model import SavedModel
 from vision.export.tensorflowjs import TensorFlowJs
 from vision.models.specification import Specification
@@ -31,8 +31,10 @@ def form() -> TensorFlowJs:
     """With the converter in $TAPESTRY_CONVERTER, which is built if it is not there."""
     folder = os.environ.get('TAPESTRY_CONVERTER')
     if not folder:
-        pytest.skip('$TAPESTRY_CONVERTER is not set: the folder of the converter, 2.7 '
-                    'GB, which is built if it is not there')
+        pytest.skip(
+            '$TAPESTRY_CONVERTER is not set: the folder of the converter, 2.7 '
+            'GB, which is built if it is not there'
+        )
     for program in ('node', 'npm'):
         if shutil.which(program) is None:
             pytest.skip(f'there is no {program} on the PATH')
@@ -53,10 +55,13 @@ def program() -> str:
 @pytest.fixture(scope='module')
 def tiny() -> Bundle:
     tf.random.set_seed(3)
-    specification = Specification('cifar_cnn', CLASSES, 32, 'standardize', options={
-        'filters': (4, 8, 8),
-        'dense': (8,)
-    })
+    specification = Specification(
+        'cifar_cnn',
+        CLASSES,
+        32,
+        'standardize',
+        options={'filters': (4, 8, 8), 'dense': (8,)},
+    )
     return Bundle(specification.build(), specification, CLASSES, 0.25)
 
 
@@ -100,8 +105,11 @@ def test_it_says_what_the_model_says(form, tiny, page, caplog):
     answers = form.run(page, images)
     assert answers.milliseconds > 0
     assert compare(form, answers, expected(tiny, images)).failures == ()
-    told = ('shown 8 pictures' if browser.find() else
-            'No Chromium on the PATH: the page itself was not opened')
+    told = (
+        'shown 8 pictures'
+        if browser.find()
+        else 'No Chromium on the PATH: the page itself was not opened'
+    )
     assert told in caplog.text
 
 
@@ -109,14 +117,19 @@ def test_the_folder_is_complete_in_itself(page):
     described = json.loads((page / 'description.json').read_text('ascii'))
     assert described['classes'] == list(CLASSES)
     assert {each.name for each in page.iterdir()} == {
-        'index.html', 'style.css', 'app.js', 'network.js', 'picture.js', 'model',
-        'tfjs', 'description.json'
-    }  # yapf: disable
+        'index.html',
+        'style.css',
+        'app.js',
+        'network.js',
+        'picture.js',
+        'model',
+        'tfjs',
+        'description.json',
+    }
 
 
 def test_the_page_prepares_pictures_as_the_pipeline_does(program, tiny, page):
-    """Other shapes, EXIF orientation, and a JPEG, which browsers decode on their own.
-    """
+    """Other shapes, EXIF orientation, and a JPEG, which browsers decode themselves."""
     wide = np.asarray(Image.fromarray(noise(1, 9)[0]).resize((150, 100)))
     turned = Image.Exif()
     turned[0x0112] = 6
@@ -125,15 +138,17 @@ def test_the_page_prepares_pictures_as_the_pipeline_does(program, tiny, page):
         'tall.png': file(wide[:, :40], 'PNG'),
         'turned.jpg': file(wide, 'JPEG', quality=95, exif=turned.tobytes()),
     }
-    shown = browser.look(program, page,
-                         [browser.Picture(*each) for each in files.items()])
+    shown = browser.look(
+        program, page, [browser.Picture(*each) for each in files.items()]
+    )
     for found, contents in zip(shown, files.values()):
         image = decode.fit(decode.decode(tf.constant(contents)), 32).numpy()
         assert largest(found, expected(tiny, image[None])[0]) < 5e-3, found.name
 
 
 def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_picture(
-        program, tiny, page):
+    program, tiny, page
+):
     good = browser.pngs(noise(1, 32))[0]
     bad = browser.Picture('<i>letter</i>.txt', b'dear')
     first, second, third = browser.look(program, page, [good, bad, good])
@@ -145,13 +160,25 @@ def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_picture(
     assert not second.top
 
 
-@pytest.mark.parametrize('old, new, message', [
-    ('b[1] - a[1]', 'a[1] - b[1]', 'Expected the page to show the probabilities'),
-    ('row(classes[label]', 'row(classes[0]', 'Expected the page to name the classes'),
-    ('value.value = probability', 'value.value = NaN', 'show the probabilities.*nan'),
-])
-def test_a_page_that_shows_something_else_fails(form, program, page, tmp_path, old, new,
-                                                message):
+@pytest.mark.parametrize(
+    'old, new, message',
+    [
+        ('b[1] - a[1]', 'a[1] - b[1]', 'Expected the page to show the probabilities'),
+        (
+            'row(classes[label]',
+            'row(classes[0]',
+            'Expected the page to name the classes',
+        ),
+        (
+            'value.value = probability',
+            'value.value = NaN',
+            'show the probabilities.*nan',
+        ),
+    ],
+)
+def test_a_page_that_shows_something_else_fails(
+    form, program, page, tmp_path, old, new, message
+):
     shutil.copytree(page, tmp_path / 'web')
     script = tmp_path / 'web' / 'app.js'
     script.write_text(script.read_text('utf-8').replace(old, new), 'utf-8')
@@ -160,8 +187,9 @@ def test_a_page_that_shows_something_else_fails(form, program, page, tmp_path, o
 
 
 @pytest.mark.parametrize('change', [lambda p: p + 2e-3, lambda p: None])
-def test_weights_that_compute_something_else_are_refused(form, program, page, tmp_path,
-                                                         change):
+def test_weights_that_compute_something_else_are_refused(
+    form, program, page, tmp_path, change
+):
     """As a backend would be that computes something else."""
     shutil.copytree(page, tmp_path / 'web')
     path = tmp_path / 'web' / 'description.json'
@@ -192,19 +220,22 @@ def test_a_damaged_model_is_refused(form, page, tmp_path):
 def test_what_is_no_saved_model_is_refused(form, tiny, tmp_path):
     (tmp_path / 'saved_model').mkdir()
     with pytest.raises(
-            UserError, match='Expected the converter to TensorFlow.js to '
-            'take the network'):
+        UserError, match='Expected the converter to TensorFlow.js to take the network'
+    ):
         form.convert(tiny, tmp_path / 'saved_model', tmp_path / 'web', noise(1, 32))
 
 
-def test_googlenet_says_what_it_says_here(form, data_folder, tiny_imagenet_dir,
-                                          tmp_path):
+def test_googlenet_says_what_it_says_here(
+    form, data_folder, tiny_imagenet_dir, tmp_path
+):
     weights = data_folder / 'googlenet_bvlc.npz'
     trained = classifier.from_pretrained(
-        Config(model='googlenet', pretrained=str(weights)))
+        Config(model='googlenet', pretrained=str(weights))
+    )
     bundle = Bundle(trained.network, trained.specification, trained.ids, 1.0)
     files = sorted(tiny_imagenet_dir.glob('val/images/*.JPEG'))[:4]
     images = np.stack(
-        [decode.fit(decode.decode(tf.io.read_file(str(each))), 224) for each in files])
+        [decode.fit(decode.decode(tf.io.read_file(str(each))), 224) for each in files]
+    )
     answers = form.run(export(form, bundle, tmp_path), images)
     assert compare(form, answers, expected(bundle, images)).failures == ()

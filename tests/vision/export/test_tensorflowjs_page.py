@@ -38,21 +38,38 @@ def resized(node: str, folder: Path, pixels: np.ndarray, size: int) -> np.ndarra
     side = len(pixels)
     rgba = np.dstack([pixels, np.full((side, side), 255, np.uint8)])
     (folder / 'from').write_bytes(rgba.tobytes())
-    subprocess.run([
-        node, '-e', RESIZE,
-        str(PAGE / 'picture.js'),
-        str(folder / 'from'),
-        str(side),
-        str(size),
-        str(folder / 'to')
-    ], check=True)
+    subprocess.run(
+        [
+            node,
+            '-e',
+            RESIZE,
+            str(PAGE / 'picture.js'),
+            str(folder / 'from'),
+            str(side),
+            str(size),
+            str(folder / 'to'),
+        ],
+        check=True,
+    )
     return np.fromfile(folder / 'to', np.uint8).reshape(size, size, 3)
 
 
-@pytest.mark.parametrize('side, size', [
-    (24, 24), (1, 32), (5, 32), (31, 32), (37, 32), (64, 32), (65, 32), (96, 32),
-    (375, 224), (499, 224), (1023, 96)
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'side, size',
+    [
+        (24, 24),
+        (1, 32),
+        (5, 32),
+        (31, 32),
+        (37, 32),
+        (64, 32),
+        (65, 32),
+        (96, 32),
+        (375, 224),
+        (499, 224),
+        (1023, 96),
+    ],
+)
 def test_the_page_resizes_as_the_pipeline_does(node, tmp_path, side, size):
     pixels = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
     expected = decode.fit(tf.constant(pixels), size).numpy()
@@ -66,8 +83,9 @@ def test_halves_are_rounded_to_even_numbers(node, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
     sums = pixels.reshape(32, 2, 32, 2, 3).sum((1, 3))
     assert (sums % 4 == 2).any()
-    np.testing.assert_array_equal(resized(node, tmp_path, pixels, 32),
-                                  np.round(sums / 4).astype(np.uint8))
+    np.testing.assert_array_equal(
+        resized(node, tmp_path, pixels, 32), np.round(sums / 4).astype(np.uint8)
+    )
 
 
 def test_the_page_loads_nothing_from_elsewhere():
@@ -85,8 +103,12 @@ def test_the_page_refers_to_files_that_the_export_has():
 
 def test_the_policy_allows_no_other_host_and_no_inline_script():
     text = (PAGE / 'index.html').read_text('utf-8')
-    policy = dict(each.strip().partition(' ')[::2] for each in re.search(
-        r'Content-Security-Policy" content="([^"]*)"', text)[1].split(';'))
+    policy = dict(
+        each.strip().partition(' ')[::2]
+        for each in re.search(r'Content-Security-Policy" content="([^"]*)"', text)[
+            1
+        ].split(';')
+    )
     assert policy == {
         'default-src': "'none'",
         'script-src': "'self' 'wasm-unsafe-eval'",
@@ -102,8 +124,9 @@ def test_the_policy_allows_no_other_host_and_no_inline_script():
 def test_names_go_into_the_page_as_text():
     for path in PAGE.glob('*.js'):
         text = path.read_text('utf-8')
-        assert not re.search(r'innerHTML|outerHTML|insertAdjacentHTML|document\.write',
-                             text), path
+        assert not re.search(
+            r'innerHTML|outerHTML|insertAdjacentHTML|document\.write', text
+        ), path
 
 
 def test_the_lock_file_has_a_digest_of_every_package():

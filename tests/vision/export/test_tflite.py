@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from vision.errors import UserError
-from vision.export import compare, FORMATS
+from vision.export import FORMATS, compare
 from vision.layers import ConvBlock, LocalResponseNorm
 from vision.models import Network, Outputs
 
@@ -26,7 +26,8 @@ def convert(name, bundle, folder, sample):
 
 
 @pytest.mark.parametrize(
-    'name', ['tflite_float32', 'tflite_float16', 'tflite_dynamic', 'tflite_int8'])
+    'name', ['tflite_float32', 'tflite_float16', 'tflite_dynamic', 'tflite_int8']
+)
 def test_says_what_the_model_says(name, bundle, expected_of, pictures, tmp_path):
     target = convert(name, bundle, tmp_path, pictures[10:])
     answers = FORMATS[name].run(target, pictures)
@@ -38,8 +39,8 @@ def test_says_what_the_model_says(name, bundle, expected_of, pictures, tmp_path)
 def test_int8_takes_pixels_as_they_are(bundle, pictures, tmp_path):
     target = convert('tflite_int8', bundle, tmp_path, pictures // 2)
     model = Interpreter(str(target))
-    taken, = model.get_input_details()
-    given, = model.get_output_details()
+    (taken,) = model.get_input_details()
+    (given,) = model.get_output_details()
     assert (taken['dtype'], given['dtype']) == (np.uint8, np.float32)
     # Whatever the sample, each value of a pixel keeps a step of its own; 1/255 went
     # into the weights of the convolution.
@@ -50,8 +51,16 @@ def test_int8_takes_pixels_as_they_are(bundle, pictures, tmp_path):
 
 def test_int8_keeps_local_response_norm_in_float(make_bundle, pictures, tmp_path):
     stages = {'conv': ConvBlock(3, 8, 3, stride=2), 'norm': LocalResponseNorm()}
-    network = Network(stages, 8, 16, classes=5, image_size=32, min_image_size=8,
-                      normalization='caffe', dropout=0.0)
+    network = Network(
+        stages,
+        8,
+        16,
+        classes=5,
+        image_size=32,
+        min_image_size=8,
+        normalization='caffe',
+        dropout=0.0,
+    )
     bundle = make_bundle(filters=(4, 8))._replace(network=network)
     target = convert('tflite_int8', bundle, tmp_path, pictures[:2])
     details = Interpreter(str(target)).get_tensor_details()

@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from vision.layers.activations import guided_backpropagation, relu, relu6
 
-EACH = pytest.mark.parametrize('activation, library', [(relu, tf.nn.relu),
-                                                       (relu6, tf.nn.relu6)])
+EACH = pytest.mark.parametrize(
+    'activation, library', [(relu, tf.nn.relu), (relu6, tf.nn.relu6)]
+)
 X = [-2.0, 0.0, 1.0, 5.0, 6.0, 7.0, 2.0]
 UPSTREAM = [1.0, 1.0, 2.0, -3.0, 1.0, 4.0, 0.0]
 

@@ -13,8 +13,9 @@ def _batch(seed: int = 1) -> tf.Tensor:
     return tf.constant(values * [1, 2, 3, 0.1, 10], tf.float32)
 
 
-def _pair(momentum: float = 0.95,
-          epsilon: float = 1e-3) -> tuple[BatchNorm, keras.layers.Layer]:
+def _pair(
+    momentum: float = 0.95, epsilon: float = 1e-3
+) -> tuple[BatchNorm, keras.layers.Layer]:
     """Ours and Keras's layer with the same numbers in them."""
     rng = np.random.default_rng(2)
     values = rng.uniform(0.5, 2, size=[4, CHANNELS]).astype(np.float32)
@@ -38,8 +39,9 @@ def test_agrees_with_keras_in_value_and_gradient(training):
         loss, expected_loss = tf.reduce_sum(tf.sin(y)), tf.reduce_sum(tf.sin(expected))
     np.testing.assert_allclose(y, expected, atol=1e-4)
     for mine, other in [(x, x), (ours.scale, theirs.gamma), (ours.offset, theirs.beta)]:
-        np.testing.assert_allclose(tape.gradient(loss, mine),
-                                   tape.gradient(expected_loss, other), atol=1e-3)
+        np.testing.assert_allclose(
+            tape.gradient(loss, mine), tape.gradient(expected_loss, other), atol=1e-3
+        )
 
 
 @pytest.mark.parametrize('momentum, epsilon', [(0.95, 1e-3), (0.6, 1e-5)])
@@ -90,8 +92,9 @@ def test_compiled_is_the_same():
     y = tf.function(lambda x: compiled(x, True), jit_compile=True)(_batch())
     np.testing.assert_allclose(y, eager(_batch(), True), atol=1e-4)
     np.testing.assert_allclose(compiled.moving_mean, eager.moving_mean, rtol=1e-5)
-    np.testing.assert_allclose(compiled.moving_variance, eager.moving_variance,
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        compiled.moving_variance, eager.moving_variance, rtol=1e-5
+    )
 
 
 def test_a_single_pixel_has_no_variance():
@@ -111,8 +114,9 @@ def test_measured_averages_are_the_statistics_of_all_batches(training):
         layer(batch, training)
     everything = np.concatenate(batches)
     np.testing.assert_allclose(layer.moving_mean, everything.mean((0, 1, 2)), rtol=1e-5)
-    np.testing.assert_allclose(layer.moving_variance, everything.var((0, 1, 2)),
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        layer.moving_variance, everything.var((0, 1, 2)), rtol=1e-5
+    )
 
 
 def test_a_measured_batch_is_normalized_by_itself():

@@ -21,9 +21,10 @@ def test_agrees_with_sums_written_out():
     conv = Conv2D(2, 3, 3, padding='VALID')
     conv.bias.assign([1.0, -2.0, 3.0])
     x, kernel = _noise(1, 5, 4, 2).numpy(), conv.kernel.numpy()
-    expected = [[
-        np.einsum('ijc,ijco->o', x[0, r:r + 3, c:c + 3], kernel) for c in range(2)
-    ] for r in range(3)]
+    expected = [
+        [np.einsum('ijc,ijco->o', x[0, r : r + 3, c : c + 3], kernel) for c in range(2)]
+        for r in range(3)
+    ]
     np.testing.assert_allclose(conv(x)[0], expected + conv.bias.numpy(), atol=1e-5)
 
 
@@ -40,8 +41,9 @@ def test_agrees_with_keras_in_value_and_gradient(size, stride, padding):
         loss, expected_loss = tf.reduce_sum(tf.sin(y)), tf.reduce_sum(tf.sin(expected))
     np.testing.assert_allclose(y, expected, atol=1e-5)
     for ours, theirs in [(x, x), (conv.kernel, twin.kernel), (conv.bias, twin.bias)]:
-        np.testing.assert_allclose(tape.gradient(loss, ours),
-                                   tape.gradient(expected_loss, theirs), atol=1e-4)
+        np.testing.assert_allclose(
+            tape.gradient(loss, ours), tape.gradient(expected_loss, theirs), atol=1e-4
+        )
 
 
 @pytest.mark.parametrize('pixels, size, stride', [(1, 3, 1), (3, 7, 2), (2, 3, 3)])

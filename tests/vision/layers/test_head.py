@@ -13,11 +13,14 @@ def _map(side: int = 4, channels: int = 5) -> tf.Tensor:
     return tf.constant(values, tf.float32)
 
 
-@pytest.mark.parametrize('pooling, layer', [
-    ('average', keras.layers.GlobalAveragePooling2D()),
-    ('max', keras.layers.GlobalMaxPooling2D()),
-    ('flatten', keras.layers.Flatten()),
-])
+@pytest.mark.parametrize(
+    'pooling, layer',
+    [
+        ('average', keras.layers.GlobalAveragePooling2D()),
+        ('max', keras.layers.GlobalMaxPooling2D()),
+        ('flatten', keras.layers.Flatten()),
+    ],
+)
 @pytest.mark.parametrize('dense', [(), (6,), (6, 4)])
 def test_agrees_with_keras(pooling, layer, dense):
     head = Head(5, 4, 3, pooling=pooling, dense=dense)
@@ -55,14 +58,10 @@ def test_flattening_looks_at_maps_whose_shape_was_unknown_when_traced():
         function(_map(2, 20))
 
 
-@pytest.mark.parametrize('options', [{
-    'dropout': 0.5
-}, {
-    'feature_dropout': 0.5
-}, {
-    'dropout': 0.5,
-    'dense': (20,)
-}])
+@pytest.mark.parametrize(
+    'options',
+    [{'dropout': 0.5}, {'feature_dropout': 0.5}, {'dropout': 0.5, 'dense': (20,)}],
+)
 def test_dropout_only_in_training(options):
     head = Head(5, 4, 3, **options)
     np.testing.assert_array_equal(head(_map()), head(_map()))
@@ -89,28 +88,19 @@ def test_half_precision_returns_float32_logits(dtype):
     assert {v.dtype for v in head.variables} == {tf.float32}
 
 
-@pytest.mark.parametrize('wrong, right, message', [
-    ({
-        'pooling': 'sum'
-    }, {
-        'pooling': 'max'
-    }, "pooling of average, max, flatten; received 'sum'"),
-    ({
-        'dense': (8, 0)
-    }, {
-        'dense': (8, 1)
-    }, r'at least 1 unit, received \(8, 0\)'),
-    ({
-        'dropout': 1.0
-    }, {
-        'dropout': 0.9
-    }, r'rate in \[0, 1\), received 1.0'),
-    ({
-        'feature_dropout': -0.1
-    }, {
-        'feature_dropout': 0.0
-    }, 'received -0.1'),
-])
+@pytest.mark.parametrize(
+    'wrong, right, message',
+    [
+        (
+            {'pooling': 'sum'},
+            {'pooling': 'max'},
+            "pooling of average, max, flatten; received 'sum'",
+        ),
+        ({'dense': (8, 0)}, {'dense': (8, 1)}, r'at least 1 unit, received \(8, 0\)'),
+        ({'dropout': 1.0}, {'dropout': 0.9}, r'rate in \[0, 1\), received 1.0'),
+        ({'feature_dropout': -0.1}, {'feature_dropout': 0.0}, 'received -0.1'),
+    ],
+)
 def test_options_out_of_range(wrong, right, message):
     Head(5, 4, 3, **right)
     with pytest.raises(ValueError, match=message):

@@ -16,8 +16,12 @@ def _noise(*shape: int) -> tf.Tensor:
 
 def _conv(block: ConvBlock, x, training: bool = False):
     """The same block out of Keras layers, with the block's weights."""
-    conv = keras.layers.Conv2D(block.conv.kernel.shape[-1], block.conv.kernel.shape[0],
-                               padding='same', use_bias=block.norm is None)
+    conv = keras.layers.Conv2D(
+        block.conv.kernel.shape[-1],
+        block.conv.kernel.shape[0],
+        padding='same',
+        use_bias=block.norm is None,
+    )
     y = conv(x)
     conv.set_weights([v for v in (block.conv.kernel, block.conv.bias) if v is not None])
     if block.norm is not None:
@@ -57,8 +61,9 @@ def test_block_gradient_agrees_with_keras():
         tape.watch(x)
         loss = tf.reduce_sum(tf.sin(block(x)))
         expected_loss = tf.reduce_sum(tf.sin(twin(x)))
-    np.testing.assert_allclose(tape.gradient(loss, x), tape.gradient(expected_loss, x),
-                               atol=1e-4)
+    np.testing.assert_allclose(
+        tape.gradient(loss, x), tape.gradient(expected_loss, x), atol=1e-4
+    )
 
 
 @pytest.mark.parametrize('batch_norm', [False, True])
@@ -74,8 +79,9 @@ def test_block_in_half_precision(dtype):
     assert {v.dtype for v in block.variables} == {tf.float32}
 
 
-@pytest.mark.parametrize('map_size, cells', [(14, 4), (8, 2), (7, 1), (5, 1), (4, 1),
-                                             (2, 1)])
+@pytest.mark.parametrize(
+    'map_size, cells', [(14, 4), (8, 2), (7, 1), (5, 1), (4, 1), (2, 1)]
+)
 def test_head_pools_as_in_the_paper_and_shrinks_with_the_map(map_size, cells):
     head = AuxiliaryHead(3, map_size, classes=5)
     assert head.dense.kernel.shape == (128 * cells**2, 1024)
@@ -115,8 +121,9 @@ def test_head_averages_every_pixel_of_another_map():
 def test_head_on_too_small_a_map():
     head = AuxiliaryHead(3, 14, classes=5)
     head(_noise(1, 4, 4, 3))
-    with pytest.raises(ValueError,
-                       match='at least 4 pixels .* made for 14, received 3: train on'):
+    with pytest.raises(
+        ValueError, match='at least 4 pixels .* made for 14, received 3: train on'
+    ):
         head(_noise(1, 3, 3, 3))
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.layers import local_response_norm, LocalResponseNorm
+from vision.layers import LocalResponseNorm, local_response_norm
 
 # Radius, bias, alpha, beta: TensorFlow's defaults, Caffe's GoogLeNet, AlexNet, no
 # neighbours, and an odd one.
@@ -21,19 +21,21 @@ def _noise(channels: int, scale: float = 3.0) -> tf.Tensor:
     return tf.constant(rng.normal(scale=scale, size=[2, 3, 4, channels]), tf.float32)
 
 
-def _formula(x: np.ndarray, radius: int, bias: float, alpha: float,
-             beta: float) -> np.ndarray:
+def _formula(
+    x: np.ndarray, radius: int, bias: float, alpha: float, beta: float
+) -> np.ndarray:
     """The definition, channel by channel, in float64."""
     x = np.asarray(x, np.float64)
     channels = range(x.shape[-1])
     energy = [
-        np.square(x[..., max(c - radius, 0):c + radius + 1]).sum(-1) for c in channels
+        np.square(x[..., max(c - radius, 0) : c + radius + 1]).sum(-1) for c in channels
     ]
-    return x / (bias + alpha * np.stack(energy, -1))**beta
+    return x / (bias + alpha * np.stack(energy, -1)) ** beta
 
 
-def _value_and_gradient(function, x: tf.Tensor,
-                        setting: tuple = DEFAULTS) -> tuple[tf.Tensor, tf.Tensor]:
+def _value_and_gradient(
+    function, x: tf.Tensor, setting: tuple = DEFAULTS
+) -> tuple[tf.Tensor, tf.Tensor]:
     """y, and the gradient of a sum in which each output has a weight of its own."""
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -47,8 +49,9 @@ def _value_and_gradient(function, x: tf.Tensor,
 def test_agrees_with_tensorflow_in_value_and_gradient(setting, channels):
     x = _noise(channels)
     y, dx = _value_and_gradient(local_response_norm, x, setting)
-    expected, expected_dx = _value_and_gradient(tf.nn.local_response_normalization, x,
-                                                setting)
+    expected, expected_dx = _value_and_gradient(
+        tf.nn.local_response_normalization, x, setting
+    )
     np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(dx, expected_dx, rtol=1e-5, atol=1e-5)
 
@@ -56,8 +59,9 @@ def test_agrees_with_tensorflow_in_value_and_gradient(setting, channels):
 @pytest.mark.parametrize('setting', SETTINGS)
 def test_is_its_formula(setting):
     x = _noise(12)
-    np.testing.assert_allclose(local_response_norm(x, *setting), _formula(x, *setting),
-                               rtol=1e-5)
+    np.testing.assert_allclose(
+        local_response_norm(x, *setting), _formula(x, *setting), rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize('setting', SETTINGS)
@@ -65,7 +69,8 @@ def test_is_its_formula(setting):
 def test_the_gradient_is_the_limit_of_differences(setting, channels):
     x = tf.cast(_noise(channels, 1.0)[:1, :2, :2], tf.float64)
     exact, numeric = tf.test.compute_gradient(
-        lambda x: local_response_norm(x, *setting), [x], delta=1e-5)
+        lambda x: local_response_norm(x, *setting), [x], delta=1e-5
+    )
     np.testing.assert_allclose(exact[0], numeric[0], atol=1e-8)
 
 
@@ -74,12 +79,17 @@ def test_the_gradient_is_the_limit_of_differences(setting, channels):
 def test_half_precision(dtype, tolerance, setting):
     x = tf.cast(_noise(64), dtype)
     y, dx = _value_and_gradient(local_response_norm, x, setting)
-    expected, expected_dx = _value_and_gradient(local_response_norm,
-                                                tf.cast(x, tf.float32), setting)
+    expected, expected_dx = _value_and_gradient(
+        local_response_norm, tf.cast(x, tf.float32), setting
+    )
     assert y.dtype == dx.dtype == dtype
     for half, full in [(y, expected), (dx, expected_dx)]:
-        np.testing.assert_allclose(tf.cast(half, tf.float32), full, rtol=tolerance,
-                                   atol=tolerance * np.abs(full).max())
+        np.testing.assert_allclose(
+            tf.cast(half, tf.float32),
+            full,
+            rtol=tolerance,
+            atol=tolerance * np.abs(full).max(),
+        )
 
 
 @pytest.mark.parametrize('size', [300.0, 60000.0])
@@ -99,16 +109,22 @@ def test_compiled_is_the_same(dtype):
 
     tolerance = {tf.float32: 1e-5, tf.bfloat16: 0.03, tf.float16: 0.003}[dtype]
     for compiled, eager in zip(tf.function(both, jit_compile=True)(x), both(x)):
-        np.testing.assert_allclose(tf.cast(compiled, tf.float32),
-                                   tf.cast(eager, tf.float32), rtol=tolerance,
-                                   atol=tolerance)
+        np.testing.assert_allclose(
+            tf.cast(compiled, tf.float32),
+            tf.cast(eager, tf.float32),
+            rtol=tolerance,
+            atol=tolerance,
+        )
 
 
 def test_takes_maps_of_unknown_size():
-    function = tf.function(lambda x: _value_and_gradient(local_response_norm, x)[0],
-                           input_signature=[tf.TensorSpec([None, None, None, 12])])
-    np.testing.assert_allclose(function(_noise(12)), local_response_norm(_noise(12)),
-                               rtol=1e-6)
+    function = tf.function(
+        lambda x: _value_and_gradient(local_response_norm, x)[0],
+        input_signature=[tf.TensorSpec([None, None, None, 12])],
+    )
+    np.testing.assert_allclose(
+        function(_noise(12)), local_response_norm(_noise(12)), rtol=1e-6
+    )
 
 
 def test_the_layer_passes_its_numbers_on():
@@ -118,11 +134,14 @@ def test_the_layer_passes_its_numbers_on():
     np.testing.assert_array_equal(layer(x), local_response_norm(x, 2, 2.0, 1e-4, 0.75))
 
 
-@pytest.mark.parametrize('wrong, right', [
-    (dict(radius=-1), dict(radius=0)),
-    (dict(bias=0.0), dict(bias=0.1)),
-    (dict(alpha=-0.1), dict(alpha=0.0)),
-])
+@pytest.mark.parametrize(
+    'wrong, right',
+    [
+        (dict(radius=-1), dict(radius=0)),
+        (dict(bias=0.0), dict(bias=0.1)),
+        (dict(alpha=-0.1), dict(alpha=0.0)),
+    ],
+)
 def test_numbers_out_of_range(wrong, right):
     local_response_norm(_noise(3), **right)
     name, value = next(iter(wrong.items()))

@@ -17,12 +17,13 @@ def test_takes_the_largest_of_each_window(height, width, stride):
 
     for row, column in np.ndindex(y.shape[1:3]):
         top, left = start(row, height), start(column, width)
-        window = x[:, max(top, 0):top + 3, max(left, 0):left + 3]
+        window = x[:, max(top, 0) : top + 3, max(left, 0) : left + 3]
         np.testing.assert_array_equal(y[:, row, column], window.max((1, 2)))
 
 
-@pytest.mark.parametrize('height, width, window, stride', [(7, 8, 2, 2), (7, 8, 3, 2),
-                                                           (5, 4, 2, 1)])
+@pytest.mark.parametrize(
+    'height, width, window, stride', [(7, 8, 2, 2), (7, 8, 3, 2), (5, 4, 2, 1)]
+)
 def test_without_padding_only_whole_windows_count(height, width, window, stride):
     x = np.random.default_rng(1).normal(size=[2, height, width, 3]).astype(np.float32)
     y = MaxPool(window, stride, 'VALID')(x).numpy()
@@ -30,7 +31,7 @@ def test_without_padding_only_whole_windows_count(height, width, window, stride)
     assert y.shape == (2, *shape, 3)
     for row, column in np.ndindex(shape):
         top, left = row * stride, column * stride
-        whole = x[:, top:top + window, left:left + window]
+        whole = x[:, top : top + window, left : left + window]
         np.testing.assert_array_equal(y[:, row, column], whole.max((1, 2)))
 
 

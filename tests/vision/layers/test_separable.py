@@ -5,8 +5,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.layers import (Conv2D, ConvBlock, ConvNormActivation, DepthwiseConv2D,
-                           SeparableConv2D)
+from vision.layers import (
+    Conv2D,
+    ConvBlock,
+    ConvNormActivation,
+    DepthwiseConv2D,
+    SeparableConv2D,
+)
 
 CHANNELS = 4
 
@@ -36,8 +41,9 @@ def _separable(size: int, twin_padding: str, **options) -> tuple:
 @pytest.mark.parametrize('size, stride', [(1, 1), (3, 1), (3, 2), (5, 2)])
 def test_agrees_with_keras_in_value_and_gradient(make, size, stride, padding):
     x = _noise(2, 11, 11, CHANNELS)
-    ours, theirs, variables = make(size, padding.lower(), stride=stride,
-                                   padding=padding)
+    ours, theirs, variables = make(
+        size, padding.lower(), stride=stride, padding=padding
+    )
     theirs.build(x.shape)
     theirs.set_weights([variable.numpy() for variable in variables])
     with tf.GradientTape(persistent=True) as tape:
@@ -47,18 +53,21 @@ def test_agrees_with_keras_in_value_and_gradient(make, size, stride, padding):
     np.testing.assert_allclose(y, expected, atol=1e-5)
     pairs = [(x, x), *zip(variables, (weight.value for weight in theirs.weights))]
     for mine, other in pairs:
-        np.testing.assert_allclose(tape.gradient(loss, mine),
-                                   tape.gradient(expected_loss, other), atol=1e-4)
+        np.testing.assert_allclose(
+            tape.gradient(loss, mine), tape.gradient(expected_loss, other), atol=1e-4
+        )
 
 
 def test_each_channel_meets_its_own_kernel_only():
     conv = DepthwiseConv2D(CHANNELS, 3, padding='VALID')
     x, kernel = _noise(1, 5, 4, CHANNELS).numpy(), conv.kernel.numpy()
-    expected = [[
-        np.einsum('ijc,ijc->c', x[0, r:r + 3, c:c + 3], kernel[..., 0])
-        for c in range(2)
+    expected = [
+        [
+            np.einsum('ijc,ijc->c', x[0, r : r + 3, c : c + 3], kernel[..., 0])
+            for c in range(2)
+        ]
+        for r in range(3)
     ]
-                for r in range(3)]
     np.testing.assert_allclose(conv(x)[0], expected, atol=1e-5)
 
 
@@ -79,8 +88,9 @@ def _value_and_gradients(layer: tf.Module, x: tf.Tensor) -> list[tf.Tensor]:
 
 
 @pytest.mark.parametrize('compiled', [False, True])
-@pytest.mark.parametrize('dtype, tolerance', [(tf.float32, 1e-5), (tf.bfloat16, 0.04),
-                                              (tf.float16, 0.005)])
+@pytest.mark.parametrize(
+    'dtype, tolerance', [(tf.float32, 1e-5), (tf.bfloat16, 0.04), (tf.float16, 0.005)]
+)
 @pytest.mark.parametrize('stride', [1, 2])
 def test_every_type_gives_values_and_gradients(dtype, tolerance, stride, compiled):
     x = _noise(2, 8, 8, CHANNELS)
@@ -92,14 +102,20 @@ def test_every_type_gives_values_and_gradients(dtype, tolerance, stride, compile
     actual = function(layer, tf.cast(x, dtype))
     assert [each.dtype for each in actual] == [dtype, dtype, tf.float32, tf.float32]
     for value, expected in zip(actual, _value_and_gradients(exact, x)):
-        np.testing.assert_allclose(tf.cast(value, tf.float32), expected, rtol=0,
-                                   atol=tolerance * np.abs(expected).max())
+        np.testing.assert_allclose(
+            tf.cast(value, tf.float32),
+            expected,
+            rtol=0,
+            atol=tolerance * np.abs(expected).max(),
+        )
 
 
 def test_variables_are_float32_and_made_at_once():
     layer = SeparableConv2D(CHANNELS, 6, 3, dtype=tf.bfloat16)
-    assert [(v.shape, v.dtype) for v in layer.variables
-           ] == [((3, 3, CHANNELS, 1), tf.float32), ((1, 1, CHANNELS, 6), tf.float32)]
+    assert [(v.shape, v.dtype) for v in layer.variables] == [
+        ((3, 3, CHANNELS, 1), tf.float32),
+        ((1, 1, CHANNELS, 6), tf.float32),
+    ]
     assert layer.pointwise.bias is None
 
 
@@ -112,8 +128,9 @@ def test_a_fresh_depthwise_kernel_keeps_the_variance_behind_a_relu():
 @pytest.mark.parametrize('training', [False, True])
 def test_a_block_of_any_convolution_normalizes_before_the_activation(training):
     conv = DepthwiseConv2D(CHANNELS, 3)
-    block = ConvNormActivation(conv, CHANNELS, batch_norm={'momentum': 0.5},
-                               activation=tf.nn.relu6)
+    block = ConvNormActivation(
+        conv, CHANNELS, batch_norm={'momentum': 0.5}, activation=tf.nn.relu6
+    )
     block.norm.offset.assign([0.5, -0.5, 0.0, 7.0])
     x = _noise(2, 6, 6, CHANNELS)
     expected = tf.nn.relu6(block.norm(conv(x), training))

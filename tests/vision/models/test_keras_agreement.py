@@ -4,7 +4,8 @@ The same weights in both must give the same logits, loss and gradients.
 """
 
 import functools
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -33,8 +34,9 @@ BLOCKS = {
 
 
 def _conv(x, channels: int, size: int, name: str, activation: str | None = 'relu'):
-    return layers.Conv2D(channels, size, padding='same', activation=activation,
-                         name=name)(x)
+    return layers.Conv2D(
+        channels, size, padding='same', activation=activation, name=name
+    )(x)
 
 
 def _pool(x, stride: int):
@@ -52,7 +54,7 @@ def _lrn_formula(x, depth_radius: int = 5, alpha: float = 1.0, beta: float = 0.5
     window = 2 * depth_radius + 1
     padding = [[0, 0], [0, 0], [0, 0], [depth_radius + 1, depth_radius]]
     energy = tf.cumsum(tf.pad(tf.square(x), padding), axis=-1)
-    return x / (1 + alpha * (energy[..., window:] - energy[..., :-window]))**beta
+    return x / (1 + alpha * (energy[..., window:] - energy[..., :-window])) ** beta
 
 
 def _stem_a(x):
@@ -77,12 +79,14 @@ def _stem_paper(x):
 def _block(x, name: str):
     conv1, reduce3, conv3, reduce5, conv5, pool = BLOCKS[name]
     name = f'inception_{name}'
-    return layers.Concatenate()([
-        _conv(x, conv1, 1, f'{name}.conv1'),
-        _conv(_conv(x, reduce3, 1, f'{name}.reduce3'), conv3, 3, f'{name}.conv3'),
-        _conv(_conv(x, reduce5, 1, f'{name}.reduce5'), conv5, 5, f'{name}.conv5'),
-        _conv(_pool(x, 1), pool, 1, f'{name}.project'),
-    ])
+    return layers.Concatenate()(
+        [
+            _conv(x, conv1, 1, f'{name}.conv1'),
+            _conv(_conv(x, reduce3, 1, f'{name}.reduce3'), conv3, 3, f'{name}.conv3'),
+            _conv(_conv(x, reduce5, 1, f'{name}.reduce5'), conv5, 5, f'{name}.conv5'),
+            _conv(_pool(x, 1), pool, 1, f'{name}.project'),
+        ]
+    )
 
 
 def _auxiliary(x, name: str):
@@ -174,8 +178,15 @@ def _steps(system: str) -> tuple[Step, Step]:
     """Our training step and Keras's, on the same weights and pictures."""
     name, stem, normalization, size, dtype, _ = SYSTEMS[system]
     tf.random.set_seed(1)
-    model = create(name, classes=CLASSES, image_size=size, normalization=normalization,
-                   dropout=0.0, aux_dropout=0.0, dtype=tf.as_dtype(dtype))
+    model = create(
+        name,
+        classes=CLASSES,
+        image_size=size,
+        normalization=normalization,
+        dropout=0.0,
+        aux_dropout=0.0,
+        dtype=tf.as_dtype(dtype),
+    )
     rng = np.random.default_rng(1)
     for variable in model.trainable_variables:
         if variable.shape.rank == 1:  # biases start at 0, where they could be swapped
@@ -184,8 +195,10 @@ def _steps(system: str) -> tuple[Step, Step]:
     labels = tf.constant([1, 6])
     twin = _keras_model(stem, size, dtype)
     pictures = NORMALIZATIONS[normalization](images.astype(np.float32))
-    return (_our_step(model, images, labels), _keras_step(model, twin, pictures,
-                                                          labels))
+    return (
+        _our_step(model, images, labels),
+        _keras_step(model, twin, pictures, labels),
+    )
 
 
 def _our_step(model: tf.Module, images: np.ndarray, labels: tf.Tensor) -> Step:
@@ -195,14 +208,15 @@ def _our_step(model: tf.Module, images: np.ndarray, labels: tf.Tensor) -> Step:
         losses = [tf.reduce_mean(cross_entropy(labels, each)) for each in logits]
         loss = tf.add_n([w * each for w, each in zip(LOSS_WEIGHTS, losses)])
     named = _ours(model)
-    gradients = tape.gradient(loss, {
-        name: [layer.kernel, layer.bias] for name, layer in named.items()
-    })
+    gradients = tape.gradient(
+        loss, {name: [layer.kernel, layer.bias] for name, layer in named.items()}
+    )
     return _step(logits, losses, loss, gradients)
 
 
-def _keras_step(model: tf.Module, twin: keras.Model, pictures: np.ndarray,
-                labels: tf.Tensor) -> Step:
+def _keras_step(
+    model: tf.Module, twin: keras.Model, pictures: np.ndarray, labels: tf.Tensor
+) -> Step:
     for name, layer in _ours(model).items():
         twin.get_layer(name).set_weights([layer.kernel, layer.bias])
     targets = keras.utils.to_categorical(labels, CLASSES)
@@ -225,8 +239,12 @@ def _step(logits, losses, loss, gradients) -> Step:
     named = {}
     for name, (kernel, bias) in gradients.items():
         named[f'{name}.kernel'], named[f'{name}.bias'] = kernel.numpy(), bias.numpy()
-    return Step([each.numpy() for each in logits], [float(each) for each in losses],
-                float(loss), named)
+    return Step(
+        [each.numpy() for each in logits],
+        [float(each) for each in losses],
+        float(loss),
+        named,
+    )
 
 
 @pytest.mark.parametrize('system', SYSTEMS)
@@ -250,6 +268,10 @@ def test_gradient_of_every_variable(system):
     assert ours.gradients.keys() == theirs.gradients.keys()
     for name, expected in theirs.gradients.items():
         assert np.abs(expected).max() > 0, name
-        np.testing.assert_allclose(ours.gradients[name], expected, rtol=0,
-                                   atol=tolerance * np.abs(expected).max(),
-                                   err_msg=name)
+        np.testing.assert_allclose(
+            ours.gradients[name],
+            expected,
+            rtol=0,
+            atol=tolerance * np.abs(expected).max(),
+            err_msg=name,
+        )

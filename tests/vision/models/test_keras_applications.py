@@ -2,7 +2,8 @@
 
 import functools
 import re
-from typing import Callable, Iterator, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -64,14 +65,20 @@ def _weights(layer: tf.Module) -> list[tf.Variable]:
 @functools.cache
 def _twin(family: str, size: int | None, **options) -> keras.Model:
     """Theirs, without weights, with averages and a classifier behind it."""
-    base = FAMILIES[family].twin(weights=None, include_top=False, pooling='avg',
-                                 input_shape=(size, size, 3), **options)
+    base = FAMILIES[family].twin(
+        weights=None,
+        include_top=False,
+        pooling='avg',
+        input_shape=(size, size, 3),
+        **options,
+    )
     logits = keras.layers.Dense(CLASSES, name='predictions')(base.output)
     return keras.Model(base.input, [logits, base.output])
 
 
-def _pairs(model: Network,
-           twin: keras.Model) -> Iterator[tuple[str, tf.Variable, tf.Variable]]:
+def _pairs(
+    model: Network, twin: keras.Model
+) -> Iterator[tuple[str, tf.Variable, tf.Variable]]:
     """Every variable of ours and of theirs, with a name for both."""
     theirs = [layer for layer in twin.layers if layer.weights]
     ours = FAMILIES[model.name].keras_layers(model)
@@ -101,8 +108,9 @@ def _images(size: int, count: int = 4) -> np.ndarray:
 
 def _loss(logits: tf.Tensor) -> tf.Tensor:
     labels = tf.range(len(logits)) % CLASSES
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels, logits))
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    )
 
 
 class Results(NamedTuple):
@@ -131,14 +139,14 @@ def _results(case: str) -> Results:
         losses = [_loss(logits) for logits in training]
     trainable = [(name, both) for name, *both in pairs if both[0].trainable]
     ours, theirs = [
-        tape.gradient(loss, [both[side]
-                             for _, both in trainable])
+        tape.gradient(loss, [both[side] for _, both in trainable])
         for side, loss in enumerate(losses)
     ]
     gradients = {name: both for (name, _), *both in zip(trainable, ours, theirs)}
     averages = {
-        name: tuple(v.numpy()
-                    for v in both) for name, *both in pairs if not both[0].trainable
+        name: tuple(v.numpy() for v in both)
+        for name, *both in pairs
+        if not both[0].trainable
     }
     return Results(inference, features, training, gradients, averages)
 
@@ -148,8 +156,9 @@ def _assert_close(pair: tuple, tolerance: float, name: str = '') -> None:
     actual, expected = pair
     largest = np.abs(expected).max()
     assert largest > 0, name
-    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * largest,
-                               err_msg=name)
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=tolerance * largest, err_msg=name
+    )
 
 
 @each_case
@@ -194,8 +203,9 @@ def test_names_and_shapes_are_keras_s(case):
     # Keras counts the layers without a name on from one model to the next.
     unnamed = re.compile(r'(conv2d|batch_normalization)(_\d+)?$')
     ours = FAMILIES[name].keras_layers(model)
-    assert [unnamed.sub(r'\1', each) for each in ours
-           ] == [unnamed.sub(r'\1', each) for each in theirs]
+    assert [unnamed.sub(r'\1', each) for each in ours] == [
+        unnamed.sub(r'\1', each) for each in theirs
+    ]
 
 
 def test_names_of_what_keras_leaves_unnamed():
@@ -215,10 +225,13 @@ def test_every_variable_is_paired_once(name):
     assert sorted(found) == sorted(id(variable) for variable in model.variables)
 
 
-@pytest.mark.parametrize('name, parameters, trainable', [
-    ('mobilenet_v2', 3_538_984, 3_504_872),
-    ('xception', 22_910_480, 22_855_952),
-])
+@pytest.mark.parametrize(
+    'name, parameters, trainable',
+    [
+        ('mobilenet_v2', 3_538_984, 3_504_872),
+        ('xception', 22_910_480, 22_855_952),
+    ],
+)
 def test_published_parameters(name, parameters, trainable):
     model = create(name, classes=1000)
     assert sum(v.shape.num_elements() for v in model.variables) == parameters
@@ -246,17 +259,21 @@ def test_alpha_out_of_range(alpha):
 
 
 # The last layers that the systems D and E fine-tune; theirs count activations too.
-@pytest.mark.parametrize('case, freeze, count', [
-    ('mobilenet_v2-1.3-64', 'last:3', 20),
-    ('xception-64', 'last:1', 4),
-])
+@pytest.mark.parametrize(
+    'case, freeze, count',
+    [
+        ('mobilenet_v2-1.3-64', 'last:3', 20),
+        ('xception-64', 'last:1', 4),
+    ],
+)
 def test_freezing_all_but_the_last_stages_is_keras_s_last_layers(case, freeze, count):
     name, _, twin_size, options = CASES[case]
     model, twin = _model(CASES[case]), _twin(name, twin_size, **options)
     model.freeze(freeze)
     trainable = {id(variable) for variable in model.trainable_variables}
     ours = [
-        layer for layer, module in FAMILIES[name].keras_layers(model).items()
+        layer
+        for layer, module in FAMILIES[name].keras_layers(model).items()
         if id(_weights(module)[0]) in trainable
     ]
     backbone = twin.layers[:-2]  # without pooling and classifier

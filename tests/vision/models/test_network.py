@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from vision.layers import BatchNorm, ConvBlock, Dropout, MaxPool
-from vision.models import create, MODELS
+from vision.models import MODELS, create
 from vision.models.network import Network, parse_freeze
 
 SEED = tf.constant([1, 2])
@@ -34,8 +34,10 @@ def _names(network: Network) -> set[str]:
     parts = {**network.stages, **network.heads, 'head': network.head}
     trainable = {id(variable) for variable in network.trainable_variables}
     return {
-        f'{name}/{variable.name[:-2]}' for name, part in parts.items()
-        for variable in part.variables if id(variable) in trainable
+        f'{name}/{variable.name[:-2]}'
+        for name, part in parts.items()
+        for variable in part.variables
+        if id(variable) in trainable
     }
 
 
@@ -47,18 +49,21 @@ def _of(*stages: str, norm: bool = True) -> set[str]:
 HEAD = {'head/kernel', 'head/bias'}
 
 
-@pytest.mark.parametrize('what, expected', [
-    ((), _of('first', 'second', 'third') | HEAD),
-    (('none',), _of('first', 'second', 'third') | HEAD),
-    (('backbone',), HEAD),
-    (('last:1',), _of('third') | HEAD),
-    (('last:2',), _of('second', 'third') | HEAD),
-    (('last:3',), _of('first', 'second', 'third') | HEAD),
-    (('bn',), _of('first', 'second', 'third', norm=False) | HEAD),
-    (('last:2', 'bn'), _of('second', 'third', norm=False) | HEAD),
-    (('bn', 'last:2'), _of('second', 'third', norm=False) | HEAD),
-    (('backbone', 'bn'), HEAD),
-])
+@pytest.mark.parametrize(
+    'what, expected',
+    [
+        ((), _of('first', 'second', 'third') | HEAD),
+        (('none',), _of('first', 'second', 'third') | HEAD),
+        (('backbone',), HEAD),
+        (('last:1',), _of('third') | HEAD),
+        (('last:2',), _of('second', 'third') | HEAD),
+        (('last:3',), _of('first', 'second', 'third') | HEAD),
+        (('bn',), _of('first', 'second', 'third', norm=False) | HEAD),
+        (('last:2', 'bn'), _of('second', 'third', norm=False) | HEAD),
+        (('bn', 'last:2'), _of('second', 'third', norm=False) | HEAD),
+        (('backbone', 'bn'), HEAD),
+    ],
+)
 def test_what_remains_trainable(what, expected):
     network = _network()
     network.freeze(*what)
@@ -74,13 +79,16 @@ def test_freezing_again_replaces_what_was_frozen():
     assert _names(network) == _of('first', 'second', 'third') | HEAD
 
 
-@pytest.mark.parametrize('what, frozen', [
-    ((), ''),
-    (('last:2',), 'first'),
-    (('last:1',), 'first second'),
-    (('backbone',), 'first second third'),
-    (('bn',), 'first second third'),
-])
+@pytest.mark.parametrize(
+    'what, frozen',
+    [
+        ((), ''),
+        (('last:2',), 'first'),
+        (('last:1',), 'first second'),
+        (('backbone',), 'first second third'),
+        (('bn',), 'first second third'),
+    ],
+)
 def test_averages_of_frozen_batch_norms_stay(what, frozen):
     network = _network()
     network.freeze(*what)
@@ -119,13 +127,16 @@ def test_dropout_in_front_of_the_first_trained_stage_is_frozen_too():
     network(_images(), training=True)
 
 
-@pytest.mark.parametrize('wrong, right, message', [
-    ('last:0', 'last:1', r'N in 1\.\.3, .* received .last:0.'),
-    ('last:4', 'last:3', r'N in 1\.\.3, .* received .last:4.'),
-    ('last', 'last:2', 'backbone, last:N, bn or none; received .last.'),
-    ('head', 'backbone', 'received .head.'),
-    ('', 'none', 'received ..'),
-])
+@pytest.mark.parametrize(
+    'wrong, right, message',
+    [
+        ('last:0', 'last:1', r'N in 1\.\.3, .* received .last:0.'),
+        ('last:4', 'last:3', r'N in 1\.\.3, .* received .last:4.'),
+        ('last', 'last:2', 'backbone, last:N, bn or none; received .last.'),
+        ('head', 'backbone', 'received .head.'),
+        ('', 'none', 'received ..'),
+    ],
+)
 def test_parts_that_there_are_not(wrong, right, message):
     network = _network()
     network.freeze(right)
@@ -135,8 +146,15 @@ def test_parts_that_there_are_not(wrong, right, message):
         parse_freeze(wrong, 3)
 
 
-@pytest.mark.parametrize('what', [('none', 'bn'), ('backbone', 'last:2'),
-                                  ('last:1', 'last:2'), ('none', 'backbone')])
+@pytest.mark.parametrize(
+    'what',
+    [
+        ('none', 'bn'),
+        ('backbone', 'last:2'),
+        ('last:1', 'last:2'),
+        ('none', 'backbone'),
+    ],
+)
 def test_parts_that_contradict_each_other(what):
     network = _network()
     for part in what:
@@ -152,12 +170,14 @@ def test_batch_norms_of_auxiliary_heads_are_batch_norms_too():
     frozen = {v.ref() for norm in norms for v in norm.variables}
     assert all(norm.frozen for norm in norms)
     assert any(
-        norm in head.submodules for head in network.heads.values() for norm in norms)
+        norm in head.submodules for head in network.heads.values() for norm in norms
+    )
     assert not frozen & {v.ref() for v in network.unfrozen_variables}
 
 
-@pytest.mark.parametrize('what, stages', [('none', 3), ('bn', 3), ('backbone', 0),
-                                          ('last:2', 2)])
+@pytest.mark.parametrize(
+    'what, stages', [('none', 3), ('bn', 3), ('backbone', 0), ('last:2', 2)]
+)
 def test_how_many_stages_remain_trained(what, stages):
     assert parse_freeze(what, 3) == stages
 
@@ -195,8 +215,8 @@ def test_classifying_the_features_is_the_whole_network(options, dtype):
     features = network.features(_images())
     assert features.dtype == tf.float32 and features.shape == (4, network.head.features)
     np.testing.assert_allclose(
-        network.classify(features).main,
-        network(_images()).main, atol=1e-5)
+        network.classify(features).main, network(_images()).main, atol=1e-5
+    )
 
 
 def test_features_leave_the_averages():
@@ -204,8 +224,9 @@ def test_features_leave_the_averages():
     network.features(_images())
     for module in network.submodules:
         if isinstance(module, BatchNorm):
-            np.testing.assert_array_equal(module.moving_mean,
-                                          tf.zeros_like(module.moving_mean))
+            np.testing.assert_array_equal(
+                module.moving_mean, tf.zeros_like(module.moving_mean)
+            )
 
 
 def test_dropout_of_features_is_that_of_the_whole_network():
@@ -214,7 +235,9 @@ def test_dropout_of_features_is_that_of_the_whole_network():
     features = network.features(_images())
     np.testing.assert_allclose(
         network.classify(features, training=True, seed=SEED).main,
-        network(_images(), training=True, seed=SEED).main, atol=1e-6)
+        network(_images(), training=True, seed=SEED).main,
+        atol=1e-6,
+    )
 
 
 def test_a_function_traced_after_freezing_leaves_what_is_frozen():
@@ -267,8 +290,9 @@ def test_a_gradient_by_a_map_needs_a_tape_around_the_second_half_only():
     assert np.abs(tape.gradient(logits, x)).max() > 0
 
 
-@pytest.mark.parametrize('endpoint, hint', [('seconds', ' Did you mean second?'),
-                                            ('zebra', ''), ('', '')])
+@pytest.mark.parametrize(
+    'endpoint, hint', [('seconds', ' Did you mean second?'), ('zebra', ''), ('', '')]
+)
 def test_an_endpoint_that_there_is_not(endpoint, hint):
     network = _network()
     for half in (network.until, network.after):
@@ -276,7 +300,8 @@ def test_an_endpoint_that_there_is_not(endpoint, hint):
             half(endpoint, _images())
         assert str(error.value) == (
             'Expected an endpoint of network, first, second, pool, drop, third; '
-            f'received {endpoint!r}.{hint}')
+            f'received {endpoint!r}.{hint}'
+        )
 
 
 @pytest.mark.parametrize('name', MODELS)
@@ -297,8 +322,9 @@ def test_every_head_answers_in_inference(name):
 
 def test_heads_behind_a_frozen_backbone_answer_the_same_in_training():
     # With the heads' dropout off and their batch norms fixed, training is inference.
-    network = create('inception_v1_bn', classes=3, image_size=32, dropout=0.0,
-                     aux_dropout=0.0)
+    network = create(
+        'inception_v1_bn', classes=3, image_size=32, dropout=0.0, aux_dropout=0.0
+    )
     rng = np.random.default_rng(1)
     images = tf.constant(rng.integers(0, 256, [2, 32, 32, 3], np.uint8))
     network(images, training=True, seed=SEED)
@@ -307,21 +333,24 @@ def test_heads_behind_a_frozen_backbone_answer_the_same_in_training():
     assert all((a != b).numpy().any() for a, b in zip(trained.aux, inference.aux))
     network.freeze('last:1', 'bn')
     frozen = network(images, training=True, seed=SEED)
-    for actual, expected in zip((frozen.main, *frozen.aux),
-                                (inference.main, *inference.aux)):
+    for actual, expected in zip(
+        (frozen.main, *frozen.aux), (inference.main, *inference.aux)
+    ):
         np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
 def test_measured_batch_norms_infer_what_training_computes():
-    network = create('inception_v1_bn', classes=3, image_size=32, dropout=0.0,
-                     aux_dropout=0.0)
+    network = create(
+        'inception_v1_bn', classes=3, image_size=32, dropout=0.0, aux_dropout=0.0
+    )
     rng = np.random.default_rng(1)
     images = tf.constant(rng.integers(0, 256, [4, 32, 32, 3], np.uint8))
     network.measure(images, tf.constant(1.0))
     inferred = network.every_head(images)
     trained = network(images, training=True, seed=SEED)
-    for actual, expected in zip((inferred.main, *inferred.aux),
-                                (trained.main, *trained.aux), strict=True):
+    for actual, expected in zip(
+        (inferred.main, *inferred.aux), (trained.main, *trained.aux), strict=True
+    ):
         np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
@@ -355,7 +384,8 @@ def test_averages_of_frozen_batch_norms_are_not_measured():
     before = {id(v): v.numpy() for v in network.variables}
     network.measure(_images(), tf.constant(1.0))
     changed = {
-        name for name, stage in network.stages.items()
+        name
+        for name, stage in network.stages.items()
         if any((before[id(v)] != v.numpy()).any() for v in stage.variables)
     }
     assert changed == {'third'}

@@ -31,22 +31,31 @@ def test_agrees_with_the_hand_written_one(name):
 
 @pytest.mark.parametrize('name', NORMALIZATIONS)
 def test_works_in_a_graph_on_pictures_of_unknown_size(name):
-    function = tf.function(NORMALIZATIONS[name],
-                           input_signature=[tf.TensorSpec([None, None, None, 3])])
+    function = tf.function(
+        NORMALIZATIONS[name], input_signature=[tf.TensorSpec([None, None, None, 3])]
+    )
     np.testing.assert_allclose(function(PIXELS), EXPECTED[name], rtol=1e-5, atol=1e-4)
 
 
-@pytest.mark.parametrize('name, ends', [('raw', (0, 255)), ('unit', (0, 1)),
-                                        ('symmetric', (-1, 1)),
-                                        ('center', (-127.5, 127.5)),
-                                        ('standardize', (-1, 1))])
+@pytest.mark.parametrize(
+    'name, ends',
+    [
+        ('raw', (0, 255)),
+        ('unit', (0, 1)),
+        ('symmetric', (-1, 1)),
+        ('center', (-127.5, 127.5)),
+        ('standardize', (-1, 1)),
+    ],
+)
 def test_black_and_white_become(name, ends):
     picture = np.zeros([1, 2, 2, 3], np.float32)
     picture[:, 1] = 255
     y = NORMALIZATIONS[name](tf.constant(picture)).numpy()
-    np.testing.assert_allclose((y[0, 0], y[0, 1]),
-                               np.broadcast_to(np.reshape(ends, [2, 1, 1]), [2, 2, 3]),
-                               rtol=1e-6)
+    np.testing.assert_allclose(
+        (y[0, 0], y[0, 1]),
+        np.broadcast_to(np.reshape(ends, [2, 1, 1]), [2, 2, 3]),
+        rtol=1e-6,
+    )
 
 
 @pytest.mark.parametrize('name', ['center', 'standardize'])

@@ -23,11 +23,21 @@ BLOCKS = {
 }
 
 
-def _block_weights(inputs: int, conv1: int, reduce3: int, conv3: int, reduce5: int,
-                   conv5: int, pool: int) -> int:
+def _block_weights(
+    inputs: int,
+    conv1: int,
+    reduce3: int,
+    conv3: int,
+    reduce5: int,
+    conv5: int,
+    pool: int,
+) -> int:
     """Numbers in the six kernels of a block."""
-    return (inputs * (conv1 + reduce3 + reduce5 + pool) + 9 * reduce3 * conv3 +
-            25 * reduce5 * conv5)
+    return (
+        inputs * (conv1 + reduce3 + reduce5 + pool)
+        + 9 * reduce3 * conv3
+        + 25 * reduce5 * conv5
+    )
 
 
 def _counts(name: str, classes: int, image_size: int) -> tuple[int, int]:
@@ -37,13 +47,16 @@ def _counts(name: str, classes: int, image_size: int) -> tuple[int, int]:
     return count_parameters(model) - heads, count_parameters(model)
 
 
-@pytest.mark.parametrize('name, classes, image_size, main, whole', [
-    ('googlenet', 1000, 224, 6_998_552, 13_378_280),
-    ('inception_v1', 1000, 56, 6_998_552, 13_378_280),
-    ('inception_v1', 200, 56, 6_178_552, 10_918_280),
-    ('inception_v1', 10, 56, 5_983_802, 10_334_030),
-    ('inception_v1_bn', 1000, 112, 7_005_832, 13_385_816),
-])
+@pytest.mark.parametrize(
+    'name, classes, image_size, main, whole',
+    [
+        ('googlenet', 1000, 224, 6_998_552, 13_378_280),
+        ('inception_v1', 1000, 56, 6_998_552, 13_378_280),
+        ('inception_v1', 200, 56, 6_178_552, 10_918_280),
+        ('inception_v1', 10, 56, 5_983_802, 10_334_030),
+        ('inception_v1_bn', 1000, 112, 7_005_832, 13_385_816),
+    ],
+)
 def test_parameters(name, classes, image_size, main, whole):
     assert _counts(name, classes, image_size) == (main, whole)
 
@@ -87,8 +100,10 @@ def test_macs_without_local_response_norm():
     model = create('inception_v1_compact', classes=200)
     stem = 56**2 * 49 * 3 * 64 + 28**2 * (64 * 64 + 9 * 64 * 192)
     sides = [14] * 2 + [7] * 5 + [4] * 2
-    body = sum(side**2 * _block_weights(*numbers)
-               for side, (*numbers, _) in zip(sides, BLOCKS.values()))
+    body = sum(
+        side**2 * _block_weights(*numbers)
+        for side, (*numbers, _) in zip(sides, BLOCKS.values())
+    )
     assert count_macs(model, 56) == stem + body + 1024 * 200
 
 

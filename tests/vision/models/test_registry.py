@@ -8,8 +8,13 @@ import tensorflow as tf
 
 from vision.errors import UserError
 from vision.layers import Dropout
-from vision.models import (create, default_image_size, default_normalization, MODELS,
-                           option_names)
+from vision.models import (
+    MODELS,
+    create,
+    default_image_size,
+    default_normalization,
+    option_names,
+)
 
 CLASSES = 3
 SEED = tf.constant([1, 2])
@@ -41,19 +46,23 @@ def _images(count: int = 2, height: int = 32, width: int = 32) -> tf.Tensor:
 
 def _assert_close(actual: tf.Tensor, expected: tf.Tensor, tolerance: float = 1e-5):
     """Compares to a share of the largest expected value."""
-    np.testing.assert_allclose(actual, expected, rtol=0,
-                               atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=tolerance * np.abs(expected).max()
+    )
 
 
 def _gradients(model: tf.Module, images: tf.Tensor) -> list[tf.Tensor]:
     with tf.GradientTape() as tape:
         outputs = model(images, training=True, seed=SEED)
         labels = tf.range(len(images)) % CLASSES
-        loss = tf.add_n([
-            tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
-            for logits in (outputs.main, *outputs.aux)
-        ])
+        loss = tf.add_n(
+            [
+                tf.reduce_mean(
+                    tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+                )
+                for logits in (outputs.main, *outputs.aux)
+            ]
+        )
     return tape.gradient(loss, model.trainable_variables)
 
 
@@ -143,15 +152,16 @@ def test_a_picture_does_not_depend_on_its_batch(name):
 def test_uint8_and_float_pictures_agree(name):
     model, images = _model(name), _images()
     np.testing.assert_array_equal(
-        model(images).main,
-        model(tf.cast(images, tf.float32)).main)
+        model(images).main, model(tf.cast(images, tf.float32)).main
+    )
 
 
 @every_model
 def test_inference_takes_pictures_of_any_shape(name):
     model = _model(name, pooling='average')
     function = tf.function(
-        model, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)])
+        model, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]
+    )
     for height, width in [(32, 32), (33, 47)]:
         images = _images(1, height, width)
         _assert_close(function(images).main, model(images).main)
@@ -202,10 +212,13 @@ def test_each_kernel_has_values_of_its_own(name):
     assert len({kernel.numpy().ravel()[0] for kernel in kernels}) == len(kernels)
 
 
-@pytest.mark.parametrize('name', [
-    pytest.param(name, marks=() if name == 'inception_v1' else pytest.mark.slow)
-    for name in MODELS
-])
+@pytest.mark.parametrize(
+    'name',
+    [
+        pytest.param(name, marks=() if name == 'inception_v1' else pytest.mark.slow)
+        for name in MODELS
+    ],
+)
 def test_compiled_inference_is_the_same(name):
     model = _model(name)
     compiled = tf.function(lambda images: model(images).main, jit_compile=True)
@@ -221,12 +234,18 @@ def test_compiled_training_is_the_same():
 
 
 @every_model
-@pytest.mark.parametrize('wrong, right, message', [
-    (dict(classes=1), dict(classes=2), 'at least 2 classes, received 1'),
-    (dict(normalization='none'), dict(normalization='unit'),
-     "normalization of .*'caffe'.* received 'none'"),
-    (dict(dropout=1.0), dict(dropout=0.9), r'rate in \[0, 1\), received 1.0'),
-])
+@pytest.mark.parametrize(
+    'wrong, right, message',
+    [
+        (dict(classes=1), dict(classes=2), 'at least 2 classes, received 1'),
+        (
+            dict(normalization='none'),
+            dict(normalization='unit'),
+            "normalization of .*'caffe'.* received 'none'",
+        ),
+        (dict(dropout=1.0), dict(dropout=0.9), r'rate in \[0, 1\), received 1.0'),
+    ],
+)
 def test_options_out_of_range(name, wrong, right, message):
     options = {'classes': 2, 'image_size': 32}
     create(name, **{**options, **right})
@@ -245,11 +264,14 @@ def test_the_smallest_pictures(name):
         create(name, classes=CLASSES, image_size=below)
 
 
-@pytest.mark.parametrize('name, hint', [
-    ('inception_v2', 'Did you mean inception_v1?'),
-    ('google_net', 'Did you mean googlenet?'),
-    ('resnet50', "received 'resnet50'."),
-])
+@pytest.mark.parametrize(
+    'name, hint',
+    [
+        ('inception_v2', 'Did you mean inception_v1?'),
+        ('google_net', 'Did you mean googlenet?'),
+        ('resnet50', "received 'resnet50'."),
+    ],
+)
 def test_an_unknown_name_is_answered_with_the_closest(name, hint):
     for function in (create, default_image_size, default_normalization):
         with pytest.raises(UserError) as error:

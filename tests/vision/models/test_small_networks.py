@@ -1,6 +1,7 @@
 """The systems C and D beside their own Keras code, on the same weights."""
 
-from typing import Any, Callable, Iterable, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -60,16 +61,17 @@ class Case(NamedTuple):
 
 
 CASES = {
-    'C':
-        Case('small_cnn', {}, _system_c, (16, 32), 30, 1.0),
-    'C, one convolution':
-        Case('small_cnn', {'filters': (16,)}, _system_c, (16,), 21, 1.0),
-    'D':
-        Case('cifar_cnn', {}, _system_d, 'cp', 32, 255.0),
-    'D, two convolutions':
-        Case('cifar_cnn', {'convolutions': 2}, _system_d, 'ccp', 27, 255.0),
-    'D, one more behind the pool':
-        Case('cifar_cnn', {'behind_pool': 1}, _system_d, 'cpc', 32, 255.0),
+    'C': Case('small_cnn', {}, _system_c, (16, 32), 30, 1.0),
+    'C, one convolution': Case(
+        'small_cnn', {'filters': (16,)}, _system_c, (16,), 21, 1.0
+    ),
+    'D': Case('cifar_cnn', {}, _system_d, 'cp', 32, 255.0),
+    'D, two convolutions': Case(
+        'cifar_cnn', {'convolutions': 2}, _system_d, 'ccp', 27, 255.0
+    ),
+    'D, one more behind the pool': Case(
+        'cifar_cnn', {'behind_pool': 1}, _system_d, 'cpc', 32, 255.0
+    ),
 }
 
 each_case = pytest.mark.parametrize('case', CASES.values(), ids=CASES)
@@ -79,8 +81,9 @@ def _make(case: Case) -> Network:
     """Ours without dropout, with numbers that would be noticed in another place."""
     tf.random.set_seed(1)
     rates = {'dropout': 0.0, 'block_dropout': 0.0}
-    model = create(case.name, classes=CLASSES, image_size=case.size, **rates,
-                   **case.options)
+    model = create(
+        case.name, classes=CLASSES, image_size=case.size, **rates, **case.options
+    )
     rng = np.random.default_rng(1)
     for variable in model.variables:
         if variable.shape.rank == 1:
@@ -107,13 +110,15 @@ def _norm(norm: BatchNorm) -> list[tf.Variable]:
 
 def _loss(logits: tf.Tensor) -> tf.Tensor:
     labels = tf.range(len(logits)) % CLASSES
-    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(
-        labels, logits))
+    return tf.reduce_mean(
+        tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    )
 
 
 def _assert_close(actual: tf.Tensor, expected: tf.Tensor, tolerance: float) -> None:
-    np.testing.assert_allclose(actual, expected, rtol=0,
-                               atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(
+        actual, expected, rtol=0, atol=tolerance * np.abs(expected).max()
+    )
 
 
 @each_case
@@ -121,8 +126,9 @@ def test_agrees_with_keras(case):
     model, twin = _make(case), case.twin(case.twin_option, case.size)
     variables = _variables(model)
     twin.set_weights([variable.numpy() for variable in variables])
-    images = np.random.default_rng(2).integers(0, 256, [8, case.size, case.size, 3],
-                                               np.uint8)
+    images = np.random.default_rng(2).integers(
+        0, 256, [8, case.size, case.size, 3], np.uint8
+    )
     pictures = images / np.float32(case.scale)
     _assert_close(model(images).main, twin(pictures, training=False), 1e-5)
     with tf.GradientTape(persistent=True) as tape:
@@ -131,8 +137,9 @@ def test_agrees_with_keras(case):
         loss, expected_loss = _loss(logits), _loss(expected_logits)
     _assert_close(logits, expected_logits, 1e-5)
     weights = [weight.value for weight in twin.weights]
-    for ours, theirs in zip(tape.gradient(loss, variables),
-                            tape.gradient(expected_loss, weights)):
+    for ours, theirs in zip(
+        tape.gradient(loss, variables), tape.gradient(expected_loss, weights)
+    ):
         assert (ours is None) == (theirs is None)
         if ours is not None:
             assert np.abs(theirs).max() > 0
@@ -160,11 +167,21 @@ def test_dropout_stands_in_front_of_the_last_pool_of_small_cnn():
 
 def test_dropout_stands_at_the_end_of_every_block_of_cifar_cnn():
     assert _order('cifar_cnn', filters=(8, 16), convolutions=2) == [
-        'conv1_1', 'conv1_2', 'pool1', 'dropout1', 'conv2_1', 'conv2_2', 'pool2',
-        'dropout2'
+        'conv1_1',
+        'conv1_2',
+        'pool1',
+        'dropout1',
+        'conv2_1',
+        'conv2_2',
+        'pool2',
+        'dropout2',
     ]
     assert _order('cifar_cnn', filters=(8,), behind_pool=2) == [
-        'conv1_1', 'pool1', 'conv1_2', 'conv1_3', 'dropout1'
+        'conv1_1',
+        'pool1',
+        'conv1_2',
+        'conv1_3',
+        'dropout1',
     ]
 
 
@@ -179,43 +196,33 @@ def test_the_systems_rates_of_dropout():
     assert rates('cifar_cnn') == [0.25, 0.25, 0.25, 0.5]
 
 
-@pytest.mark.parametrize('name, wrong, right, message', [
-    ('small_cnn', {
-        'filters': ()
-    }, {
-        'filters': (1,)
-    }, r'filters .* received \(\)'),
-    ('small_cnn', {
-        'filters': (8, 0)
-    }, {
-        'filters': (8, 1)
-    }, r'received \(8, 0\)'),
-    ('small_cnn', {
-        'block_dropout': 1.0
-    }, {
-        'block_dropout': 0.0
-    }, r'rate in \[0, 1\)'),
-    ('cifar_cnn', {
-        'filters': ()
-    }, {
-        'filters': (1,)
-    }, r'filters .* received \(\)'),
-    ('cifar_cnn', {
-        'convolutions': 0
-    }, {
-        'convolutions': 1
-    }, 'at least 1 convolution in front of each pool .* received 0 and 0'),
-    ('cifar_cnn', {
-        'behind_pool': -1
-    }, {
-        'behind_pool': 1
-    }, 'and 0 behind, received 1 and -1'),
-    ('cifar_cnn', {
-        'block_dropout': -0.1
-    }, {
-        'block_dropout': 0.9
-    }, 'received -0.1'),
-])
+@pytest.mark.parametrize(
+    'name, wrong, right, message',
+    [
+        ('small_cnn', {'filters': ()}, {'filters': (1,)}, r'filters .* received \(\)'),
+        ('small_cnn', {'filters': (8, 0)}, {'filters': (8, 1)}, r'received \(8, 0\)'),
+        (
+            'small_cnn',
+            {'block_dropout': 1.0},
+            {'block_dropout': 0.0},
+            r'rate in \[0, 1\)',
+        ),
+        ('cifar_cnn', {'filters': ()}, {'filters': (1,)}, r'filters .* received \(\)'),
+        (
+            'cifar_cnn',
+            {'convolutions': 0},
+            {'convolutions': 1},
+            'at least 1 convolution in front of each pool .* received 0 and 0',
+        ),
+        (
+            'cifar_cnn',
+            {'behind_pool': -1},
+            {'behind_pool': 1},
+            'and 0 behind, received 1 and -1',
+        ),
+        ('cifar_cnn', {'block_dropout': -0.1}, {'block_dropout': 0.9}, 'received -0.1'),
+    ],
+)
 def test_options_out_of_range(name, wrong, right, message):
     create(name, classes=2, image_size=32, **right)
     with pytest.raises(ValueError, match=message):

@@ -7,9 +7,12 @@ import tensorflow as tf
 from vision.errors import UserError
 from vision.models.specification import Specification
 
-SPECIFICATION = Specification(model='inception_v1_compact',
-                              classes=('cat', 'dog', 'été'), image_size=40,
-                              normalization='center')
+SPECIFICATION = Specification(
+    model='inception_v1_compact',
+    classes=('cat', 'dog', 'été'),
+    image_size=40,
+    normalization='center',
+)
 
 
 def test_survives_json():

@@ -1,9 +1,19 @@
 """Augmentations: pure functions of pictures and seeds, and their composition."""
 
 from vision.data.augment.compose import Augmenter
-from vision.data.augment.specs import (Augmentation, AUGMENTATIONS, MIXING, parameters,
-                                       parse)
+from vision.data.augment.specs import (
+    AUGMENTATIONS,
+    MIXING,
+    Augmentation,
+    parameters,
+    parse,
+)
 
 __all__ = [
-    'AUGMENTATIONS', 'Augmentation', 'Augmenter', 'MIXING', 'parameters', 'parse'
+    'AUGMENTATIONS',
+    'Augmentation',
+    'Augmenter',
+    'MIXING',
+    'parameters',
+    'parse',
 ]

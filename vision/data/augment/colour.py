@@ -25,9 +25,14 @@ def contrast(images: tf.Tensor, seeds: tf.Tensor, delta: float = 0.2) -> tf.Tens
     return blend(means, images, draws.uniform(seeds, 1 - delta, 1 + delta))
 
 
-def colour_jitter(images: tf.Tensor, seeds: tf.Tensor, brightness_delta: float = 0.4,
-                  contrast_delta: float = 0.4, saturation_delta: float = 0.4,
-                  hue_delta: float = 0.1) -> tf.Tensor:
+def colour_jitter(
+    images: tf.Tensor,
+    seeds: tf.Tensor,
+    brightness_delta: float = 0.4,
+    contrast_delta: float = 0.4,
+    saturation_delta: float = 0.4,
+    hue_delta: float = 0.1,
+) -> tf.Tensor:
     """Scales brightness, contrast and saturation, and turns the hue.
 
     Each of the first three by 1 - delta .. 1 + delta, in this order; the hue by up to
@@ -36,8 +41,10 @@ def colour_jitter(images: tf.Tensor, seeds: tf.Tensor, brightness_delta: float =
     """
     deltas = (brightness_delta, contrast_delta, saturation_delta)
     *for_factors, for_hue = draws.split(seeds, 4)
-    bright, contrasty, saturated = (draws.uniform(seed, 1 - delta, 1 + delta)
-                                    for seed, delta in zip(for_factors, deltas))
+    bright, contrasty, saturated = (
+        draws.uniform(seed, 1 - delta, 1 + delta)
+        for seed, delta in zip(for_factors, deltas)
+    )
     images = _clip(images * each(bright))
     means = tf.reduce_mean(luminance(images), [1, 2], keepdims=True)
     images = blend(means, images, contrasty)
@@ -55,8 +62,9 @@ def turn_hue(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
     return _clip(gray + cos * (images - gray) + sin * across)
 
 
-def random_erasing(images: tf.Tensor, seeds: tf.Tensor, chance: float = 0.5,
-                   max_area: float = 0.33) -> tf.Tensor:
+def random_erasing(
+    images: tf.Tensor, seeds: tf.Tensor, chance: float = 0.5, max_area: float = 0.33
+) -> tf.Tensor:
     """Fills a rectangle of 2 % .. max_area with noise, in `chance` of the pictures.
 
     Its aspect ratio is 0.3..1/0.3 (Zhong et al. 2017, arXiv:1708.04896).
@@ -64,17 +72,19 @@ def random_erasing(images: tf.Tensor, seeds: tf.Tensor, chance: float = 0.5,
     for_chance, for_area, for_aspect, for_place, for_noise = draws.split(seeds, 5)
     area = draws.uniform(for_area, min(0.02, max_area), max_area)
     aspect = tf.exp(draws.uniform(for_aspect, math.log(0.3), -math.log(0.3)))
-    erased = rectangle(for_place, images.shape, tf.sqrt(area * aspect),
-                       tf.sqrt(area / aspect))
+    erased = rectangle(
+        for_place, images.shape, tf.sqrt(area * aspect), tf.sqrt(area / aspect)
+    )
     erased &= each(draws.uniform(for_chance) < chance)
     count, *shape = images.shape
     values = tf.range(math.prod(shape), dtype=tf.int64)
-    noise = draws.uniform(for_noise[:, tf.newaxis] + values, 0., 255.)
+    noise = draws.uniform(for_noise[:, tf.newaxis] + values, 0.0, 255.0)
     return tf.where(erased, tf.reshape(noise, [count, *shape]), images)
 
 
-def rectangle(seeds: tf.Tensor, shape: tf.TensorShape, width: tf.Tensor,
-              height: tf.Tensor) -> tf.Tensor:
+def rectangle(
+    seeds: tf.Tensor, shape: tf.TensorShape, width: tf.Tensor, height: tf.Tensor
+) -> tf.Tensor:
     """Rectangles anywhere within pictures of a shape; bool [B, H, W, 1].
 
     width, height: float32 [B], shares of the picture's; more than all of it is all.
@@ -107,4 +117,4 @@ def each(numbers: tf.Tensor) -> tf.Tensor:
 
 
 def _clip(images: tf.Tensor) -> tf.Tensor:
-    return tf.clip_by_value(images, 0., 255.)
+    return tf.clip_by_value(images, 0.0, 255.0)

@@ -6,8 +6,14 @@ import tensorflow as tf
 
 from vision.data import decode
 from vision.data.augment import draws, geometry, mixing
-from vision.data.augment.specs import (Augmentation, GEOMETRIC, MIXING, parameters,
-                                       parse, PHOTOMETRIC)
+from vision.data.augment.specs import (
+    GEOMETRIC,
+    MIXING,
+    PHOTOMETRIC,
+    Augmentation,
+    parameters,
+    parse,
+)
 from vision.data.source import DatasetError
 
 
@@ -31,8 +37,10 @@ class Augmenter:
         self._steps = [parse(spec) for spec in specs]
         for spec, step in zip(specs, self._steps[:-1]):
             if step.name in MIXING:
-                raise DatasetError(f'{spec} mixes finished pictures, so expected it '
-                                   f'at the end, got {",".join(specs)}.')
+                raise DatasetError(
+                    f'{spec} mixes finished pictures, so expected it '
+                    f'at the end, got {",".join(specs)}.'
+                )
         self.crops = bool(self._steps) and self._steps[0].name == 'random_resized_crop'
         # Compiled, all of it is a few loops over the pixels: five times as fast.
         self._compiled = tf.function(self._apply, jit_compile=True, autograph=False)
@@ -53,10 +61,11 @@ class Augmenter:
             return decode.fit(image, self.size)
         height, width, _ = tf.unstack(tf.shape(image))
         top, left, rows, columns = tf.unstack(self._window(seed)(height, width))
-        return self._resize(image[top:top + rows, left:left + columns])
+        return self._resize(image[top : top + rows, left : left + columns])
 
-    def prepare_contents(self, contents: tf.Tensor, seed: tf.Tensor,
-                         plain: bool = False) -> tf.Tensor:
+    def prepare_contents(
+        self, contents: tf.Tensor, seed: tf.Tensor, plain: bool = False
+    ) -> tf.Tensor:
         """The same from a file's bytes; plain: whether `decode.is_plain` holds."""
         if self.crops:
             return self._resize(decode.crop(contents, self._window(seed), plain))
@@ -66,17 +75,23 @@ class Augmenter:
     def _window(self, seed: tf.Tensor) -> Callable[..., tf.Tensor]:
         crop = self._steps[0]
         numbers = [p.default for p in parameters(crop.name)]
-        numbers[:len(crop.numbers)] = crop.numbers
+        numbers[: len(crop.numbers)] = crop.numbers
         own_seed = draws.split(seed, len(self._steps))[0]
-        return lambda height, width: geometry.crop_window(own_seed, height, width, *
-                                                          numbers)
+        return lambda height, width: geometry.crop_window(
+            own_seed, height, width, *numbers
+        )
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
         resized = decode.resize(image, self.size)
         return tf.ensure_shape(resized, [self.size, self.size, 3])
 
-    def __call__(self, images: tf.Tensor, seeds: tf.Tensor, weights: tf.Tensor,
-                 prepared: bool = False) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def __call__(
+        self,
+        images: tf.Tensor,
+        seeds: tf.Tensor,
+        weights: tf.Tensor,
+        prepared: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Augments a batch; returns uint8 [B, size, size, 3] and shares.
 
         Args:
@@ -89,18 +104,19 @@ class Augmenter:
             The pictures, and the share of each that is its own, float32 [B]; None
             where nothing is mixed.
         """
-        if not self._steps[1 if prepared and self.crops else 0:]:
+        if not self._steps[1 if prepared and self.crops else 0 :]:
             return images, None
         augmented, shares = self._compiled(images, seeds, weights, prepared)
         return augmented, shares if self.mixes else None
 
-    def _apply(self, images: tf.Tensor, seeds: tf.Tensor, weights: tf.Tensor,
-               prepared: bool) -> tuple[tf.Tensor, tf.Tensor]:
+    def _apply(
+        self, images: tf.Tensor, seeds: tf.Tensor, weights: tf.Tensor, prepared: bool
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         images = tf.cast(images, tf.float32)
         shares = tf.ones_like(weights)
         affine: geometry.Affine | None = None
         pairs = list(zip(self._steps, draws.split(seeds, len(self._steps))))
-        for step, own in pairs[1 if prepared and self.crops else 0:]:
+        for step, own in pairs[1 if prepared and self.crops else 0 :]:
             if step.name in GEOMETRIC:
                 moved = step(own, affine.size if affine else images.shape[1], self.size)
                 affine = affine.then(moved) if affine else moved
@@ -117,9 +133,12 @@ def _warp(images: tf.Tensor, affine: geometry.Affine | None) -> tf.Tensor:
     return images if affine is None else geometry.warp(images, affine)
 
 
-def _mix(step: Augmentation, images: tf.Tensor, seeds: tf.Tensor,
-         weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+def _mix(
+    step: Augmentation, images: tf.Tensor, seeds: tf.Tensor, weights: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
     mixed, shares = step(images, seeds)
     usable = mixing.partners(weights) > 0
-    return (tf.where(tf.reshape(usable, [-1, 1, 1, 1]), mixed,
-                     images), tf.where(usable, shares, 1.))
+    return (
+        tf.where(tf.reshape(usable, [-1, 1, 1, 1]), mixed, images),
+        tf.where(usable, shares, 1.0),
+    )

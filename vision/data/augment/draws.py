@@ -12,11 +12,11 @@ _GAMMA = 0x9E3779B97F4A7C15  # The golden ratio; odd, so every 64-bit state occu
 _CHILD = 0xD1342543DE82EF95  # Another odd number: children share no numbers with us.
 
 
-def uniform(seeds: tf.Tensor, low: float = 0., high: float = 1.) -> tf.Tensor:
+def uniform(seeds: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
     """Numbers in low..high, one for each of the int64 seeds; float32 of their shape."""
     bits = tf.bitwise.right_shift(_mix(_unsigned(seeds), 1, _GAMMA), _constant(40))
     # 24 bits are what a float32 holds exactly.
-    share = tf.cast(bits, tf.float32) * 2.**-24
+    share = tf.cast(bits, tf.float32) * 2.0**-24
     return low + (high - low) * share
 
 
@@ -39,15 +39,17 @@ def of_examples(key: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """
     first, second = tf.unstack(_unsigned(key))
     drawn = _mix(_mix(first, 1, _GAMMA) + second, 1, _GAMMA)
-    return tf.bitcast(_mix(drawn + _unsigned(indices) * _constant(_CHILD), 1, _GAMMA),
-                      tf.int64)
+    return tf.bitcast(
+        _mix(drawn + _unsigned(indices) * _constant(_CHILD), 1, _GAMMA), tf.int64
+    )
 
 
 def _mix(state: tf.Tensor, steps: int, gamma: int) -> tf.Tensor:
     state = state + _constant(steps * gamma)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        state = tf.bitwise.bitwise_xor(state,
-                                       tf.bitwise.right_shift(state, _constant(shift)))
+        state = tf.bitwise.bitwise_xor(
+            state, tf.bitwise.right_shift(state, _constant(shift))
+        )
         state = state * _constant(factor)
     return tf.bitwise.bitwise_xor(state, tf.bitwise.right_shift(state, _constant(31)))
 

@@ -25,6 +25,7 @@ class Affine(NamedTuple):
     exact: whether pixels land on pixels, so that nothing is interpolated; then the
         matrix has only 1 and -1 on its diagonal.
     """
+
     matrix: tf.Tensor
     offset: tf.Tensor
     size: int
@@ -33,8 +34,12 @@ class Affine(NamedTuple):
     def then(self, second: 'Affine') -> 'Affine':
         """The map that does this one first."""
         offset = tf.linalg.matvec(self.matrix, second.offset) + self.offset
-        return Affine(tf.matmul(self.matrix, second.matrix), offset, second.size,
-                      self.exact and second.exact)
+        return Affine(
+            tf.matmul(self.matrix, second.matrix),
+            offset,
+            second.size,
+            self.exact and second.exact,
+        )
 
 
 def flip(seeds: tf.Tensor, side: int, size: int) -> Affine:
@@ -50,7 +55,7 @@ def vertical_flip(seeds: tf.Tensor, side: int, size: int) -> Affine:
 
 
 def _sign(seeds: tf.Tensor) -> tf.Tensor:
-    return tf.where(draws.uniform(seeds) < 0.5, -1., 1.)
+    return tf.where(draws.uniform(seeds) < 0.5, -1.0, 1.0)
 
 
 def pad_crop(seeds: tf.Tensor, side: int, size: int, padding: int = 4) -> Affine:
@@ -66,15 +71,18 @@ def shift(seeds: tf.Tensor, side: int, size: int, fraction: float = 0.2) -> Affi
 
 
 def _shift(seeds: tf.Tensor, side: int, reach: int) -> Affine:
-    offset = tf.stack([
-        tf.cast(draws.integers(seed, 2 * reach + 1) - reach, tf.float32)
-        for seed in draws.split(seeds, 2)
-    ], 1)
+    offset = tf.stack(
+        [
+            tf.cast(draws.integers(seed, 2 * reach + 1) - reach, tf.float32)
+            for seed in draws.split(seeds, 2)
+        ],
+        1,
+    )
     ones = tf.ones_like(seeds, tf.float32)
     return _diagonal(ones, ones, side, exact=True)._replace(offset=offset)
 
 
-def rotate(seeds: tf.Tensor, side: int, size: int, degrees: float = 20.) -> Affine:
+def rotate(seeds: tf.Tensor, side: int, size: int, degrees: float = 20.0) -> Affine:
     """Rotates about the centre by up to `degrees` either way."""
     del size
     reach = math.radians(degrees)
@@ -94,33 +102,45 @@ def zoom(seeds: tf.Tensor, side: int, size: int, fraction: float = 0.2) -> Affin
     return _diagonal(factor, factor, side)
 
 
-def random_resolution(seeds: tf.Tensor, side: int, size: int,
-                      fraction: float = 0.2) -> Affine:
+def random_resolution(
+    seeds: tf.Tensor, side: int, size: int, fraction: float = 0.2
+) -> Affine:
     """Resizes by 1 - fraction .. 1 + fraction to whole pixels, then pads or crops back.
 
     The padding is the picture's reflection, and as wide on each side.
     """
     del size
     scaled = tf.round(side * draws.uniform(seeds, 1 - fraction, 1 + fraction))
-    factor = side / tf.maximum(scaled, 1.)
+    factor = side / tf.maximum(scaled, 1.0)
     return _diagonal(factor, factor, side)
 
 
-def random_resized_crop(seeds: tf.Tensor, side: int, size: int, min_area: float = 0.08,
-                        max_aspect: float = 4 / 3) -> Affine:
+def random_resized_crop(
+    seeds: tf.Tensor,
+    side: int,
+    size: int,
+    min_area: float = 0.08,
+    max_aspect: float = 4 / 3,
+) -> Affine:
     """Crops `min_area`..1 of the area, then resizes to size x size.
 
     Aspect ratios lie in 1/max_aspect..max_aspect (Szegedy et al. 2014,
     arXiv:1409.4842, section 6).
     """
     top, left, height, width = tf.unstack(
-        tf.cast(crop_window(seeds, side, side, min_area, max_aspect), tf.float32))
+        tf.cast(crop_window(seeds, side, side, min_area, max_aspect), tf.float32)
+    )
     offset = tf.stack([left + (width - side) / 2, top + (height - side) / 2], 1)
     return _diagonal(width / size, height / size, size)._replace(offset=offset)
 
 
-def crop_window(seeds: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor,
-                min_area: float, max_aspect: float) -> tf.Tensor:
+def crop_window(
+    seeds: tf.Tensor,
+    height: int | tf.Tensor,
+    width: int | tf.Tensor,
+    min_area: float,
+    max_aspect: float,
+) -> tf.Tensor:
     """The windows of `random_resized_crop`; int32 [4, ...]: top, left, height, width.
 
     Where the aspect ratio drawn does not let the area fit, the window is as large as
@@ -128,13 +148,13 @@ def crop_window(seeds: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tenso
     """
     for_area, for_aspect, for_top, for_left = draws.split(seeds, 4)
     rows, columns = tf.cast(height, tf.float32), tf.cast(width, tf.float32)
-    area = draws.uniform(for_area, min_area, 1.) * rows * columns
+    area = draws.uniform(for_area, min_area, 1.0) * rows * columns
     reach = math.log(max_aspect)
     aspect = tf.exp(draws.uniform(for_aspect, -reach, reach))
     # A window as large as fits has the width `columns` or the height `rows`.
     wide = tf.minimum(tf.sqrt(area * aspect), tf.minimum(columns, rows * aspect))
-    crop_width = tf.clip_by_value(tf.round(wide), 1., columns)
-    crop_height = tf.clip_by_value(tf.round(wide / aspect), 1., rows)
+    crop_width = tf.clip_by_value(tf.round(wide), 1.0, columns)
+    crop_height = tf.clip_by_value(tf.round(wide / aspect), 1.0, rows)
     top = tf.floor(draws.uniform(for_top) * (rows - crop_height + 1))
     left = tf.floor(draws.uniform(for_left) * (columns - crop_width + 1))
     return tf.cast(tf.stack([top, left, crop_height, crop_width]), tf.int32)
@@ -156,8 +176,11 @@ def warp(images: tf.Tensor, affine: Affine) -> tf.Tensor:
     height, width = images.shape[1:3]
     x, y = _origins(affine, height, width)
     if affine.exact:
-        return _gather(images, _mirror(tf.cast(tf.round(x), tf.int32), width),
-                       _mirror(tf.cast(tf.round(y), tf.int32), height))
+        return _gather(
+            images,
+            _mirror(tf.cast(tf.round(x), tf.int32), width),
+            _mirror(tf.cast(tf.round(y), tf.int32), height),
+        )
     x, y = _mirror(x, width), _mirror(y, height)
     left, top = tf.floor(x), tf.floor(y)
     x, y = (x - left)[..., tf.newaxis], (y - top)[..., tf.newaxis]
@@ -183,7 +206,7 @@ def _origins(affine: Affine, height: int, width: int) -> tuple[tf.Tensor, tf.Ten
     def origins(axis: int, length: int) -> tf.Tensor:
         by_column, by_row = tf.unstack(affine.matrix[:, axis], axis=1)
         centre = affine.offset[:, axis] + (length - 1) / 2
-        return (_plane(by_column) * columns + _plane(by_row) * rows + _plane(centre))
+        return _plane(by_column) * columns + _plane(by_row) * rows + _plane(centre)
 
     return origins(0, width), origins(1, height)
 
@@ -204,5 +227,6 @@ def _gather(images: tf.Tensor, columns: tf.Tensor, rows: tf.Tensor) -> tf.Tensor
     """The pixels [B, h, w, 3] at int32 [B, h, w] columns and rows."""
     count, height, width, channels = images.shape
     first = tf.reshape(tf.range(count) * height, [-1, 1, 1])
-    return tf.gather(tf.reshape(images, [-1, channels]),
-                     (first + rows) * width + columns)
+    return tf.gather(
+        tf.reshape(images, [-1, channels]), (first + rows) * width + columns
+    )

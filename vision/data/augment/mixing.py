@@ -16,15 +16,17 @@ from vision.data.augment.colour import each, rectangle
 _SHARES = 4096  # So many different ones, each as likely.
 
 
-def mixup(images: tf.Tensor, seeds: tf.Tensor,
-          alpha: float = 0.2) -> tuple[tf.Tensor, tf.Tensor]:
+def mixup(
+    images: tf.Tensor, seeds: tf.Tensor, alpha: float = 0.2
+) -> tuple[tf.Tensor, tf.Tensor]:
     """A weighted mean of two pictures (Zhang et al. 2017, arXiv:1710.09412)."""
     shares = _beta(seeds, alpha)
     return partners(images) + each(shares) * (images - partners(images)), shares
 
 
-def cutmix(images: tf.Tensor, seeds: tf.Tensor,
-           alpha: float = 1.) -> tuple[tf.Tensor, tf.Tensor]:
+def cutmix(
+    images: tf.Tensor, seeds: tf.Tensor, alpha: float = 1.0
+) -> tuple[tf.Tensor, tf.Tensor]:
     """A rectangle of the other picture (Yun et al. 2019, arXiv:1905.04899)."""
     for_share, for_place = draws.split(seeds, 2)
     # A square of half the area, rounded up, would be more than half.

@@ -12,20 +12,34 @@ import tensorflow as tf
 
 from vision.data.augment import colour, draws, geometry
 
-_LEVELS = 10.  # The magnitude at which an operation is as strong as it gets.
+_LEVELS = 10.0  # The magnitude at which an operation is as strong as it gets.
 _FACTOR = 0.9  # Blends move by 1 - 0.9 .. 1 + 0.9,
 _ANGLE = math.radians(30)
 _SHEAR = 0.3
 _TRANSLATE = 0.33  # of the side,
-_POSTERIZE = 4.  # bits fewer.
+_POSTERIZE = 4.0  # bits fewer.
 
-OPERATIONS = ('identity', 'autocontrast', 'equalize', 'rotate', 'solarize', 'color',
-              'posterize', 'contrast', 'brightness', 'sharpness', 'shear_x', 'shear_y',
-              'translate_x', 'translate_y')
+OPERATIONS = (
+    'identity',
+    'autocontrast',
+    'equalize',
+    'rotate',
+    'solarize',
+    'color',
+    'posterize',
+    'contrast',
+    'brightness',
+    'sharpness',
+    'shear_x',
+    'shear_y',
+    'translate_x',
+    'translate_y',
+)
 
 
-def rand_augment(images: tf.Tensor, seeds: tf.Tensor, layers: int = 2,
-                 magnitude: float = 9.) -> tf.Tensor:
+def rand_augment(
+    images: tf.Tensor, seeds: tf.Tensor, layers: int = 2, magnitude: float = 9.0
+) -> tf.Tensor:
     """Applies `layers` of the paper's 14 operations, each at `magnitude` of 10.
 
     Operations with a direction take either one, half of the time.
@@ -34,7 +48,7 @@ def rand_augment(images: tf.Tensor, seeds: tf.Tensor, layers: int = 2,
     for own in draws.split(seeds, layers):
         for_operation, for_sign = draws.split(own, 2)
         operation = draws.integers(for_operation, len(OPERATIONS))
-        sign = tf.where(draws.uniform(for_sign) < 0.5, -1., 1.)
+        sign = tf.where(draws.uniform(for_sign) < 0.5, -1.0, 1.0)
         images = apply(images, operation, strength * sign)
     return images
 
@@ -56,47 +70,56 @@ def apply(images: tf.Tensor, operation: tf.Tensor, strength: tf.Tensor) -> tf.Te
     images = _look_up(images, _tables(images, chosen, strength))
     factor = 1 + _FACTOR * strength
     gray = colour.luminance(images)
-    images = colour.blend(gray, images, where('color', factor, 1.))
+    images = colour.blend(gray, images, where('color', factor, 1.0))
     means = tf.reduce_mean(gray, [1, 2], keepdims=True)
-    images = colour.blend(means, images, where('contrast', factor, 1.))
-    images = colour.blend(_blur(images), images, where('sharpness', factor, 1.))
+    images = colour.blend(means, images, where('contrast', factor, 1.0))
+    images = colour.blend(_blur(images), images, where('sharpness', factor, 1.0))
     side = images.shape[1]
-    turned = geometry.rotation(where('rotate', strength * _ANGLE, 0.), side)
+    turned = geometry.rotation(where('rotate', strength * _ANGLE, 0.0), side)
     ones = tf.ones_like(strength)
-    sheared = geometry.linear(ones, where('shear_x', strength * _SHEAR, 0.),
-                              where('shear_y', strength * _SHEAR, 0.), ones, side)
-    offset = tf.stack([
-        where(name, strength * _TRANSLATE * side, 0.)
-        for name in ('translate_x', 'translate_y')
-    ], 1)
+    sheared = geometry.linear(
+        ones,
+        where('shear_x', strength * _SHEAR, 0.0),
+        where('shear_y', strength * _SHEAR, 0.0),
+        ones,
+        side,
+    )
+    offset = tf.stack(
+        [
+            where(name, strength * _TRANSLATE * side, 0.0)
+            for name in ('translate_x', 'translate_y')
+        ],
+        1,
+    )
     return geometry.warp(images, turned.then(sheared)._replace(offset=offset))
 
 
-def _tables(images: tf.Tensor, chosen: Callable[[str], tf.Tensor],
-            strength: tf.Tensor) -> tf.Tensor:
+def _tables(
+    images: tf.Tensor, chosen: Callable[[str], tf.Tensor], strength: tf.Tensor
+) -> tf.Tensor:
     """New values of 0..255 in each channel of each picture; float32 [B, 3, 256]."""
     values = tf.range(256, dtype=tf.float32)
     level = tf.abs(strength)[:, tf.newaxis, tf.newaxis]
     signed = strength[:, tf.newaxis, tf.newaxis]
     threshold = 256 * (1 - level)
-    step = 2**tf.round(_POSTERIZE * level)
+    step = 2 ** tf.round(_POSTERIZE * level)
     tables = values + tf.zeros([images.shape[0], 3, 1])
     for name, table in {
-            'autocontrast': _autocontrast(images, values),
-            'equalize': _equalize(images),
-            'solarize': tf.where(values < threshold, values, 255 - values),
-            'posterize': tf.floor(values / step) * step,
-            'brightness': values * (1 + _FACTOR * signed),
+        'autocontrast': _autocontrast(images, values),
+        'equalize': _equalize(images),
+        'solarize': tf.where(values < threshold, values, 255 - values),
+        'posterize': tf.floor(values / step) * step,
+        'brightness': values * (1 + _FACTOR * signed),
     }.items():
         tables = tf.where(chosen(name)[:, tf.newaxis, tf.newaxis], table, tables)
-    return tf.clip_by_value(tables, 0., 255.)
+    return tf.clip_by_value(tables, 0.0, 255.0)
 
 
 def _autocontrast(images: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Stretches each channel to 0..255."""
     low = tf.reduce_min(images, [1, 2])[..., tf.newaxis]
     high = tf.reduce_max(images, [1, 2])[..., tf.newaxis]
-    stretched = (values - low) * 255 / tf.maximum(high - low, 1.)
+    stretched = (values - low) * 255 / tf.maximum(high - low, 1.0)
     return tf.where(high > low, stretched, values)
 
 
@@ -106,12 +129,14 @@ def _equalize(images: tf.Tensor) -> tf.Tensor:
     pixels = tf.reshape(_level(images), [count, height * width, channels])
     rows = tf.range(count * channels)
     cells = tf.reshape(rows, [count, 1, channels]) * 256 + pixels
-    histogram = tf.math.unsorted_segment_sum(tf.ones_like(cells, tf.float32), cells,
-                                             count * channels * 256)
+    histogram = tf.math.unsorted_segment_sum(
+        tf.ones_like(cells, tf.float32), cells, count * channels * 256
+    )
     below = tf.cumsum(tf.reshape(histogram, [count, channels, 256]), axis=-1)
-    lowest = tf.reduce_min(tf.where(below > 0, below, height * width * 1.), -1,
-                           keepdims=True)
-    share = (below - lowest) / tf.maximum(height * width - lowest, 1.)
+    lowest = tf.reduce_min(
+        tf.where(below > 0, below, height * width * 1.0), -1, keepdims=True
+    )
+    share = (below - lowest) / tf.maximum(height * width - lowest, 1.0)
     values = tf.range(256, dtype=tf.float32)
     flat = lowest >= height * width  # One value: nothing to equalize.
     return tf.where(flat, values, tf.round(255 * share))
@@ -134,5 +159,5 @@ def _blur(images: tf.Tensor) -> tf.Tensor:
     total = 4 * images
     for y in range(3):
         for x in range(3):
-            total += padded[:, y:y + height, x:x + width]
+            total += padded[:, y : y + height, x : x + width]
     return total / 13

@@ -55,6 +55,7 @@ RANGES: dict[str, tuple[float, float]] = {
 
 class Augmentation(NamedTuple):
     """An augmentation by name, and the numbers that differ from its defaults."""
+
     name: str
     numbers: tuple[float, ...] = ()
 
@@ -69,15 +70,18 @@ def parse(spec: str) -> Augmentation:
     """
     name, *numbers = spec.split(':')
     if name not in AUGMENTATIONS:
-        raise DatasetError(f'Unknown augmentation {name!r} in {spec!r}; expected one '
-                           f'of {", ".join(AUGMENTATIONS)}.'
-                           f'{suggestion(name, AUGMENTATIONS)}')
+        raise DatasetError(
+            f'Unknown augmentation {name!r} in {spec!r}; expected one '
+            f'of {", ".join(AUGMENTATIONS)}.'
+            f'{suggestion(name, AUGMENTATIONS)}'
+        )
     expected = parameters(name)
     if len(numbers) > len(expected):
         takes = ':'.join([name, *(p.name for p in expected)])
         raise DatasetError(f'{spec!r} has too many numbers; expected at most {takes}.')
     return Augmentation(
-        name, tuple(_number(spec, text, p) for text, p in zip(numbers, expected)))
+        name, tuple(_number(spec, text, p) for text, p in zip(numbers, expected))
+    )
 
 
 def parameters(name: str) -> list[inspect.Parameter]:
@@ -94,6 +98,7 @@ def _number(spec: str, text: str, parameter: inspect.Parameter) -> float:
         value = math.nan
     if not low <= value <= high:
         kind = 'a whole number' if parameter.annotation is int else 'a number'
-        raise DatasetError(f'{spec!r}: {parameter.name} must be {kind} in '
-                           f'{low}..{high}, got {text!r}.')
+        raise DatasetError(
+            f'{spec!r}: {parameter.name} must be {kind} in {low}..{high}, got {text!r}.'
+        )
     return value

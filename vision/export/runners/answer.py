@@ -23,6 +23,7 @@ WARM_UP, TIMED = 5, 30
 
 def saved_model(path: str) -> dict[str, Predict]:
     import tensorflow as tf
+
     signatures = tf.saved_model.load(path).signatures
 
     def of_bytes(images: np.ndarray) -> np.ndarray:
@@ -41,10 +42,11 @@ def saved_model(path: str) -> dict[str, Predict]:
 
 def tflite(path: str) -> dict[str, Predict]:
     from ai_edge_litert.interpreter import Interpreter
+
     interpreter = Interpreter(path, num_threads=os.cpu_count())
     interpreter.allocate_tensors()
-    taken, = interpreter.get_input_details()
-    given, = interpreter.get_output_details()
+    (taken,) = interpreter.get_input_details()
+    (given,) = interpreter.get_output_details()
     shape = tuple(taken['shape'])
 
     def predict(images: np.ndarray) -> np.ndarray:
@@ -62,6 +64,7 @@ def tflite(path: str) -> dict[str, Predict]:
 
 def onnx(path: str) -> dict[str, Predict]:
     import onnxruntime
+
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
     def predict(images: np.ndarray) -> np.ndarray:
@@ -96,8 +99,9 @@ def check_same(ways: dict[str, Predict], images: np.ndarray) -> None:
     for way, found in others:
         difference = np.abs(found - expected).max()
         if not difference <= SAME:
-            sys.exit(f'{way} and {first} differ by {difference}, at most {SAME} is '
-                     'allowed.')
+            sys.exit(
+                f'{way} and {first} differ by {difference}, at most {SAME} is allowed.'
+            )
 
 
 def main(runtime: str, path: str, pictures: str, answers: str) -> None:
@@ -106,7 +110,7 @@ def main(runtime: str, path: str, pictures: str, answers: str) -> None:
     check_same(ways, images[:BATCH])
     predict = next(iter(ways.values()))
     starts = range(0, len(images), BATCH)
-    found = [predict(images[start:start + BATCH]) for start in starts]
+    found = [predict(images[start : start + BATCH]) for start in starts]
     milliseconds = time_one(predict, images)
     np.savez(answers, probabilities=np.concatenate(found), milliseconds=milliseconds)
 

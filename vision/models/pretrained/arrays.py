@@ -5,7 +5,8 @@ import os
 import tokenize
 import zipfile
 import zlib
-from typing import Callable, Iterator, NamedTuple
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +36,19 @@ def explained(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     # What h5py, zipfile and NumPy raise over damaged files, from a wrong checksum to
     # a name that leads nowhere; NumPy parses a header as Python.
-    except (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError,
-            SyntaxError, tokenize.TokenError, zlib.error, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        LookupError,
+        EOFError,
+        RuntimeError,
+        SyntaxError,
+        tokenize.TokenError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:
         raise PretrainedError(
             f'Expected weights at {path}, as a Keras .h5 or an .npz of plain arrays; '
-            f'it could not be read: {error}') from error
+            f'it could not be read: {error}'
+        ) from error

@@ -2,17 +2,23 @@
 
 import os
 import re
-from collections.abc import Mapping
-from typing import Iterable, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from vision.models.network import Network
-from vision.models.pretrained.arrays import explained, PretrainedError, Stored
+from vision.models.pretrained.arrays import PretrainedError, Stored, explained
 from vision.models.pretrained.keras_file import KerasFile
-from vision.models.pretrained.matching import (by_caffe, by_keras, by_path, check_model,
-                                               is_by_path, Match)
+from vision.models.pretrained.matching import (
+    Match,
+    by_caffe,
+    by_keras,
+    by_path,
+    check_model,
+    is_by_path,
+)
 from vision.models.pretrained.names import model_of
 from vision.models.pretrained.reading import opened
 
@@ -37,8 +43,11 @@ class Loaded(NamedTuple):
     notes: tuple[str, ...]
 
 
-def load(model: Network, weights: str | os.PathLike[str] | Mapping[str, np.ndarray],
-         heads: bool = True) -> Loaded:
+def load(
+    model: Network,
+    weights: str | os.PathLike[str] | Mapping[str, np.ndarray],
+    heads: bool = True,
+) -> Loaded:
     """Gives a network weights. Where anything does not fit, none of it is assigned.
 
     Heads that are absent from the weights, or of another form or number of classes,
@@ -67,8 +76,9 @@ def load(model: Network, weights: str | os.PathLike[str] | Mapping[str, np.ndarr
     with opened(file) as found:
         if isinstance(found, KerasFile):
             match = by_keras(model, found, file)
-        elif model_of(found) == 'googlenet' or (model.name == 'googlenet' and
-                                                not is_by_path(found)):
+        elif model_of(found) == 'googlenet' or (
+            model.name == 'googlenet' and not is_by_path(found)
+        ):
             match = by_caffe(model, found, file)
         else:
             match = by_path(model, found)
@@ -133,8 +143,9 @@ def _settle_heads(model: Network, match: Match, file: str, wanted: bool) -> Matc
         for name in (*ours, *theirs):
             variables.pop(name, None)
             stored.pop(name, None)
-    return match._replace(variables=variables, stored=stored,
-                          notes=(*match.notes, *notes))
+    return match._replace(
+        variables=variables, stored=stored, notes=(*match.notes, *notes)
+    )
 
 
 def _fits(ours: Mapping[str, tf.Variable], theirs: Mapping[str, Stored]) -> bool:
@@ -154,8 +165,14 @@ def _is_permuted(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:
     return shape != expected and sorted(shape) == sorted(expected)
 
 
-def _head_note(model: Network, match: Match, head: str, ours: Mapping[str, tf.Variable],
-               theirs: Mapping[str, Stored], file: str) -> str:
+def _head_note(
+    model: Network,
+    match: Match,
+    head: str,
+    ours: Mapping[str, tf.Variable],
+    theirs: Mapping[str, Stored],
+    file: str,
+) -> str:
     what = 'classifier'
     if head != match.classifier:
         what = f'auxiliary classifier at {head.removeprefix("heads/")}'
@@ -211,8 +228,10 @@ def _refusal(model: Network, match: Match, file: str, problems: list[str]) -> st
     lines = problems[:_SHOWN]
     if len(problems) > _SHOWN:
         lines.append(f'and {len(problems) - _SHOWN} more')
-    return (f'Expected the weights of {model.name!r} in {file}, but'
-            f'{_guess(model, match)}:\n  ' + '\n  '.join(lines))
+    return (
+        f'Expected the weights of {model.name!r} in {file}, but'
+        f'{_guess(model, match)}:\n  ' + '\n  '.join(lines)
+    )
 
 
 def _guess(model: Network, match: Match) -> str:

@@ -9,9 +9,15 @@ from vision.layers import BatchNorm, Conv2D, DepthwiseConv2D, SeparableConv2D
 from vision.models.network import Network
 from vision.models.pretrained.arrays import PretrainedError, Stored
 from vision.models.pretrained.keras_file import KerasFile, Layer, numbered
-from vision.models.pretrained.names import (CAFFE_CLASSIFIER, caffe_variables,
-                                            KERAS_LAYERS, keras_parts, model_of,
-                                            NORMALIZATIONS, variables_by_path)
+from vision.models.pretrained.names import (
+    CAFFE_CLASSIFIER,
+    KERAS_LAYERS,
+    NORMALIZATIONS,
+    caffe_variables,
+    keras_parts,
+    model_of,
+    variables_by_path,
+)
 
 # What Keras calls a layer of a backbone that is given no name, and a number behind.
 _CLASSES: dict[type[tf.Module], str] = {
@@ -77,15 +83,20 @@ def by_keras(model: Network, found: KerasFile, file: str) -> Match:
     strange = [x for x in own if x.name not in layers and _is_dense(x)]
     dense = strange + [x for x in others if _is_dense(x)]
     if dense:
-        notes.append(f'Of another head in {file}, these dense layers are left out: '
-                     f'{", ".join(layer.name for layer in dense)}.')
+        notes.append(
+            f'Of another head in {file}, these dense layers are left out: '
+            f'{", ".join(layer.name for layer in dense)}.'
+        )
     around = [x for x in others if _changes_what_passes(x) and not _is_dense(x)]
     if around:
-        notes.append(f'These layers of {file} are none of a {model.name} and are left '
-                     f'out, with what they do: {", ".join(x.name for x in around)}.')
+        notes.append(
+            f'These layers of {file} are none of a {model.name} and are left '
+            f'out, with what they do: {", ".join(x.name for x in around)}.'
+        )
     stored = _flat([x for x in own if x not in strange], layers)
     variables = {
-        f'{name}/{part}': variable for name, layer in layers.items()
+        f'{name}/{part}': variable
+        for name, layer in layers.items()
         for part, variable in keras_parts(layer).items()
     }
     classifier = list(layers)[-1]
@@ -99,7 +110,8 @@ def check_model(model: Network, name: str, file: str) -> None:
         raise PretrainedError(
             f'Expected the model {name!r} with normalization {NORMALIZATIONS[name]!r}, '
             f'which the weights in {file} were trained with, received {model.name!r} '
-            f'with {model.normalization!r}: make that model, or take other weights.')
+            f'with {model.normalization!r}: make that model, or take other weights.'
+        )
 
 
 def _layers_of(model: Network, found: KerasFile, file: str) -> dict[str, tf.Module]:
@@ -111,7 +123,8 @@ def _layers_of(model: Network, found: KerasFile, file: str) -> dict[str, tf.Modu
         raise PretrainedError(
             f'Expected an .npz of its own variables for the model {model.name!r}, '
             f'received the Keras file {file}; such files are for '
-            f'{", ".join(KERAS_LAYERS)}.')
+            f'{", ".join(KERAS_LAYERS)}.'
+        )
     check_model(model, model.name, file)
     return KERAS_LAYERS[model.name](model)
 
@@ -157,7 +170,7 @@ def _in_order(found: list[Layer], layers: _Layers) -> list[Layer] | None:
     The classifier, which comes last, may have any shape or be absent.
     """
     *backbone, _ = [_shapes(layer) for layer in layers.values()]
-    theirs, rest = found[:len(backbone)], found[len(backbone):]
+    theirs, rest = found[: len(backbone)], found[len(backbone) :]
     if [layer.shapes for layer in theirs] != backbone or len(rest) > 1:
         return None
     # Of a model in a model, the frozen layers come last.
@@ -173,8 +186,10 @@ def _shapes(layer: tf.Module) -> tuple[tuple[int, ...], ...]:
 def _order_note(found: list[Layer], ordered: list[Layer], file: str) -> str:
     pairs = zip(found, ordered)
     old, new = next((x.name, y.name) for x, y in pairs if x.name != y.name)
-    return (f'The layers in {file} have other names ({old} for {new}): they are taken '
-            'in their order, as Keras does.')
+    return (
+        f'The layers in {file} have other names ({old} for {new}): they are taken '
+        'in their order, as Keras does.'
+    )
 
 
 def _is_dense(layer: Layer) -> bool:
@@ -197,8 +212,9 @@ def _flat(found: list[Layer], layers: _Layers) -> dict[str, Stored]:
     return stored
 
 
-def _without_other_heads(model: Network, variables: dict[str, tf.Variable],
-                         classifier: str) -> dict[str, tf.Variable]:
+def _without_other_heads(
+    model: Network, variables: dict[str, tf.Variable], classifier: str
+) -> dict[str, tf.Variable]:
     """Leaves out a classifier that does not sit on the average, as others' do."""
     if not model.head.dense and model.head.pooling == 'average':
         return variables

@@ -80,7 +80,8 @@ def caffe_variables(model: Network) -> dict[str, tf.Variable]:
                 layers[f'{block}/{name}'] = getattr(stage, ours).conv
     layers[CAFFE_CLASSIFIER] = model.head.classifier
     return {
-        f'{name}/{part}': variable for name, layer in layers.items()
+        f'{name}/{part}': variable
+        for name, layer in layers.items()
         for part, variable in keras_parts(layer).items()
     }
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.data.download import digest_of, download, Progress
+from vision.data.download import Progress, digest_of, download
 from vision.models.network import Network
 from vision.models.pretrained.arrays import PretrainedError
 from vision.models.pretrained.names import KERAS_LAYERS
@@ -55,15 +55,20 @@ def published(model: Network) -> Published:
         return Published(f'{_SITE}/xception/xception_{_KERNELS}{ending}.h5', md5)
     hint = ''
     if model.name == 'googlenet':
-        hint = (": give the path of an .npz of BVLC's weights by their names in Caffe "
-                'instead')
+        hint = (
+            ": give the path of an .npz of BVLC's weights by their names in Caffe "
+            'instead'
+        )
     names = ' or '.join(KERAS_LAYERS)
-    raise PretrainedError('Expected a model with ImageNet weights to download, '
-                          f'{names}; received {model.name!r}{hint}.')
+    raise PretrainedError(
+        'Expected a model with ImageNet weights to download, '
+        f'{names}; received {model.name!r}{hint}.'
+    )
 
 
-def fetch_published(model: Network, folder: Path,
-                    progress: Progress | None = None) -> Path:
+def fetch_published(
+    model: Network, folder: Path, progress: Progress | None = None
+) -> Path:
     """Downloads `published(model)` into a folder, unless it is there; returns its path.
 
     `load` checks what is in it.
@@ -88,23 +93,29 @@ def check_published(wanted: Published, path: Path) -> None:
     with path.open('rb') as file:
         start = file.read(len(HDF5))
     if start != HDF5:
-        raise PretrainedError(f'Expected weights from {wanted.url} at {path}, a file '
-                              f'that begins with {HDF5!r}; it begins with {start!r}. '
-                              'Remove it and run again with --download.')
+        raise PretrainedError(
+            f'Expected weights from {wanted.url} at {path}, a file '
+            f'that begins with {HDF5!r}; it begins with {start!r}. '
+            'Remove it and run again with --download.'
+        )
     found = digest_of(path, 'md5') if wanted.md5 else None
     if found != wanted.md5:
-        raise PretrainedError(f'Expected weights from {wanted.url} at {path}, with the '
-                              f'MD5 {wanted.md5}; it has {found}. Remove it and run '
-                              'again with --download.')
+        raise PretrainedError(
+            f'Expected weights from {wanted.url} at {path}, with the '
+            f'MD5 {wanted.md5}; it has {found}. Remove it and run '
+            'again with --download.'
+        )
 
 
 def _mobilenet_v2(model: Network, top: bool) -> Published:
     channels = KERAS_LAYERS[model.name](model)['block_16_project'].kernel.shape[-1]
     if channels not in _ALPHAS:
-        raise PretrainedError('Expected alpha as one of '
-                              f'{", ".join(str(a) for a in _ALPHAS.values())}, for '
-                              'which MobileNetV2 has ImageNet weights; received a '
-                              'model of another width.')
+        raise PretrainedError(
+            'Expected alpha as one of '
+            f'{", ".join(str(a) for a in _ALPHAS.values())}, for '
+            'which MobileNetV2 has ImageNet weights; received a '
+            'model of another width.'
+        )
     alpha = _ALPHAS[channels]
     sizes = _SIZES if alpha <= 1 else _SIZES[-1:]
     size = next((each for each in sizes if each >= model.image_size), sizes[-1])

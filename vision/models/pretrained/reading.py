@@ -3,13 +3,14 @@
 import contextlib
 import os
 import zipfile
-from typing import IO, Iterator
+from collections.abc import Iterator
+from typing import IO
 
 import h5py
 import numpy as np
 
-from vision.models.pretrained.arrays import explained, Stored
-from vision.models.pretrained.keras_file import keras_layers_in, KerasFile
+from vision.models.pretrained.arrays import Stored, explained
+from vision.models.pretrained.keras_file import KerasFile, keras_layers_in
 
 HDF5 = b'\x89HDF\r\n\x1a\n'  # How every such file begins.
 
@@ -56,8 +57,10 @@ def _arrays_in(archive: zipfile.ZipFile) -> dict[str, Stored]:
     found = {}
     for member in archive.infolist():
         if not member.filename.endswith('.npy'):
-            raise ValueError(f'it holds {member.filename}, which is no array (of a '
-                             ".keras file, save the model's weights as .weights.h5)")
+            raise ValueError(
+                f'it holds {member.filename}, which is no array (of a '
+                ".keras file, save the model's weights as .weights.h5)"
+            )
         found[member.filename.removesuffix('.npy')] = _array(archive, member)
     return found
 

@@ -25,8 +25,10 @@ def dull(pictures) -> tf.Tensor:
 def spread(numbers: np.ndarray, low: float, high: float) -> bool:
     """Whether numbers come near both ends of a range and stay within it."""
     near = 0.02 * (high - low)
-    return (low - 1e-3 <= numbers.min() < low + near and
-            high - near < numbers.max() <= high + 1e-3)
+    return (
+        low - 1e-3 <= numbers.min() < low + near
+        and high - near < numbers.max() <= high + 1e-3
+    )
 
 
 def factors(images: tf.Tensor, origin: tf.Tensor, out: tf.Tensor) -> np.ndarray:
@@ -55,45 +57,52 @@ def test_contrast_is_that_of_tensorflow(dull, pictures):
     out = colour.contrast(pictures, SEEDS, 0.5)
     for i in range(0, COUNT, 50):
         expected = tf.image.adjust_contrast(pictures[i], drawn[i])
-        np.testing.assert_allclose(out[i], tf.clip_by_value(expected, 0., 255.),
-                                   atol=0.01)
+        np.testing.assert_allclose(
+            out[i], tf.clip_by_value(expected, 0.0, 255.0), atol=0.01
+        )
 
 
-@pytest.mark.parametrize('function, numbers', [
-    (colour.brightness, (1.,)),
-    (colour.contrast, (1.,)),
-    (colour.colour_jitter, (1., 1., 1., 0.5)),
-    (colour.random_erasing, (1., 1.)),
-])
+@pytest.mark.parametrize(
+    'function, numbers',
+    [
+        (colour.brightness, (1.0,)),
+        (colour.contrast, (1.0,)),
+        (colour.colour_jitter, (1.0, 1.0, 1.0, 0.5)),
+        (colour.random_erasing, (1.0, 1.0)),
+    ],
+)
 def test_nothing_leaves_the_range(pictures, function, numbers):
     out = function(pictures, SEEDS, *numbers).numpy()
     assert out.dtype == np.float32 and out.shape == pictures.shape
     assert out.min() >= 0 and out.max() <= 255
 
 
-@pytest.mark.parametrize('function, numbers', [
-    (colour.brightness, (0.,)),
-    (colour.contrast, (0.,)),
-    (colour.colour_jitter, (0., 0., 0., 0.)),
-])
+@pytest.mark.parametrize(
+    'function, numbers',
+    [
+        (colour.brightness, (0.0,)),
+        (colour.contrast, (0.0,)),
+        (colour.colour_jitter, (0.0, 0.0, 0.0, 0.0)),
+    ],
+)
 def test_a_delta_of_zero_is_the_identity(pictures, function, numbers):
     np.testing.assert_allclose(function(pictures, SEEDS, *numbers), pictures, atol=1e-2)
 
 
 def test_jitter_scales_brightness(dull):
-    out = colour.colour_jitter(dull, SEEDS, 0.4, 0., 0., 0.)
+    out = colour.colour_jitter(dull, SEEDS, 0.4, 0.0, 0.0, 0.0)
     assert spread(factors(dull, tf.zeros([]), out), 0.6, 1.4)
 
 
 def test_jitter_scales_contrast_about_the_mean_luminance(dull):
     means = tf.reduce_mean(luminance(dull), [1, 2], keepdims=True)
-    out = colour.colour_jitter(dull, SEEDS, 0., 0.4, 0., 0.)
+    out = colour.colour_jitter(dull, SEEDS, 0.0, 0.4, 0.0, 0.0)
     assert spread(factors(dull, means + tf.zeros_like(dull), out), 0.6, 1.4)
 
 
 def test_jitter_blends_with_luminance(dull):
     gray = luminance(dull) + tf.zeros_like(dull)
-    out = colour.colour_jitter(dull, SEEDS, 0., 0., 0.4, 0.)
+    out = colour.colour_jitter(dull, SEEDS, 0.0, 0.0, 0.4, 0.0)
     assert spread(factors(dull, gray, out), 0.6, 1.4)
 
 
@@ -103,28 +112,31 @@ def test_jitter_turns_the_hue_by_its_share_of_a_turn(dull):
         red, green, blue = np.moveaxis(images[:, 0, 0].numpy(), -1, 0)
         return red + green * np.exp(2j / 3 * np.pi) + blue * np.exp(-2j / 3 * np.pi)
 
-    out = colour.colour_jitter(dull, SEEDS, 0., 0., 0., 0.1)
+    out = colour.colour_jitter(dull, SEEDS, 0.0, 0.0, 0.0, 0.1)
     assert spread(np.angle(across(out) / across(dull)) / (2 * np.pi), -0.1, 0.1)
 
 
-@pytest.mark.parametrize('turns, roll', [(0, 0), (1, 0), (-1, 0), (1 / 3, 1),
-                                         (2 / 3, 2), (-1 / 3, -1)])
+@pytest.mark.parametrize(
+    'turns, roll', [(0, 0), (1, 0), (-1, 0), (1 / 3, 1), (2 / 3, 2), (-1 / 3, -1)]
+)
 def test_a_third_of_a_turn_makes_red_green_and_green_blue(pictures, turns, roll):
     angles = tf.fill([COUNT], 2 * math.pi * turns)
-    np.testing.assert_allclose(colour.turn_hue(pictures, angles),
-                               tf.roll(pictures, roll, -1), atol=1e-2)
+    np.testing.assert_allclose(
+        colour.turn_hue(pictures, angles), tf.roll(pictures, roll, -1), atol=1e-2
+    )
 
 
 def test_gray_has_no_hue_to_turn(pictures):
     gray = tf.tile(pictures[..., :1], [1, 1, 1, 3])
-    angles = draws.uniform(SEEDS, -4., 4.)
+    angles = draws.uniform(SEEDS, -4.0, 4.0)
     np.testing.assert_allclose(colour.turn_hue(gray, angles), gray, atol=1e-2)
 
 
 def test_turning_keeps_the_mean_of_the_channels(dull):
-    out = colour.turn_hue(dull, draws.uniform(SEEDS, -4., 4.))
-    np.testing.assert_allclose(tf.reduce_mean(out, -1), tf.reduce_mean(dull, -1),
-                               atol=1e-2)
+    out = colour.turn_hue(dull, draws.uniform(SEEDS, -4.0, 4.0))
+    np.testing.assert_allclose(
+        tf.reduce_mean(out, -1), tf.reduce_mean(dull, -1), atol=1e-2
+    )
 
 
 def erased(pictures: tf.Tensor, *numbers: float) -> np.ndarray:
@@ -138,20 +150,21 @@ def sides(changed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = changed.any(2), changed.any(1)
     np.testing.assert_array_equal(rows[:, :, None] & columns[:, None, :], changed)
     for line in (rows, columns):  # Without gaps: at most one end within the picture.
-        assert (np.abs(np.diff(np.pad(line, [[0, 0], [1, 1]]).astype(int))).sum(1)
-                <= 2).all()
+        assert (
+            np.abs(np.diff(np.pad(line, [[0, 0], [1, 1]]).astype(int))).sum(1) <= 2
+        ).all()
     return rows.sum(1), columns.sum(1)
 
 
-@pytest.mark.parametrize('chance', [0., 0.25, 0.5, 1.])
+@pytest.mark.parametrize('chance', [0.0, 0.25, 0.5, 1.0])
 def test_erasing_happens_as_often_as_it_should(pictures, chance):
     share = erased(pictures, chance).any((1, 2)).mean()
-    assert abs(share - chance) <= 4 * (chance * (1 - chance) / COUNT)**0.5
+    assert abs(share - chance) <= 4 * (chance * (1 - chance) / COUNT) ** 0.5
 
 
-@pytest.mark.parametrize('max_area', [0.05, 0.33, 1.])
+@pytest.mark.parametrize('max_area', [0.05, 0.33, 1.0])
 def test_erased_rectangles_are_within_their_bounds(pictures, max_area):
-    height, width = sides(erased(pictures, 1., max_area))
+    height, width = sides(erased(pictures, 1.0, max_area))
     # Sides are rounded, by up to half a pixel each, and end at the picture's.
     cut = (height == SIDE) | (width == SIDE)
     area, outer = (height - 0.5) * (width - 0.5), (height + 0.5) * (width + 0.5)
@@ -164,18 +177,18 @@ def test_erased_rectangles_are_within_their_bounds(pictures, max_area):
 
 
 def test_no_area_erases_nothing(pictures):
-    assert not erased(pictures, 1., 0.).any()
+    assert not erased(pictures, 1.0, 0.0).any()
 
 
 def test_erased_rectangles_lie_anywhere(pictures):
-    changed = erased(pictures, 1.)
+    changed = erased(pictures, 1.0)
     assert changed.any(0).all()
     assert not changed.all(0).any()
 
 
 def test_erasing_fills_with_noise_of_each_pictures_own(pictures):
     same = tf.tile(pictures[:1], [COUNT, 1, 1, 1])
-    out = colour.random_erasing(same, SEEDS, 1., 1.).numpy()
+    out = colour.random_erasing(same, SEEDS, 1.0, 1.0).numpy()
     changed = (out != same.numpy()).any(-1)
     noise = out[changed]
     assert len(np.unique(noise)) > 0.9 * noise.size
@@ -187,7 +200,8 @@ def test_erasing_fills_with_noise_of_each_pictures_own(pictures):
 
 @pytest.mark.parametrize(
     'function',
-    [colour.brightness, colour.contrast, colour.colour_jitter, colour.random_erasing])
+    [colour.brightness, colour.contrast, colour.colour_jitter, colour.random_erasing],
+)
 def test_a_seed_does_the_same_in_any_batch(pictures, function):
     out = function(pictures, SEEDS)
     np.testing.assert_array_equal(function(pictures, SEEDS), out)
@@ -195,13 +209,15 @@ def test_a_seed_does_the_same_in_any_batch(pictures, function):
     assert not np.array_equal(function(pictures, SEEDS + COUNT), out)
 
 
-@pytest.mark.parametrize('width, height', [(0.5, 0.25), (1., 0.1), (3., 0.5)])
+@pytest.mark.parametrize('width, height', [(0.5, 0.25), (1.0, 0.1), (3.0, 0.5)])
 def test_rectangles_have_the_extent_and_lie_anywhere(width, height):
     count = 4000
-    inside = colour.rectangle(tf.range(count, dtype=tf.int64),
-                              tf.TensorShape([count, 8, SIDE, 3]),
-                              tf.fill([count], width), tf.fill([count],
-                                                               height)).numpy()
+    inside = colour.rectangle(
+        tf.range(count, dtype=tf.int64),
+        tf.TensorShape([count, 8, SIDE, 3]),
+        tf.fill([count], width),
+        tf.fill([count], height),
+    ).numpy()
     assert inside.shape == (count, 8, SIDE, 1)
     rows, columns = sides(inside[..., 0])
     assert set(rows) == {round(8 * height)}

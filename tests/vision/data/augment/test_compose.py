@@ -8,8 +8,15 @@ from PIL import Image
 from scipy import ndimage
 
 from vision.data import DatasetError, decode
-from vision.data.augment import (AUGMENTATIONS, Augmenter, colour, draws, geometry,
-                                 MIXING, mixing)
+from vision.data.augment import (
+    AUGMENTATIONS,
+    MIXING,
+    Augmenter,
+    colour,
+    draws,
+    geometry,
+    mixing,
+)
 
 SIDE, COUNT = 24, 8
 SEEDS = tf.range(COUNT, dtype=tf.int64)
@@ -88,13 +95,17 @@ def test_steps_go_in_order_each_with_a_seed_of_its_own(images):
     assert_close(tf.constant(actual), decode.to_uint8(out))
 
 
-@pytest.mark.parametrize('specs, functions', [
-    (('rotate', 'shift'), (geometry.rotate, geometry.shift)),
-    (('shift', 'rotate'), (geometry.shift, geometry.rotate)),
-])
+@pytest.mark.parametrize(
+    'specs, functions',
+    [
+        (('rotate', 'shift'), (geometry.rotate, geometry.shift)),
+        (('shift', 'rotate'), (geometry.shift, geometry.rotate)),
+    ],
+)
 def test_neighbours_that_move_are_one_map(images, specs, functions):
     first, second = (
-        move(own, SIDE, SIDE) for move, own in zip(functions, own_seeds(2)))
+        move(own, SIDE, SIDE) for move, own in zip(functions, own_seeds(2))
+    )
     once = geometry.warp(images, first.then(second))
     assert_close(tf.constant(augmented(images, *specs)), once)
     other = geometry.warp(images, second.then(first))
@@ -115,20 +126,24 @@ def test_numbers_in_pixels_are_those_of_the_result():
     image = tf.reshape(tf.range(32 * 32 * 3) % 251, [32, 32, 3])
     image = tf.cast(image, tf.uint8)
     assert augment.prepare(image, SEEDS[0]).shape == [16, 16, 3]
-    np.testing.assert_array_equal(augment.prepare(image, SEEDS[0]),
-                                  decode.fit(image, 16))
+    np.testing.assert_array_equal(
+        augment.prepare(image, SEEDS[0]), decode.fit(image, 16)
+    )
 
 
-@pytest.mark.parametrize('specs, side, whole', [
-    ((), 24, True),
-    ((), 25, False),
-    (('flip', 'rotate'), 24, True),
-    (('flip', 'rotate'), 48, False),
-    (('random_resized_crop',), 20, True),
-    (('random_resized_crop', 'flip'), 48, True),
-    (('random_resized_crop', 'flip'), 49, False),
-    (('flip', 'random_resized_crop'), 48, False),
-])
+@pytest.mark.parametrize(
+    'specs, side, whole',
+    [
+        ((), 24, True),
+        ((), 25, False),
+        (('flip', 'rotate'), 24, True),
+        (('flip', 'rotate'), 48, False),
+        (('random_resized_crop',), 20, True),
+        (('random_resized_crop', 'flip'), 48, True),
+        (('random_resized_crop', 'flip'), 49, False),
+        (('flip', 'random_resized_crop'), 48, False),
+    ],
+)
 def test_whole_batches_will_do_where_nothing_is_antialiased(specs, side, whole):
     assert augmenter(*specs).takes(side) is whole
     assert augmenter(*specs).crops is (specs[:1] == ('random_resized_crop',))
@@ -140,8 +155,9 @@ def test_a_first_crop_is_from_the_full_resolution_also_of_whole_batches():
     out = augmenter('random_resized_crop:0.3', 'flip')(large, SEEDS, WEIGHTS)[0]
     crop, flip = own_seeds(2)
     affine = geometry.random_resized_crop(crop, 40, SIDE, 0.3)
-    expected = geometry.warp(tf.constant(large),
-                             affine.then(geometry.flip(flip, SIDE, SIDE)))
+    expected = geometry.warp(
+        tf.constant(large), affine.then(geometry.flip(flip, SIDE, SIDE))
+    )
     assert_close(out, expected)
     # What was resized before has lost the stripes.
     stripes = np.zeros([80, 80, 3], np.uint8)
@@ -174,19 +190,22 @@ def jpeg(image: np.ndarray, subsampling: int) -> tf.Tensor:
 
 
 @pytest.mark.parametrize('height, width', [(70, 100), (90, 33), (300, 200), (20, 20)])
-@pytest.mark.parametrize('specs', [('random_resized_crop', 'flip'),
-                                   ('random_resized_crop:0.3:2',)])
+@pytest.mark.parametrize(
+    'specs', [('random_resized_crop', 'flip'), ('random_resized_crop:0.3:2',)]
+)
 def test_a_crop_of_a_jpeg_is_that_of_its_picture(specs, height, width):
     whole, halved = (jpeg(photo(height, width), s) for s in (0, 2))
     augment = augmenter(*specs)
     for seed in SEEDS:
-        np.testing.assert_array_equal(augment.prepare_contents(whole, seed),
-                                      augment.prepare(decode.decode(whole), seed))
+        np.testing.assert_array_equal(
+            augment.prepare_contents(whole, seed),
+            augment.prepare(decode.decode(whole), seed),
+        )
         # Colour of half the resolution is interpolated up to a crop's sides only.
         inner = augment.prepare_contents(halved, seed)[:, 3:-3]
         np.testing.assert_array_equal(
-            inner,
-            augment.prepare(decode.decode(halved), seed)[:, 3:-3])
+            inner, augment.prepare(decode.decode(halved), seed)[:, 3:-3]
+        )
 
 
 def test_a_crop_of_another_file_is_that_of_its_picture():
@@ -195,7 +214,8 @@ def test_a_crop_of_another_file_is_that_of_its_picture():
     for seed in SEEDS:
         np.testing.assert_array_equal(
             augment.prepare_contents(tf.io.encode_png(image), seed),
-            augment.prepare(image, seed))
+            augment.prepare(image, seed),
+        )
 
 
 def test_without_a_crop_contents_are_fitted():
@@ -206,42 +226,50 @@ def test_without_a_crop_contents_are_fitted():
 
 @pytest.mark.parametrize('name', MIXING)
 def test_what_is_mixed_with_a_bad_picture_stays_whole(name, images):
-    weights = tf.constant([1., 0, 1, 1, 0, 0, 1, 0])
+    weights = tf.constant([1.0, 0, 1, 1, 0, 0, 1, 0])
     bad_partner = np.roll(weights, 1) == 0
     out, shares = augmenter(name)(images, SEEDS, weights)
     all_out, all_shares = augmenter(name)(images, SEEDS, WEIGHTS)
     np.testing.assert_array_equal(out.numpy()[bad_partner], images.numpy()[bad_partner])
     np.testing.assert_array_equal(shares.numpy()[bad_partner], 1)
     for some, everything in ((out, all_out), (shares, all_shares)):
-        np.testing.assert_array_equal(some.numpy()[~bad_partner],
-                                      everything.numpy()[~bad_partner])
+        np.testing.assert_array_equal(
+            some.numpy()[~bad_partner], everything.numpy()[~bad_partner]
+        )
 
 
 def test_pictures_are_mixed_when_they_are_finished(images):
     first, second = own_seeds(2)
     bright = colour.brightness(tf.cast(images, tf.float32), first, 0.5)
-    expected, expected_shares = mixing.mixup(bright, second, 1.)
+    expected, expected_shares = mixing.mixup(bright, second, 1.0)
     out, shares = augmenter('brightness:0.5', 'mixup:1')(images, SEEDS, WEIGHTS)
     assert_close(out, decode.to_uint8(expected))
     np.testing.assert_allclose(shares, expected_shares, atol=1e-6)
 
 
-@pytest.mark.parametrize('specs', [('flip', 'mixup'), ('cutmix',),
-                                   ('random_resized_crop', 'flip', 'cutmix:0.5')])
+@pytest.mark.parametrize(
+    'specs',
+    [('flip', 'mixup'), ('cutmix',), ('random_resized_crop', 'flip', 'cutmix:0.5')],
+)
 def test_mixing_may_come_last(specs):
     assert Augmenter(specs, SIDE).mixes
 
 
-@pytest.mark.parametrize('specs, named', [
-    (('mixup', 'flip'), 'mixup'),
-    (('flip', 'cutmix:0.5', 'brightness'), 'cutmix:0.5'),
-    (('mixup', 'cutmix'), 'mixup'),
-])
+@pytest.mark.parametrize(
+    'specs, named',
+    [
+        (('mixup', 'flip'), 'mixup'),
+        (('flip', 'cutmix:0.5', 'brightness'), 'cutmix:0.5'),
+        (('mixup', 'cutmix'), 'mixup'),
+    ],
+)
 def test_mixing_before_the_end_is_refused(specs, named):
     with pytest.raises(DatasetError) as error:
         Augmenter(specs, SIDE)
-    assert str(error.value) == (f'{named} mixes finished pictures, so expected it at '
-                                f'the end, got {",".join(specs)}.')
+    assert str(error.value) == (
+        f'{named} mixes finished pictures, so expected it at '
+        f'the end, got {",".join(specs)}.'
+    )
 
 
 def test_a_spec_that_cannot_be_read_is_refused():

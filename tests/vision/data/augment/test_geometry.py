@@ -38,8 +38,9 @@ def scaled(factor: float, size: int = SIDE) -> Affine:
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.uint8])
-@pytest.mark.parametrize('flip, axis', [(geometry.flip, 1),
-                                        (geometry.vertical_flip, 0)])
+@pytest.mark.parametrize(
+    'flip, axis', [(geometry.flip, 1), (geometry.vertical_flip, 0)]
+)
 def test_flips_mirror_half_of_the_time_exactly(picture, flip, axis, dtype):
     image = picture.astype(dtype)
     affine = flip(SEEDS, SIDE, SIDE)
@@ -51,19 +52,25 @@ def test_flips_mirror_half_of_the_time_exactly(picture, flip, axis, dtype):
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.uint8])
-@pytest.mark.parametrize('shift, numbers, reach', [
-    (geometry.pad_crop, (), 4),
-    (geometry.pad_crop, (2,), 2),
-    (geometry.shift, (), 5),
-    (geometry.shift, (0.5,), 12),
-])
-def test_shifts_are_the_windows_of_the_reflected_picture(picture, shift, numbers, reach,
-                                                         dtype):
+@pytest.mark.parametrize(
+    'shift, numbers, reach',
+    [
+        (geometry.pad_crop, (), 4),
+        (geometry.pad_crop, (2,), 2),
+        (geometry.shift, (), 5),
+        (geometry.shift, (0.5,), 12),
+    ],
+)
+def test_shifts_are_the_windows_of_the_reflected_picture(
+    picture, shift, numbers, reach, dtype
+):
     image = picture.astype(dtype)
     padded = np.pad(image, [[reach, reach], [reach, reach], [0, 0]], 'reflect')
     places = range(2 * reach + 1)
     windows = {
-        padded[y:y + SIDE, x:x + SIDE].tobytes(): (y, x) for y in places for x in places
+        padded[y : y + SIDE, x : x + SIDE].tobytes(): (y, x)
+        for y in places
+        for x in places
     }
     affine = shift(SEEDS, SIDE, SIDE, *numbers)
     assert affine.exact
@@ -75,10 +82,12 @@ def test_reflections_go_on_beyond_the_pictures_size():
     image = np.random.default_rng(1).uniform(0, 255, [4, 4, 3]).astype(np.float32)
     affine = geometry.pad_crop(SEEDS, 4, 4, 16)
     padded = np.pad(image, [[16, 16], [16, 16], [0, 0]], 'reflect')
-    windows = {padded[y:y + 4, x:x + 4].tobytes() for y in range(33) for x in range(33)}
+    windows = {
+        padded[y : y + 4, x : x + 4].tobytes() for y in range(33) for x in range(33)
+    }
     assert {out.tobytes() for out in warp(image, affine)} <= windows
-    one = geometry.warp(tf.fill([1, 1, 1, 3], 7.), moved(-3, 5, 2))
-    np.testing.assert_array_equal(one, tf.fill([1, 2, 2, 3], 7.))
+    one = geometry.warp(tf.fill([1, 1, 1, 3], 7.0), moved(-3, 5, 2))
+    np.testing.assert_array_equal(one, tf.fill([1, 2, 2, 3], 7.0))
 
 
 @pytest.mark.parametrize('side', [24, 25])
@@ -90,28 +99,34 @@ def test_quarter_turns_are_those_of_numpy(turns, side):
     np.testing.assert_allclose(out, np.rot90(image, turns), atol=0.01)
 
 
-@pytest.mark.parametrize('identity', [
-    moved(0, 0),
-    turned(0),
-    scaled(1),
-    geometry.zoom(SEEDS, SIDE, SIDE, 0.),
-    geometry.rotate(SEEDS, SIDE, SIDE, 0.),
-    geometry.shift(SEEDS, SIDE, SIDE, 0.),
-    geometry.pad_crop(SEEDS, SIDE, SIDE, 0),
-    geometry.random_resolution(SEEDS, SIDE, SIDE, 0.),
-    geometry.random_resized_crop(SEEDS, SIDE, SIDE, 1., 1.),
-])
+@pytest.mark.parametrize(
+    'identity',
+    [
+        moved(0, 0),
+        turned(0),
+        scaled(1),
+        geometry.zoom(SEEDS, SIDE, SIDE, 0.0),
+        geometry.rotate(SEEDS, SIDE, SIDE, 0.0),
+        geometry.shift(SEEDS, SIDE, SIDE, 0.0),
+        geometry.pad_crop(SEEDS, SIDE, SIDE, 0),
+        geometry.random_resolution(SEEDS, SIDE, SIDE, 0.0),
+        geometry.random_resized_crop(SEEDS, SIDE, SIDE, 1.0, 1.0),
+    ],
+)
 def test_what_does_not_move_is_the_identity(picture, identity):
     out = warp(picture, identity)
     np.testing.assert_allclose(out, batch(picture, len(out)), atol=1e-2)
 
 
-@pytest.mark.parametrize('first, second', [
-    (geometry.flip, geometry.pad_crop),
-    (geometry.pad_crop, geometry.flip),
-    (geometry.vertical_flip, geometry.flip),
-    (geometry.shift, geometry.vertical_flip),
-])
+@pytest.mark.parametrize(
+    'first, second',
+    [
+        (geometry.flip, geometry.pad_crop),
+        (geometry.pad_crop, geometry.flip),
+        (geometry.vertical_flip, geometry.flip),
+        (geometry.shift, geometry.vertical_flip),
+    ],
+)
 def test_two_exact_maps_are_one_after_the_other(picture, first, second):
     first, second = first(SEEDS, SIDE, SIDE), second(SEEDS + 1000, SIDE, SIDE)
     both = first.then(second)
@@ -138,16 +153,18 @@ def test_then_keeps_the_order(picture):
     # Away from the edges, where a shift loses what then cannot be turned.
     turned_first = np.roll(np.rot90(picture), -5, 1)[:, :-5]
     shifted_first = np.rot90(np.roll(picture, -5, 1)[:, :-5])
-    turn_shift, shift_turn = warp(picture,
-                                  turn.then(shift)), warp(picture, shift.then(turn))
+    turn_shift, shift_turn = (
+        warp(picture, turn.then(shift)),
+        warp(picture, shift.then(turn)),
+    )
     np.testing.assert_allclose(turn_shift[0, :, :-5], turned_first, atol=0.02)
     np.testing.assert_allclose(shift_turn[0, 5:], shifted_first, atol=0.02)
     assert np.abs(turn_shift - shift_turn).max() > 50
 
 
 def test_then_takes_the_second_size(picture):
-    both = turned(90).then(scaled(2., 12))
-    expected = warp(np.rot90(picture), scaled(2., 12))
+    both = turned(90).then(scaled(2.0, 12))
+    expected = warp(np.rot90(picture), scaled(2.0, 12))
     np.testing.assert_allclose(warp(picture, both), expected, atol=0.02)
 
 
@@ -157,11 +174,20 @@ def reference(image: np.ndarray, affine: Affine) -> np.ndarray:
     offset = affine.offset[0].numpy()[::-1].astype(float)
     new_centre = np.full(2, (affine.size - 1) / 2)
     offset += (np.array(image.shape[:2]) - 1) / 2 - matrix @ new_centre
-    return np.stack([
-        ndimage.affine_transform(channel.astype(float), matrix, offset,
-                                 (affine.size, affine.size), order=1, mode='mirror')
-        for channel in np.moveaxis(image, -1, 0)
-    ], -1)
+    return np.stack(
+        [
+            ndimage.affine_transform(
+                channel.astype(float),
+                matrix,
+                offset,
+                (affine.size, affine.size),
+                order=1,
+                mode='mirror',
+            )
+            for channel in np.moveaxis(image, -1, 0)
+        ],
+        -1,
+    )
 
 
 @pytest.mark.parametrize('seed', range(8))
@@ -169,22 +195,29 @@ def test_warp_agrees_with_scipy_also_beyond_the_edges(seed):
     rng = np.random.default_rng(seed)
     height, width, size = rng.integers(8, 50, 3)
     image = rng.uniform(0, 255, [height, width, 3]).astype(np.float32)
-    affine = Affine(tf.constant(rng.normal(size=[1, 2, 2]), tf.float32),
-                    tf.constant(rng.normal(0, 10, [1, 2]), tf.float32), int(size))
+    affine = Affine(
+        tf.constant(rng.normal(size=[1, 2, 2]), tf.float32),
+        tf.constant(rng.normal(0, 10, [1, 2]), tf.float32),
+        int(size),
+    )
     expected = reference(image, affine)
     np.testing.assert_allclose(warp(image, affine)[0], expected, atol=0.02)
     levels = warp(image.astype(np.uint8), affine)[0]
     assert levels.dtype == np.uint8
-    np.testing.assert_allclose(levels, reference(image.astype(np.uint8), affine),
-                               atol=0.52)
+    np.testing.assert_allclose(
+        levels, reference(image.astype(np.uint8), affine), atol=0.52
+    )
 
 
 def test_rotate_stays_within_its_degrees_either_way():
-    matrix = geometry.rotate(SEEDS, SIDE, SIDE, 30.).matrix.numpy()
+    matrix = geometry.rotate(SEEDS, SIDE, SIDE, 30.0).matrix.numpy()
     degrees = np.degrees(np.arctan2(matrix[:, 1, 0], matrix[:, 0, 0]))
     assert -30 <= degrees.min() < -28 and 28 < degrees.max() <= 30
-    np.testing.assert_allclose(matrix @ matrix.transpose(0, 2, 1),
-                               np.tile(np.eye(2), [len(SEEDS), 1, 1]), atol=1e-6)
+    np.testing.assert_allclose(
+        matrix @ matrix.transpose(0, 2, 1),
+        np.tile(np.eye(2), [len(SEEDS), 1, 1]),
+        atol=1e-6,
+    )
 
 
 def test_zoom_magnifies_about_the_centre_by_its_fraction_either_way():
@@ -210,9 +243,9 @@ def test_random_resolution_pads_alike_on_each_side(picture):
         expected = tf.image.resize(picture, [side, side]).numpy()
         lost = abs(SIDE - side) // 2
         if side >= SIDE:
-            expected = expected[lost:lost + SIDE, lost:lost + SIDE]
+            expected = expected[lost : lost + SIDE, lost : lost + SIDE]
         else:
-            image = image[lost:lost + side, lost:lost + side]
+            image = image[lost : lost + side, lost : lost + side]
         # The outermost pixels lie beyond the middle of the picture's own.
         np.testing.assert_allclose(image[2:-2, 2:-2], expected[2:-2, 2:-2], atol=0.05)
 
@@ -227,15 +260,19 @@ def _resized(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize('height, width', [(24, 24), (30, 40), (60, 20), (7, 100)])
-@pytest.mark.parametrize('min_area, max_aspect', [(0.08, 4 / 3), (0.5, 1.), (1., 2.)])
+@pytest.mark.parametrize(
+    'min_area, max_aspect', [(0.08, 4 / 3), (0.5, 1.0), (1.0, 2.0)]
+)
 def test_windows_lie_within_their_bounds(height, width, min_area, max_aspect):
-    windows = geometry.crop_window(tf.range(5000, dtype=tf.int64), height, width,
-                                   min_area, max_aspect)
+    windows = geometry.crop_window(
+        tf.range(5000, dtype=tf.int64), height, width, min_area, max_aspect
+    )
     assert windows.dtype == tf.int32
     top, left, rows, columns = windows.numpy()
     assert (rows >= 1).all() and (top >= 0).all() and (top + rows <= height).all()
-    assert (columns >= 1).all() and (left >= 0).all() and (left + columns
-                                                           <= width).all()
+    assert (
+        (columns >= 1).all() and (left >= 0).all() and (left + columns <= width).all()
+    )
     # Sides are rounded, by up to half a pixel each.
     assert ((columns - 0.5) / (rows + 0.5) <= max_aspect).all()
     assert ((columns + 0.5) / (rows - 0.5) >= 1 / max_aspect).all()
@@ -249,28 +286,32 @@ def test_windows_lie_within_their_bounds(height, width, min_area, max_aspect):
 
 
 def test_areas_of_windows_are_uniform_where_they_fit():
-    _, _, rows, columns = geometry.crop_window(tf.range(20_000, dtype=tf.int64), 1000,
-                                               1000, 0.2, 1.).numpy()
+    _, _, rows, columns = geometry.crop_window(
+        tf.range(20_000, dtype=tf.int64), 1000, 1000, 0.2, 1.0
+    ).numpy()
     areas = np.sort(rows * columns / 1e6)
     np.testing.assert_allclose(areas, np.linspace(0.2, 1, 20_000), atol=0.02)
-    _, _, rows, columns = geometry.crop_window(tf.range(20_000, dtype=tf.int64), 1000,
-                                               1000, 0.2, 2.).numpy()
+    _, _, rows, columns = geometry.crop_window(
+        tf.range(20_000, dtype=tf.int64), 1000, 1000, 0.2, 2.0
+    ).numpy()
     aspects = np.log2(columns / rows)  # As often wide as tall.
     assert abs(aspects.mean()) < 0.02 and np.abs(aspects).max() < 1.01
 
 
 def test_one_window_is_that_of_its_seed_in_a_batch():
     windows = geometry.crop_window(SEEDS, 30, 40, 0.08, 4 / 3)
-    alone = geometry.crop_window(SEEDS[7], tf.constant(30), tf.constant(40), 0.08,
-                                 4 / 3)
+    alone = geometry.crop_window(
+        SEEDS[7], tf.constant(30), tf.constant(40), 0.08, 4 / 3
+    )
     np.testing.assert_array_equal(alone, windows[:, 7])
 
 
 def test_a_crop_of_everything_is_the_resize():
     image = np.random.default_rng(4).uniform(0, 255, [40, 40, 3]).astype(np.float32)
-    affine = geometry.random_resized_crop(SEEDS[:1], 40, SIDE, 1., 1.)
+    affine = geometry.random_resized_crop(SEEDS[:1], 40, SIDE, 1.0, 1.0)
     np.testing.assert_allclose(
-        warp(image, affine)[0], tf.image.resize(image, [SIDE, SIDE]), atol=0.01)
+        warp(image, affine)[0], tf.image.resize(image, [SIDE, SIDE]), atol=0.01
+    )
 
 
 @pytest.mark.parametrize('size', [16, 24, 40])
@@ -280,7 +321,7 @@ def test_a_crop_is_its_window_resized(size):
     out = warp(image, geometry.random_resized_crop(seeds, 32, size))
     windows = geometry.crop_window(seeds, 32, 32, 0.08, 4 / 3).numpy().T
     for cropped, (top, left, rows, columns) in zip(out, windows):
-        window = image[top:top + rows, left:left + columns]
+        window = image[top : top + rows, left : left + columns]
         expected = tf.image.resize(window, [size, size]).numpy()
         # Outermost, a window resized ends where the picture goes on.
         inner = np.ix_(_inside(size, rows), _inside(size, columns))

@@ -17,7 +17,7 @@ def test_partners_are_the_ones_before():
     np.testing.assert_array_equal(mixing.partners(tf.range(4)), [3, 0, 1, 2])
 
 
-@pytest.mark.parametrize('alpha', [0.01, 0.2, 1., 100.])
+@pytest.mark.parametrize('alpha', [0.01, 0.2, 1.0, 100.0])
 # 24 and 32 pixels a side have no rectangle of just half the area.
 @pytest.mark.parametrize('size', [8, 24, 32])
 @pytest.mark.parametrize('mix', [mixing.mixup, mixing.cutmix])
@@ -29,7 +29,7 @@ def test_shares_are_at_least_half(mix, size, alpha):
 
 def test_mixup_is_the_weighted_mean_with_the_one_before():
     images = pictures()
-    mixed, shares = mixing.mixup(images, SEEDS, 1.)
+    mixed, shares = mixing.mixup(images, SEEDS, 1.0)
     own = shares.numpy()[:, None, None, None]
     expected = own * images + (1 - own) * np.roll(images, 1, 0)
     np.testing.assert_allclose(mixed, expected, atol=1e-3)
@@ -58,7 +58,7 @@ def test_a_seed_draws_the_same_share_in_any_batch(mix):
     np.testing.assert_allclose(part[1:], mixed[6:9], atol=1e-3)
 
 
-@pytest.mark.parametrize('alpha', [0.2, 1., 8., 100.])
+@pytest.mark.parametrize('alpha', [0.2, 1.0, 8.0, 100.0])
 def test_shares_of_mixup_follow_the_beta_distribution(alpha):
     count = 50_000
     seeds = tf.range(count, dtype=tf.int64)
@@ -77,5 +77,5 @@ def test_shares_of_mixup_follow_the_beta_distribution(alpha):
 
 
 def test_shares_of_cutmix_follow_it_too_but_for_whole_pixels():
-    _, shares = mixing.cutmix(tf.zeros([COUNT, 96, 96, 3]), SEEDS, 1.)
+    _, shares = mixing.cutmix(tf.zeros([COUNT, 96, 96, 3]), SEEDS, 1.0)
     np.testing.assert_allclose(np.sort(shares), np.linspace(0.5, 1, COUNT), atol=0.03)

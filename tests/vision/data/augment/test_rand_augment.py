@@ -28,17 +28,22 @@ def apply(name: str, images: np.ndarray, strength: float) -> np.ndarray:
 
 
 def pillow(function, images: np.ndarray) -> np.ndarray:
-    return np.stack([function(Image.fromarray(image)) for image in images
-                    ]).astype(np.float32)
+    return np.stack([function(Image.fromarray(image)) for image in images]).astype(
+        np.float32
+    )
 
 
 def inner(images: np.ndarray, border: int) -> np.ndarray:
-    return images[:, border:SIDE - border, border:SIDE - border]
+    return images[:, border : SIDE - border, border : SIDE - border]
 
 
 def affine(a: float, b: float, c: float, d: float, e: float, f: float):
-    return lambda image: image.transform(image.size, Image.Transform.AFFINE,
-                                         (a, b, c, d, e, f), Image.Resampling.BILINEAR)
+    return lambda image: image.transform(
+        image.size,
+        Image.Transform.AFFINE,
+        (a, b, c, d, e, f),
+        Image.Resampling.BILINEAR,
+    )
 
 
 def test_identity(photos):
@@ -48,11 +53,14 @@ def test_identity(photos):
 # Pillow rounds the gray picture and cuts fractions off, so it may be a level lower;
 # then what is farther away by a factor of 1.9 may be two.
 @pytest.mark.parametrize('strength', STRENGTHS)
-@pytest.mark.parametrize('name, enhance', [
-    ('color', ImageEnhance.Color),
-    ('contrast', ImageEnhance.Contrast),
-    ('brightness', ImageEnhance.Brightness),
-])
+@pytest.mark.parametrize(
+    'name, enhance',
+    [
+        ('color', ImageEnhance.Color),
+        ('contrast', ImageEnhance.Contrast),
+        ('brightness', ImageEnhance.Brightness),
+    ],
+)
 def test_blends_are_pillows_within_two_levels(photos, name, enhance, strength):
     expected = pillow(lambda i: enhance(i).enhance(1 + 0.9 * strength), photos)
     np.testing.assert_allclose(apply(name, photos, strength), expected, atol=2)
@@ -60,14 +68,16 @@ def test_blends_are_pillows_within_two_levels(photos, name, enhance, strength):
 
 @pytest.mark.parametrize('strength', STRENGTHS)
 def test_sharpness_is_pillows_within_two_levels(photos, strength):
-    expected = pillow(lambda i: ImageEnhance.Sharpness(i).enhance(1 + 0.9 * strength),
-                      photos)
+    expected = pillow(
+        lambda i: ImageEnhance.Sharpness(i).enhance(1 + 0.9 * strength), photos
+    )
     # Pillow leaves the outermost pixels as they are; ours are blurred with themselves.
-    np.testing.assert_allclose(inner(apply('sharpness', photos, strength), 1),
-                               inner(expected, 1), atol=2)
+    np.testing.assert_allclose(
+        inner(apply('sharpness', photos, strength), 1), inner(expected, 1), atol=2
+    )
 
 
-@pytest.mark.parametrize('strength', [-1., -0.3, 0., 0.1, 0.5, 0.9, 1.])
+@pytest.mark.parametrize('strength', [-1.0, -0.3, 0.0, 0.1, 0.5, 0.9, 1.0])
 def test_solarize_and_posterize_are_pillows_exactly(photos, strength):
     threshold = 256 * (1 - abs(strength))
     expected = pillow(lambda i: ImageOps.solarize(i, threshold), photos)
@@ -92,11 +102,15 @@ def test_equalize_is_pillows_within_a_bin(photos):
     largest = max(
         np.bincount(channel.ravel()).max() / channel.size
         for image in photos
-        for channel in np.moveaxis(image, -1, 0))
+        for channel in np.moveaxis(image, -1, 0)
+    )
     np.testing.assert_allclose(out, expected, atol=255 * largest + 2)
     for channel in np.moveaxis(out, -1, 0):
-        np.testing.assert_allclose(np.quantile(channel, np.linspace(0, 1, 9)),
-                                   np.linspace(0, 255, 9), atol=255 * largest + 1)
+        np.testing.assert_allclose(
+            np.quantile(channel, np.linspace(0, 1, 9)),
+            np.linspace(0, 255, 9),
+            atol=255 * largest + 1,
+        )
 
 
 @pytest.mark.parametrize('name', ['autocontrast', 'equalize'])
@@ -118,14 +132,17 @@ def test_geometric_ones_are_pillows_within_a_level(photos, strength):
         'translate_y': affine(1, 0, 0, 0, 1, reach),
     }
     for name, function in expected.items():
-        np.testing.assert_allclose(inner(apply(name, photos, strength), 21),
-                                   inner(pillow(function, photos), 21), atol=1.01,
-                                   err_msg=name)
+        np.testing.assert_allclose(
+            inner(apply(name, photos, strength), 21),
+            inner(pillow(function, photos), 21),
+            atol=1.01,
+            err_msg=name,
+        )
 
 
 @pytest.mark.parametrize('name', OPERATIONS)
 def test_strength_zero_does_nothing_but_to_the_histogram(photos, name):
-    out = apply(name, photos, 0.)
+    out = apply(name, photos, 0.0)
     if name in ('autocontrast', 'equalize'):
         assert np.abs(out - photos).max() > 10
     else:
@@ -135,7 +152,7 @@ def test_strength_zero_does_nothing_but_to_the_histogram(photos, name):
 @pytest.mark.parametrize('name', OPERATIONS)
 def test_results_stay_in_range(name):
     noise = np.random.default_rng(1).integers(0, 256, [2, 16, 16, 3], np.uint8)
-    for strength in (-1., 1.):
+    for strength in (-1.0, 1.0):
         out = apply(name, noise, strength)
         assert out.min() >= 0 and out.max() <= 255 and out.shape == noise.shape
 
@@ -143,8 +160,9 @@ def test_results_stay_in_range(name):
 def test_each_picture_has_an_operation_of_its_own(photos):
     count = len(OPERATIONS)
     images = np.tile(photos[:1], [count, 1, 1, 1])
-    out = rand_augment.apply(tf.cast(images, tf.float32), tf.range(count),
-                             tf.fill([count], 0.5))
+    out = rand_augment.apply(
+        tf.cast(images, tf.float32), tf.range(count), tf.fill([count], 0.5)
+    )
     for i, name in enumerate(OPERATIONS):
         np.testing.assert_allclose(out[i], apply(name, photos[:1], 0.5)[0], atol=0.01)
 
@@ -158,16 +176,21 @@ def test_operations_and_directions_are_all_as_likely(monkeypatch):
 
     monkeypatch.setattr(rand_augment, 'apply', apply_nothing)
     count = 14_000
-    rand_augment.rand_augment(tf.zeros([count, 1, 1, 3]),
-                              tf.range(count, dtype=tf.int64), 3, 7.)
+    rand_augment.rand_augment(
+        tf.zeros([count, 1, 1, 3]), tf.range(count, dtype=tf.int64), 3, 7.0
+    )
     assert len(seen) == 3
     for operation, strength in seen:
         counts = np.bincount(operation, minlength=14)
         assert len(counts) == 14 and (np.abs(counts - 1000) < 5 * 1000**0.5).all()
         np.testing.assert_allclose(np.abs(strength), 0.7, rtol=1e-6)
         assert abs((strength > 0).mean() - 0.5) < 0.03
-    for first, second in ((seen[0][0], seen[1][0]), (seen[1][0], seen[2][0]),
-                          (seen[0][0], seen[0][1]), (seen[0][1], seen[1][1])):
+    for first, second in (
+        (seen[0][0], seen[1][0]),
+        (seen[1][0], seen[2][0]),
+        (seen[0][0], seen[0][1]),
+        (seen[0][1], seen[1][1]),
+    ):
         assert abs(np.corrcoef(first, second)[0, 1]) < 5 / count**0.5
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 
-from vision.models.pretrained import load, PretrainedError
+from vision.models.pretrained import PretrainedError, load
 
 
 @pytest.fixture(scope='session')

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from vision.models import create
-from vision.models.pretrained import load, load_googlenet, PretrainedError
+from vision.models.pretrained import PretrainedError, load, load_googlenet
 
 BLOCKS = [f'inception_{name}' for name in '3a 3b 4a 4b 4c 4d 4e 5a 5b'.split()]
 BRANCHES = {
@@ -40,7 +40,8 @@ def arrays(fresh) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(1)
     return {
         f'{name}/{part}': rng.normal(size=getattr(layer, part).shape).astype(np.float32)
-        for name, layer in layers.items() for part in ('kernel', 'bias')
+        for name, layer in layers.items()
+        for part in ('kernel', 'bias')
     }
 
 
@@ -55,15 +56,17 @@ def test_every_array_finds_its_place(arrays, tmp_path):
     load_googlenet(model, _save(tmp_path, arrays))
     stem = {'conv1/7x7_s2': 'conv1', 'conv2/3x3_reduce': 'conv2_reduce'}
     for name, ours in stem.items():
-        np.testing.assert_array_equal(model.stages[ours].conv.kernel,
-                                      arrays[f'{name}/kernel'])
+        np.testing.assert_array_equal(
+            model.stages[ours].conv.kernel, arrays[f'{name}/kernel']
+        )
     for block in BLOCKS:
         for name, ours in BRANCHES.items():
             conv = getattr(model.stages[block], ours).conv
             np.testing.assert_array_equal(conv.kernel, arrays[f'{block}/{name}/kernel'])
             np.testing.assert_array_equal(conv.bias, arrays[f'{block}/{name}/bias'])
-    np.testing.assert_array_equal(model.head.classifier.kernel,
-                                  arrays['loss3/classifier/kernel'])
+    np.testing.assert_array_equal(
+        model.head.classifier.kernel, arrays['loss3/classifier/kernel']
+    )
 
 
 def test_only_the_auxiliary_heads_keep_their_values(arrays, tmp_path):
@@ -75,19 +78,31 @@ def test_only_the_auxiliary_heads_keep_their_values(arrays, tmp_path):
     assert kept == heads
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda a: a.pop('conv1/7x7_s2/bias'), 'conv1/7x7_s2/bias is missing'),
-    (lambda a: a.update({'loss1/conv/bias': np.zeros(128, np.float32)}),
-     'loss1/conv/bias is unknown'),
-    (lambda a: a.update({'inception_3a/1x1/bias': np.zeros(63, np.float32)}),
-     'inception_3a/1x1/bias has shape (63,), the model has (64,)'),
-    (lambda a: a.update({'inception_3a/1x1/bias': np.zeros(64)}),
-     'inception_3a/1x1/bias is float64, not float32'),
-    (lambda a: a.update({'conv2/3x3/bias': np.full(192, np.nan, np.float32)}),
-     'conv2/3x3/bias has values that are not finite'),
-])
-def test_one_wrong_array_keeps_all_out(fresh, arrays, tmp_path, change, message,
-                                       assert_refused):
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda a: a.pop('conv1/7x7_s2/bias'), 'conv1/7x7_s2/bias is missing'),
+        (
+            lambda a: a.update({'loss1/conv/bias': np.zeros(128, np.float32)}),
+            'loss1/conv/bias is unknown',
+        ),
+        (
+            lambda a: a.update({'inception_3a/1x1/bias': np.zeros(63, np.float32)}),
+            'inception_3a/1x1/bias has shape (63,), the model has (64,)',
+        ),
+        (
+            lambda a: a.update({'inception_3a/1x1/bias': np.zeros(64)}),
+            'inception_3a/1x1/bias is float64, not float32',
+        ),
+        (
+            lambda a: a.update({'conv2/3x3/bias': np.full(192, np.nan, np.float32)}),
+            'conv2/3x3/bias has values that are not finite',
+        ),
+    ],
+)
+def test_one_wrong_array_keeps_all_out(
+    fresh, arrays, tmp_path, change, message, assert_refused
+):
     changed = dict(arrays)
     change(changed)
     assert_refused(fresh, _save(tmp_path, changed), message)
@@ -98,18 +113,26 @@ def test_all_that_is_wrong_is_listed_at_once(fresh, arrays, tmp_path, assert_ref
     del changed['conv1/7x7_s2/bias'], changed['loss3/classifier/kernel']
     changed['conv2/3x3/bias'] = np.zeros(3, np.float32)
     changed['more'] = np.zeros(1, np.float32)
-    assert_refused(fresh, _save(tmp_path, changed), 'conv1/7x7_s2/bias is missing',
-                   'loss3/classifier/kernel is missing',
-                   'conv2/3x3/bias has shape (3,)', 'more is unknown')
+    assert_refused(
+        fresh,
+        _save(tmp_path, changed),
+        'conv1/7x7_s2/bias is missing',
+        'loss3/classifier/kernel is missing',
+        'conv2/3x3/bias has shape (3,)',
+        'more is unknown',
+    )
 
 
-def test_an_auxiliary_head_of_theirs_is_unknown(fresh, arrays, tmp_path,
-                                                assert_refused):
+def test_an_auxiliary_head_of_theirs_is_unknown(
+    fresh, arrays, tmp_path, assert_refused
+):
     changed = {f'{i}/bias': np.zeros(1, np.float32) for i in range(9)}
-    assert_refused(fresh, _save(tmp_path, {
-        **arrays,
-        **changed
-    }), '7/bias is unknown\n', 'and 1 more')
+    assert_refused(
+        fresh,
+        _save(tmp_path, {**arrays, **changed}),
+        '7/bias is unknown\n',
+        'and 1 more',
+    )
 
 
 @pytest.mark.parametrize('options', [{'classes': 2}, {'dense': (8,)}])
@@ -120,23 +143,34 @@ def test_another_head_stays_fresh(arrays, tmp_path, options):
     loaded = load(model, path)
     assert loaded.arrays == len(arrays) - 2 and loaded.head == 'fresh'
     end = 'fresh one of 2.' if 'classes' in options else 'fresh one: the model has a '
-    assert (f'The classifier of 1000 classes in {path} is replaced by a {end}'
-            in loaded.notes[0]) and len(loaded.notes) == 1
+    assert (
+        f'The classifier of 1000 classes in {path} is replaced by a {end}'
+        in loaded.notes[0]
+    ) and len(loaded.notes) == 1
     for variable, old in zip(model.head.variables, before):
         np.testing.assert_array_equal(variable, old)
-    np.testing.assert_array_equal(model.stages['conv2'].conv.bias,
-                                  arrays['conv2/3x3/bias'])
+    np.testing.assert_array_equal(
+        model.stages['conv2'].conv.bias, arrays['conv2/3x3/bias']
+    )
 
 
-@pytest.mark.parametrize('name, normalization', [('inception_v1', 'caffe'),
-                                                 ('inception_v1_bn', 'caffe'),
-                                                 ('googlenet', 'symmetric')])
-def test_other_models_are_refused(name, normalization, arrays, tmp_path,
-                                  assert_refused):
+@pytest.mark.parametrize(
+    'name, normalization',
+    [
+        ('inception_v1', 'caffe'),
+        ('inception_v1_bn', 'caffe'),
+        ('googlenet', 'symmetric'),
+    ],
+)
+def test_other_models_are_refused(
+    name, normalization, arrays, tmp_path, assert_refused
+):
     model = create(name, classes=2, image_size=32, normalization=normalization)
     path = _save(tmp_path, arrays)
-    messages = ("Expected the model 'googlenet' with normalization 'caffe'",
-                f'received {name!r} with {normalization!r}')
+    messages = (
+        "Expected the model 'googlenet' with normalization 'caffe'",
+        f'received {name!r} with {normalization!r}',
+    )
     assert_refused(model, path, *messages)
     with pytest.raises(PretrainedError, match=messages[0]):
         load_googlenet(model, path)
@@ -152,7 +186,7 @@ def test_pickled_objects_are_not_loaded(fresh, arrays, tmp_path, assert_refused)
 def test_a_truncated_file(fresh, arrays, tmp_path, share, assert_refused):
     path = _save(tmp_path, arrays)
     content = path.read_bytes()
-    path.write_bytes(content[:int(share * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     assert_refused(fresh, path, 'could not be read')
 
 
@@ -185,16 +219,22 @@ def _picture(content: bytes, size: int) -> np.ndarray:
     return tf.image.resize_with_crop_or_pad(image, 224, 224).numpy()
 
 
-@pytest.mark.parametrize('kind, classes, floor', [
-    ('cats', range(281, 286), 0.75),
-    ('dogs', range(151, 269), 0.9),
-])
+@pytest.mark.parametrize(
+    'kind, classes, floor',
+    [
+        ('cats', range(281, 286), 0.75),
+        ('dogs', range(151, 269), 0.9),
+    ],
+)
 def test_cats_and_dogs_are_recognized(data_folder, top5, kind, classes, floor):
     # Measured: 0.80 of the cats and 0.95 of the dogs. Exchanging red and blue does no
     # harm here (0.85 and 0.925); the test below notices that.
     with zipfile.ZipFile(data_folder / 'cats_and_dogs.zip') as archive:
-        names = sorted(name for name in archive.namelist()
-                       if f'/test/{kind}/' in name and name.endswith('.jpg'))
+        names = sorted(
+            name
+            for name in archive.namelist()
+            if f'/test/{kind}/' in name and name.endswith('.jpg')
+        )
         images = np.stack([_picture(archive.read(name), 256) for name in names[:40]])
     assert np.isin(top5(images)[:, 0], classes).mean() >= floor
 

@@ -22,20 +22,23 @@ def _randomize(model):
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             size = layer.gamma.shape[0]
-            layer.set_weights([
-                rng.uniform(0.5, 1.5, size),
-                rng.normal(0, 0.2, size),
-                rng.normal(0, 0.2, size),
-                rng.uniform(0.5, 1.5, size),
-            ])
+            layer.set_weights(
+                [
+                    rng.uniform(0.5, 1.5, size),
+                    rng.normal(0, 0.2, size),
+                    rng.normal(0, 0.2, size),
+                    rng.uniform(0.5, 1.5, size),
+                ]
+            )
         elif isinstance(layer, keras.layers.Dense):
             layer.bias.assign(rng.normal(size=layer.bias.shape))
 
 
 @pytest.fixture(scope='module')
 def theirs():
-    model = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35,
-                                           weights=None, classes=CLASSES)
+    model = keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=CLASSES
+    )
     _randomize(model)
     return model
 
@@ -45,12 +48,15 @@ def files(theirs, tmp_path_factory):
     """A folder of the same weights in all the ways that Keras has of saving them."""
     folder = tmp_path_factory.mktemp('keras')
     base = keras.Model(theirs.input, theirs.get_layer('out_relu').output)
-    nested = keras.Sequential([
-        keras.Input((32, 32, 3)),
-        keras.layers.Rescaling(1 / 127.5, -1), base,
-        keras.layers.GlobalAveragePooling2D(),
-        keras.layers.Dense(3, name='mine')
-    ])
+    nested = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            keras.layers.Rescaling(1 / 127.5, -1),
+            base,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.Dense(3, name='mine'),
+        ]
+    )
     nested.compile('adam')
     nested.optimizer.build(nested.trainable_variables)
     for name, model in {'flat': theirs, 'no_top': base, 'nested': nested}.items():
@@ -98,26 +104,33 @@ def images():
 @pytest.fixture(scope='module')
 def features(theirs, images):
     # By its kind: Keras numbers the names of what it makes in a process.
-    pooled, = (layer for layer in theirs.layers
-               if isinstance(layer, keras.layers.GlobalAveragePooling2D))
+    (pooled,) = (
+        layer
+        for layer in theirs.layers
+        if isinstance(layer, keras.layers.GlobalAveragePooling2D)
+    )
     return keras.Model(theirs.input, pooled.output)(images / 127.5 - 1).numpy()
 
 
 def _assert_close(ours, theirs):
-    np.testing.assert_allclose(ours, theirs, rtol=1e-4,
-                               atol=1e-4 * np.abs(theirs).max())
+    np.testing.assert_allclose(
+        ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max()
+    )
 
 
-@pytest.mark.parametrize('name, head', [
-    ('flat.weights.h5', 'loaded'),
-    ('flat.h5', 'loaded'),
-    ('unnamed.weights.h5', 'loaded'),
-    ('renamed.h5', 'loaded'),
-    ('no_top.weights.h5', 'fresh'),
-    ('no_top.h5', 'fresh'),
-    ('nested.weights.h5', 'fresh'),
-    ('nested.h5', 'fresh'),
-])
+@pytest.mark.parametrize(
+    'name, head',
+    [
+        ('flat.weights.h5', 'loaded'),
+        ('flat.h5', 'loaded'),
+        ('unnamed.weights.h5', 'loaded'),
+        ('renamed.h5', 'loaded'),
+        ('no_top.weights.h5', 'fresh'),
+        ('no_top.h5', 'fresh'),
+        ('nested.weights.h5', 'fresh'),
+        ('nested.h5', 'fresh'),
+    ],
+)
 def test_the_network_answers_as_in_keras(theirs, files, images, features, name, head):
     model = _ours()
     loaded = load(model, files / name)
@@ -132,50 +145,54 @@ def test_the_notes_say_what_is_left_out(files):
     path = files / 'nested.h5'
     assert load(_ours(), path).notes == (
         f'Of another head in {path}, these dense layers are left out: mine.',
-        f'There is no classifier in {path}: it starts fresh.')
+        f'There is no classifier in {path}: it starts fresh.',
+    )
     path = files / 'renamed.h5'
     assert load(_ours(), path).notes == (
         f'The layers in {path} have other names (convolution2d_1 for Conv1): they are '
-        'taken in their order, as Keras does.',)
+        'taken in their order, as Keras does.',
+    )
 
 
 @pytest.mark.parametrize('ending', ['weights.h5', 'h5'])
 def test_layers_around_the_network_are_named(tmp_path, ending):
-    base = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35,
-                                          weights=None, include_top=False)
-    model = keras.Sequential([
-        keras.layers.Input((32, 32, 3)),
-        keras.layers.RandomFlip(name='flip'),
-        keras.layers.Normalization(name='scale'), base,
-        keras.layers.GlobalAveragePooling2D(),
-        keras.layers.BatchNormalization(name='norm'),
-        keras.layers.Dense(3, name='mine')
-    ])
+    base = keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False
+    )
+    model = keras.Sequential(
+        [
+            keras.layers.Input((32, 32, 3)),
+            keras.layers.RandomFlip(name='flip'),
+            keras.layers.Normalization(name='scale'),
+            base,
+            keras.layers.GlobalAveragePooling2D(),
+            keras.layers.BatchNormalization(name='norm'),
+            keras.layers.Dense(3, name='mine'),
+        ]
+    )
     path = tmp_path / f'w.{ending}'
     (model.save_weights if ending == 'weights.h5' else model.save)(path)
-    note, = (note for note in load(_ours(), path).notes if 'none of a' in note)
+    (note,) = (note for note in load(_ours(), path).notes if 'none of a' in note)
     assert note.startswith(f'These layers of {path} are none of a mobilenet_v2 and are')
     assert set(note.rpartition(': ')[2].strip('.').split(', ')) == {'scale', 'norm'}
 
 
-@pytest.mark.parametrize('options, end', [
-    ({
-        'classes': 2
-    }, 'one of 2.'),
-    ({
-        'dense': (5,)
-    }, 'one: the model has a head of another form.'),
-    ({
-        'pooling': 'max'
-    }, 'one: the model has a head of another form.'),
-])
+@pytest.mark.parametrize(
+    'options, end',
+    [
+        ({'classes': 2}, 'one of 2.'),
+        ({'dense': (5,)}, 'one: the model has a head of another form.'),
+        ({'pooling': 'max'}, 'one: the model has a head of another form.'),
+    ],
+)
 def test_another_head_stays_fresh(files, images, features, options, end):
     model = _ours(**options)
     before = [variable.numpy() for variable in model.head.variables]
     path = files / 'flat.h5'
     loaded = load(model, path)
     assert loaded.head == 'fresh' and loaded.notes == (
-        f'The classifier of 7 classes in {path} is replaced by a fresh {end}',)
+        f'The classifier of 7 classes in {path} is replaced by a fresh {end}',
+    )
     for variable, old in zip(model.head.variables, before):
         np.testing.assert_array_equal(variable, old)
     if 'pooling' not in options:
@@ -184,9 +201,13 @@ def test_another_head_stays_fresh(files, images, features, options, end):
 
 def test_genuine_weights(data_folder, images):
     path = data_folder / 'mobilenet_v2_0.35_imagenet_no_top.weights.h5'
-    theirs = keras.applications.MobileNetV2(input_shape=(96, 96, 3), alpha=0.35,
-                                            weights=None, include_top=False,
-                                            pooling='avg')
+    theirs = keras.applications.MobileNetV2(
+        input_shape=(96, 96, 3),
+        alpha=0.35,
+        weights=None,
+        include_top=False,
+        pooling='avg',
+    )
     theirs.load_weights(path)
     model = _ours(image_size=96)
     assert load(model, path).head == 'fresh'
@@ -197,8 +218,9 @@ def test_genuine_weights(data_folder, images):
 @pytest.mark.slow
 def test_xception(tmp_path, images):
     keras.layers.Conv2D(1, 1)  # So that the unnamed layers count from elsewhere.
-    theirs = keras.applications.Xception(input_shape=(71, 71, 3), weights=None,
-                                         include_top=False, pooling='avg')
+    theirs = keras.applications.Xception(
+        input_shape=(71, 71, 3), weights=None, include_top=False, pooling='avg'
+    )
     _randomize(theirs)
     theirs.save_weights(tmp_path / 'x.weights.h5')
     theirs.save(tmp_path / 'x.h5')
@@ -225,29 +247,55 @@ def _put(path, value):
     return change
 
 
-@pytest.mark.parametrize('change, messages', [
-    (lambda f: f.__delitem__(NORM), ['vars has the arrays 0, 2, 3; one is missing']),
-    (lambda f: f.__delitem__('layers/batch_normalization/vars/3'),
-     ['bn_Conv1/moving_variance is missing']),
-    (lambda f: f.__delitem__('layers/conv2d'), ['Conv1/kernel is missing']),
-    (lambda f: f['layers/conv2d/vars'].attrs.__setitem__('name', 'mine'),
-     ['Conv1/kernel is missing', 'mine/0 is unknown']),
-    (_put(CONV, np.zeros((16, 3, 3, 3), np.float32)), [
-        'Conv1/kernel has shape (16, 3, 3, 3), the model has (3, 3, 3, 16): transpose'
-    ]),
-    (_put(EXPAND, np.zeros((1, 1, 8, 40), np.float32)),
-     ['block_1_expand/kernel has shape (1, 1, 8, 40), the model has (1, 1, 8, 48)']),
-    (_put(NORM, np.zeros(16)), ['bn_Conv1/beta is float64, not float32']),
-    (_put(NORM, np.zeros(16, np.int32)), ['bn_Conv1/beta is int32, not float32']),
-    (_put(NORM, np.full(16, np.nan, np.float32)), ['beta has values that are not']),
-    (_put(NORM, np.full(16, np.inf, np.float16)), ['beta has values that are not']),
-    (lambda f: f.__setitem__('layers/conv2d/vars/1', np.zeros(16, np.float32)),
-     ['Conv1/1 is unknown']),
-    (lambda f: f.__setitem__('layers/more/vars/0', np.zeros((1, 1, 2, 2), np.float32)),
-     ['more/0 is unknown']),
-])  # yapf: disable
-def test_one_wrong_array_keeps_all_out(files, fresh, tmp_path, change, messages,
-                                       assert_refused):
+@pytest.mark.parametrize(
+    'change, messages',
+    [
+        (
+            lambda f: f.__delitem__(NORM),
+            ['vars has the arrays 0, 2, 3; one is missing'],
+        ),
+        (
+            lambda f: f.__delitem__('layers/batch_normalization/vars/3'),
+            ['bn_Conv1/moving_variance is missing'],
+        ),
+        (lambda f: f.__delitem__('layers/conv2d'), ['Conv1/kernel is missing']),
+        (
+            lambda f: f['layers/conv2d/vars'].attrs.__setitem__('name', 'mine'),
+            ['Conv1/kernel is missing', 'mine/0 is unknown'],
+        ),
+        (
+            _put(CONV, np.zeros((16, 3, 3, 3), np.float32)),
+            [
+                'Conv1/kernel has shape (16, 3, 3, 3), the model has (3, 3, '
+                '3, 16): transpose'
+            ],
+        ),
+        (
+            _put(EXPAND, np.zeros((1, 1, 8, 40), np.float32)),
+            [
+                'block_1_expand/kernel has shape (1, 1, 8, 40), the model '
+                'has (1, 1, 8, 48)'
+            ],
+        ),
+        (_put(NORM, np.zeros(16)), ['bn_Conv1/beta is float64, not float32']),
+        (_put(NORM, np.zeros(16, np.int32)), ['bn_Conv1/beta is int32, not float32']),
+        (_put(NORM, np.full(16, np.nan, np.float32)), ['beta has values that are not']),
+        (_put(NORM, np.full(16, np.inf, np.float16)), ['beta has values that are not']),
+        (
+            lambda f: f.__setitem__('layers/conv2d/vars/1', np.zeros(16, np.float32)),
+            ['Conv1/1 is unknown'],
+        ),
+        (
+            lambda f: f.__setitem__(
+                'layers/more/vars/0', np.zeros((1, 1, 2, 2), np.float32)
+            ),
+            ['more/0 is unknown'],
+        ),
+    ],
+)
+def test_one_wrong_array_keeps_all_out(
+    files, fresh, tmp_path, change, messages, assert_refused
+):
     path = tmp_path / 'changed.weights.h5'
     shutil.copy(files / 'no_top.weights.h5', path)
     with h5py.File(path, 'r+') as file:
@@ -267,31 +315,50 @@ def test_half_precision_is_taken_exactly(files, tmp_path):
 
 @pytest.mark.parametrize('name', ['flat.h5', 'flat.weights.h5'])
 def test_another_width_is_named(files, name, assert_refused):
-    assert_refused(_ours(alpha=0.5), files / name,
-                   'but they seem to be of alpha=0.35: make the model with that:\n',
-                   'block_1_project/kernel has shape (1, 1, 48, 8), the model has '
-                   '(1, 1, 48, 16)\n', '\n  and ')  # yapf: disable
+    assert_refused(
+        _ours(alpha=0.5),
+        files / name,
+        'but they seem to be of alpha=0.35: make the model with that:\n',
+        'block_1_project/kernel has shape (1, 1, 48, 8), the model has '
+        '(1, 1, 48, 16)\n',
+        '\n  and ',
+    )
 
 
-@pytest.mark.parametrize('file, name, normalization', [
-    ('flat.h5', 'xception', 'symmetric'),
-    ('nested.h5', 'googlenet', 'caffe'),
-    ('flat.weights.h5', 'inception_v1', 'symmetric'),
-    ('nested.weights.h5', 'mobilenet_v2', 'unit'),
-])
+@pytest.mark.parametrize(
+    'file, name, normalization',
+    [
+        ('flat.h5', 'xception', 'symmetric'),
+        ('nested.h5', 'googlenet', 'caffe'),
+        ('flat.weights.h5', 'inception_v1', 'symmetric'),
+        ('nested.weights.h5', 'mobilenet_v2', 'unit'),
+    ],
+)
 def test_another_model_is_named(files, name, normalization, file, assert_refused):
     model = _ours(name, normalization=normalization)
     assert_refused(
-        model, files / file, "Expected the model 'mobilenet_v2' with "
+        model,
+        files / file,
+        "Expected the model 'mobilenet_v2' with "
         "normalization 'symmetric', which the weights in",
-        f'received {name!r} with {normalization!r}: make that model')
+        f'received {name!r} with {normalization!r}: make that model',
+    )
 
 
-@pytest.mark.parametrize('name, message', [
-    ('mobilenet_v2', 'they seem to be of another model:\n  Conv1/kernel is missing\n'),
-    ('inception_v1', "Expected an .npz of its own variables for the model "
-     "'inception_v1', received the Keras file"),
-])
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        (
+            'mobilenet_v2',
+            'they seem to be of another model:\n  Conv1/kernel is missing\n',
+        ),
+        (
+            'inception_v1',
+            'Expected an .npz of its own variables for the model '
+            "'inception_v1', received the Keras file",
+        ),
+    ],
+)
 def test_a_model_that_nobody_knows(tmp_path, name, message, assert_refused):
     theirs = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
     path = tmp_path / 'own.h5'

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.models import create, MODELS
+from vision.models import MODELS, create
 from vision.models.pretrained import load, variables_by_path
 
 
@@ -47,25 +47,43 @@ def test_all_is_loaded(arrays, tmp_path, in_a_file):
         np.testing.assert_array_equal(array, arrays[name])
 
 
-@pytest.mark.parametrize('options, notes', [
-    ({'classes': 2}, [
-        'classifier of 3 classes in the given weights is replaced by a fresh one of 2.',
-        'auxiliary classifier at inception_4a of 3 classes in the given weights is '
-        'replaced by a fresh one of 2.',
-        'auxiliary classifier at inception_4d of 3 classes in the given weights is '
-        'replaced by a fresh one of 2.',
-    ]),
-    ({'dense': (4,)}, [
-        'classifier of 3 classes in the given weights is replaced by a fresh one: the '
-        'model has a head of another form.',
-    ]),
-    ({'auxiliary': False}, [
-        'auxiliary classifier at inception_4a of 3 classes in the given weights is '
-        'left out: the model has none.',
-        'auxiliary classifier at inception_4d of 3 classes in the given weights is '
-        'left out: the model has none.',
-    ]),
-])  # yapf: disable
+@pytest.mark.parametrize(
+    'options, notes',
+    [
+        (
+            {'classes': 2},
+            [
+                'classifier of 3 classes in the given weights is replaced by '
+                'a fresh one of 2.',
+                'auxiliary classifier at inception_4a of 3 classes in the '
+                'given weights is '
+                'replaced by a fresh one of 2.',
+                'auxiliary classifier at inception_4d of 3 classes in the '
+                'given weights is '
+                'replaced by a fresh one of 2.',
+            ],
+        ),
+        (
+            {'dense': (4,)},
+            [
+                'classifier of 3 classes in the given weights is replaced by '
+                'a fresh one: the '
+                'model has a head of another form.',
+            ],
+        ),
+        (
+            {'auxiliary': False},
+            [
+                'auxiliary classifier at inception_4a of 3 classes in the '
+                'given weights is '
+                'left out: the model has none.',
+                'auxiliary classifier at inception_4d of 3 classes in the '
+                'given weights is '
+                'left out: the model has none.',
+            ],
+        ),
+    ],
+)
 def test_other_heads_stay_fresh(arrays, options, notes):
     model = _model(**options)
     before = _arrays(model)
@@ -73,8 +91,11 @@ def test_other_heads_stay_fresh(arrays, options, notes):
     assert sorted(loaded.notes) == sorted(f'The {note}' for note in notes)
     fresh = {note.split(' of ')[0] for note in notes}
     for name, array in _arrays(model).items():
-        head = ('classifier' if name.startswith('head/') else
-                f'auxiliary classifier at {name.split("/")[1]}')
+        head = (
+            'classifier'
+            if name.startswith('head/')
+            else f'auxiliary classifier at {name.split("/")[1]}'
+        )
         kept = not name.startswith('stages/') and head in fresh
         np.testing.assert_array_equal(array, before[name] if kept else arrays[name])
     assert loaded.head == ('fresh' if 'classifier' in fresh else 'loaded')
@@ -84,30 +105,45 @@ def test_a_backbone_alone(arrays):
     stages = {n: a for n, a in arrays.items() if n.startswith('stages/')}
     loaded = load(_model(), stages)
     assert (loaded.arrays, loaded.head) == (len(stages), 'fresh')
-    heads = ('auxiliary classifier at inception_4a',
-             'auxiliary classifier at inception_4d', 'classifier')
+    heads = (
+        'auxiliary classifier at inception_4a',
+        'auxiliary classifier at inception_4d',
+        'classifier',
+    )
     assert sorted(loaded.notes) == [
         f'There is no {head} in the given weights: it starts fresh.' for head in heads
     ]
 
 
-@pytest.mark.parametrize('name, array, message', [
-    ('stages/conv1/conv/bias', None, 'stages/conv1/conv/bias is missing'),
-    ('head/classifier/bias', None, 'head/classifier/bias is missing'),
-    ('stages/conv1/conv/bias', np.zeros(3, np.float32),
-     'conv/bias has shape (3,), the model has (64,)'),
-    ('head/classifier/kernel', np.zeros((3, 1024), np.float32),
-     'classifier/kernel has shape (3, 1024), the model has (1024, 3): transpose it'),
-    ('head/classifier/bias', np.full(3, np.nan, np.float32), 'are not finite'),
-    ('stages/more', np.zeros(3, np.float32), 'stages/more is unknown'),
-])  # yapf: disable
-def test_one_wrong_array_keeps_all_out(arrays, fresh, name, array, message,
-                                       assert_refused):
+@pytest.mark.parametrize(
+    'name, array, message',
+    [
+        ('stages/conv1/conv/bias', None, 'stages/conv1/conv/bias is missing'),
+        ('head/classifier/bias', None, 'head/classifier/bias is missing'),
+        (
+            'stages/conv1/conv/bias',
+            np.zeros(3, np.float32),
+            'conv/bias has shape (3,), the model has (64,)',
+        ),
+        (
+            'head/classifier/kernel',
+            np.zeros((3, 1024), np.float32),
+            'classifier/kernel has shape (3, 1024), the model has (1024, '
+            '3): transpose it',
+        ),
+        ('head/classifier/bias', np.full(3, np.nan, np.float32), 'are not finite'),
+        ('stages/more', np.zeros(3, np.float32), 'stages/more is unknown'),
+    ],
+)
+def test_one_wrong_array_keeps_all_out(
+    arrays, fresh, name, array, message, assert_refused
+):
     changed = {**arrays, name: array}
     if array is None:
         del changed[name]
-    assert_refused(fresh, changed, "Expected the weights of 'inception_v1_compact' in",
-                   message)
+    assert_refused(
+        fresh, changed, "Expected the weights of 'inception_v1_compact' in", message
+    )
 
 
 def test_weights_of_another_model(arrays, assert_refused):

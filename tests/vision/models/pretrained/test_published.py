@@ -8,9 +8,15 @@ import pytest
 
 from vision.data import DatasetError
 from vision.models import create
-from vision.models.pretrained import (check_published, fetch_published, load,
-                                      normalization_of, PretrainedError, Published,
-                                      published)
+from vision.models.pretrained import (
+    PretrainedError,
+    Published,
+    check_published,
+    fetch_published,
+    load,
+    normalization_of,
+    published,
+)
 
 # The package has a function of the same name.
 module = importlib.import_module('vision.models.pretrained.published')
@@ -19,7 +25,8 @@ pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning:keras')
 
 MOBILENET = (
     'https://storage.googleapis.com/tensorflow/keras-applications/mobilenet_v2/'
-    'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_')
+    'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_'
+)
 
 
 def _mobilenet(**options):
@@ -42,11 +49,17 @@ def _what_keras_loads(monkeypatch, make, **options):
     return asked.value.args
 
 
-@pytest.mark.parametrize('size, alpha, top', [(224, 1.0, True), (96, 0.35, False),
-                                              (192, 0.5, True)])
+@pytest.mark.parametrize(
+    'size, alpha, top', [(224, 1.0, True), (96, 0.35, False), (192, 0.5, True)]
+)
 def test_mobilenet_v2_is_the_file_that_keras_loads(monkeypatch, size, alpha, top):
-    asked = _what_keras_loads(monkeypatch, keras.applications.MobileNetV2,
-                              input_shape=(size, size, 3), alpha=alpha, include_top=top)
+    asked = _what_keras_loads(
+        monkeypatch,
+        keras.applications.MobileNetV2,
+        input_shape=(size, size, 3),
+        alpha=alpha,
+        include_top=top,
+    )
     model = _mobilenet(image_size=size, alpha=alpha, classes=1000 if top else 2)
     assert published(model) == asked
 
@@ -58,33 +71,42 @@ def test_xception_is_the_file_that_keras_loads(monkeypatch, top):
     assert found == asked and found.file == asked[0].rsplit('/', 1)[1]
 
 
-@pytest.mark.parametrize('size, alpha, ending', [
-    (32, 0.35, '0.35_96_no_top.h5'),
-    (97, 0.5, '0.5_128_no_top.h5'),
-    (160, 0.75, '0.75_160_no_top.h5'),
-    (300, 1, '1.0_224_no_top.h5'),
-    (96, 1.3, '1.3_224_no_top.h5'),
-    (96, 1.4, '1.4_224_no_top.h5'),
-])
+@pytest.mark.parametrize(
+    'size, alpha, ending',
+    [
+        (32, 0.35, '0.35_96_no_top.h5'),
+        (97, 0.5, '0.5_128_no_top.h5'),
+        (160, 0.75, '0.75_160_no_top.h5'),
+        (300, 1, '1.0_224_no_top.h5'),
+        (96, 1.3, '1.3_224_no_top.h5'),
+        (96, 1.4, '1.4_224_no_top.h5'),
+    ],
+)
 def test_the_next_larger_size_is_taken(size, alpha, ending):
-    assert published(_mobilenet(image_size=size,
-                                alpha=alpha)) == (MOBILENET + ending, None)
+    assert published(_mobilenet(image_size=size, alpha=alpha)) == (
+        MOBILENET + ending,
+        None,
+    )
 
 
-@pytest.mark.parametrize('options, top', [({}, True), ({
-    'dense': (8,)
-}, False), ({
-    'pooling': 'max'
-}, False)])
+@pytest.mark.parametrize(
+    'options, top', [({}, True), ({'dense': (8,)}, False), ({'pooling': 'max'}, False)]
+)
 def test_the_classifier_comes_for_a_head_like_theirs(options, top):
     model = _mobilenet(classes=1000, image_size=96, **options)
     assert published(model).url.endswith('_96.h5' if top else '_96_no_top.h5')
 
 
-@pytest.mark.parametrize('name, message', [
-    ('inception_v1', "mobilenet_v2 or xception; received 'inception_v1'."),
-    ('googlenet', "received 'googlenet': give the path of an .npz of BVLC's weights"),
-])
+@pytest.mark.parametrize(
+    'name, message',
+    [
+        ('inception_v1', "mobilenet_v2 or xception; received 'inception_v1'."),
+        (
+            'googlenet',
+            "received 'googlenet': give the path of an .npz of BVLC's weights",
+        ),
+    ],
+)
 def test_models_without_a_file(name, message):
     with pytest.raises(PretrainedError) as error:
         published(create(name, classes=2, image_size=32))
@@ -92,8 +114,11 @@ def test_models_without_a_file(name, message):
 
 
 def test_a_width_without_a_file():
-    with pytest.raises(PretrainedError, match=r'0.35, 0.5, 0.75, 1.0, 1.3, 1.4, for '
-                       r'which .* received a model of another width'):  # yapf: disable
+    with pytest.raises(
+        PretrainedError,
+        match=r'0.35, 0.5, 0.75, 1.0, 1.3, 1.4, for '
+        r'which .* received a model of another width',
+    ):
         published(_mobilenet(image_size=32, alpha=0.25))
 
 
@@ -112,7 +137,6 @@ class _Site(http.server.ThreadingHTTPServer):
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
-
     server: _Site
 
     def do_GET(self):
@@ -139,8 +163,9 @@ def site(monkeypatch):
 
 
 def test_a_file_is_fetched_once_and_loaded(site, tmp_path):
-    theirs = keras.applications.MobileNetV2(input_shape=(32, 32, 3), alpha=0.35,
-                                            weights=None, include_top=False)
+    theirs = keras.applications.MobileNetV2(
+        input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False
+    )
     theirs.save(tmp_path / 'theirs.h5')
     site.content = (tmp_path / 'theirs.h5').read_bytes()
     site.md5 = hashlib.md5(site.content).hexdigest()
@@ -168,10 +193,12 @@ def test_a_page_in_its_place_is_named(site, tmp_path):
 def test_a_file_that_was_there_is_held_against_its_md5(tmp_path):
     path = tmp_path / 'w.h5'
     path.write_bytes(b'\x89HDF\r\n\x1a\n' + bytes(100))
-    wanted = Published('https://example.org/w.h5',
-                       hashlib.md5(path.read_bytes()).hexdigest())
+    wanted = Published(
+        'https://example.org/w.h5', hashlib.md5(path.read_bytes()).hexdigest()
+    )
     check_published(wanted, path)
     path.write_bytes(path.read_bytes()[:-1] + b'\1')
-    with pytest.raises(PretrainedError,
-                       match=f'the MD5 {wanted.md5}; it has .* --down'):
+    with pytest.raises(
+        PretrainedError, match=f'the MD5 {wanted.md5}; it has .* --down'
+    ):
         check_published(wanted, path)

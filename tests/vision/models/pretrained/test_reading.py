@@ -24,17 +24,23 @@ def _npz(path, model):
     np.savez(path, **{n: v.numpy() for n, v in variables_by_path(model).items()})
 
 
-@pytest.mark.parametrize('content, message', [
-    (b'', 'it is empty'),
-    (b'<html>404', "it begins with b'<html>40' like neither"),
-    (b'PK\x03\x04', 'File is not a zip file'),
-    (b'\x89HDF\r\n\x1a\n', 'Unable to'),
-])
+@pytest.mark.parametrize(
+    'content, message',
+    [
+        (b'', 'it is empty'),
+        (b'<html>404', "it begins with b'<html>40' like neither"),
+        (b'PK\x03\x04', 'File is not a zip file'),
+        (b'\x89HDF\r\n\x1a\n', 'Unable to'),
+    ],
+)
 def test_other_content(model, path, content, message, assert_refused):
     path.write_bytes(content)
     assert_refused(
-        model, path, f'Expected weights at {path}, as a Keras .h5 or an '
-        '.npz of plain arrays', message)
+        model,
+        path,
+        f'Expected weights at {path}, as a Keras .h5 or an .npz of plain arrays',
+        message,
+    )
 
 
 def test_no_file_and_a_folder(model, tmp_path, assert_refused):
@@ -51,8 +57,12 @@ def test_a_single_array(model, tmp_path, assert_refused):
 def test_an_archive_of_something_else(model, path, member, assert_refused):
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr(member, b'')
-    assert_refused(model, path, f'it holds {member}, which is no array',
-                   "(of a .keras file, save the model's weights as .weights.h5)")
+    assert_refused(
+        model,
+        path,
+        f'it holds {member}, which is no array',
+        "(of a .keras file, save the model's weights as .weights.h5)",
+    )
 
 
 def test_an_array_that_its_header_makes_up(model, tmp_path, assert_refused):
@@ -61,21 +71,33 @@ def test_an_array_that_its_header_makes_up(model, tmp_path, assert_refused):
     _npz(path, model)
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
     with zipfile.ZipFile(path, 'a') as archive:
-        archive.writestr('more.npy',
-                         b'\x93NUMPY\x01\x00v\x00' + header.ljust(117).encode() + b'\n')
+        archive.writestr(
+            'more.npy', b'\x93NUMPY\x01\x00v\x00' + header.ljust(117).encode() + b'\n'
+        )
     assert_refused(model, path, 'more is unknown')
 
 
-@pytest.mark.parametrize('old, new', [(b"'descr'", b"'descrz"), (b'<f4', b'<f\0'),
-                                      (b'False', b'Fals\n'), (b'{', b'\xff')])
+@pytest.mark.parametrize(
+    'old, new',
+    [
+        (b"'descr'", b"'descrz"),
+        (b'<f4', b'<f\0'),
+        (b'False', b'Fals\n'),
+        (b'{', b'\xff'),
+    ],
+)
 def test_a_damaged_header(model, tmp_path, old, new, assert_refused):
     path = tmp_path / 'w.npz'
     _npz(path, model)
     with zipfile.ZipFile(path, 'a') as archive:
         header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (3,), }"
         archive.writestr(
-            'more.npy', b'\x93NUMPY\x01\x00v\x00' +
-            header.replace(old, new).ljust(117) + b'\n' + bytes(12))
+            'more.npy',
+            b'\x93NUMPY\x01\x00v\x00'
+            + header.replace(old, new).ljust(117)
+            + b'\n'
+            + bytes(12),
+        )
     assert_refused(model, path, f'Expected weights at {path}', 'could not be read')
 
 
@@ -84,7 +106,7 @@ def test_a_truncated_archive(model, tmp_path, share, assert_refused):
     path = tmp_path / 'w.npz'
     _npz(path, model)
     content = path.read_bytes()
-    path.write_bytes(content[:int(share * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     assert_refused(model, path, f'Expected weights at {path}', 'could not be read')
 
 
@@ -100,7 +122,7 @@ def test_a_truncated_file(model, path, older, share, assert_refused):
     with h5py.File(path, 'w') as file:
         _conv(file, older)[()] = np.ones((3, 3, 3, 16))
     content = path.read_bytes()
-    path.write_bytes(content[:int(share * len(content))])
+    path.write_bytes(content[: int(share * len(content))])
     assert_refused(model, path, 'could not be read')
 
 
@@ -124,8 +146,7 @@ def test_links_are_not_followed(model, path, older, link, assert_refused):
     with h5py.File(path, 'w') as file:
         name = _conv(file, older).name
         file.move(name, 'kernel')
-        file[name] = (link('kernel') if link is h5py.SoftLink else
-                      link('other.h5', name))  # yapf: disable
+        file[name] = link('kernel') if link is h5py.SoftLink else link('other.h5', name)
     assert_refused(model, path, 'is a link to elsewhere, which is not followed')
 
 
@@ -163,8 +184,9 @@ def test_groups_in_a_circle(model, path, assert_refused):
 def test_an_array_larger_than_its_file(model, path, assert_refused):
     with h5py.File(path, 'w') as file:
         del file[_conv(file, older=False).name]
-        file.create_dataset('layers/conv2d/vars/0', (1 << 40,), np.float32,
-                            chunks=(1 << 20,))
+        file.create_dataset(
+            'layers/conv2d/vars/0', (1 << 40,), np.float32, chunks=(1 << 20,)
+        )
     assert_refused(model, path, 'Conv1/kernel has shape (1099511627776,), the model')
 
 
