@@ -5,9 +5,9 @@ import sys
 
 from absl import app, flags
 
-from scripts import flags as config_flags
-from scripts import quiet
-from trainers.config import ConfigError
+from scripts.common import flags as config_flags
+from scripts.common import quiet
+from trainers.settings.config import ConfigError
 
 DESCRIPTION = """
 Trains a network and keeps everything about the run in one folder.
@@ -44,10 +44,10 @@ def main(argv: list[str]) -> int:
         return EXIT_USAGE
     # TensorFlow takes seconds to import: help and mistaken settings need not wait.
     quiet.import_tensorflow()
-    from scripts import listings
-    from trainers.progress import ConsoleHandler
-    from trainers.signals import EXIT_STOPPED, Stopped
-    from trainers.train import train
+    from scripts.common import listings
+    from trainers.reporting.progress import ConsoleHandler
+    from trainers.run.signals import EXIT_STOPPED, Stopped
+    from trainers.run.train import train
     from vision.errors import UserError
 
     if listings.show(flags.FLAGS):

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from trainers.recipes import RECIPES
-from trainers.trainer import Trainer
+from trainers.settings.recipes import RECIPES
+from trainers.step.trainer import Trainer
 from vision import models
 from vision.models.profile import count_parameters
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from trainers.config import Config
-from trainers.recipes import RECIPES
+from trainers.settings.config import Config
+from trainers.settings.recipes import RECIPES
 from vision.data import DATASETS
 from vision.data.augment import AUGMENTATIONS
 from vision.models import MODELS

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainers.evaluation.measures import blocks
+from trainers.evaluation.metrics import blocks
 from vision.errors import UserError
 
 BINS = 15

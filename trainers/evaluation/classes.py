@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from trainers.classifier import Classifier
+from trainers.inference.classifier import Classifier
 from vision.data import DatasetError, Source
 
 _LISTED = 5

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainers.evaluation.measures import Interval
+from trainers.evaluation.metrics import Interval
 
 RESAMPLES = 10_000
 _NUMBERS = 2_000_000  # Drawn at a time.

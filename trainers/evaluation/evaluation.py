@@ -6,12 +6,13 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from trainers import scoring
-from trainers.classifier import Classifier, Temperature, softmax
-from trainers.evaluation import calibration, measures
+from trainers.evaluation import calibration
+from trainers.evaluation import metrics as measures
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.classes import match_classes
-from trainers.evaluation.measures import ClassFigures, Interval
+from trainers.evaluation.metrics import ClassFigures, Interval
+from trainers.inference import scoring
+from trainers.inference.classifier import Classifier, Temperature, softmax
 from vision.data import BadFile, BadFiles, DatasetError, Source, Split
 from vision.errors import UserError
 

@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from vision.data import (
-    archives,
+from vision.data.datasets import (
     cats_and_dogs,
     cifar10,
     csv_file,
@@ -13,20 +12,8 @@ from vision.data import (
     tfds,
     tiny_imagenet,
 )
-from vision.data.bad_files import BadFile, BadFiles
-from vision.data.cache import (
-    cache_folder,
-    decode_to_disk,
-    decode_to_memory,
-    fits_in_memory,
-)
-from vision.data.features import (
-    FeatureError,
-    Features,
-    extract_features,
-    feature_eval_batches,
-    feature_train_batches,
-)
+from vision.data.decoding.bad_files import BadFile, BadFiles
+from vision.data.download import archives
 from vision.data.pipeline import Batch, eval_batches, steps_per_epoch, train_batches
 from vision.data.source import (
     SPLITS,
@@ -37,6 +24,19 @@ from vision.data.source import (
     check_disjoint,
     stratified_split,
     take,
+)
+from vision.data.storage.cache import (
+    cache_folder,
+    decode_to_disk,
+    decode_to_memory,
+    fits_in_memory,
+)
+from vision.data.storage.features import (
+    FeatureError,
+    Features,
+    extract_features,
+    feature_eval_batches,
+    feature_train_batches,
 )
 from vision.errors import suggestion
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import tensorflow as tf
 
-from vision.data import decode
 from vision.data.augment import Augmenter
-from vision.data.bad_files import BadFiles
+from vision.data.decoding import decode
+from vision.data.decoding.bad_files import BadFiles
 from vision.data.source import Split
 
 # Batches of pictures, weights float32 [B], and shares float32 [B] or None.

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from vision.data.augment import Augmenter, draws
 from vision.data.augment.mixing import partners
-from vision.data.bad_files import BadFiles
+from vision.data.decoding.bad_files import BadFiles
 from vision.data.fetch import fetcher, on_host
 from vision.data.source import DatasetError, Split
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vision.data.download import locked
+from vision.data.download.download import locked
 from vision.errors import UserError
 
 DEFAULT = Path('.tapestry', 'tensorflowjs')

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from vision.data import decode
+from vision.data.decoding import decode
 from vision.export import processes
 from vision.export.formats import Answers, Bundle, Format
 from vision.export.graphs import Function, Named, answer, answers

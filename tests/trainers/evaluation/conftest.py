@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainers.classifier import Classifier
+from trainers.inference.classifier import Classifier
 from vision.data import Source, Split
 from vision.models.specification import Specification
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from trainers.evaluation import calibration, measures
+from trainers.evaluation import calibration
+from trainers.evaluation import metrics as measures
 from trainers.evaluation.calibration import CalibrationError
 
 

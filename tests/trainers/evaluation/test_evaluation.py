@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.classifier import Temperature
-from trainers.evaluation import evaluation, measures
+from trainers.evaluation import evaluation
+from trainers.evaluation import metrics as measures
 from trainers.evaluation.evaluation import evaluate, fit_temperature
-from trainers.trainer import Trainer
+from trainers.inference.classifier import Temperature
+from trainers.step.trainer import Trainer
 from vision import data
 from vision.data import DatasetError, HeldOut
 from vision.errors import UserError
@@ -60,8 +61,8 @@ def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source
 def test_figures_of_every_head_agree_with_training(
     make_classifier, make_source, auxiliary
 ):
-    from trainers.config import Config
-    from trainers.precision import resolve
+    from trainers.settings.config import Config
+    from trainers.step.precision import resolve
 
     size = 64 if auxiliary else 8
     classifier = make_classifier(CLASSES, size, auxiliary)

@@ -6,8 +6,8 @@ import tensorflow as tf
 from PIL import Image, ImageOps
 
 from vision.data import Batch, Split, eval_batches
-from vision.data.bad_files import BadFiles
-from vision.data.decode import decode, fit
+from vision.data.decoding.bad_files import BadFiles
+from vision.data.decoding.decode import decode, fit
 
 SIDE = 24
 

@@ -8,7 +8,6 @@ import tensorflow as tf
 from vision.data import (
     DatasetError,
     Split,
-    decode,
     decode_to_disk,
     decode_to_memory,
     eval_batches,
@@ -17,6 +16,7 @@ from vision.data import (
     train_batches,
 )
 from vision.data.augment import Augmenter
+from vision.data.decoding import decode
 
 CROP = ('random_resized_crop', 'flip', 'rotate')
 ALL = (

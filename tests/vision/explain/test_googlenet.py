@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data.decode import decode, fit
+from vision.data.decoding.decode import decode, fit
 from vision.explain import METHODS, grad_cam, occlusion_check
 from vision.models import Network, create, pretrained
 

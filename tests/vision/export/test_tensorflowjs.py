@@ -12,9 +12,9 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from trainers import classifier
-from trainers.config import Config
-from vision.data import decode
+from trainers.inference import classifier
+from trainers.settings.config import Config
+from vision.data.decoding import decode
 from vision.errors import UserError
 from vision.export import Bundle, browser, compare, converter_environment
 from vision.export.saved_model import SavedModel

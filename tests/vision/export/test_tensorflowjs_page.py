@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.data import decode
+from vision.data.decoding import decode
 from vision.export import tensorflowjs
 
 PAGE = Path(tensorflowjs.__file__).parent / 'web'

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from trainers.losses import cross_entropy
+from trainers.step.losses import cross_entropy
 from vision.models import create
 
 CLASSES = 7

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from vision.data import decode
 from vision.data.augment import draws, geometry, mixing
 from vision.data.augment.specs import (
     GEOMETRIC,
@@ -14,6 +13,7 @@ from vision.data.augment.specs import (
     parameters,
     parse,
 )
+from vision.data.decoding import decode
 from vision.data.source import DatasetError
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from vision.data.download import Progress, digest_of, download
+from vision.data.download.download import Progress, digest_of, download
 from vision.models.network import Network
 from vision.models.pretrained.arrays import PretrainedError
 from vision.models.pretrained.names import KERAS_LAYERS

@@ -7,7 +7,7 @@ import tensorflow as tf
 from PIL import Image
 from scipy import ndimage
 
-from vision.data import DatasetError, decode
+from vision.data import DatasetError
 from vision.data.augment import (
     AUGMENTATIONS,
     MIXING,
@@ -17,6 +17,7 @@ from vision.data.augment import (
     geometry,
     mixing,
 )
+from vision.data.decoding import decode
 
 SIDE, COUNT = 24, 8
 SEEDS = tf.range(COUNT, dtype=tf.int64)

@@ -1,0 +1,114 @@
+"""Measures speed: `python -m scripts.benchmark`; `--mode` says of what.
+
+With --json=FILE everything that is printed is also written as one JSON object:
+
+    environment   the machine, the versions, the code's commit, `load_average` of 1, 5
+                  and 15 minutes before the start (null where unknown)
+    mode          step, input, end_to_end, peers or input_peers
+    settings      what the figures depend on; precision and image_size as they came to
+                  be, steps 0 where their number was chosen by the clock
+    rows          one object for each contestant:
+        name                its name in the table
+        images_per_second   {median, low, high} over the turns; low and high are the
+                            quartiles; null for the matrix product
+        gflops              floating-point operations a second / 10⁹, two for each
+                            multiplication with accumulation, or null
+        gflop_per_image     those of one picture in one training step, or null
+        share_of_matmul     gflops as a share of the 4096³ matrix product's in the same
+                            precision and run; null outside the mode step
+    ratios        {'A / B': how many times as fast as B A is, by the medians}
+"""
+
+import dataclasses
+import logging
+import os
+import sys
+from pathlib import Path
+
+from absl import app
+
+from scripts.benchmark.settings import Settings, config_fields, unused
+from scripts.common import flags, quiet
+from trainers.settings.config import ConfigError
+
+DESCRIPTION = """
+Measures speed, with contestants that take turns in one process.
+
+  python -m scripts.benchmark --mode=step --model=inception_v1
+      Training steps, beside the machine's own matrix product.
+  python -m scripts.benchmark --mode=input --dataset=tiny_imagenet --data_dir=DIR
+      The input pipeline alone, beside bare reading and decoding.
+  python -m scripts.benchmark --mode=end_to_end
+      The whole training loop, beside its steps alone.
+  python -m scripts.benchmark --mode=peers
+      The network beside the same one in Keras.
+  python -m scripts.benchmark --mode=input_peers --recipe=system_b --data_dir=DIR
+      The input pipeline beside Keras' own and bare reading and decoding, on the same
+      files.
+
+Exit codes: 0 done, 1 a problem that the message explains, 2 a flag that it does not
+know.
+
+  --list_models, --list_datasets, --list_recipes, --list_augmentations
+                          Say what there is to choose from, and leave.
+"""
+
+FIELDS = [*dataclasses.fields(Settings), *config_fields()]
+
+
+def main(argv: list[str]) -> int:
+    """Measures and reports; returns the exit code."""
+    del argv
+    load = os.getloadavg() if hasattr(os, 'getloadavg') else None
+    quiet.import_tensorflow()
+    import tensorflow as tf
+
+    from scripts.common import listings
+    from vision.errors import UserError
+
+    if listings.show(flags.FLAGS):
+        return 0
+    logging.basicConfig(level=logging.WARNING, format='%(message)s', force=True)
+    logging.getLogger('absl').setLevel(logging.ERROR)  # TensorFlow's own notes
+    try:
+        measure(load)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 1
+    except tf.errors.ResourceExhaustedError:
+        print('The memory does not suffice: lower --batch_size.', file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print('Stopped; nothing was written.', file=sys.stderr)
+        return 130
+    return 0
+
+
+def measure(load_average: tuple[float, float, float] | None) -> None:
+    """Measures what the flags ask for, prints it and writes it down."""
+    from scripts.benchmark import modes, report
+
+    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    config = flags.config_from_flags()
+    environment = report.surroundings(load_average)
+    ignored = unused(settings.mode, list(flags.given(FIELDS)))
+    print(report.header(environment, settings.mode, ignored), flush=True)
+    result = modes.MODES[settings.mode](config, settings)
+    print(report.results(result))
+    if settings.json:
+        report.write(Path(settings.json), environment, settings.mode, result)
+
+
+def run() -> None:
+    """Parses the command line and measures."""
+    flags.define_listings()
+    flags.define(FIELDS)
+    parser = flags.parser(DESCRIPTION, lambda: flags.describe(FIELDS))
+    app.run(main, flags_parser=parser)
+
+
+if __name__ == '__main__':
+    run()

@@ -1,0 +1,18 @@
+"""How much arithmetic a training step does."""
+
+from trainers.step.trainer import Trainer
+from vision.data import Batch
+from vision.models.profile import count_graph_macs
+
+
+def gflop_per_step(trainer: Trainer, batch: Batch) -> float:
+    """Floating-point operations of one training step / 10⁹, two for each MAC.
+
+    Counted in the traced graph of the step: all convolutions and matrix products,
+    forward and backward, auxiliary heads included. That is three times the forward
+    pass without the first convolution's gradient by the pictures, which nobody needs.
+    Positions where a kernel hangs over the edge count like others. The sums inside
+    local response norms are left out, since any implementation may choose its own.
+    """
+    graph = trainer.train_step.get_concrete_function(batch).graph
+    return 2 * count_graph_macs(graph) / 1e9

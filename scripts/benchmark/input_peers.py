@@ -1,0 +1,233 @@
+"""What else feeds a network with pictures: Keras' generator and its dataset of files.
+
+Both read a folder of a folder for each class; nothing else uses them.
+"""
+
+import contextlib
+import io
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from scripts.benchmark.contestants import drained
+from scripts.benchmark.timing import Contestant, timed
+from trainers.settings.config import Config, ConfigError
+from vision.data import DatasetError, Split, steps_per_epoch
+from vision.data.augment import parameters, parse
+
+# What both know a picture by.
+EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png')
+FILL_MODE = 'reflect'  # As ours.
+
+
+class Counterpart(NamedTuple):
+    """What Keras has for one of our augmentations; both take its numbers.
+
+    Attributes:
+        generator: makes arguments of ImageDataGenerator.
+        layer: makes the layer for a dataset.
+    """
+
+    generator: Callable[..., dict[str, Any]]
+    layer: Callable[..., layers.Layer]
+
+
+COUNTERPARTS: dict[str, Counterpart] = {
+    'flip': Counterpart(
+        lambda: {'horizontal_flip': True}, lambda: layers.RandomFlip('horizontal')
+    ),
+    'vertical_flip': Counterpart(
+        lambda: {'vertical_flip': True}, lambda: layers.RandomFlip('vertical')
+    ),
+    'rotate': Counterpart(
+        lambda degrees: {'rotation_range': degrees},
+        lambda degrees: layers.RandomRotation(degrees / 360, FILL_MODE),
+    ),
+    'shift': Counterpart(
+        lambda fraction: {
+            'width_shift_range': fraction,
+            'height_shift_range': fraction,
+        },
+        lambda fraction: layers.RandomTranslation(fraction, fraction, FILL_MODE),
+    ),
+    'zoom': Counterpart(
+        lambda fraction: {'zoom_range': fraction},
+        lambda fraction: layers.RandomZoom(fraction, fill_mode=FILL_MODE),
+    ),
+}
+
+
+def check_augmentations(specs: Sequence[str]) -> None:
+    """Raises ConfigError unless Keras has all of them, each at most once."""
+    names = [parse(spec).name for spec in specs]
+    if not set(names) <= set(COUNTERPARTS) or len(set(names)) < len(names):
+        raise ConfigError(
+            'Expected --augment in --mode=input_peers to be some of '
+            f'{", ".join(COUNTERPARTS)}, each once, since only these have a '
+            f'counterpart in Keras; received {",".join(specs)}. Pass another '
+            '--augment, or --augment= for none.'
+        )
+
+
+def check_files(split: Split) -> None:
+    """Raises ConfigError unless each picture is a file that Keras takes for one."""
+    if split.paths is None or split.ranges is not None:
+        found = 'parts of larger files' if split.paths else 'in memory'
+        raise ConfigError(
+            'Expected pictures that are files of their own in --mode=input_peers; '
+            f'received pictures that are {found}. Name a --dataset of files, such as '
+            'tiny_imagenet or image_folder.'
+        )
+    strange = {_extension(path) for path in split.paths}.difference(EXTENSIONS)
+    if strange:
+        raise ConfigError(
+            f'Expected files that end in {", ".join(EXTENSIONS)} in '
+            '--mode=input_peers, since Keras passes over others; received '
+            f'{", ".join(sorted(strange)) or "no ending"}. Name another --dataset.'
+        )
+
+
+@contextlib.contextmanager
+def linked(split: Split, batch_size: int) -> Iterator[str]:
+    """A folder of links <label>/<index><extension> to files; gone afterwards.
+
+    It holds as many as fill whole batches, so that each step is one.
+
+    Raises:
+        DatasetError: the files do not fill a batch.
+    """
+    assert split.paths is not None
+    count = steps_per_epoch(split, batch_size) * batch_size
+    with tempfile.TemporaryDirectory(prefix='tapestry-benchmark-') as folder:
+        for label in np.unique(split.labels):
+            Path(folder, str(label)).mkdir()
+        for index, (path, label) in enumerate(zip(split.paths[:count], split.labels)):
+            link = Path(folder, str(label), f'{index}{_extension(path)}')
+            link.symlink_to(os.path.abspath(path))
+        yield folder
+
+
+def contestants(folder: str, config: Config, warmup_steps: int) -> list[Contestant]:
+    """Both ways in which Keras reads a folder, augmenting as `augment` says.
+
+    Args:
+        folder: pictures in a folder for each class, whole batches of them.
+        config: batch_size, image_size and augment.
+        warmup_steps: steps in front of each turn of the dataset that are not counted.
+    """
+    # Keras says how many files it has found.
+    with tf.device('/CPU:0'), contextlib.redirect_stdout(io.StringIO()):
+        batches = generator(folder, config)
+        dataset = directory_dataset(folder, config)
+    return [
+        Contestant(
+            'ImageDataGenerator', _explained(timed(_taken(batches))), config.batch_size
+        ),
+        Contestant(
+            'image_dataset_from_directory',
+            _explained(drained(dataset.repeat(), warmup_steps)),
+            config.batch_size,
+        ),
+    ]
+
+
+def generator(folder: str, config: Config) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Endless batches of the generator, in the caller's thread, as `fit` takes them.
+
+    Without augmentation it centres each picture, as system A does.
+    """
+    arguments = generator_arguments(config.augment)
+    flow = tf.keras.preprocessing.image.ImageDataGenerator(**arguments)
+    return flow.flow_from_directory(
+        folder,
+        [config.image_size] * 2,
+        class_mode='sparse',
+        batch_size=config.batch_size,
+        shuffle=True,
+        interpolation='bilinear',
+    )
+
+
+def generator_arguments(specs: Sequence[str]) -> dict[str, Any]:
+    """What ImageDataGenerator takes for these augmentations."""
+    if not specs:
+        return {'samplewise_center': True}
+    arguments: dict[str, Any] = {'fill_mode': FILL_MODE}
+    for spec in specs:
+        name, numbers = _resolved(spec)
+        arguments |= COUNTERPARTS[name].generator(*numbers)
+    return arguments
+
+
+def directory_dataset(folder: str, config: Config) -> tf.data.Dataset:
+    """One epoch of the dataset, augmented in a map as Keras' guides advise."""
+    dataset = keras.utils.image_dataset_from_directory(
+        folder,
+        label_mode='int',
+        batch_size=config.batch_size,
+        image_size=(config.image_size, config.image_size),
+    )
+    if not config.augment:
+        return dataset  # It ends in a prefetch of its own.
+    augmentation = augmentation_layers(config.augment)
+
+    def augment(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        for layer in augmentation:
+            images = layer(images, training=True)
+        return images, labels
+
+    return dataset.map(augment, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+
+
+def augmentation_layers(specs: Sequence[str]) -> list[layers.Layer]:
+    """The layers for these augmentations, in their order."""
+    resolved = [_resolved(spec) for spec in specs]
+    return [COUNTERPARTS[name].layer(*numbers) for name, numbers in resolved]
+
+
+def _resolved(spec: str) -> tuple[str, list[float]]:
+    """The name of an augmentation and all its numbers, defaults included."""
+    step = parse(spec)
+    defaults = [parameter.default for parameter in parameters(step.name)]
+    return step.name, [*step.numbers, *defaults[len(step.numbers) :]]
+
+
+def _taken(batches: Iterator) -> Callable[[int], None]:
+
+    def work(steps: int) -> None:
+        for _ in range(steps):
+            next(batches)
+
+    return work
+
+
+def _explained(turn: Callable[[int], float]) -> Callable[[int], float]:
+    """The same turn, but it says what to do where a file cannot be read."""
+
+    def explained(steps: int) -> float:
+        try:
+            return turn(steps)
+        except (
+            OSError,
+            tf.errors.InvalidArgumentError,
+            tf.errors.NotFoundError,
+        ) as error:
+            raise DatasetError(
+                'Expected files that can be decoded, since Keras stops at others; '
+                'received one that cannot. Pass --cache=ram, which finds and leaves '
+                'them out, or remove what the bad_files.csv of a training run '
+                'names.'
+            ) from error
+
+    return explained
+
+
+def _extension(path: str) -> str:
+    return os.path.splitext(path)[1].lower()

@@ -1,0 +1,210 @@
+"""The same Inception v1 as a Keras model, to measure against.
+
+It is built from the tables of `vision.models.inception_v1` and, given the same weights,
+returns the same probabilities. Nothing else uses it.
+"""
+
+import functools
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from scripts.benchmark.timing import Contestant, timed
+from trainers.settings.config import Config, ConfigError
+from vision.data import Batch
+from vision.layers.inception import Widths
+from vision.models.inception_v1 import (
+    AUXILIARY_AFTER,
+    BODY,
+    COMPACT_STEM,
+    SMALL_IMAGE_STEM,
+    Conv,
+    Norm,
+    Pool,
+    Stem,
+)
+from vision.models.normalization import NORMALIZATIONS
+
+STEMS: dict[str, Stem] = {
+    'inception_v1': SMALL_IMAGE_STEM,
+    'inception_v1_compact': COMPACT_STEM,
+}
+
+
+def check(model: str) -> None:
+    """Raises ConfigError unless there is a Keras peer of the model."""
+    if model not in STEMS:
+        raise ConfigError(
+            f'Expected --model to be one of {", ".join(STEMS)} in '
+            '--mode=peers, since only these have a peer in Keras; '
+            f'received {model!r}.'
+        )
+
+
+def has_norm(model: str) -> bool:
+    """Whether there are local response norms in the stem."""
+    return any(isinstance(row, Norm) for row in STEMS[model])
+
+
+def training_steps(
+    name: str,
+    config: Config,
+    normalization: str,
+    classes: int,
+    batch: Batch,
+    gflop: float,
+    policy: str = 'float32',
+) -> Contestant:
+    """`train_on_batch` on one batch that is on the device, normalized already.
+
+    Args:
+        name: what stands in the table.
+        config: model, dropout, learning rate and weights of the auxiliary losses.
+        normalization: a key of `NORMALIZATIONS`.
+        classes: number of classes.
+        batch: pictures and labels.
+        gflop: floating-point operations of a step / 10⁹.
+        policy: a Keras dtype policy, float32 or a mixed one.
+    """
+    model = network(
+        config.model,
+        classes,
+        batch.images.shape[1],
+        policy,
+        config.dropout,
+        config.aux_dropout,
+    )
+    heads = len(model.outputs)
+    lacks_xla = policy == 'float32' and has_norm(config.model)
+    model.compile(
+        keras.optimizers.Adam(config.learning_rate),
+        loss=['sparse_categorical_crossentropy'] * heads,
+        loss_weights=[1.0] + [config.aux_weight] * (heads - 1),
+        metrics=[['accuracy']] * heads,
+        jit_compile=False if lacks_xla else 'auto',
+    )
+    pictures = NORMALIZATIONS[normalization](tf.cast(batch.images, tf.float32))
+    labels = [batch.labels] * heads
+
+    def work(steps: int) -> None:
+        for _ in range(steps):
+            model.train_on_batch(pictures, labels)  # waits for the device
+
+    return Contestant(name, timed(work), len(batch.labels), gflop)
+
+
+def network(
+    model: str,
+    classes: int,
+    image_size: int,
+    policy: str = 'float32',
+    dropout: float = 0.0,
+    aux_dropout: float = 0.0,
+) -> keras.Model:
+    """Normalized pictures → probabilities of the main and both other heads.
+
+    Under a mixed policy local response norms are left out: TensorFlow's kernel, which
+    Keras calls, is float32 only and raises.
+    """
+    x = pictures = keras.Input([image_size, image_size, 3])
+    for layer in STEMS[model]:
+        x = _stem_layer(x, layer, policy)
+    auxiliary = []
+    for row in BODY:
+        if isinstance(row, Pool):
+            x = _pool(x, row.stride, policy)
+            continue
+        block, widths = row
+        x = _inception(x, block, widths, policy)
+        if block in AUXILIARY_AFTER:
+            auxiliary.append(_auxiliary(x, block, classes, aux_dropout, policy))
+    x = layers.GlobalAveragePooling2D(dtype=policy)(x)
+    main = _classifier(x, 'classifier', classes, dropout, policy)
+    return keras.Model(pictures, [main, *auxiliary])
+
+
+def _stem_layer(
+    x: keras.KerasTensor, row: Conv | Pool | Norm, policy: str
+) -> keras.KerasTensor:
+    if isinstance(row, Pool):
+        return _pool(x, row.stride, policy)
+    if isinstance(row, Conv):
+        return _conv(
+            x,
+            row.name,
+            row.channels,
+            row.kernel_size,
+            policy,
+            'relu' if row.relu else None,
+        )
+    if policy != 'float32':
+        return x
+    return layers.Lambda(
+        functools.partial(
+            tf.nn.local_response_normalization,
+            depth_radius=row.radius,
+            alpha=row.alpha,
+            beta=row.beta,
+        )
+    )(x)
+
+
+def _inception(
+    x: keras.KerasTensor, block: str, widths: Widths, policy: str
+) -> keras.KerasTensor:
+
+    def conv(
+        x: keras.KerasTensor, name: str, channels: int, kernel_size: int = 1
+    ) -> keras.KerasTensor:
+        return _conv(x, f'{block}_{name}', channels, kernel_size, policy)
+
+    return layers.Concatenate(dtype=policy)(
+        [
+            conv(x, 'conv1', widths.conv1),
+            conv(conv(x, 'reduce3', widths.reduce3), 'conv3', widths.conv3, 3),
+            conv(conv(x, 'reduce5', widths.reduce5), 'conv5', widths.conv5, 5),
+            conv(_pool(x, 1, policy), 'project', widths.pool),
+        ]
+    )
+
+
+def _auxiliary(
+    x: keras.KerasTensor, block: str, classes: int, dropout: float, policy: str
+) -> keras.KerasTensor:
+    x = layers.AveragePooling2D(min(5, x.shape[1]), 3, dtype=policy)(x)
+    x = _conv(x, f'{block}_head_conv', 128, 1, policy)
+    x = layers.Flatten(dtype=policy)(x)
+    x = layers.Dense(1024, 'relu', dtype=policy, name=f'{block}_head_dense')(x)
+    return _classifier(x, f'{block}_head_classifier', classes, dropout, policy)
+
+
+def _classifier(
+    x: keras.KerasTensor, name: str, classes: int, dropout: float, policy: str
+) -> keras.KerasTensor:
+    if dropout:
+        x = layers.Dropout(dropout, dtype=policy)(x)
+    x = layers.Dense(classes, dtype=policy, name=name)(x)
+    return layers.Softmax(dtype='float32')(x)
+
+
+def _conv(
+    x: keras.KerasTensor,
+    name: str,
+    channels: int,
+    kernel_size: int,
+    policy: str,
+    activation: str | None = 'relu',
+) -> keras.KerasTensor:
+    return layers.Conv2D(
+        channels,
+        kernel_size,
+        padding='same',
+        activation=activation,
+        dtype=policy,
+        name=name,
+    )(x)
+
+
+def _pool(x: keras.KerasTensor, stride: int, policy: str) -> keras.KerasTensor:
+    return layers.MaxPooling2D(3, stride, 'same', dtype=policy)(x)

@@ -1,0 +1,50 @@
+"""What there is to choose from, in a line each."""
+
+import inspect
+
+from absl import flags
+
+from trainers.networks import build as networks
+from trainers.settings.recipes import RECIPES
+from vision.data import DATASETS
+from vision.data.augment import AUGMENTATIONS, parameters
+from vision.data.datasets import tfds
+from vision.models import MODELS
+
+
+def show(values: flags.FlagValues) -> bool:
+    """Prints the lists that the flags ask for; returns whether there were any."""
+    listings = {
+        'list_models': {
+            name: f'{_summary(make)}{_options(name)}' for name, make in MODELS.items()
+        },
+        'list_datasets': {
+            **{name: _summary(load) for name, load in DATASETS.items()},
+            'tfds:<name>': _summary(tfds.load),
+        },
+        'list_recipes': {name: recipe.description for name, recipe in RECIPES.items()},
+        'list_augmentations': {
+            ':'.join([name, *(f'{p.default:g}' for p in parameters(name))]): _summary(
+                function
+            )
+            for name, function in AUGMENTATIONS.items()
+        },
+    }
+    asked = [entries for flag, entries in listings.items() if values[flag].value]
+    for entries in asked:
+        width = max(22, *map(len, entries))
+        for name, text in entries.items():
+            print(f'{name:<{width}} {text}')
+    return bool(asked)
+
+
+def _options(model: str) -> str:
+    """What `--model_options` may say of a model, with the values that it has."""
+    own = networks.own_options(model).items()
+    written = ', '.join(f'{name}:{networks.written(p.default)}' for name, p in own)
+    return f' Options: {written}.' if written else ''
+
+
+def _summary(documented: object) -> str:
+    """The first line of a docstring."""
+    return (inspect.getdoc(documented) or '').partition('\n')[0]

@@ -1,0 +1,161 @@
+"""Names what is on pictures: `python -m scripts.predict --run_dir=runs/x photos/`."""
+
+import dataclasses
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
+from typing import IO, TYPE_CHECKING, cast
+
+from tqdm import tqdm
+
+from scripts.common import command, flags
+from scripts.common.formatting import counted, printable
+from scripts.predict.settings import Settings
+from trainers.settings.config import ConfigError
+
+if TYPE_CHECKING:
+    from scripts.predict.formats import Format
+    from trainers.inference.classifier import Classifier
+    from trainers.inference.picture_files import PictureFile
+
+DESCRIPTION = """
+Names what is on pictures, by a trained network.
+
+  python -m scripts.predict --run_dir=runs/x photo.jpg folder/ '*.png'
+      Files, whatever they are called; all pictures in a folder and below, sorted; what
+      a pattern matches, ** also across folders. The network is that of a run.
+  find /photos -name '*.jpg' | python -m scripts.predict --run_dir=runs/x --top=1 -
+      What is listed on standard input, a line each (or after find -print0), or a single
+      picture that comes through it; a file called - is ./-
+  python -m scripts.predict --model=googlenet --pretrained=googlenet.npz photo.jpg
+      Weights of somebody else, with the 1000 classes of ImageNet.
+
+Pictures are prepared and probabilities computed as in evaluation. A picture that cannot
+be read is listed with the reason, there and on standard error, and the rest predicted.
+
+  --format=csv            file, class, probability, class_2, probability_2, ...,
+                          rejected, error; a line a picture. A rejected picture has no
+                          class, one that cannot be read neither that nor a
+                          probability.
+  --format=jsonl          {"file": ..., "predictions": [{"class": ..., "id": ...,
+                          "probability": ...}, ...], "rejected": false} or
+                          {"file": ..., "error": ...}; a line a picture.
+"""
+
+EXAMPLE = (
+    'Expected pictures: files, folders or patterns, such as in python -m '
+    'scripts.predict --run_dir=runs/x photo.jpg folder/; or - for a list on '
+    'standard input.'
+)
+
+FIELDS = [*command.model_fields(), *dataclasses.fields(Settings)]
+
+
+def predict(arguments: list[str]) -> None:
+    """Predicts the pictures that the arguments name, and writes that.
+
+    Raises:
+        ConfigError: a flag has a value that is not allowed, or there is no argument.
+        UserError: there is no network, nowhere to write to, or a picture that could not
+            be read; all others have been written then.
+    """
+    from scripts.predict.output import opened
+    from trainers.inference.prediction import Options, stream
+    from vision.errors import UserError
+
+    settings = _settings(arguments)
+    classifier = command.load_classifier()
+    options = Options(
+        settings.top, settings.threshold, settings.views, settings.batch_size
+    )
+    seen, failed = 0, 0
+    shown_in_table = _share_a_terminal(settings)
+    with tempfile.TemporaryFile() as spool, opened(settings.output) as write:
+        pictures: Iterable[PictureFile] = _pictures(arguments, spool)
+        if '-' not in arguments:  # what comes through it may have no end
+            pictures = list(pictures)
+        layout = _layout(settings, classifier, pictures)
+        write(layout.header)
+        with (
+            command.decoders_held_back() as stderr,
+            tqdm(
+                total=len(pictures) if isinstance(pictures, list) else None,
+                delay=1,
+                unit=' pictures',
+                file=stderr,
+                disable=None,
+                leave=False,
+            ) as bar,
+        ):
+            for predictions in stream(classifier, pictures, options):
+                bar.clear()
+                write(b''.join(map(layout.row, predictions)))
+                bad = [each for each in predictions if each.error]
+                if not shown_in_table:
+                    for each in bad:
+                        print(
+                            f'{printable(each.file)}: {each.error}',
+                            file=stderr,
+                            flush=True,
+                        )
+                seen, failed = seen + len(predictions), failed + len(bad)
+                bar.update(len(predictions))
+    if failed:
+        raise UserError(
+            f'{failed:,} of {counted(seen, "picture")} could not be predicted.'
+        )
+
+
+def _settings(arguments: list[str]) -> Settings:
+    """What the flags say; raises ConfigError where that, or no argument, is wrong."""
+    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    if not arguments:
+        raise ConfigError(EXAMPLE)
+    return settings
+
+
+def _pictures(arguments: list[str], spool: IO[bytes]) -> Iterator['PictureFile']:
+    from scripts.predict import standard_input
+    from trainers.inference import picture_files
+
+    for argument in arguments:
+        if argument == '-':
+            yield from standard_input.pictures(
+                cast(BufferedReader, sys.stdin.buffer), spool
+            )
+        else:
+            yield from picture_files.find(argument)
+
+
+def _layout(
+    settings: Settings, classifier: 'Classifier', pictures: Iterable['PictureFile']
+) -> 'Format':
+    from scripts.predict import formats
+
+    if settings.written_format == 'csv':
+        return formats.csv_lines(classifier, settings.top)
+    if settings.written_format == 'jsonl':
+        return formats.json_lines(classifier)
+    names = [each.name for each in pictures] if isinstance(pictures, list) else []
+    return formats.table(classifier, names, shutil.get_terminal_size((100, 0)).columns)
+
+
+def _share_a_terminal(settings: Settings) -> bool:
+    """Whether who reads standard error sees the table as well, and all errors in it."""
+    return (
+        settings.written_format == 'table'
+        and not settings.output
+        and sys.stdout.isatty()
+        and sys.stderr.isatty()
+    )
+
+
+def run() -> None:
+    """Parses the command line and predicts."""
+    command.start(DESCRIPTION, FIELDS, predict, arguments=True, prepare=_settings)
+
+
+if __name__ == '__main__':
+    run()

@@ -1,0 +1,66 @@
+"""How pictures are predicted, and how and where that is written."""
+
+import dataclasses
+import os
+
+from trainers.settings.config import check, setting
+
+_PREDICTING = 'Predicting'
+_WRITING = 'Writing'
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """What is said of each picture, and in which form.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the setting.
+    """
+
+    top: int = setting(
+        5, _PREDICTING, 'How many classes to name of each picture.', minimum=1
+    )
+    threshold: float = setting(
+        0.0,
+        _PREDICTING,
+        'Probability below which the answer is rejected: the picture '
+        'is listed as unsure.',
+        minimum=0,
+        maximum=1,
+    )
+    views: str = setting(
+        'none',
+        _PREDICTING,
+        'Averaged over views of each picture: itself (none), its '
+        'mirror image, too (flip), or twelve with crops of 7/8 (crops).',
+        choices=('none', 'flip', 'crops'),
+    )
+    batch_size: int = setting(
+        0,
+        _PREDICTING,
+        'Pictures at a time; 0: as many as a quarter of the free memory '
+        'takes, up to 64.',
+        minimum=0,
+    )
+    format: str = setting(
+        '',
+        _WRITING,
+        'How to write; by default as the suffix of --output says, or else a table.',
+        choices=('', 'table', 'csv', 'jsonl'),
+    )
+    output: str = setting(
+        '',
+        _WRITING,
+        'File to write, as a whole once all is done; by default standard '
+        'output, as it comes.',
+    )
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            check(field, getattr(self, field.name))
+
+    @property
+    def written_format(self) -> str:
+        """The format asked for, or the one that the name of the output stands for."""
+        suffix = os.path.splitext(self.output)[1].lower().removeprefix('.')
+        return self.format or (suffix if suffix in ('csv', 'jsonl') else 'table')

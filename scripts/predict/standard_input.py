@@ -1,0 +1,56 @@
+"""Pictures that come through standard input: a list of paths, or a picture itself."""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from io import BufferedReader
+from typing import IO
+
+from trainers.inference.picture_files import PictureFile, of_file
+
+# The first bytes of pictures, also of some kinds that cannot be decoded, so that they
+# are refused as such. No list of names begins like that.
+_PICTURE = re.compile(
+    rb'\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a.[\0-\x08]|BM.{4}\0{4}|RIFF.{4}WEBP|'
+    rb'II\*\0|MM\0\*|.{4}ftyp',
+    re.DOTALL,
+)
+_HEADER = 16
+_PART = 1 << 16
+
+
+def pictures(stream: BufferedReader, spool: IO[bytes]) -> Iterator[PictureFile]:
+    """The pictures of a stream.
+
+    Args:
+        stream: a picture, or paths of files, a line each or with null characters
+            between them.
+        spool: an empty file that takes a picture; it must stay open until that has been
+            looked at.
+    """
+    head = b''
+    while len(head) < _HEADER and (part := stream.read1(_PART)):
+        head += part
+    if not head:
+        yield PictureFile('-', error='Standard input is empty')
+    elif _PICTURE.match(head):
+        spool.write(head)
+        shutil.copyfileobj(stream, spool)
+        spool.flush()
+        yield PictureFile('-', f'/dev/fd/{spool.fileno()}', spool.tell())
+    else:
+        for path in _paths(head, stream):
+            yield of_file(os.fsdecode(path))
+
+
+def _paths(head: bytes, stream: BufferedReader) -> Iterator[bytes]:
+    """The paths of a list, as they come."""
+    separator, ending = (b'\0', b'') if b'\0' in head else (b'\n', b'\r')
+    rest, part = b'', head
+    while part:
+        *whole, rest = (rest + part).split(separator)
+        yield from (path for line in whole if (path := line.removesuffix(ending)))
+        part = stream.read1(_PART)
+    if rest := rest.removesuffix(ending):
+        yield rest

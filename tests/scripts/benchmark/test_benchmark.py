@@ -1,0 +1,625 @@
+"""What the benchmark counts, compares and writes; never how fast anything is."""
+
+import json
+import math
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from scripts.benchmark import contestants, end_to_end, keras_peer, modes, report
+from scripts.benchmark.settings import USED, Settings, unused
+from scripts.benchmark.timing import (
+    Contestant,
+    Row,
+    Spread,
+    compete,
+    ratio,
+    row,
+    spread,
+    warm_up,
+    with_shares,
+)
+from trainers.settings import recipes
+from trainers.settings.config import ConfigError
+from vision import data, models
+from vision.data import DATASETS, DatasetError, Source, Split
+from vision.layers import Conv2D, ConvBlock, LocalResponseNorm
+from vision.models import MODELS, Network, inception_v1
+from vision.models.profile import count_graph_macs
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def tiny(classes, image_size=32, normalization='unit', dtype=tf.float32, **options):
+    """Two convolutions with a local response norm between them, and a classifier."""
+    stages = {
+        'first': Conv2D(3, 4, 3, stride=2, dtype=dtype),
+        'norm': LocalResponseNorm(),
+        'second': ConvBlock(4, 8, 5, dtype=dtype),
+    }
+    return Network(
+        stages,
+        8,
+        image_size // 2,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=2,
+        normalization=normalization,
+        dtype=dtype,
+        **options,
+    )
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """A network and a matrix that take no time."""
+    monkeypatch.setitem(MODELS, 'tiny', tiny)
+    monkeypatch.setattr(contestants, 'MATRIX_SIDE', 64)
+
+
+@pytest.fixture
+def files(tmp_path, monkeypatch) -> None:
+    """A dataset of 12 training pictures in files, one of them broken."""
+    splits = {}
+    for name, count in zip(data.SPLITS, [12, 1, 1], strict=True):
+        paths = [str(tmp_path / f'{name}{index}.png') for index in range(count)]
+        for path in paths:
+            tf.io.write_file(path, tf.io.encode_png(tf.zeros([24, 24, 3], tf.uint8)))
+        splits[name] = Split(np.zeros(count, np.int32), paths, paths=paths)
+    Path(splits['train'].paths[3]).write_bytes(b'not a picture')
+    source = Source('files', ('a', 'b'), splits, 24, fixed_size=True)
+    monkeypatch.setitem(DATASETS, 'files', lambda *arguments: source)
+
+
+def measured(
+    mode: str, tmp_path: Path, steps: int = 2, repeats: int = 2, **overrides
+) -> dict:
+    """What a mode writes as JSON, checked against the documented schema."""
+    settings = Settings(
+        mode=mode, steps=steps, repeats=repeats, warmup_steps=1, classes=10
+    )
+    config = recipes.configure(
+        'default', {'batch_size': 4, 'model': 'tiny', **overrides}
+    )
+    result = modes.MODES[mode](config, settings)
+    report.write(
+        tmp_path / 'figures.json', report.surroundings((1.0, 2.0, 3.0)), mode, result
+    )
+    content = json.loads((tmp_path / 'figures.json').read_text())
+    check_schema(content, mode)
+    for name in [each['name'] for each in content['rows']] + [*content['ratios']]:
+        assert name in report.results(result)
+    return content
+
+
+def check_schema(content: dict, mode: str) -> None:
+    assert list(content) == ['environment', 'mode', 'settings', 'rows', 'ratios']
+    assert content['mode'] == mode
+    assert content['environment']['load_average']
+    assert set(USED[mode]) <= set(content['settings'])
+    for each in content['rows']:
+        assert tuple(each) == Row._fields
+        rate = each['images_per_second']
+        assert (rate is None) == each['name'].startswith('matrix')
+        if rate:
+            assert 0 < rate['low'] <= rate['median'] <= rate['high'] < math.inf
+        for name in ('gflops', 'gflop_per_image', 'share_of_matmul'):
+            assert each[name] is None or 0 < each[name] < math.inf
+    assert all(0 < value < math.inf for value in content['ratios'].values())
+
+
+def medians(content: dict) -> dict[str, float]:
+    return {
+        each['name']: each['images_per_second']['median']
+        for each in content['rows']
+        if each['images_per_second']
+    }
+
+
+def test_step(tmp_path):
+    content = measured('step', tmp_path, precision='bfloat16')
+    product, ours = content['rows']
+    assert product['name'] == 'matrix product 64^3, bfloat16'
+    assert ours['name'] == 'tiny, bfloat16'
+    assert product['share_of_matmul'] == 1
+    assert ours['share_of_matmul'] == pytest.approx(ours['gflops'] / product['gflops'])
+    assert ours['gflops'] == pytest.approx(
+        ours['gflop_per_image'] * ours['images_per_second']['median']
+    )
+    assert content['settings']['image_size'] == 32
+    assert content['settings']['classes'] == 10
+
+
+def test_input_from_memory(tmp_path):
+    content = measured('input', tmp_path, augment=('flip', 'pad_crop:2'))
+    names = ['from memory', 'from memory, flip pad_crop:2']
+    rates = medians(content)
+    assert list(rates) == names
+    quotient = rates[names[1]] / rates[names[0]]
+    assert content['ratios'] == {f'{names[1]} / {names[0]}': pytest.approx(quotient)}
+    assert 'classes' not in content['settings']
+
+
+@pytest.mark.slow
+def test_input_from_files_survives_a_broken_one(tmp_path, files):
+    content = measured('input', tmp_path, dataset='files')
+    bare = 'reading and decoding only'
+    assert list(medians(content)) == ['from memory', 'from files', bare]
+    assert list(content['ratios']) == [f'from files / {bare}']
+    content = measured('input', tmp_path, dataset='files', cache='off')
+    assert list(medians(content)) == ['from files', bare]
+
+
+def test_bare_decoding_is_left_out_of_larger_files(caplog):
+    parts = Split(
+        np.zeros(2, np.int32),
+        ['a', 'b'],
+        paths=['all.bin', 'all.bin'],
+        ranges=np.array([[0, 5], [5, 5]]),
+    )
+    places = {modes.FILES: parts}
+    assert not modes._bare_decoding('bare reading', places, Settings(mode='input'))
+    assert caplog.messages == [
+        'Left out: bare reading, since the pictures lie in larger files.'
+    ]
+
+
+@pytest.mark.parametrize(
+    ('extension', 'side', 'shape'),
+    [
+        ('.jpg', 24, (2, 24, 24, 3)),
+        ('.png', None, (2,)),
+        ('.bmp', 24, (2,)),
+    ],
+)
+def test_what_bare_decoding_decodes(tmp_path, extension, side, shape):
+    path = tmp_path / f'picture{extension}'
+    Image.new('RGB', (24, 24)).save(path)
+    paths = [str(path)] * 2
+    decoded = contestants._decoding(paths, side)(tf.constant(paths))
+    assert decoded.shape == shape
+    if len(shape) == 1:
+        assert list(decoded) == [24 * 24 * 3] * 2
+
+
+def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(contestants, 'FILES_AT_ONCE', 3)
+    path = str(tmp_path / 'picture.png')
+    tf.io.write_file(path, tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)))
+    for count, images in [(1, 1), (9, 2), (100, 3)]:
+        split = Split(np.zeros(count, np.int32), [path] * count, paths=[path] * count)
+        each = contestants.bare_decoding('bare', split, warmup_steps=1)
+        assert each.images == images
+        assert each.turn(40) > 0
+
+
+@pytest.mark.slow
+def test_input_peers(tmp_path, files, capfd):
+    # A broken file ends no run: it was found when the pictures went to memory.
+    content = measured(
+        'input_peers',
+        tmp_path,
+        repeats=1,
+        dataset='files',
+        augment=('flip', 'rotate:20'),
+        image_size=16,
+    )
+    rates = medians(content)
+    assert list(rates) == [
+        'ImageDataGenerator',
+        'image_dataset_from_directory',
+        'bare reading and decoding',
+        'ours, from files',
+        'ours, from memory',
+        'ours, from memory, without augmentation',
+    ]
+    assert list(content['ratios']) == [
+        'ours, from files / ImageDataGenerator',
+        'ours, from files / image_dataset_from_directory',
+        'ours, from memory / ImageDataGenerator',
+        'ours, from memory / image_dataset_from_directory',
+        'ours, from files / bare reading and decoding',
+    ]
+    for name, value in content['ratios'].items():
+        first, second = name.split(' / ')
+        assert value == pytest.approx(rates[first] / rates[second])
+    assert content['settings']['batch_size'] == 4
+    assert 'classes' not in content['settings']
+    assert 'Found' not in ''.join(capfd.readouterr())
+
+
+def test_input_peers_without_memory_and_augmentation(tmp_path, files):
+    paths = DATASETS['files']('', data.HeldOut()).splits['train'].paths
+    assert paths is not None
+    Path(paths[3]).write_bytes(Path(paths[0]).read_bytes())
+    content = measured('input_peers', tmp_path, repeats=1, dataset='files', cache='off')
+    assert list(medians(content))[2:] == [
+        'bare reading and decoding',
+        'ours, from files',
+    ]
+    assert len(content['ratios']) == 3
+
+
+@pytest.mark.parametrize(
+    ('overrides', 'message'),
+    [
+        ({'augment': ('mixup',)}, 'some of flip, .* received mixup'),
+        ({'dataset': 'shapes'}, 'files of their own .* in memory'),
+    ],
+)
+def test_input_peers_refuses(overrides, message, tmp_path, files):
+    with pytest.raises(ConfigError, match=message):
+        measured('input_peers', tmp_path, **{'dataset': 'files', **overrides})
+
+
+@pytest.mark.slow
+def test_end_to_end(tmp_path):
+    content = measured('end_to_end', tmp_path, steps=4, precision='float32')
+    rates = medians(content)
+    assert list(rates) == ['the training loop', 'steps on made-up pictures']
+    first, second = rates.values()
+    assert list(content['ratios'].values()) == [pytest.approx(first / second)]
+    assert content['settings']['steps'] == 4
+
+
+def test_end_to_end_needs_two_steps(tmp_path):
+    with pytest.raises(DatasetError, match='at least two training steps .* received 1'):
+        measured('end_to_end', tmp_path, steps=1)
+    assert not (tmp_path / 'figures.json').exists()
+
+
+@pytest.mark.slow
+def test_peers(tmp_path, monkeypatch):
+    for module in (inception_v1, keras_peer):  # one block and one auxiliary head do
+        monkeypatch.setattr(module, 'BODY', inception_v1.BODY[:1])
+        monkeypatch.setattr(module, 'AUXILIARY_AFTER', ('inception_3a',))
+    content = measured(
+        'peers',
+        tmp_path,
+        steps=1,
+        model='inception_v1',
+        image_size=32,
+        precision='bfloat16',
+    )
+    theirs, ours, mixed, fast = medians(content)
+    assert (theirs, ours) == ('Keras, float32', 'ours, float32')
+    assert (mixed, fast) == ('Keras, mixed_bfloat16 without LRN', 'ours, bfloat16')
+    assert list(content['ratios']) == [
+        f'{ours} / {theirs}',
+        f'{fast} / {theirs}',
+        f'{fast} / {mixed}',
+    ]
+    assert len({each['gflop_per_image'] for each in content['rows']}) == 1
+
+
+def test_only_some_models_have_a_peer():
+    for name in ('inception_v1', 'inception_v1_compact'):
+        keras_peer.check(name)
+    with pytest.raises(ConfigError, match="_compact .* received 'googlenet'"):
+        keras_peer.check('googlenet')
+
+
+@pytest.mark.parametrize('name', ['inception_v1', 'inception_v1_compact'])
+def test_the_peer_is_the_same_network(name):
+    model = models.create(
+        name,
+        classes=7,
+        image_size=32,
+        normalization='unit',
+        dropout=0.0,
+        aux_dropout=0.0,
+    )
+    peer = keras_peer.network(name, 7, 32)
+    for layer in peer.layers:
+        if layer.weights:
+            layer.set_weights(weights_of(model, layer.name))
+    images = np.random.default_rng(1).integers(256, size=[2, 32, 32, 3], dtype=np.uint8)
+    outputs = model(images, training=True)
+    expected = [tf.nn.softmax(logits) for logits in (outputs.main, *outputs.aux)]
+    for ours, theirs in zip(expected, peer(images / np.float32(255)), strict=True):
+        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+
+
+def weights_of(model: tf.Module, name: str) -> list[np.ndarray]:
+    """Kernel and bias of ours where the peer's layer has its own."""
+    block, _, part = name.rpartition('_head_')
+    if block:
+        found = getattr(model.heads[block], part)
+    elif name.startswith('inception_'):
+        block, part = name[:12], name[13:]
+        found = getattr(model.stages[block], part)
+    else:
+        found = model.stages.get(name, model.head.classifier)
+    found = getattr(found, 'conv', found)
+    return [found.kernel.numpy(), found.bias.numpy()]
+
+
+def test_flops_of_a_training_step():
+    config = recipes.configure(
+        'default',
+        {'model': 'tiny', 'batch_size': 6, 'image_size': 32, 'precision': 'float32'},
+    )
+    source = contestants.synthetic_source(config, classes=10)
+    ours = modes._steps(config, source, 'ours')
+    # The first convolution has no gradient by the pictures; the others have both.
+    first = 16 * 16 * 4 * (3 * 3 * 3) * 2
+    second = 16 * 16 * 8 * (5 * 5 * 4) * 3
+    classifier = 8 * 10 * 3
+    assert ours.gflop == pytest.approx(2 * 6 * (first + second + classifier) / 1e9)
+    assert ours.images == 6
+
+
+@pytest.mark.parametrize(
+    ('function', 'macs'),
+    [
+        (lambda x: tf.nn.conv2d(x, tf.ones([3, 3, 4, 5]), 2, 'VALID'), 3 * 3 * 5 * 36),
+        (
+            lambda x: tf.nn.depthwise_conv2d(
+                x, tf.ones([3, 3, 4, 2]), [1, 1, 1, 1], 'SAME'
+            ),
+            8 * 8 * 8 * 9,
+        ),
+        (lambda x: tf.matmul(x[0, 0], tf.ones([8, 6]), transpose_a=True), 4 * 6 * 8),
+        (lambda x: tf.matmul(x[0, 0], tf.ones([6, 4]), transpose_b=True), 8 * 6 * 4),
+        (lambda x: tf.nn.relu(x) + 1, 0),
+    ],
+)
+def test_macs(function, macs):
+    pictures = tf.TensorSpec([1, 8, 8, 4])
+    assert (
+        count_graph_macs(tf.function(function).get_concrete_function(pictures).graph)
+        == macs
+    )
+
+
+def test_flops_of_depthwise_gradients():
+
+    @tf.function
+    def gradients(x, kernel):
+        with tf.GradientTape() as tape:
+            tape.watch([x, kernel])
+            y = tf.nn.depthwise_conv2d(x, kernel, [1, 1, 1, 1], 'SAME')
+        return y, tape.gradient(y, [x, kernel])
+
+    traced = gradients.get_concrete_function(
+        tf.TensorSpec([1, 8, 8, 4]), tf.TensorSpec([3, 3, 4, 2])
+    )
+    assert count_graph_macs(traced.graph) == 3 * (8 * 8 * 8 * 9)
+
+
+def test_spread():
+    assert spread([5, 1, 4, 2, 3]) == (3, 2, 4)
+    assert spread([1, 2]) == (1.5, 1.25, 1.75)
+    assert spread([7]) == (7, 7, 7)
+
+
+def test_row():
+    full = row(Contestant('a', float, images=8, gflop=16.0), [2.0, 1.0, 4.0])
+    assert full == Row('a', Spread(4.0, 3.0, 6.0), 8.0, 2.0)
+    product = row(Contestant('b', float, gflop=16.0), [2.0, 1.0, 4.0])
+    assert product == Row('b', None, 8.0)
+    assert row(Contestant('c', float, images=8), [2.0]) == Row('c', Spread(4, 4, 4))
+
+
+def test_ratios_and_shares():
+    rows = [
+        row(Contestant('a', float, 8, 16.0), [2.0]),
+        row(Contestant('b', float, 8, 16.0), [0.5]),
+        row(Contestant('c', float, 8), [1.0]),
+    ]
+    assert ratio(rows[0], rows[1]) == 0.25
+    shares = [each.share_of_matmul for each in with_shares(rows, 'b')]
+    assert shares == [0.25, 1.0, None]
+
+
+class Recorder:
+    """Contestants that write down their turns; a step takes so many seconds."""
+
+    def __init__(self, **seconds: float):
+        self.turns: list[tuple[str, int]] = []
+        self.contestants = [
+            Contestant(name, self._turn(name, each), images=10)
+            for name, each in seconds.items()
+        ]
+
+    def _turn(self, name: str, seconds: float):
+
+        def turn(steps: int) -> float:
+            self.turns.append((name, steps))
+            return steps * seconds
+
+        return turn
+
+
+def test_contestants_take_turns():
+    recorder = Recorder(a=0.5, b=0.25)
+    rows = compete(recorder.contestants, Settings(repeats=3, warmup_steps=2), steps=0)
+    assert recorder.turns == [
+        ('a', 1),
+        ('a', 2),
+        ('b', 1),
+        ('b', 2),  # the warm-up
+        ('a', 2),
+        ('b', 4),
+        ('b', 4),
+        ('a', 2),
+        ('a', 2),
+        ('b', 4),
+    ]
+    assert [each.images_per_second for each in rows] == [(20,) * 3, (40,) * 3]
+    compete(recorder.contestants, Settings(repeats=1, warmup_steps=2), steps=7)
+    assert recorder.turns[-2:] == [('a', 7), ('b', 7)]
+
+
+@pytest.mark.parametrize(('seconds', 'steps'), [(0.1, 10), (3.0, 1), (0.0, 2_000_000)])
+def test_steps_of_a_turn_follow_from_the_warm_up(seconds, steps):
+    recorder = Recorder(a=seconds)
+    assert warm_up(recorder.contestants[0], Settings(warmup_steps=2)) == steps
+
+
+def test_stopwatch(monkeypatch):
+    clock = types.SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
+    monkeypatch.setattr(end_to_end, 'time', clock)
+    recorder = Recorder(rival=0.5)
+    stopwatch = end_to_end.Stopwatch(2, 6, recorder.contestants[0])
+    # The first call of an epoch only starts the watch: 100 s go by in front of it.
+    for step, now in [(2, 100), (4, 102), (6, 104), (7, 204), (12, 209)]:
+        clock.now = now
+        stopwatch.update(step, {})
+    assert stopwatch.loop == [1.0, 1.0]
+    assert stopwatch.rival == [0.5, 0.5]
+    assert recorder.turns == [('rival', 4), ('rival', 5)]
+
+
+def test_modes_have_settings_and_say_what_they_ignore():
+    assert set(modes.MODES) == set(USED)
+    given = ['mode', 'json', 'classes', 'augment', 'model']
+    assert unused('step', given) == ['augment']
+    assert unused('peers', given) == ['augment']
+    assert unused('input', given) == ['classes', 'model']
+    assert unused('end_to_end', given) == ['classes']
+    assert unused('input_peers', given) == ['classes', 'model']
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        (
+            {'mode': 'inputs'},
+            "--mode to be one of step, .*'inputs'. Did you mean input",
+        ),
+        ({'repeats': 0}, '--repeats to be at least 1, received 0'),
+        ({'classes': 1}, '--classes to be .* received 1'),
+        ({'json': '/'}, '--json to be a file .* / is a folder'),
+        ({'json': '/nowhere/a.json'}, '--json to be a file .* needs a folder /nowhere'),
+    ],
+)
+def test_settings_are_checked(values, message, tmp_path):
+    Settings(mode='input', repeats=1, classes=2, json=str(tmp_path / 'a.json'))
+    with pytest.raises(ConfigError, match=message):
+        Settings(**values)
+
+
+def surroundings(**changes) -> dict:
+    cpu = {'model': 'A CPU', 'cores': 8, 'usable_cores': 8}
+    return {
+        'started': '2026-01-01',
+        'tensorflow': '2',
+        'keras': '3',
+        'numpy': '2',
+        'python': '3',
+        'cpu': cpu,
+        'gpus': [],
+        'load_average': (1.0, 1.0, 1.0),
+        **changes,
+    }
+
+
+def test_header():
+    quiet = report.header(surroundings(), 'step', [])
+    assert 'Device    CPU\nCPU       A CPU, 8 cores\nVersions  TensorFlow 2' in quiet
+    assert 'Load      1.00 1.00 1.00' in quiet
+    assert 'Note' not in quiet and 'Unused' not in quiet
+    busy = report.header(
+        surroundings(load_average=(2.1, 1.0, 1.0)), 'step', ['augment']
+    )
+    assert 'Note      Other processes keep this machine busy' in busy
+    assert 'Unused    --augment: this mode does not look at it.' in busy
+    gpus = report.header(
+        surroundings(gpus=[{'name': 'A GPU'}], load_average=None), 'step', []
+    )
+    assert 'Device    A GPU' in gpus and 'Load      unknown' in gpus
+
+
+def test_results_are_aligned():
+    rows = [
+        Row('product', None, 1234.0),
+        Row('ours', Spread(23.44, 9.126, 100.4), 50.0),
+    ]
+    shown = report.results(
+        modes.Result(
+            {'augment': ['flip', 'zoom'], 'xla': False, 'steps': 2},
+            rows,
+            {'ours / theirs': 1.5},
+        )
+    )
+    assert shown.split('\n') == [
+        'Settings  augment flip,zoom, steps 2',
+        '',
+        '          images/s     quartiles   GFLOP/s',
+        'product                              1,234',
+        'ours          23.4   9.13 .. 100      50.0',
+        '',
+        'ours / theirs   1.500',
+    ]
+
+
+def test_writing_is_whole_or_not_at_all(tmp_path):
+    result = modes.Result({}, [Row('a', Spread(2.0, 1.0, 3.0))], {})
+    path = tmp_path / 'a.json'
+    report.write(path, surroundings(), 'step', result)
+    before = path.read_bytes()
+    broken = modes.Result({}, [Row('a', Spread(math.inf, 1.0, 3.0))], {})
+    with pytest.raises(ValueError):
+        report.write(path, surroundings(), 'step', broken)
+    with pytest.raises(report.ReportError, match='could not be written'):
+        report.write(tmp_path / 'nowhere' / 'a.json', surroundings(), 'step', result)
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ['a.json']
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, '-m', 'scripts.benchmark', *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+@pytest.mark.slow
+def test_command(tmp_path):
+    path = tmp_path / 'figures.json'
+    done = run(
+        '--mode=input',
+        '--batch_size=8',
+        '--repeats=2',
+        '--steps=2',
+        '--precision=float32',
+        f'--json={path}',
+    )
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'Device ' in done.stdout and 'from memory' in done.stdout
+    assert 'Unused    --precision' in done.stdout
+    check_schema(json.loads(path.read_text()), 'input')
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'code', 'message'),
+    [
+        (['--repeat=3'], 2, 'There is no flag --repeat. Did you mean --repeats?'),
+        (['input'], 2, "Did not expect 'input'."),
+        (['--mode=input', '--dataset=tiny_imagenet'], 1, 'needs a data directory'),
+    ],
+)
+def test_command_refuses(arguments, code, message, tmp_path):
+    done = run(*arguments, f'--json={tmp_path / "a.json"}')
+    assert done.returncode == code
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_command_helps():
+    done = run('--help')
+    assert done.returncode == 0
+    for name in ('--mode', '--json', '--batch_size', '--[no]xla'):
+        assert f'\n  {name} ' in done.stdout
+    assert '--epochs' not in done.stdout

@@ -1,0 +1,177 @@
+"""How Keras' input is asked for the same pictures and augmentations."""
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from scripts.benchmark import input_peers
+from trainers.settings.config import Config, ConfigError
+from vision.data import DatasetError, Split
+from vision.data.augment import AUGMENTATIONS
+
+ALL = ('flip', 'vertical_flip', 'rotate:18', 'shift', 'zoom:0.1')
+
+
+@pytest.fixture
+def split(tmp_path) -> Split:
+    """Nine JPEG files of three classes; each is evenly as bright as its label says."""
+    labels = np.arange(9, dtype=np.int32) % 3
+    paths = [str(tmp_path / f'picture{index}.JPEG') for index in range(9)]
+    for path, label in zip(paths, labels):
+        picture = np.full([24, 24, 3], 100 * label, np.uint8)
+        tf.io.write_file(path, tf.io.encode_jpeg(picture))
+    return Split(labels, paths, paths=paths, side=24)
+
+
+def configured(*augment: str, batch_size: int = 4) -> Config:
+    return Config(batch_size=batch_size, image_size=16, augment=augment)
+
+
+def test_the_folder_of_links_is_gone_afterwards(split):
+    with input_peers.linked(split, batch_size=4) as folder:
+        links = sorted(Path(folder).rglob('*.jpeg'))
+        assert [str(link.relative_to(folder)) for link in links] == [
+            '0/0.jpeg',
+            '0/3.jpeg',
+            '0/6.jpeg',
+            '1/1.jpeg',
+            '1/4.jpeg',
+            '1/7.jpeg',
+            '2/2.jpeg',
+            '2/5.jpeg',
+        ]  # Whole batches: the ninth picture is left out.
+        assert all(link.is_symlink() for link in links)
+        assert os.readlink(Path(folder, '1/7.jpeg')) == split.paths[7]
+    assert not Path(folder).exists()
+    assert all(Path(path).exists() for path in split.paths)
+    with pytest.raises(KeyError), input_peers.linked(split, batch_size=4) as folder:
+        raise KeyError
+    assert not Path(folder).exists()
+    with pytest.raises(DatasetError, match='batch size must lie in 1..9, .* got 10'):
+        with input_peers.linked(split, batch_size=10):
+            pass
+
+
+def test_links_to_relative_paths(split, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    here = Split(
+        split.labels,
+        split.names,
+        paths=[os.path.basename(path) for path in split.paths],
+    )
+    with input_peers.linked(here, batch_size=9) as folder:
+        assert Path(folder, '0/0.jpeg').exists()
+
+
+def test_both_give_the_pictures_and_their_labels(split, capsys):
+    config = configured()
+    with input_peers.linked(split, batch_size=4) as folder:
+        images, labels = next(input_peers.generator(folder, config))
+        assert images.shape == (4, 16, 16, 3)
+        np.testing.assert_allclose(images, 0, atol=1e-3)  # centred
+        batches = list(input_peers.directory_dataset(folder, config))
+    assert [batch[0].shape for batch in batches] == [(4, 16, 16, 3)] * 2
+    for images, labels in batches:
+        np.testing.assert_allclose(images[:, 8, 8, 0] / 100, labels, atol=0.02)
+    assert sorted(np.concatenate([labels for _, labels in batches])) == [
+        0,
+        0,
+        0,
+        1,
+        1,
+        1,
+        2,
+        2,
+    ]
+
+
+def test_both_augment(split):
+    Path(split.paths[0]).write_bytes(
+        tf.io.encode_jpeg(
+            np.random.default_rng(1).integers(256, size=[24, 24, 3], dtype=np.uint8)
+        ).numpy()
+    )
+    one = Split(split.labels[:1], split.names[:1], paths=split.paths[:1])
+    config = configured(*ALL, batch_size=1)
+    with input_peers.linked(one, batch_size=1) as folder:
+        flow = input_peers.generator(folder, config)
+        theirs = [next(flow)[0] for _ in range(2)]
+        dataset = input_peers.directory_dataset(folder, config).repeat(2)
+        theirs += [images.numpy() for images, _ in dataset]
+    for images in theirs:
+        assert images.shape == (1, 16, 16, 3)
+        assert 0 <= images.min() < 100 and 150 < images.max() < 256
+    assert not np.allclose(theirs[0], theirs[1])
+    assert not np.allclose(theirs[2], theirs[3])
+
+
+def test_arguments_of_the_generator():
+    assert input_peers.generator_arguments([]) == {'samplewise_center': True}
+    assert input_peers.generator_arguments(ALL) == {
+        'fill_mode': 'reflect',
+        'horizontal_flip': True,
+        'vertical_flip': True,
+        'rotation_range': 18,
+        'width_shift_range': 0.2,
+        'height_shift_range': 0.2,
+        'zoom_range': 0.1,
+    }
+
+
+def test_layers():
+    flip, vertical, rotation, shift, zoom = input_peers.augmentation_layers(ALL)
+    assert (flip.mode, vertical.mode) == ('horizontal', 'vertical')
+    assert list(rotation.factor) == [-0.05, 0.05]
+    assert (shift.height_factor, shift.width_factor) == (0.2, 0.2)
+    assert (zoom.height_factor, zoom.width_factor) == (0.1, None)
+    assert {each.fill_mode for each in (rotation, shift, zoom)} == {'reflect'}
+
+
+def test_augmentations_need_a_counterpart():
+    input_peers.check_augmentations(ALL)
+    input_peers.check_augmentations([])
+    for name in set(AUGMENTATIONS) - set(input_peers.COUNTERPARTS):
+        with pytest.raises(
+            ConfigError,
+            match='flip, vertical_flip, rotate, shift, '
+            f'zoom, each once, .* received flip,{name}. Pass',
+        ):
+            input_peers.check_augmentations(['flip', name])
+    with pytest.raises(ConfigError, match='received rotate:1,rotate:2'):
+        input_peers.check_augmentations(['rotate:1', 'rotate:2'])
+
+
+def test_pictures_need_to_be_files(split):
+    input_peers.check_files(split)
+    in_memory = Split(
+        split.labels, split.names, images=np.zeros([9, 4, 4, 3], np.uint8)
+    )
+    with pytest.raises(ConfigError, match='received .* in memory. Name a --dataset of'):
+        input_peers.check_files(in_memory)
+    parts = Split(
+        split.labels, split.names, paths=split.paths, ranges=np.zeros([9, 2], np.int64)
+    )
+    with pytest.raises(ConfigError, match='received .* parts of larger files. Name'):
+        input_peers.check_files(parts)
+    for ending, shown in {'.webp': '.webp', '': 'no ending'}.items():
+        paths = [*split.paths[:8], f'picture{ending}']
+        with pytest.raises(ConfigError, match=f'in .bmp, .* received {shown}. Name'):
+            input_peers.check_files(Split(split.labels, split.names, paths=paths))
+
+
+@pytest.mark.parametrize('place', [0, 1])
+def test_a_broken_file_is_explained(split, place, capsys):
+    with input_peers.linked(split, batch_size=4) as folder:
+        with warnings.catch_warnings():
+            warnings.simplefilter('error')
+            each = input_peers.contestants(folder, configured(), warmup_steps=1)[place]
+        assert each.turn(3) > 0
+        for path in split.paths:
+            Path(path).write_bytes(b'not a picture')
+        with pytest.raises(DatasetError, match='received one that cannot. Pass --cac'):
+            each.turn(3)
+    assert capsys.readouterr() == ('', '')

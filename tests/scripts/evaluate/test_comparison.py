@@ -1,0 +1,204 @@
+"""Networks on the same pictures, in pairs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from scripts.evaluate import comparison, comparison_report
+from scripts.evaluate.comparison import ComparisonError, check_same, compare
+from trainers.inference.classifier import Classifier, Run
+from trainers.settings.config import Config
+from trainers.storage.run_directory import RunDirectory
+from vision.data import DatasetError
+
+
+@pytest.fixture(scope='module')
+def evaluations(make_evaluation):
+    return [
+        make_evaluation(right=right, seed=seed)
+        for seed, right in enumerate((0.95, 0.5, 0.5))
+    ]
+
+
+def mistaken(evaluation, count):
+    """The same, but for so many pictures that were named correctly."""
+    logits = evaluation.main.copy()
+    rows = np.flatnonzero(evaluation.correct)[:count]
+    logits[rows, (evaluation.labels[rows] + 1) % logits.shape[1]] = 99
+    return dataclasses.replace(evaluation, logits={'main': logits})
+
+
+def of_run(evaluation, path, **settings):
+    """The same, of a run with those settings."""
+    run = Run(
+        directory=RunDirectory(path),
+        config=Config(**settings),
+        step=1,
+        epoch=1,
+        averaged=False,
+    )
+    classifier = evaluation.classifier
+    classifier = Classifier(
+        classifier.network, classifier.specification, str(path), run=run
+    )
+    return dataclasses.replace(evaluation, classifier=classifier)
+
+
+def report(evaluations):
+    names = 'abc'[: len(evaluations)]
+    made = comparison_report.contents(
+        compare(evaluations, names), {'command': ['evaluate'], 'gpus': []}
+    )
+    return made['report.md']
+
+
+def test_pairs_count_every_picture_and_bound_the_difference(evaluations):
+    compared = compare(evaluations, ['a', 'b', 'c'])
+    assert [(p.first, p.second) for p in compared.pairs] == [(0, 1), (0, 2), (1, 2)]
+    for pair in compared.pairs:
+        mine, theirs = (evaluations[i].correct for i in pair[:2])
+        assert pair.both + pair.only_first + pair.only_second + pair.neither == 200
+        assert pair.both + pair.only_first == mine.sum()
+        assert pair.both + pair.only_second == theirs.sum()
+        for figure in pair.differences.values():
+            assert figure.interval.low <= figure.value <= figure.interval.high
+        assert pair.differences['top1'].value == pytest.approx(
+            mine.mean() - theirs.mean()
+        )
+    better, _, alike = compared.pairs
+    assert better.differences['top1'].interval.low > 0 and better.p_value < 0.01
+    assert alike.only_first and alike.only_second
+    low, high = alike.differences['top1'].interval
+    assert low <= 0 <= high
+    assert comparison_report.verdict(compared, better).endswith(' a is better.')
+    assert 'Neither is shown to be better.' in comparison_report.verdict(
+        compared, alike
+    )
+
+
+@pytest.mark.parametrize(
+    'count, p_value, says',
+    [
+        (0, '1', 'Neither is shown to be better.'),
+        (4, '0.125', 'Neither is shown to be better.'),
+        (6, '0.0312', 'a is better.'),
+    ],
+)
+def test_the_exact_test_decides_what_is_better(evaluations, count, p_value, says):
+    pair = [evaluations[0], mistaken(evaluations[0], count)]
+    compared = compare(pair, ['a', 'b'])
+    found = comparison_report.verdict(compared, compared.pairs[0])
+    assert found == (
+        f'Only a is right about {count}, only b about 0; p = {p_value}. {says}'
+    )
+    compared = compare(pair[::-1], ['a', 'b'])
+    assert comparison_report.verdict(compared, compared.pairs[0]).endswith(
+        says.replace('a is', 'b is')
+    )
+
+
+def test_several_pairs_are_several_chances_of_luck(evaluations):
+    for count, expected in ((2, False), (3, True)):
+        compared = compare(evaluations[:count], 'abc'[:count])
+        for text in (
+            comparison_report.on_terminal(compared),
+            report(evaluations[:count]),
+        ):
+            assert ('Nothing is corrected for several comparisons' in text) == expected
+
+
+def test_only_pictures_that_all_could_decode_count(evaluations):
+    first, second = evaluations[:2]
+    kept = np.delete(np.arange(200), [3, 50])
+    partly = dataclasses.replace(
+        second,
+        indices=kept,
+        labels=second.labels[kept],
+        logits={'main': second.main[kept]},
+    )
+    compared = compare([first, partly], ['a', 'b'])
+    assert [len(each) for each in compared.evaluations] == [198, 198]
+    assert compared.evaluations[0].names == partly.names
+    np.testing.assert_array_equal(compared.evaluations[0].main, first.main[kept])
+    assert comparison.numbers(compared, {})['data']['evaluated'] == 198
+
+
+def test_other_pictures_are_refused_before_any_is_looked_at(make_evaluation):
+    evaluations = [make_evaluation(count=count) for count in (200, 150)]
+    seen_by = [(each.classifier, each.source) for each in evaluations]
+    check_same([seen_by[0], seen_by[0]], 'test')
+    with pytest.raises(ComparisonError, match='differ, such as test/1'):
+        check_same(seen_by, 'test')
+
+
+def test_classes_that_a_network_does_not_know_are_refused_before_too(make_evaluation):
+    evaluation, other = make_evaluation(), make_evaluation(classes=3)
+    with pytest.raises(DatasetError, match='it does not know'):
+        check_same(
+            [
+                (evaluation.classifier, evaluation.source),
+                (other.classifier, evaluation.source),
+            ],
+            'test',
+        )
+
+
+def test_classes_are_matched_where_datasets_have_them_in_other_orders(evaluations):
+    first, second = evaluations[:2]
+    source = second.source
+    # The last class has no pictures in the dataset of the first run.
+    order = np.array([5, 3, 1, 0, 2, 4, 6])
+    moved = dataclasses.replace(
+        source,
+        classes=tuple(source.classes[i] for i in order),
+        ids=tuple(source.ids[i] for i in order),
+        splits={
+            name: dataclasses.replace(
+                split, labels=np.argsort(order)[split.labels].astype(np.int32)
+            )
+            for name, split in source.splits.items()
+        },
+    )
+    other = dataclasses.replace(second, source=moved, known=second.known[order])
+    assert report([first, other]) == report([first, second])
+    kept = first.labels < 6
+    without = dataclasses.replace(
+        first,
+        source=dataclasses.replace(
+            source,
+            classes=source.classes[:6],
+            ids=source.ids[:6],
+            splits=dict.fromkeys(
+                source.splits,
+                dataclasses.replace(
+                    source.splits['test'], labels=source.splits['test'].labels % 6
+                ),
+            ),
+        ),
+        known=first.known[:6],
+        indices=first.indices[kept],
+        labels=first.labels[kept],
+        logits={'main': first.main[kept]},
+    )
+    recall = f'{100 * second.by_class.recall[5]:.1f} %'
+    (row,) = [
+        line
+        for line in report([without, other]).splitlines()
+        if line.startswith('| naïve 猫 ')
+    ]
+    assert row.count(' | ') == 3 and f'| {recall} |' in row
+
+
+def test_settings_stand_below_the_names_of_their_runs(evaluations, tmp_path):
+    first, other, third = (
+        of_run(evaluations[0], tmp_path / 'a', epochs=5),
+        evaluations[1],
+        of_run(evaluations[2], tmp_path / 'c', epochs=7, data_dir='x'),
+    )
+    text = report([first, other, third])
+    assert '| setting | a | b | c |' in text and '| epochs | 5 | – | 7 |' in text
+    assert '| data_dir |  | – | x |' in text
+    assert 'Nothing is known of the settings of b: checkpoints without' in text
+    assert 'The other runs have the same settings.' in report([first, other, first])
+    assert 'The runs have the same settings.' in report([first, first])

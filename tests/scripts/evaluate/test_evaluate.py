@@ -1,0 +1,384 @@
+"""The command as a person meets it: help, mistakes, an evaluation, a comparison."""
+
+import csv
+import dataclasses
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from absl import flags as absl_flags
+from PIL import Image
+
+from scripts.common import flags
+from scripts.common.output_folder import OutputError
+from scripts.evaluate import __main__ as evaluate
+from scripts.evaluate.comparison import ComparisonError
+from trainers.evaluation.calibration import CalibrationError
+from trainers.inference.classifier import Classifier, from_run
+from trainers.reporting.progress import ConsoleHandler
+from trainers.run.train import load_source, train
+from trainers.settings.config import Config, ConfigError
+from vision.data import DatasetError, Source, Split
+from vision.models.specification import Specification
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    command = [sys.executable, *python, '-m', 'scripts.evaluate', *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_help_needs_no_tensorflow():
+    done = call('--help', python=('-X', 'importtime'))
+    assert done.returncode == 0
+    assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 88
+    for name in (
+        'run_dir',
+        'split',
+        'views',
+        'compare',
+        'calibrate',
+        'output',
+        'dataset',
+        'data_dir',
+        'pretrained',
+        'max_bad_fraction',
+    ):
+        assert re.search(rf'^  --(\[no\])?{name}\b', done.stdout, re.MULTILINE), name
+
+
+@pytest.mark.parametrize(
+    'mistake, message',
+    [
+        (['--spilt=test'], 'There is no flag --spilt. Did you mean --split?'),
+        (['--split=all'], 'Expected --split to be one of test, validation, train'),
+        (
+            ['runs/a'],
+            "Did not expect 'runs/a': give the folder of a run as --run_dir=runs/a",
+        ),
+        (['--compare', 'runs/a'], 'as in --compare runs/a runs/b, received 1 folder.'),
+        (
+            ['--compare', 'a', 'b', './a/'],
+            'different runs with --compare, received ./a/ ',
+        ),
+        (['--compare', 'a', 'b', '--run_dir=c'], 'runs/a runs/b, received --run_dir.'),
+        (
+            ['--calibrate', '--views=flip', '--run_dir=a'],
+            'Expected no --views=flip with ',
+        ),
+        (['--calibrate', '--model=googlenet'], 'Expected --run_dir with --calibrate'),
+        (
+            ['--calibrate', '--run_dir=a', '--temperature=2'],
+            'Expected either --temperature ',
+        ),
+    ],
+)
+def test_mistake_is_explained_in_a_line(mistake, message):
+    done = call(*mistake)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.fixture(scope='module')
+def runs(tmp_path_factory) -> Path:
+    """A run on pictures of `cat|s` and `dog`, one of which is broken.
+
+    The decoder talks about those of the test split on the process's standard error.
+    """
+    folder = tmp_path_factory.mktemp('runs')
+    rng = np.random.default_rng(0)
+    for label, low in (('cat|s', 0), ('dog', 60)):
+        for split, count in (('train', 24), ('validation', 20), ('test', 20)):
+            where = folder / 'data' / split / label
+            where.mkdir(parents=True)
+            for i in range(count):  # the classes overlap, so that there are mistakes
+                pixels = rng.integers(low, 196 + low, [16, 16, 3], np.uint8)
+                picture = Image.fromarray(pixels // (1 + i % 3))
+                if split != 'test':
+                    picture.save(where / f'{i}.png')
+                    continue
+                contents = io.BytesIO()
+                picture.save(contents, 'JPEG')
+                jpeg = contents.getvalue()
+                (where / f'{i}.jpg').write_bytes(jpeg[:20] + b'\0\0\0' + jpeg[20:])
+    (folder / 'data/test/dog/broken.png').write_bytes(b'no picture')
+    train_run(folder, 'a')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def two_runs(runs) -> Path:
+    """The same, with another run on the same pictures."""
+    train_run(runs, 'b', seed=1)
+    return runs
+
+
+def train_run(folder: Path, name: str, **settings) -> None:
+    train(
+        Config(
+            model='cifar_cnn',
+            model_options=('filters:4-8',),
+            dense=('8',),
+            dataset='image_folder',
+            data_dir=str(folder / 'data'),
+            epochs=2,
+            batch_size=8,
+            precision='float32',
+            warmup_epochs=0.0,
+            learning_rate=3e-3,
+            max_bad_fraction=0.1,
+            run_dir=str(folder / name),
+            **settings,
+        ),
+        ConsoleHandler(io.StringIO()),
+    )
+
+
+@pytest.fixture
+def evaluate_here(monkeypatch):
+    """Called with a command line: the command in this process, errors and all."""
+
+    def run(*arguments: str) -> None:
+        values = absl_flags.FlagValues()
+        values.set_gnu_getopt()
+        define = {
+            kind: lambda name, default, text, function=function: function(
+                name, default, text, flag_values=values
+            )
+            for kind, function in flags._DEFINE.items()
+        }
+        with monkeypatch.context() as patch:
+            patch.setattr(flags, '_DEFINE', define)
+            patch.setattr(flags, 'FLAGS', values)
+            flags.define(evaluate.FIELDS)
+            rest = values(['evaluate', *arguments])[1:]
+            evaluate.check(rest)
+            evaluate.evaluate(rest)
+
+    return run
+
+
+@pytest.mark.slow
+def test_whole_evaluation(runs):
+    # No word of the decoder's, though mistakes are decoded again to be drawn.
+    done = call(f'--run_dir={runs}/a', '--calibrate', '--batch_size=7')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'Pictures    image_folder, test: 40 pictures, 2 classes' in done.stdout
+    assert 'dog/broken.png' in done.stdout
+    assert '1 picture could not be decoded and is in none of these' in done.stdout
+    folder = runs / 'a/evaluation/test'
+    assert f'Report      {folder}/report.md' in done.stdout.replace(
+        '\n            ', ' '
+    )
+    assert (folder / 'mistakes.png').is_file()
+    found = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+    trained = json.loads((runs / 'a/results.json').read_text(encoding='utf-8'))['test']
+    assert found['top1'] == pytest.approx(trained['top1'])
+    assert found['loss'] == pytest.approx(trained['loss'], rel=1e-5)
+    assert found['data']['evaluated'] == 40 and found['data']['undecodable'] == 1
+    assert found['data']['data_dir'] == f'{runs}/data'
+    stored = json.loads((runs / 'a/calibration.json').read_text(encoding='utf-8'))
+    assert stored['split'] == 'validation' and stored['pictures'] == 40
+    assert found['calibration']['temperature'] == stored['temperature'] != 1
+    card = (folder / 'MODEL_CARD.md').read_text(encoding='utf-8')
+    assert '| learning_rate | 0.003 |' in card and r'cat\|s' in card
+    with (folder / 'predictions.csv').open(newline='', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 40
+    right = sum(row['label'] == row['predicted'] for row in rows)
+    assert right / 40 == pytest.approx(found['top1'])
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--split_seed=7'], 'Expected the --split_seed=4321 that the run was trained'),
+        (
+            ['--calibrate', '--data_dir=other'],
+            'Expected the pictures of the run with --cal',
+        ),
+        (
+            ['--calibrate', '--dataset=shapes'],
+            r', received shapes: the temperature is ',
+        ),
+    ],
+)
+def test_pictures_that_a_run_must_not_be_asked_about(
+    runs, evaluate_here, arguments, message
+):
+    with pytest.raises(ConfigError, match=message):
+        evaluate_here(f'--run_dir={runs}/a', *arguments)
+
+
+def test_other_data_has_a_report_of_its_own(runs, evaluate_here, tmp_path):
+    shutil.copytree(runs / 'data', tmp_path / 'work')
+    evaluate_here(
+        f'--run_dir={runs}/a',
+        f'--data_dir={tmp_path}/work',
+        '--split=validation',
+        '--split_seed=7',
+    )
+    folder = runs / 'a/evaluation/image_folder-work-validation'
+    report = (folder / 'report.md').read_text(encoding='utf-8')
+    assert f'| From | {tmp_path}/work |' in report
+    assert 'the best weights were chosen by them' not in report
+
+
+@pytest.mark.slow
+def test_pictures_of_the_run_by_another_name_are_its_own(
+    runs, evaluate_here, tmp_path, capsys
+):
+    (tmp_path / 'holidays').symlink_to(runs / 'data')
+    evaluate_here(
+        f'--run_dir={runs}/a', f'--data_dir={tmp_path}/holidays', '--split=validation'
+    )
+    folder = runs / 'a/evaluation/validation'
+    assert f'From | {tmp_path}/holidays |' in (folder / 'report.md').read_text('utf-8')
+    assert 'the best weights were chosen by them' in ' '.join(
+        capsys.readouterr().out.split()
+    )
+
+
+def test_run_that_cannot_be_written_to_is_said_before_the_work(
+    runs, evaluate_here, tmp_path, capsys
+):
+    shutil.copytree(runs / 'a', tmp_path / 'a')
+    # Root may write anywhere, but nobody over a folder.
+    (tmp_path / 'a/.probe.tmp').mkdir()
+    with pytest.raises(
+        OutputError,
+        match='Expected --run_dir to be a folder that can '
+        f'be written to, got {tmp_path}/a: .* leave out --calibrate',
+    ):
+        evaluate_here(
+            f'--run_dir={tmp_path}/a', '--calibrate', f'--output={tmp_path}/out'
+        )
+    assert capsys.readouterr().out == '' and not (tmp_path / 'out').exists()
+
+
+def test_temperature_that_cannot_be_stored_is_an_error(runs, tmp_path):
+    shutil.copytree(runs / 'a', tmp_path / 'a')
+    classifier = from_run(tmp_path / 'a')
+    config = classifier.run.config
+    seen = evaluate.look(
+        classifier, config, load_source(config), evaluate.Settings(split='validation')
+    )
+    (tmp_path / 'a/calibration.json').unlink(missing_ok=True)
+    (tmp_path / 'a/calibration.json').mkdir()
+    with pytest.raises(
+        OutputError,
+        match='calibration.json: the temperature of .* '
+        'could not be stored: .* pass it with --temperature',
+    ):
+        evaluate._store(seen)
+
+
+def test_where_no_temperature_is_best_no_other_split_is_looked_at():
+    specification = Specification(
+        'small_cnn', ('cat', 'dog'), 8, 'unit', options={'filters': (4,)}
+    )
+    classifier = Classifier(specification.build(), specification, 'random weights')
+    images = np.random.default_rng(0).integers(0, 256, [40, 8, 8, 3], np.uint8)
+    named = classifier.logits(images).main.numpy().argmax(1).astype(np.int32)
+    # Of validation it is right about all; none of test can be decoded.
+    split = Split(named, [f'{i}.png' for i in range(40)], images)
+    bad = dataclasses.replace(split, weights=np.zeros(40, np.float32))
+    source = Source(
+        'noise',
+        ('cat', 'dog'),
+        {'train': split, 'validation': split, 'test': bad},
+        8,
+        True,
+    )
+    with pytest.raises(DatasetError, match='none of its 40 could be decoded'):
+        evaluate.look(classifier, Config(), source, evaluate.Settings())
+    with pytest.raises(CalibrationError, match='Expected mistakes among the 40'):
+        evaluate.look(classifier, Config(), source, evaluate.Settings(calibrate=True))
+
+
+def test_runs_on_other_pictures_are_not_compared(runs, evaluate_here, tmp_path):
+    """Nor looked at: those of the first could not be, without an error of their own."""
+    shutil.copytree(runs / 'data', tmp_path / 'data')
+    for i in range(12):
+        (tmp_path / f'data/test/cat|s/{i}.jpg').write_bytes(b'no picture')
+    (tmp_path / 'data/test/dog/0.jpg').unlink()
+    shutil.copytree(runs / 'a', tmp_path / 'b')
+    config = json.loads((tmp_path / 'b/config.json').read_text(encoding='utf-8'))
+    config['data_dir'] = str(tmp_path / 'data')
+    (tmp_path / 'b/config.json').write_text(json.dumps(config), encoding='utf-8')
+    with pytest.raises(ComparisonError, match=r'differ, such as test/dog/0.jpg \(dog'):
+        evaluate_here(
+            '--compare', f'{tmp_path}/b', f'{runs}/a', f'--output={tmp_path}/other'
+        )
+    assert not (tmp_path / 'other').exists()
+
+
+@pytest.mark.slow
+def test_checkpoints_of_a_run_are_compared_by_their_own_names(
+    runs, evaluate_here, tmp_path, capsys
+):
+    folders = [f'{runs}/a/checkpoints/best', f'{runs}/a/checkpoints/last']
+    evaluate_here('--compare', *folders, f'--output={tmp_path}/out')
+    assert 'best less last' in capsys.readouterr().out
+    found = json.loads((tmp_path / 'out/comparison.json').read_text(encoding='utf-8'))
+    assert [run['name'] for run in found['runs']] == ['best', 'last']
+
+
+@pytest.mark.parametrize(
+    'folders, names',
+    [
+        (['runs/a', 'runs/b/'], ['a', 'b']),
+        (['x/best', 'y/best'], ['x/best', 'y/best']),
+        (['x/best', 'y/best', 'z'], ['x/best', 'y/best', 'z']),
+        (['runs/a', 'runs/a/checkpoints/last'], ['a', 'last']),
+    ],
+)
+def test_names_of_runs(folders, names):
+    assert evaluate.run_names(folders) == names
+
+
+@pytest.mark.slow
+def test_comparison_says_who_is_better(two_runs, tmp_path):
+    done = call(
+        '--compare',
+        f'{two_runs}/a',
+        f'{two_runs}/b',
+        '--split=validation',
+        f'--output={tmp_path}/out',
+    )
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'a less b' in done.stdout
+    found = json.loads((tmp_path / 'out/comparison.json').read_text(encoding='utf-8'))
+    (pair,) = found['pairs']
+    first, second = (run['top1'] for run in found['runs'])
+    assert pair['top1']['difference'] == pytest.approx(first - second)
+    low, high = pair['top1']['interval']
+    assert low <= pair['top1']['difference'] <= high
+    assert (
+        sum(
+            pair[key]
+            for key in (
+                'both_right',
+                'only_first_right',
+                'only_second_right',
+                'both_wrong',
+            )
+        )
+        == 40
+    )
+    with (tmp_path / 'out/comparison.csv').open(newline='', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    for name, top1 in (('a', first), ('b', second)):
+        right = sum(row['label'] == row[f'{name}: predicted'] for row in rows)
+        assert right / 40 == pytest.approx(top1)

@@ -1,0 +1,76 @@
+"""Figures are drawn for any number of classes and any names, without warnings."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.evaluate import figures, grids, report
+
+
+def size(png):
+    image = Image.open(io.BytesIO(png))
+    image.load()
+    assert image.format == 'PNG' and len(np.unique(np.asarray(image))) > 3
+    return image.size
+
+
+@pytest.mark.parametrize('classes', [2, 7, 40, 200])
+def test_confusion_matrix_of_any_size(make_evaluation, classes):
+    evaluation = make_evaluation(classes, 400)
+    width, height = size(figures.confusion(*report.confusion(evaluation)))
+    assert 200 < height <= width * 1.2 and width < 2000
+
+
+def test_confusion_with_other_classes_has_a_column_for_them(make_evaluation):
+    evaluation = make_evaluation(30, known=2)
+    counts, rows, columns = report.confusion(evaluation)
+    assert counts.shape == (2, 3) == (len(rows), len(columns))
+    assert columns[-1] == 'any other' and counts[:, -1].sum() > 0
+    assert counts.sum() == len(evaluation)
+    size(figures.confusion(counts, rows, columns))
+
+
+@pytest.mark.parametrize('classes, drawn', [(2, 2), (7, 7), (40, 10)])
+def test_curves_of_the_worst_and_the_best(make_evaluation, classes, drawn):
+    evaluation = make_evaluation(classes, 400)
+    averages = evaluation.average_precisions
+    chosen = figures.curve_classes(averages)
+    assert len(set(chosen)) == drawn
+    if drawn < classes:
+        rest = np.delete(averages, chosen)
+        assert averages[chosen[:5]].max() <= rest.min()
+        assert averages[chosen[5:]].min() >= rest.max()
+    size(figures.precision_recall(evaluation))
+
+
+def test_classes_without_pictures_have_no_curve():
+    assert figures.curve_classes(np.array([0.5, np.nan, 0.2])) == [0, 2]
+
+
+@pytest.mark.parametrize('panels', [1, 2])
+def test_reliability(evaluation, panels):
+    drawn = {f'panel {i}': evaluation.reliability for i in range(panels)}
+    width, height = size(figures.reliability(drawn))
+    assert width == panels * size(figures.reliability({'a': evaluation.reliability}))[0]
+
+
+def test_surest_mistakes_come_first(evaluation):
+    chosen = grids.mistakes(evaluation)
+    assert len(chosen) == grids.MISTAKES
+    assert not evaluation.correct[chosen].any()
+    confidence = evaluation.confidence[chosen]
+    assert (np.diff(confidence) <= 0).all()
+    rest = np.setdiff1d(np.flatnonzero(~evaluation.correct), chosen)
+    assert evaluation.confidence[rest].max() <= confidence.min()
+    size(grids.draw_mistakes(evaluation, chosen))
+
+
+def test_example_of_a_pair_is_one_of_it(evaluation):
+    label, predicted, count = report.pairs(evaluation)[0]
+    place = grids.example(evaluation, label, predicted)
+    assert (evaluation.labels[place], evaluation.predicted[place]) == (label, predicted)
+    same = (evaluation.labels == label) & (evaluation.predicted == predicted)
+    assert same.sum() == count
+    assert evaluation.confidence[place] == evaluation.confidence[same].max()

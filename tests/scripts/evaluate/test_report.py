@@ -1,0 +1,132 @@
+"""What the report says of figures, and that it is true."""
+
+import dataclasses
+
+import pytest
+
+from scripts.evaluate import report, terminal
+from scripts.evaluate.results import results
+from trainers.inference.classifier import Classifier, Run, Temperature
+from trainers.inference.scoring import VIEWS
+from trainers.settings.config import Config
+from trainers.storage.run_directory import RunDirectory
+
+CHOSEN = 'the best weights were chosen by them'
+SAME_SPLIT = 'The temperature was fitted to this same split, validation'
+AUGMENTED = 'The temperature was fitted without test-time augmentation'
+OWN = Config(dataset='image_folder', data_dir='mine')
+FITTED = Temperature(1.5, 'validation', 50)
+
+
+@pytest.fixture
+def of_run(evaluation, tmp_path):
+    """Called with the step of the weights: as if of a run whose best are of step 3."""
+    (tmp_path / 'checkpoints/best/step-000000003').mkdir(parents=True)
+
+    def make(step, **replaced):
+        run = Run(
+            directory=RunDirectory(tmp_path),
+            config=OWN,
+            step=step,
+            epoch=1,
+            averaged=False,
+        )
+        classifier = evaluation.classifier
+        classifier = Classifier(
+            classifier.network, classifier.specification, 'a run', run=run
+        )
+        return dataclasses.replace(evaluation, classifier=classifier, **replaced)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    'step, split, config, temperature, views, expected',
+    [
+        (3, 'validation', OWN, FITTED, 'none', [CHOSEN, SAME_SPLIT]),
+        (4, 'validation', OWN, FITTED, 'none', [SAME_SPLIT]),
+        (
+            3,
+            'validation',
+            Config(dataset='image_folder', data_dir='yours'),
+            FITTED,
+            'none',
+            [],
+        ),
+        (3, 'test', OWN, FITTED, 'flip', [AUGMENTED]),
+        (3, 'test', OWN, Temperature(1.5), 'flip', []),
+        (3, 'test', OWN, Temperature(), 'flip', []),
+    ],
+)
+def test_cautions_are_true(of_run, step, split, config, temperature, views, expected):
+    evaluation = of_run(step, split_name=split, temperature=temperature, views=views)
+    found = report.cautions(evaluation, config)
+    assert len(found) == len(expected)
+    for caution, part in zip(found, expected):
+        assert part in caution
+
+
+def test_weights_of_others_were_not_chosen_by_the_pictures(evaluation, config):
+    other = dataclasses.replace(evaluation, split_name='validation')
+    assert report.cautions(other, config) == []
+
+
+@pytest.mark.parametrize('views, number', [('none', 1), ('flip', 2), ('crops', 12)])
+def test_views_are_counted(evaluation, config, views, number):
+    assert set(VIEWS) == {'none', 'flip', 'crops'}
+    evaluation = dataclasses.replace(evaluation, views=views)
+    text = report.build(evaluation, config, results(evaluation, config, {}))
+    averaged = ', averaged' if number > 1 else ''
+    assert f'| Views of each picture | {number}{averaged} |' in text
+    assert (f'; {number} views of each' in terminal.pictures(evaluation)) == (
+        number > 1
+    )
+
+
+def test_figures_are_in_percent(evaluation, config):
+    text = report.build(evaluation, config, results(evaluation, config, {}))
+    main = evaluation.heads['main']
+    for name, value, (low, high) in (
+        ('Top-1', main.top1, main.top1_interval),
+        ('Top-5', main.top5, main.top5_interval),
+    ):
+        assert (
+            f'| {name} accuracy | {100 * value:.2f} % (95 % interval '
+            f'{100 * low:.1f}–{100 * high:.1f} %) |'
+        ) in text
+
+
+@pytest.mark.parametrize(
+    'classes, known, count, says, rows',
+    [
+        (24, 24, 200, None, 24),
+        (
+            40,
+            40,
+            12,
+            'Of the 12 classes with pictures, those of which least is found first; '
+            '[classes.csv](classes.csv) has all 40 of the dataset.',
+            12,
+        ),
+        (40, 40, 20, 'Of the 20 classes with pictures, those of which', 20),
+        (
+            40,
+            40,
+            21,
+            'Of the 21 classes with pictures, the 10 of which least is found, then '
+            'the 10 of which most is; [classes.csv](classes.csv) has all 40',
+            20,
+        ),
+        (40, 40, 200, 'Of the 40 classes with pictures, the 10 of which least', 20),
+    ],
+)
+def test_note_on_classes_is_about_those_shown(
+    make_evaluation, config, classes, known, count, says, rows
+):
+    evaluation = make_evaluation(classes, count)
+    text = report.build(evaluation, config, results(evaluation, config, {}))
+    section = text.partition('## Classes')[2].partition('## Confusion')[0]
+    assert ('with pictures' in section) == (says is not None)
+    assert says is None or says in section
+    lines = [line for line in section.splitlines() if line.startswith('| ')]
+    assert len(lines) == rows + 3  # head, rule and mean

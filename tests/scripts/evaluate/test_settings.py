@@ -1,0 +1,79 @@
+"""Which pictures are meant, and which must not be."""
+
+import pytest
+
+from scripts.common.dataset_settings import picture_config
+from scripts.evaluate.settings import (
+    Settings,
+    check_calibration,
+    check_splits,
+    same_data,
+)
+from trainers.inference.scoring import VIEWS
+from trainers.settings.config import Config, ConfigError
+
+OWN = Config(dataset='image_folder', data_dir='mine', split_seed=5)
+
+
+def test_there_are_as_many_views_to_choose_from_as_there_are():
+    assert Settings.__dataclass_fields__['views'].metadata['choices'] == tuple(VIEWS)
+
+
+@pytest.mark.parametrize(
+    'given, same',
+    [
+        ({}, True),
+        ({'data_dir': 'mine/'}, True),
+        ({'data_dir': 'yours'}, False),
+        ({'dataset': 'csv'}, False),
+        ({'dataset': 'csv', 'data_dir': 'mine'}, False),
+    ],
+)
+def test_same_data_is_the_same_dataset_in_the_same_place(given, same):
+    assert same_data(OWN, picture_config(OWN, given)) == same
+
+
+@pytest.mark.parametrize(
+    'given',
+    [
+        {'split_seed': 6},
+        {'validation_fraction': 0.2},
+        {'test_fraction': 0.2},
+        {'split_seed': 6, 'data_dir': './mine'},
+    ],
+)
+def test_pictures_of_a_run_are_not_split_anew(given):
+    name, value = next(iter(given.items()))
+    own = getattr(OWN, name)
+    with pytest.raises(
+        ConfigError,
+        match=f'Expected the --{name}={own} that the run '
+        f'was trained with, received {value}: .* Leave --{name} out',
+    ):
+        check_splits(OWN, picture_config(OWN, given))
+
+
+@pytest.mark.parametrize(
+    'given',
+    [
+        {},
+        {'split_seed': 5},
+        {'split_seed': 6, 'data_dir': 'yours'},
+        {'test_fraction': 0.2, 'dataset': 'shapes'},
+    ],
+)
+def test_other_pictures_may_be_split_as_one_likes(given):
+    check_splits(OWN, picture_config(OWN, given))
+
+
+def test_temperature_is_fitted_to_pictures_of_the_run():
+    check_calibration(OWN, picture_config(OWN, {'data_dir': 'mine'}))
+    with pytest.raises(
+        ConfigError,
+        match='pictures of the run with --calibrate, '
+        'image_folder mine, received image_folder yours: .* a link to '
+        'them at mine',
+    ):
+        check_calibration(OWN, picture_config(OWN, {'data_dir': 'yours'}))
+    with pytest.raises(ConfigError, match='image_folder mine, received shapes: '):
+        check_calibration(OWN, picture_config(OWN, {'dataset': 'shapes'}))

@@ -1,0 +1,438 @@
+"""The command as a person meets it: help, mistakes, and whole explanations."""
+
+import copy
+import csv
+import dataclasses
+import gc
+import io
+import re
+import subprocess
+import sys
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import scripts.explain.output
+from scripts.explain import __main__ as explain
+from scripts.explain import choosing, explaining, settings, targets
+from scripts.explain.explaining import Evidence, Explanation
+from scripts.explain.output import Output
+from scripts.explain.overlays import overlay, shown, tile
+from scripts.explain.report import Report
+from scripts.explain.settings import Settings
+from trainers.inference.classifier import Classifier, from_run
+from trainers.reporting.progress import ConsoleHandler
+from trainers.run.train import train
+from trainers.settings.config import Config, ConfigError
+from vision.data import DatasetError
+from vision.explain import BASELINES, METHODS
+from vision.models import create
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def call(
+    *arguments: str | bytes, python: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess:
+    command = [sys.executable, *python, '-m', 'scripts.explain', *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.fixture(scope='module')
+def run_dir(tmp_path_factory) -> Path:
+    """A run that has learned next to nothing."""
+    folder = tmp_path_factory.mktemp('runs') / 'short'
+    config = Config(
+        dataset='shapes',
+        model='cifar_cnn',
+        model_options=('filters:4-8', 'block_dropout:0'),
+        dense=('8',),
+        epochs=1,
+        batch_size=8,
+        limit_train_batches=3,
+        limit_eval_batches=2,
+        precision='float32',
+        warmup_epochs=0.0,
+        run_dir=str(folder),
+    )
+    train(config, ConsoleHandler(io.StringIO()))
+    return folder
+
+
+@pytest.fixture(scope='module')
+def classifier(run_dir) -> Classifier:
+    return from_run(run_dir)
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    path = folder / 'explanations.csv'
+    with path.open(newline='', encoding='utf-8', errors='surrogateescape') as file:
+        return list(csv.DictReader(file))
+
+
+def test_help_is_short_and_needs_no_tensorflow():
+    done = call('--help', python=('-X', 'importtime'))
+    assert done.returncode == 0
+    assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 88
+    for name in (
+        'run_dir',
+        'method',
+        'endpoint',
+        'target',
+        'baseline',
+        'steps',
+        'samples',
+        'seed',
+        'output',
+        'pretrained',
+    ):
+        assert len(re.findall(rf'^  --{name}\b', done.stdout, re.MULTILINE)) == 1
+
+
+def test_settings_name_all_there_is():
+    assert settings.METHODS == tuple(METHODS)
+    assert settings.BASELINES == tuple(BASELINES)
+    assert Settings(method=('all',)).methods == tuple(METHODS)
+    assert Settings(method=('guided', 'grad_cam')).methods == ('grad_cam', 'guided')
+
+
+@pytest.mark.parametrize(
+    'values, message',
+    [
+        (
+            {'method': ('gradcam',)},
+            "of grad_cam, .*, all; received 'gradcam'. Did you mean grad_cam?",
+        ),
+        ({'method': ()}, 'Expected --method to name at least one'),
+        ({'samples': 0}, 'Expected --samples to be at least 1, received 0'),
+        ({'baseline': 'white'}, 'Expected --baseline to be one of black, mean'),
+    ],
+)
+def test_values_that_are_refused(values, message):
+    with pytest.raises(ConfigError, match=message):
+        Settings(**values)
+
+
+CLASSES = SimpleNamespace(
+    ids=('n1', 'n2', 'n3', 'n4'),
+    classes=('tabby, tabby cat', 'crane, bird', 'crane, machine', 'Crane'),
+)
+
+
+@pytest.mark.parametrize(
+    'word, label',
+    [
+        ('n2', 1),
+        ('tabby, tabby cat', 0),
+        ('tabby', 0),
+        ('TABBY CAT', 0),
+        ('Crane', 3),
+        ('machine', 2),
+    ],
+)
+def test_targets(word, label):
+    assert targets.find(CLASSES, word) == label
+
+
+@pytest.mark.parametrize(
+    'word, message',
+    [
+        ('tably cat', "of one of 4 classes, .*'tably cat'. Did you mean tabby cat?"),
+        ('cat', "received 'cat'"),
+    ],
+)
+def test_targets_that_are_none(word, message):
+    with pytest.raises(ConfigError, match=message):
+        targets.find(CLASSES, word)
+
+
+def test_a_target_that_means_several():
+    two = SimpleNamespace(ids=CLASSES.ids[1:3], classes=CLASSES.classes[1:3])
+    with pytest.raises(ConfigError, match="received 'crane' of 2. .* id, n2 or n3"):
+        targets.find(two, 'crane')
+
+
+def test_an_overlay_is_lit_where_the_map_is_and_the_network_looks():
+    pixels = np.full([100, 160, 3], 60, np.uint8)
+    heat = np.zeros([4, 4], np.float32)
+    heat[:, :2] = 1
+    drawn = overlay(pixels, heat).mean(2)
+    assert drawn.shape == (100, 160)
+    assert drawn[:, 35:70].min() > 1.5 * drawn[:, 100:].max()
+    np.testing.assert_array_equal(drawn[:, :30], drawn[0, -1])
+    np.testing.assert_array_equal(overlay(pixels, 0 * heat), overlay(pixels, -heat))
+
+
+@pytest.mark.parametrize(
+    'size, expected',
+    [
+        ((32, 32), (224, 224)),
+        ((100, 300), (100, 300)),
+        ((1200, 3200), (600, 1600)),
+    ],
+)
+def test_size_to_show(size, expected):
+    pixels = shown(np.zeros([*size, 3], np.uint8))
+    assert pixels.shape == (*expected, 3)
+    assert tile(pixels).shape == (224, 224, 3)
+
+
+def test_endpoints_are_listed(capsys):
+    explain.print_endpoints(create('cifar_cnn', classes=10, image_size=32))
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split() == ['conv1_1', '32×32×64', '1,856']
+    assert 'the default is dropout3.' in lines[-1]
+
+
+@pytest.mark.slow
+def test_endpoints_of_a_model_without_weights():
+    done = call('--model=cifar_cnn', '--list_endpoints')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'the default is dropout3.' in done.stdout.splitlines()[-1]
+
+
+@pytest.mark.parametrize('name, expected', [('', 'dropout2'), ('pool1', 'pool1')])
+def test_endpoint_that_is_chosen(classifier, name, expected):
+    assert explain.choose_endpoint(classifier.network, name) == expected
+
+
+def test_endpoint_that_is_none(classifier):
+    with pytest.raises(ConfigError, match="of conv1_1, pool1, .* received 'pool9'"):
+        explain.choose_endpoint(classifier.network, 'pool9')
+
+
+def test_pictures_of_the_run_by_every_method(classifier, tmp_path, capsys):
+    chosen = choosing.of_run(classifier, samples=3, seed=0)
+    explain.write(
+        classifier, chosen, Settings(method=('all',), steps=2), 'pool2', None, tmp_path
+    )
+    found = rows(tmp_path)
+    assert {row['method'] for row in found} == set(METHODS)
+    assert len({row['file'] for row in found}) == 3
+    for row in found:
+        assert row['class'] in (row['label'], row['prediction'])
+        assert 0 <= float(row['probability']) <= 1
+        with Image.open(tmp_path / row['overlay']) as image:
+            assert image.size == (224, 224)
+    # A mistake is explained by what it was taken for and by what it is.
+    explained = {(row['file'], row['class']) for row in found}
+    assert explained >= {(row['file'], row['label']) for row in found}
+    with Image.open(tmp_path / 'sheet.png') as sheet:
+        assert sheet.width > 5 * 224
+    told = capsys.readouterr().out
+    for method in METHODS:
+        assert re.search(rf'^{method} +\d+ ', told, re.MULTILINE)
+    assert told.endswith(f'  {tmp_path}/sheet.png\n  {tmp_path}/explanations.csv\n')
+
+
+def test_a_run_on_few_pictures_is_explained_on_validation_pictures(classifier):
+    config = dataclasses.replace(classifier.run.config, overfit_batches=1)
+    few = copy.copy(classifier)
+    few.run = classifier.run._replace(config=config)
+    chosen = choosing.of_run(few, samples=4, seed=0)
+    assert len(chosen.split) == 4
+    assert all(name.startswith('validation/') for name in chosen.split.names)
+
+
+def test_pictures_that_have_moved(tmp_path, classifier):
+    for label, name in enumerate(classifier.classes):
+        for number in range(20):
+            path = tmp_path / name / f'{number}.png'
+            path.parent.mkdir(exist_ok=True)
+            pixels = np.full([32, 32, 3], 20 * label + number, np.uint8)
+            Image.fromarray(pixels).save(path)
+    moved = copy.copy(classifier)
+    config = dataclasses.replace(
+        classifier.run.config, dataset='image_folder', data_dir=str(tmp_path / 'gone')
+    )
+    moved.run = classifier.run._replace(config=config)
+    with pytest.raises(DatasetError, match='gone'):
+        choosing.of_run(moved, samples=2, seed=0)
+    assert len(choosing.of_run(moved, 2, 0, data_dir=str(tmp_path)).split) == 2
+
+
+@pytest.mark.slow
+def test_the_flag_of_pictures_that_have_moved(run_dir, tmp_path):
+    done = call(f'--run_dir={run_dir}', f'--data_dir={tmp_path}')
+    assert done.returncode == 1
+    assert f"got data_dir='{tmp_path}'" in done.stderr
+
+
+def test_a_map_that_highlights_nothing_is_no_evidence(classifier, monkeypatch):
+    """Single positive pixels among evidence against the class delete nothing."""
+
+    def speckled(network, images, classes, endpoint, **options):
+        maps = np.full(images.shape[:3], -1, np.float32)
+        maps[:, 5, 7] = 1
+        maps[0, :16] = 1
+        return tf.constant(maps)
+
+    monkeypatch.setitem(METHODS, 'integrated_gradients', speckled)
+    chosen = choosing.of_run(classifier, samples=2, seed=0)
+    settings = Settings(method=('integrated_gradients',))
+    [found] = explaining.explain(classifier, chosen, settings, 'pool2', target=0)
+    first, second = (each.evidence['integrated_gradients'] for each in found)
+    assert 0 <= first.highlighted <= 1 and 0 <= first.random <= 1
+    assert np.isnan(second.highlighted) and np.isnan(second.random)
+    report = Report()
+    for each in found:
+        report.add(each)
+    assert report.lines()[1].split()[1] == '1'
+
+
+def explanation(
+    place: int, before: float = 0.9, highlighted: float = 0.2, random: float = 0.8
+) -> Explanation:
+    heat = np.eye(4, dtype=np.float32)
+    evidence = {'grad_cam': Evidence('pool1', heat, highlighted, random)}
+    return Explanation(place, f'{place}.png', None, 0, before, 0, before, evidence)
+
+
+PIXELS = np.full([32, 32, 3], 60, np.uint8)
+
+
+@pytest.fixture
+def output(tmp_path, monkeypatch) -> Callable[[], Output]:
+    """Makes one into the same folder, with two rows on a sheet."""
+    monkeypatch.setattr(scripts.explain.output, '_ROWS', 2)
+    return lambda: Output(tmp_path, CLASSES)
+
+
+def sheets(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.glob('sheet*.png'))
+
+
+def test_what_is_written_does_not_wait_for_the_end(output, tmp_path):
+    first = output()
+    for place in range(5):
+        first.add(explanation(place), PIXELS)
+        assert len(sheets(tmp_path)) == (place + 1) // 2
+    first.write_table()
+    assert len(rows(tmp_path)) == 5
+    written = [path.name for path in first.finish()]
+    assert written == ['sheet.png', 'sheet2.png', 'sheet3.png', 'explanations.csv']
+    with Image.open(tmp_path / 'sheet.png') as full:
+        with Image.open(tmp_path / 'sheet3.png') as half:
+            assert full.height > 1.8 * half.height
+
+
+def test_pictures_and_maps_are_not_kept(output):
+    written, report, alive = output(), Report(), []
+    for place in range(3):
+        pixels, each = PIXELS.copy(), explanation(place)
+        alive += [weakref.ref(pixels), weakref.ref(each.evidence['grad_cam'].map)]
+        written.add(each, pixels)
+        report.add(each)
+    del pixels, each
+    gc.collect()
+    assert all(reference() is None for reference in alive)
+
+
+def test_a_smaller_command_leaves_no_sheet_of_a_larger_one(output, tmp_path):
+    mine = tmp_path / 'sheets.png'
+    mine.touch()
+    for count in (5, 1):
+        last = output()
+        for place in range(count):
+            last.add(explanation(place), PIXELS)
+        last.finish()
+    assert sheets(tmp_path) == ['sheet.png', 'sheets.png']
+    assert len(rows(tmp_path)) == 1
+    assert output().finish() == [] and sheets(tmp_path) == ['sheet.png', 'sheets.png']
+
+
+def test_what_is_done_when_stopped_stays(classifier, tmp_path, monkeypatch):
+    chosen = choosing.of_run(classifier, samples=3, seed=0)
+
+    def stopped(*arguments):
+        yield [explanation(0), explanation(1)]
+        # A kill leaves no time for more than what has been written already.
+        assert len(rows(tmp_path)) == 2
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explaining, 'explain', stopped)
+    with pytest.raises(KeyboardInterrupt):
+        explain.write(classifier, chosen, Settings(), 'pool2', None, tmp_path)
+    assert len(rows(tmp_path)) == 2 and sheets(tmp_path) == ['sheet.png']
+
+
+@pytest.mark.parametrize(
+    'after, random, row, verdict',
+    [
+        (0.2, 0.8, '70.0  10.0', False),
+        (0.5, 0.5, '40.0  40.0', True),
+        (0.95, 0.8, '-5.0  10.0', True),
+        (np.nan, np.nan, '–  –', False),
+    ],
+)
+def test_a_map_that_means_nothing_is_called_so(after, random, row, verdict):
+    report = Report()
+    report.add(explanation(0, 0.9, after, random))
+    head, means, *verdicts = report.lines()
+    assert head.split('  ')[-1] == 'at random places'
+    assert means.split()[-2:] == row.split()
+    assert [line.partition(',')[0] for line in verdicts] == verdict * [
+        'grad_cam: this map means nothing here'
+    ]
+
+
+def test_given_pictures_some_of_them_bad(run_dir, tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('a/same.png', 'b/same.png', 'b/Same.jpg'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, [40, 60, 3], np.uint8)).save(
+            tmp_path / name
+        )
+    odd = bytes(tmp_path) + b'/b/odd\xff.png'
+    Path(odd.decode(errors='surrogateescape')).write_bytes(
+        (tmp_path / 'a/same.png').read_bytes()
+    )
+    (tmp_path / 'b/bad\n.png').write_bytes(b'no picture')
+    out = tmp_path / 'out'
+    done = call(
+        f'--run_dir={run_dir}',
+        f'--output={out}',
+        '--target=circle',
+        f'{tmp_path}/a',
+        f'{tmp_path}/b',
+        f'{tmp_path}/none.png',
+    )
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'bad\\n.png: Not a JPEG' in done.stderr
+    assert 'none.png: No such file' in done.stderr
+    assert done.stderr.splitlines()[-1] == '2 of 6 pictures could not be explained.'
+    found = rows(out)
+    assert len(found) == 4 and {row['class'] for row in found} == {'circle'}
+    overlays = {row['overlay'] for row in found}
+    assert {
+        'same-grad_cam.png',
+        'Same-2-grad_cam.png',
+        'same-3-grad_cam.png',
+    } < overlays
+    assert overlays == {path.name for path in out.iterdir()} - {
+        'sheet.png',
+        'explanations.csv',
+    }
+
+
+@pytest.mark.parametrize(
+    'arguments, message',
+    [
+        (['--method=gradcam'], "received 'gradcam'. Did you mean grad_cam?"),
+        (['--data_dir=x', 'y.jpg'], 'received both --data_dir and y.jpg. Leave one of'),
+    ],
+)
+def test_a_mistake_is_explained_before_tensorflow_is_there(arguments, message):
+    done = call('--run_dir=none', *arguments, python=('-X', 'importtime'))
+    assert (done.returncode, done.stdout) == (2, '')
+    assert message in done.stderr.splitlines()[-1] and 'tensorflow' not in done.stderr

@@ -1,0 +1,106 @@
+"""The command as a person meets it: help, mistakes, and one whole run."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
+    command = [sys.executable, *python, '-m', 'scripts.explore', *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
+    )
+
+
+def test_help_is_short_and_needs_no_tensorflow():
+    done = call('--help', python=('-X', 'importtime'))
+    assert done.returncode == 0
+    assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) < 60 and max(map(len, lines)) <= 88
+    for name in (
+        'dataset',
+        'data_dir',
+        'validation_fraction',
+        'test_fraction',
+        'split_seed',
+        'output',
+        'max_pictures',
+        'seed',
+    ):
+        assert len(re.findall(rf'^  --{name}\b', done.stdout, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize(
+    'mistake, message',
+    [
+        (
+            '--max_picture=3',
+            'There is no flag --max_picture. Did you mean --max_pictures?',
+        ),
+        ('--max_pictures=-1', 'Expected --max_pictures to be at least 0, received -1.'),
+        (
+            '--test_fraction=2',
+            'Expected --test_fraction to be 0.001 to 0.9, received 2',
+        ),
+    ],
+)
+def test_mistake_is_explained_in_a_line(mistake, message):
+    done = call(mistake)
+    assert (done.returncode, done.stdout) == (2, '')
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_missing_data_is_explained(tmp_path):
+    done = call(
+        '--dataset=tiny_imagenet',
+        f'--data_dir={tmp_path}/none',
+        f'--output={tmp_path}/out',
+    )
+    assert (done.returncode, done.stdout) == (1, '')
+    assert 'Traceback' not in done.stderr and f'{tmp_path}/none' in done.stderr
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.slow
+def test_whole_run_on_a_folder_of_pictures(tmp_path):
+    rng = np.random.default_rng(0)
+    for label in ('<b>cat', 'dog'):
+        (tmp_path / 'data' / label).mkdir(parents=True)
+        for i in range(12):
+            pixels = rng.integers(0, 256, [20, 24, 3], np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f'data/{label}/{i}.png')
+    # The decoder talks about this one on the standard error of the process.
+    jpeg = tmp_path / 'data/dog/talkative.jpg'
+    Image.fromarray(pixels).save(jpeg, quality=90)
+    contents = jpeg.read_bytes()
+    jpeg.write_bytes(contents[:20] + b'\0\0\0' + contents[20:])
+    (tmp_path / 'data/dog/broken.png').write_bytes(b'no picture')
+    (tmp_path / 'out').mkdir()
+    (tmp_path / 'out/notes.txt').write_text('mine')
+    done = call(
+        '--dataset=image_folder',
+        f'--data_dir={tmp_path}/data',
+        f'--output={tmp_path}/out',
+    )
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'image_folder: 26 pictures, 2 classes' in done.stdout
+    assert re.search(r'^ +1  undecodable: ', done.stdout, re.MULTILINE)
+    files = done.stdout.partition('Written:\n')[2].split()
+    assert files[0] == f'{tmp_path}/out/index.html'
+    assert {Path(name).name for name in files} | {'notes.txt'} == {
+        path.name for path in (tmp_path / 'out').iterdir()
+    }
+    assert '&lt;b&gt;cat' in (tmp_path / 'out/index.html').read_text(encoding='utf-8')
+    numbers = json.loads((tmp_path / 'out/summary.json').read_text(encoding='utf-8'))
+    assert sum(numbers['pictures'].values()) == 26
+    assert numbers['problems']['undecodable']['count'] == 1

@@ -1,0 +1,612 @@
+"""The command `python -m scripts.export`, on a tiny run of its own."""
+
+import dataclasses
+import errno
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from scripts.export import __main__ as export
+from scripts.export import pictures, readme, settings, staging
+from scripts.export.settings import Settings
+from scripts.export.staging import OutputError, staged
+from trainers.inference import classifier
+from trainers.reporting.progress import ConsoleHandler
+from trainers.run.train import train
+from trainers.settings.config import Config, ConfigError
+from vision.data import Split, load
+from vision.errors import UserError
+from vision.export import FORMATS
+
+ROOT = Path(__file__).resolve().parents[3]
+PYTHON_FORMATS = [name for name in FORMATS if name != 'tensorflowjs']
+
+
+@pytest.fixture(scope='module')
+def run_dir(tmp_path_factory) -> Path:
+    """A run of three steps on the built-in shapes."""
+    path = tmp_path_factory.mktemp('runs') / 'run'
+    train(
+        Config(
+            dataset='shapes',
+            model='cifar_cnn',
+            model_options=('filters:4-8-8',),
+            dense=('8',),
+            epochs=1,
+            batch_size=8,
+            limit_train_batches=3,
+            limit_eval_batches=2,
+            log_every=2,
+            precision='float32',
+            warmup_epochs=0.0,
+            run_dir=str(path),
+        ),
+        ConsoleHandler(io.StringIO()),
+    )
+    return path
+
+
+@pytest.fixture(scope='module')
+def trained(run_dir) -> classifier.Classifier:
+    return classifier.from_run(run_dir, temperature=0.5)
+
+
+def start(*arguments: str, **options) -> subprocess.Popen:
+    command = [sys.executable, '-m', 'scripts.export', *arguments]
+    return subprocess.Popen(
+        command,
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        **options,
+    )
+
+
+def call(*arguments: str) -> tuple[int, str, str]:
+    process = start(*arguments)
+    said, complained = process.communicate()
+    return process.returncode, said, complained
+
+
+def everything_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.fixture
+def few(monkeypatch) -> None:
+    """Fewer pictures, for speed."""
+    monkeypatch.setattr(pictures, 'COMPARED', 10)
+    monkeypatch.setattr(pictures, 'MEASURED', 10)
+
+
+def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys):
+    output = tmp_path / 'out'
+    for overwrite in (False, True):  # what it writes is known for one of its own
+        export.export(
+            trained,
+            export.choose(['tflite_float32']),
+            Settings(output=str(output), overwrite=overwrite),
+        )
+    said = capsys.readouterr().out
+    assert '10 pictures of the validation split of shapes' in said
+    assert everything_in(tmp_path) == {'out'}
+    assert everything_in(output) == {
+        'README.md',
+        'export.json',
+        'labels.txt',
+        'model.json',
+        'model_float32.tflite',
+    }
+    check_readme(output, trained, ['tflite_float32'])
+
+
+@pytest.mark.slow
+def test_exports_a_run_and_says_how_to_use_it(run_dir, trained):
+    code, said, complained = call(
+        f'--run_dir={run_dir}',
+        '--temperature=0.5',
+        '--formats=saved_model,tflite_float32,onnx',
+    )
+    assert (code, complained) == (0, '')
+    assert '100 pictures of the validation split of shapes' in said
+    assert said.count('passed') == 3
+    folder = run_dir / 'export'
+    assert everything_in(folder) == {
+        'README.md',
+        'export.json',
+        'labels.txt',
+        'model.json',
+        'saved_model',
+        'model_float32.tflite',
+        'model.onnx',
+    }
+    assert (folder / 'labels.txt').read_text().split() == list(trained.classes)
+    model = json.loads((folder / 'model.json').read_text())
+    assert (model['image_size'], model['temperature']) == (32, 0.5)
+    record = json.loads((folder / 'export.json').read_text())
+    assert [each['format'] for each in record['exports']] == [
+        'saved_model',
+        'tflite_float32',
+        'onnx',
+    ]
+    for each in record['exports']:
+        assert each['largest_difference'] <= each['tolerance']
+    check_readme(folder, trained, ['saved_model', 'tflite_float32', 'onnx'])
+
+
+def check_readme(
+    folder: Path, trained: classifier.Classifier, names: list[str]
+) -> None:
+    """Runs the lines of the README one after the other, in one process of their own."""
+    text = (folder / 'README.md').read_text('utf-8')
+    picture = Image.fromarray(load('shapes').splits['test'].images[0])
+    image = np.asarray(picture.resize([trained.image_size] * 2))
+    Image.fromarray(image).save(folder / 'picture.png')
+    blocks = [block.partition('```')[0] for block in text.split('```python\n')[1:]]
+    prepare = blocks[0].replace('picture.jpg', 'picture.png')
+    lines = [prepare, 'all_of_them = {}']
+    for name in names:
+        block = next(b for b in blocks if b == readme.USAGE[name])
+        lines += [block, f'all_of_them["{name}"] = probabilities[0].tolist()']
+    lines.append('import json; print(json.dumps(all_of_them))')
+    found = subprocess.run(
+        [sys.executable, '-c', '\n'.join(lines)],
+        cwd=folder,
+        text=True,
+        capture_output=True,
+        check=True,
+    ).stdout
+    expected = trained.probabilities(trained.logits(image[np.newaxis]).main.numpy())[0]
+    answers = json.loads(found.splitlines()[-1])
+    assert list(answers) == names
+    for name in names:
+        np.testing.assert_allclose(
+            answers[name], expected, rtol=0, atol=FORMATS[name].tolerance
+        )
+
+
+def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
+
+    class Demanding(type(FORMATS['tflite_int8'])):  # type: ignore[misc]
+        tolerance = 0.0
+
+    with pytest.raises(
+        UserError,
+        match='nothing was written:\n  tflite_int8: the '
+        r'largest difference of a probability is .*, at most 0 is[\s\S]*'
+        'Leave those out of --formats, or pass more pictures',
+    ):
+        export.export(trained, [Demanding()], Settings(output=str(tmp_path / 'out')))
+    assert everything_in(tmp_path) == set()
+    assert 'failed' in capsys.readouterr().out
+
+
+class Failing(type(FORMATS['saved_model'])):  # type: ignore[misc]
+    """Cannot be made, after part of it has been."""
+
+    name = 'failing'
+    path = 'failing'
+
+    def convert(self, bundle, saved_model, target, sample):
+        target.mkdir()
+        raise UserError('There is no such operation.')
+
+
+def test_a_converter_that_fails_leaves_the_old_export(few, trained, tmp_path):
+    output = tmp_path / 'out'
+    output.mkdir()
+    fill(output, 'old')
+    with pytest.raises(UserError, match='no such operation'):
+        export.export(
+            trained, [Failing()], Settings(output=str(output), overwrite=True)
+        )
+    assert everything_in(tmp_path) == {'out'}
+    assert text_in(output) == 'old'
+
+
+class Full(type(FORMATS['saved_model'])):  # type: ignore[misc]
+    """Meets a disk that is full."""
+
+    name = 'full'
+
+    def convert(self, bundle, saved_model, target, sample):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+class Lost(Full):
+    """Fails with an error of the system that is not about the output."""
+
+    def convert(self, bundle, saved_model, target, sample):
+        target.mkdir()
+
+    def run(self, target, images):
+        raise FileNotFoundError('the runtime is gone')
+
+
+@pytest.mark.parametrize(
+    'form, error, message',
+    [
+        (Full(), OutputError, 'Expected --output to be .*No space left on device'),
+        (Lost(), FileNotFoundError, '^the runtime is gone$'),
+    ],
+)
+def test_only_what_the_output_refuses_is_called_so(
+    few, trained, tmp_path, form, error, message
+):
+    with pytest.raises(error, match=message):
+        export.export(trained, [form], Settings(output=str(tmp_path / 'out')))
+    assert everything_in(tmp_path) == set()
+
+
+def test_a_network_that_diverged_is_told_before_anything_is_converted(
+    few, trained, tmp_path
+):
+    network = trained.specification.build()
+    for variable in network.trainable_variables:
+        variable.assign(variable * np.nan)
+    diverged = classifier.Classifier(
+        network, trained.specification, 'a run', run=trained.run
+    )
+    with pytest.raises(
+        UserError,
+        match='got others for 10 of 10 pictures: a run, is '
+        'damaged, or its training diverged',
+    ):
+        export.export(diverged, [Failing()], Settings(output=str(tmp_path / 'out')))
+
+
+@pytest.mark.slow
+def test_a_terminated_export_leaves_nothing(run_dir, tmp_path):
+    process = start(f'--run_dir={run_dir}', f'--output={tmp_path}/out')
+    while not (tmp_path / '.out.tmp').exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    while not (tmp_path / '.out.tmp' / 'saved_model').exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert process.returncode == 130
+    assert everything_in(tmp_path) == set()
+
+
+@pytest.mark.parametrize(
+    'arguments, code, message',
+    [
+        (['--formats=tflite_int9'], 2, 'Did you mean tflite_int8'),
+        (['--formats=all,onnx'], 2, 'received all with others'),
+    ],
+)
+def test_wrong_flags_are_explained(arguments, code, message):
+    returned, _, complained = call(*arguments)
+    assert (returned, message in complained) == (code, True), complained
+
+
+@pytest.mark.parametrize(
+    'formats, message',
+    [
+        (('saved_model', 'onxx'), "received 'onxx'. Did you mean onnx"),
+        ((), 'received none'),
+        (('all', 'onnx'), 'received all with others. Leave the others out'),
+    ],
+)
+def test_unknown_formats_are_refused(formats, message):
+    with pytest.raises(ConfigError, match=message):
+        Settings(formats=formats)
+
+
+def test_wrong_formats_are_told_before_tensorflow_is_there():
+    found = subprocess.run(
+        [sys.executable, '-X', 'importtime', '-m', 'scripts.export', '--formats=onxx'],
+        cwd=ROOT,
+        text=True,
+        capture_output=True,
+        check=False,
+    )
+    assert found.returncode == 2
+    assert 'Did you mean onnx' in found.stderr
+    assert '| tensorflow' not in found.stderr
+
+
+def test_the_formats_of_the_flag_are_all_there_are():
+    assert settings.FORMATS == tuple(FORMATS)
+
+
+def test_formats_are_chosen_once_each():
+    assert [form.name for form in export.choose(['onnx', 'onnx'])] == ['onnx']
+    assert export.choose(['all', 'all']) == list(FORMATS.values())
+
+
+def test_every_format_has_its_lines_in_the_readme():
+    assert set(readme.USAGE) == set(PYTHON_FORMATS)
+
+
+def fill(folder: Path, text: str) -> None:
+    """Makes the folder an export with a text in it."""
+    (folder / staging.MARK).write_text(json.dumps({**staging.MADE_BY, 'text': text}))
+
+
+def text_in(folder: Path) -> str:
+    return json.loads((folder / staging.MARK).read_text())['text']
+
+
+def test_a_staged_folder_appears_as_a_whole(tmp_path):
+    output = tmp_path / 'a' / 'out'
+    with staged(output, overwrite=False) as folder:
+        fill(folder, 'new')
+        assert not output.exists()
+    assert text_in(output) == 'new'
+    assert everything_in(output.parent) == {'out'}
+
+
+def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
+    output = tmp_path / 'out'
+    with staged(output, overwrite=False) as folder:
+        fill(folder, 'old')
+    with pytest.raises(OutputError, match='Replace it with --overwrite'):
+        with staged(output, overwrite=False):
+            pytest.fail('the old one would be lost')
+    with staged(output, overwrite=True) as folder:
+        fill(folder, 'new')
+        assert text_in(output) == 'old'
+    assert text_in(output) == 'new'
+    assert everything_in(tmp_path) == {'out'}
+
+
+def test_what_is_no_export_is_never_replaced(tmp_path):
+    (tmp_path / 'thesis.tex').touch()
+    with pytest.raises(OutputError, match=r"with 'thesis.tex' in it"):
+        with staged(tmp_path, overwrite=True):
+            pytest.fail('the thesis would be lost')
+    with pytest.raises(OutputError, match='Expected --output to be a folder'):
+        with staged(tmp_path / 'thesis.tex', overwrite=True):
+            pytest.fail('the thesis would be lost')
+    assert everything_in(tmp_path) == {'thesis.tex'}
+
+
+@pytest.mark.parametrize('text', ['{}', '[]', 'no JSON', '{"made_by": "another"}'])
+def test_an_export_of_another_program_is_never_replaced(tmp_path, text):
+    (tmp_path / staging.MARK).write_text(text)
+    with pytest.raises(OutputError, match="with 'export.json' in it"):
+        with staged(tmp_path, overwrite=True):
+            pytest.fail('it would be lost')
+    assert (tmp_path / staging.MARK).read_text() == text
+
+
+def test_an_export_that_a_kill_left_aside_comes_back(tmp_path):
+    (tmp_path / '.out.old').mkdir()
+    fill(tmp_path / '.out.old', 'old')
+    with pytest.raises(OutputError, match='Replace it with --overwrite'):
+        with staged(tmp_path / 'out', overwrite=False):
+            pytest.fail('the old one would be lost')
+    assert text_in(tmp_path / 'out') == 'old'
+    assert everything_in(tmp_path) == {'out'}
+
+
+@pytest.mark.parametrize('error', [KeyboardInterrupt, OSError])
+@pytest.mark.parametrize('after', [False, True])
+def test_an_interrupted_renaming_leaves_the_old_export(
+    tmp_path, monkeypatch, error, after
+):
+    output = tmp_path / 'out'
+    output.mkdir()
+    fill(output, 'old')
+    rename = Path.rename
+
+    def interrupted(path: Path, target: Path) -> Path:
+        monkeypatch.setattr(Path, 'rename', rename)
+        if after:
+            path.rename(target)
+        raise error
+
+    with pytest.raises((KeyboardInterrupt, OutputError)):
+        with staged(output, overwrite=True) as folder:
+            fill(folder, 'new')
+            monkeypatch.setattr(Path, 'rename', interrupted)
+    assert text_in(output) == 'old'
+    assert everything_in(tmp_path) == {'out'}
+
+
+@pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_between_two_renames_waits_for_both(tmp_path, monkeypatch, number):
+    output = tmp_path / 'out'
+    output.mkdir()
+    fill(output, 'old')
+    rename = Path.rename
+
+    def signalled(path: Path, target: Path) -> Path:
+        renamed = rename(path, target)
+        os.kill(os.getpid(), number)
+        return renamed
+
+    with staged(output, overwrite=True) as folder:
+        fill(folder, 'new')
+        monkeypatch.setattr(Path, 'rename', signalled)
+    assert text_in(output) == 'new'
+    assert everything_in(tmp_path) == {'out'}
+
+
+def test_a_signal_to_end_removes_what_is_staged(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        with staged(tmp_path / 'out', overwrite=False) as folder:
+            fill(folder, 'new')
+            os.kill(os.getpid(), signal.SIGTERM)
+            pytest.fail('it goes on')
+    assert everything_in(tmp_path) == set()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_the_folder_of_the_next_process_is_left_alone(tmp_path, monkeypatch):
+    following = tmp_path / '.out.tmp'
+    flush = staging.flush
+
+    def started(path: Path) -> None:
+        flush(path)
+        if path == tmp_path:  # after the renaming
+            following.mkdir()
+            (following / 'half').touch()
+
+    with staged(tmp_path / 'out', overwrite=False) as folder:
+        fill(folder, 'new')
+        monkeypatch.setattr(staging, 'flush', started)
+    assert everything_in(following) == {'half'}
+
+
+def test_an_error_of_the_body_keeps_its_name(tmp_path):
+    for error in (BlockingIOError, BrokenPipeError, PermissionError):
+        with pytest.raises(error, match='of something else'):
+            with staged(tmp_path / 'out', overwrite=False):
+                raise error('of something else')
+    assert everything_in(tmp_path) == set()
+
+
+def test_what_a_killed_export_left_is_removed(tmp_path):
+    (tmp_path / '.out.tmp' / 'saved_model').mkdir(parents=True)
+    (tmp_path / '.out.tmp' / 'half').touch()
+    with staged(tmp_path / 'out', overwrite=False) as folder:
+        assert everything_in(folder) == set()
+        fill(folder, 'new')
+    assert everything_in(tmp_path) == {'out'}
+
+
+def test_two_at_once_are_kept_apart(tmp_path):
+    with staged(tmp_path / 'out', overwrite=False) as folder:
+        fill(folder, 'first')
+        with pytest.raises(OutputError, match='another process makes this export'):
+            with staged(tmp_path / 'out', overwrite=False):
+                pytest.fail('both would write')
+    assert text_in(tmp_path / 'out') == 'first'
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(OutputError, match='Expected --output to be a folder that can'):
+        with staged(tmp_path / 'out', overwrite=False):
+            pytest.fail('it cannot be written')
+
+
+def test_pictures_of_a_run_are_spread_over_the_classes(trained):
+    found = pictures.find(trained, '')
+    assert found.compared.shape == (100, 32, 32, 3)
+    assert found.measured.shape == (100, 32, 32, 3)
+    split = load('shapes').splits['validation']
+    thirty = pictures._spread(split, 30)
+    assert np.bincount(thirty.labels).tolist() == [3] * 10
+    rare = Split(
+        np.array([0] * 8 + [1], np.int32),
+        [str(i) for i in range(9)],
+        images=np.zeros([9, 4, 4, 3], np.uint8),
+    )
+    assert np.bincount(pictures._spread(rare, 4).labels).tolist() == [3, 1]
+
+
+def test_pictures_that_are_broken_are_left_out(trained, tmp_path, caplog):
+    images = load('shapes').splits['test'].images
+    for i in range(5):
+        Image.fromarray(images[i]).save(tmp_path / f'{i}.png')
+    (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8\xff no more')
+    (tmp_path / 'empty.png').touch()
+    found = pictures.find(trained, str(tmp_path))
+    assert len(found.compared) + len(found.measured) == 5
+    assert found.compared.max() > 0
+    skipped = [record.getMessage() for record in caplog.records]
+    assert any('broken.jpg' in line for line in skipped)
+    assert any('empty.png: The file is empty' in line for line in skipped)
+
+
+def test_no_picture_at_all_is_an_error(trained, tmp_path):
+    (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8\xff no more')
+    with pytest.raises(UserError, match='none of 1 picture can be decoded'):
+        pictures.find(trained, str(tmp_path))
+    with pytest.raises(UserError, match='Expected --pictures to be a picture, or'):
+        pictures.find(trained, str(tmp_path / 'nothing'))
+
+
+def test_a_single_picture_serves_for_both(trained, tmp_path):
+    image = load('shapes').splits['test'].images[0]
+    Image.fromarray(image).save(tmp_path / 'one.png')
+    found = pictures.find(trained, str(tmp_path / 'one.png'))
+    assert np.array_equal(found.compared[0], image)
+    assert np.array_equal(found.measured[0], image)
+
+
+def test_lost_training_pictures_are_explained(run_dir, tmp_path):
+    moved = tmp_path / 'run'
+    shutil.copytree(run_dir, moved)
+    config = json.loads((moved / 'config.json').read_text())
+    config |= {'dataset': 'image_folder', 'data_dir': str(tmp_path / 'gone')}
+    (moved / 'config.json').write_text(json.dumps(config))
+    with pytest.raises(UserError, match='Or pass others with --pictures'):
+        pictures.find(classifier.from_run(moved), '')
+
+
+def test_a_run_on_a_few_batches_is_compared_on_all_pictures(few, trained):
+    config = dataclasses.replace(trained.run.config, overfit_batches=1, batch_size=2)
+    run = trained.run._replace(config=config)
+    overfitted = classifier.Classifier(
+        trained.network, trained.specification, 'a run', run=run
+    )
+    found, expected = pictures.find(overfitted, ''), pictures.find(trained, '')
+    np.testing.assert_array_equal(found.compared, expected.compared)
+
+
+@pytest.mark.parametrize('asked', [False, True])
+def test_pictures_are_downloaded_only_when_asked_for_now(trained, monkeypatch, asked):
+    config = dataclasses.replace(trained.run.config, download=not asked)
+    found = []
+    monkeypatch.setattr(
+        pictures, 'load_source', lambda config: found.append(config) or load('shapes')
+    )
+    before = classifier.Classifier(
+        trained.network,
+        trained.specification,
+        'a run',
+        run=trained.run._replace(config=config),
+    )
+    pictures.find(before, '', download=asked, measures=False)
+    assert [each.download for each in found] == [asked]
+
+
+def test_pictures_to_measure_are_decoded_only_for_who_measures(few, trained):
+    assert pictures.find(trained, '', measures=False).measured.shape == (0, 32, 32, 3)
+    assert [name for name, form in FORMATS.items() if form.measures] == ['tflite_int8']
+
+
+def test_weights_without_a_run_need_pictures(trained, tmp_path):
+    alone = classifier.Classifier(trained.network, trained.specification, 'a file')
+    with pytest.raises(ConfigError, match='Expected --pictures=FOLDER.*a file, has no'):
+        export.export(alone, [], Settings(output=str(tmp_path / 'out')))
+    assert everything_in(tmp_path) == set()
+    assert export.default_output(alone) == 'exports/cifar_cnn'
+
+
+@pytest.mark.slow
+def test_googlenet_in_every_format(data_folder, tmp_path):
+    with_dogs = tmp_path / 'pictures'
+    shutil.unpack_archive(data_folder / 'cats_and_dogs.zip', with_dogs)
+    code, said, complained = call(
+        '--model=googlenet',
+        f'--pretrained={data_folder / "googlenet_bvlc.npz"}',
+        f'--pictures={with_dogs}/cats_and_dogs/test/dogs',
+        f'--formats={",".join(PYTHON_FORMATS)}',
+        f'--output={tmp_path / "out"}',
+    )
+    assert (code, complained) == (0, '')
+    assert said.count('passed') == len(PYTHON_FORMATS)
+    weights = Config(
+        model='googlenet', pretrained=str(data_folder / 'googlenet_bvlc.npz')
+    )
+    check_readme(tmp_path / 'out', classifier.from_pretrained(weights), PYTHON_FORMATS)

@@ -1,0 +1,225 @@
+"""What the settings make of a network, and how mistakes in them are answered."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+from trainers.networks import build as networks
+from trainers.settings.config import Config, ConfigError
+from vision import data
+from vision.errors import UserError
+from vision.models import MODELS
+from vision.models.specification import Specification
+
+
+@pytest.fixture(scope='module')
+def source() -> data.Source:
+    return data.load('shapes')
+
+
+@pytest.mark.parametrize(
+    'model, texts, options',
+    [
+        ('mobilenet_v2', (), {}),
+        ('mobilenet_v2', ('alpha:0.35',), {'alpha': 0.35}),
+        (
+            'small_cnn',
+            ('filters:8', 'block_dropout:0'),
+            {'filters': (8,), 'block_dropout': 0.0},
+        ),
+        (
+            'cifar_cnn',
+            ('filters:8-16-32', 'convolutions:2'),
+            {'filters': (8, 16, 32), 'convolutions': 2},
+        ),
+    ],
+)
+def test_options_of_models(model, texts, options):
+    assert networks.parse_options(model, texts) == options
+
+
+@pytest.mark.parametrize(
+    'model, text, message',
+    [
+        ('mobilenet_v2', 'alpa:1', 'as NAME:VALUE of alpha:1; .* Did you mean alpha?'),
+        ('mobilenet_v2', 'alpha', "as NAME:VALUE of alpha:1; received 'alpha'"),
+        ('mobilenet_v2', 'alpha:wide', "such as alpha:1; received 'alpha:wide'"),
+        ('mobilenet_v2', 'alpha:nan', "such as alpha:1; received 'alpha:nan'"),
+        ('cifar_cnn', 'convolutions:1.5', 'such as convolutions:'),
+        ('small_cnn', 'filters:8,16', "such as filters:16-32; received 'filters:8,16'"),
+        ('googlenet', 'alpha:1', 'none, since it has no options of its own'),
+        (
+            'small_cnn',
+            'dropout:0.5',
+            'as NAME:VALUE of filters:16-32, block_dropout:0.3',
+        ),
+    ],
+)
+def test_options_that_a_model_does_not_have(model, text, message):
+    with pytest.raises(ConfigError, match=message):
+        networks.parse_options(model, (text,))
+
+
+@pytest.mark.parametrize('model', MODELS)
+def test_options_are_read_as_they_are_written(model):
+    own = {name: p.default for name, p in networks.own_options(model).items()}
+    texts = tuple(f'{name}:{networks.written(value)}' for name, value in own.items())
+    assert networks.parse_options(model, texts) == own
+
+
+@pytest.mark.parametrize(
+    'texts, widths', [(('none',), ()), (('512',), (512,)), (('512', '64'), (512, 64))]
+)
+def test_dense_layers(texts, widths):
+    assert networks.parse_dense(texts) == widths
+
+
+@pytest.mark.parametrize('text', ['0', '-4', '1.5', 'many', 'none'])
+def test_dense_layers_that_are_none(text):
+    with pytest.raises(
+        ConfigError, match=f'such as 512,64, or none; received {text!r}'
+    ):
+        networks.parse_dense(('64', text))
+
+
+def test_the_specification_rebuilds_the_network(source):
+    config = Config(
+        model='cifar_cnn',
+        model_options=('filters:4-8',),
+        pooling='max',
+        dense=('6', '5'),
+        seed=3,
+    )
+    specification = networks.specify(config, source.classes, source.image_size)
+    network, notes = networks.build(config, specification, 'float32')
+    assert not notes
+    text = json.dumps(specification.to_dict())
+    again = Specification.from_dict(json.loads(text))
+    assert again == specification
+    copy = again.build()
+    assert [v.shape for v in copy.variables] == [v.shape for v in network.variables]
+    for mine, theirs in zip(copy.variables, network.variables):
+        mine.assign(theirs)
+    images = np.random.default_rng(1).integers(0, 256, [2, 32, 32, 3], np.uint8)
+    np.testing.assert_array_equal(copy(images).main, network(images).main)
+
+
+@pytest.mark.parametrize(
+    'freeze, heads', [((), 2), (('last:2',), 2), (('backbone',), 0)]
+)
+def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads):
+    config = Config(model='inception_v1_compact', freeze=freeze)
+    specification = networks.specify(config, source.classes, source.image_size)
+    network, notes = networks.build(config, specification, 'float32')
+    assert len(network.heads) == len(specification.build().heads) == heads
+    assert bool(notes) is bool(freeze)
+
+
+@pytest.mark.parametrize(
+    'settings, error, message',
+    [
+        ({'model': 'mobilenet_v3'}, UserError, 'Did you mean mobilenet_v2?'),
+        (
+            {'model': 'mobilenet_v2', 'model_options': ('alpha:-1',)},
+            ConfigError,
+            'alpha above 0, received -1',
+        ),
+        (
+            {'model': 'small_cnn', 'image_size_schedule': ('16@0', '32@1')},
+            ConfigError,
+            'compatible|shape',
+        ),
+        (
+            {'model': 'xception', 'image_size': 16},
+            ConfigError,
+            'at least 32 pixels for xception',
+        ),
+        (
+            {'model': 'cifar_cnn', 'image_size_schedule': ('32@0', '4@1')},
+            ConfigError,
+            'at least 8 pixels for cifar_cnn, received 4 in --image_size_sched',
+        ),
+        (
+            {'model': 'small_cnn', 'precise_bn': 64},
+            ConfigError,
+            'batch norms for --precise_bn=64, received --model=small_cnn',
+        ),
+    ],
+)
+def test_networks_that_cannot_be(source, settings, error, message):
+    config = Config(**settings)
+    with pytest.raises(error, match=message):
+        networks.build(
+            config,
+            networks.specify(config, source.classes, source.image_size),
+            'float32',
+        )
+
+
+def test_published_weights_that_are_not_there_are_fetched_on_request_only(
+    source, tmp_path
+):
+    config = Config(
+        model='mobilenet_v2', pretrained='imagenet', weights_dir=str(tmp_path)
+    )
+    with pytest.raises(UserError, match='Pass --download to fetch them') as error:
+        networks.build(
+            config,
+            networks.specify(config, source.classes, source.image_size),
+            'float32',
+        )
+    assert str(tmp_path / 'mobilenet_v2_weights_tf_dim_ordering') in str(error.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_published_weights_that_are_there_are_taken(source, tmp_path):
+    config = Config(
+        model='mobilenet_v2',
+        pretrained='imagenet',
+        model_options=('alpha:0.35',),
+        weights_dir=str(tmp_path),
+    )
+    theirs = keras.applications.MobileNetV2(
+        [96, 96, 3], 0.35, include_top=False, weights=None
+    )
+    theirs.save(
+        tmp_path / 'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5'
+    )
+    network, notes = networks.build(
+        config, networks.specify(config, source.classes, source.image_size), 'float32'
+    )
+    (kernel,) = theirs.get_layer('block_16_project').get_weights()
+    np.testing.assert_array_equal(
+        network.stages['block_16'].project.conv.kernel, kernel
+    )
+    assert any('no classifier' in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    'settings, useful, message',
+    [
+        (
+            {'precise_bn': 64, 'freeze': ('bn',)},
+            {'freeze': ('last:1',)},
+            '--precise_bn=64 measures nothing: every batch norm is frozen.',
+        ),
+        (
+            {'finetune_freeze': ('last:2',)},
+            {'finetune_epochs': 1},
+            '--finetune_freeze changes nothing without --finetune_epochs.',
+        ),
+        (
+            {'finetune_learning_rate': 1e-4},
+            {'finetune_epochs': 1},
+            '--finetune_learning_rate changes nothing without --finetune_epochs.',
+        ),
+    ],
+)
+def test_settings_that_change_nothing_are_named(source, settings, useful, message):
+    for more, expected in (({}, True), (useful, False)):
+        config = Config(**{'model': 'cifar_cnn', **settings, **more})
+        specification = networks.specify(config, source.classes, source.image_size)
+        _, notes = networks.build(config, specification, 'float32')
+        assert (message in notes) is expected

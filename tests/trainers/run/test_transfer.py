@@ -1,0 +1,464 @@
+"""Whole runs that start from other weights, keep parts frozen, or have two phases."""
+
+import csv
+import dataclasses
+import io
+import logging
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainers.inference.classifier import from_run
+from trainers.reporting.progress import ConsoleHandler
+from trainers.run.loop import Loop
+from trainers.run.signals import Stopped
+from trainers.run.train import train
+from trainers.settings.config import Config, ConfigError
+from trainers.storage.checkpoints import Checkpoints, read_variables
+from vision.errors import UserError
+from vision.models import Network
+
+# Convolutions with batch norm and dropout, in three stages with variables.
+SHORT = {
+    'dataset': 'shapes',
+    'model': 'cifar_cnn',
+    'model_options': ('filters:4-8-8', 'block_dropout:0.1'),
+    'dense': ('8',),
+    'epochs': 1,
+    'batch_size': 8,
+    'limit_train_batches': 3,
+    'limit_eval_batches': 2,
+    'log_every': 2,
+    'precision': 'float32',
+    'warmup_epochs': 0.0,
+}
+TWO_PHASES = {
+    'freeze': ('backbone',),
+    'epochs': 2,
+    'finetune_epochs': 2,
+    'finetune_freeze': ('last:2', 'bn'),
+    'finetune_learning_rate': 1e-4,
+    'layer_decay': 0.5,
+    'ema': 0.9,
+    'monitor': 'loss',
+    'schedule': 'constant',
+}
+
+
+@pytest.fixture(scope='module', autouse=True)
+def messages():
+    """Messages are let through to train.log."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.INFO)
+    yield
+    root.setLevel(level)
+
+
+def run(run_dir: Path, **settings) -> dict:
+    config = Config(**{**SHORT, 'run_dir': str(run_dir), **settings})
+    return train(config, ConsoleHandler(io.StringIO()))
+
+
+def metrics(run_dir: Path) -> list[dict[str, float]]:
+    with (run_dir / 'metrics.csv').open(newline='') as file:
+        return [
+            {name: float(value) for name, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def weights(run_dir: Path, kind: str = 'last') -> dict[str, np.ndarray]:
+    arrays, _ = read_variables(run_dir / 'checkpoints' / kind, 'model')
+    return arrays
+
+
+def changed(before: dict[str, np.ndarray], after: dict[str, np.ndarray]) -> set[str]:
+    assert before.keys() == after.keys()
+    return {name for name in before if before[name].tobytes() != after[name].tobytes()}
+
+
+def assert_same(run_dir: Path, other: Path) -> None:
+    for kind in ('last', 'best'):
+        assert not changed(weights(run_dir, kind), weights(other, kind))
+    expected = (other / 'metrics.csv').read_bytes()
+    assert (run_dir / 'metrics.csv').read_bytes() == expected
+
+
+def stage_of(names: set[str]) -> set[str]:
+    """'stages/conv1_1/conv/kernel' → 'conv1_1'; 'head' for the head's."""
+    return {
+        name.split('/')[1] if name.startswith('stages/') else name.split('/')[0]
+        for name in names
+    }
+
+
+@pytest.fixture(scope='module')
+def pretrained(tmp_path_factory) -> Path:
+    """A run to take weights from."""
+    run_dir = tmp_path_factory.mktemp('pretrained') / 'run'
+    run(run_dir, learning_rate=3e-3)
+    return run_dir
+
+
+@pytest.fixture(scope='module')
+def two_phases(pretrained, tmp_path_factory) -> Path:
+    """A run that trains its head, then more."""
+    run_dir = tmp_path_factory.mktemp('two_phases') / 'run'
+    run(run_dir, pretrained=str(pretrained), **TWO_PHASES)
+    return run_dir
+
+
+def test_starts_from_the_best_weights_of_a_run(pretrained, tmp_path):
+    run(tmp_path / 'run', pretrained=str(pretrained), learning_rate=0.0)
+    moved = changed(weights(pretrained, 'best'), weights(tmp_path / 'run'))
+    # At a rate of 0 only the averages of the batch norms go on.
+    assert {name.split('/')[-1] for name in moved} == {'moving_mean', 'moving_variance'}
+
+
+def test_a_classifier_of_other_classes_is_replaced(pretrained, tmp_path):
+    run_dir, other = tmp_path / 'run', tmp_path / 'other'
+    classifier = from_run(pretrained)
+    first, *rest = classifier.classes
+    specification = dataclasses.replace(
+        classifier.specification, classes=('zebra', *rest)
+    )
+    Checkpoints(other, tf.train.Checkpoint(model=classifier.network)).save(
+        1, {'specification': specification.to_dict()}
+    )
+    run(run_dir, pretrained=str(other), learning_rate=0.0)
+    moved = changed(weights(pretrained, 'best'), weights(run_dir))
+    assert {'head/classifier/kernel', 'head/dense/0/kernel'} <= moved
+    assert not any('conv/kernel' in name for name in moved)
+    log = (run_dir / 'train.log').read_text()
+    assert f'other classes (zebra where {first} is here) and replaced' in log
+
+
+def test_a_frozen_backbone_is_the_same_bits_after_training(pretrained, tmp_path):
+    run(
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        freeze=('backbone',),
+        epochs=2,
+        ema=0.9,
+        weight_decay=0.1,
+        optimizer='adamw',
+        learning_rate=0.1,
+    )
+    after = weights(tmp_path / 'run')
+    moved = changed(weights(pretrained, 'best'), after)
+    assert moved == {name for name in after if name.startswith('head/')}
+
+
+@pytest.mark.parametrize(
+    'freeze, stages',
+    [
+        ((), {'conv1_1', 'conv2_1', 'conv3_1', 'head'}),
+        (('last:1',), {'conv3_1', 'head'}),
+        (('last:2', 'bn'), {'conv2_1', 'conv3_1', 'head'}),
+    ],
+)
+def test_what_is_not_frozen_learns(pretrained, tmp_path, freeze, stages):
+    run(
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        freeze=freeze,
+        optimizer='adam',
+        learning_rate=0.01,
+    )
+    moved = changed(weights(pretrained, 'best'), weights(tmp_path / 'run'))
+    assert stage_of(moved) == stages
+    assert any('/norm/' in name for name in moved) is ('bn' not in freeze)
+
+
+@pytest.mark.slow
+def test_auxiliary_heads_of_a_frozen_backbone_are_left_out(tmp_path):
+    settings = {'model': 'inception_v1_compact', 'model_options': (), 'dense': ()}
+    run(tmp_path / 'run', **settings, freeze=('backbone',), limit_train_batches=1)
+    assert 'train_aux1_top1' not in metrics(tmp_path / 'run')[0]
+    assert (
+        '--freeze=backbone without --pretrained keeps random'
+        in (tmp_path / 'run/train.log').read_text()
+    )
+
+
+def test_two_phases_are_one_run(two_phases, pretrained):
+    rows = metrics(two_phases)
+    assert [row['epoch'] for row in rows] == [1, 2, 3, 4]
+    assert [row['step'] for row in rows] == [3, 6, 9, 12]
+    rates = [row['learning_rate'] for row in rows]
+    assert rates == pytest.approx([5e-4, 5e-4, 1e-4, 1e-4])
+    moved = changed(weights(pretrained, 'best'), weights(two_phases))
+    assert stage_of(moved) == {'conv2_1', 'conv3_1', 'head'}
+    assert not any('/norm/' in name for name in moved)
+    log = (two_phases / 'train.log').read_text()
+    assert 'Trained     162 parameters; 1,012 frozen' in log
+    assert 'Second phase, from the weights of epoch ' in log
+
+
+@pytest.mark.slow
+def test_the_second_phase_starts_from_the_best_epoch_of_the_first(
+    pretrained, tmp_path, two_phases
+):
+    # Steps so large in the first phase that its second epoch is the worse one.
+    settings = {**TWO_PHASES, 'ema': 0.0, 'optimizer': 'sgd', 'monitor': 'loss'}
+    run(
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        **{
+            **settings,
+            'epochs': 3,
+            'finetune_epochs': 1,
+            'learning_rate': 3.0,
+            'finetune_learning_rate': 0.0,
+        },
+    )
+    losses = [row['validation_loss'] for row in metrics(tmp_path / 'run')]
+    assert losses[2] != min(losses[:3])
+    assert losses[3] == min(losses[:3])
+
+
+def mostly_slow(quick: int, *others: int) -> list:
+    return [quick, *(pytest.param(each, marks=pytest.mark.slow) for each in others)]
+
+
+@pytest.mark.parametrize('epoch', mostly_slow(3, 1, 2))
+def test_interrupted_between_epochs_it_ends_with_the_same_bits(
+    two_phases, pretrained, tmp_path, monkeypatch, epoch
+):
+    # Each epoch is shorter than the time between two checkpoints. What the run started
+    # from is not needed again.
+    shutil.copytree(pretrained, tmp_path / 'start')
+    settings = {**TWO_PHASES, 'pretrained': str(tmp_path / 'start')}
+    end_epoch = Loop._end_epoch
+
+    def interrupted(loop: Loop, ended: int) -> None:
+        end_epoch(loop, ended)
+        if ended == epoch:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, '_end_epoch', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / 'run', **settings)
+    shutil.rmtree(tmp_path / 'start')
+    run(tmp_path / 'run', resume='must', **settings)
+    assert_same(tmp_path / 'run', two_phases)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('step', [4, 6, 7, 10])
+def test_interrupted_anywhere_it_ends_with_the_same_bits(
+    two_phases, pretrained, tmp_path, monkeypatch, step
+):
+    settings = {**TWO_PHASES, 'pretrained': str(pretrained)}
+
+    def interrupted(loop: Loop, now) -> None:
+        if loop.step >= step:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, '_show_progress', interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            run(tmp_path / 'run', checkpoint_minutes=0.0, **settings)
+    run(tmp_path / 'run', resume='must', **settings)
+    assert_same(tmp_path / 'run', two_phases)
+
+
+@pytest.mark.slow
+def test_early_stopping_ends_a_phase(pretrained, tmp_path):
+    # At a rate of 0 no epoch is better than the first.
+    results = run(
+        tmp_path / 'run',
+        pretrained=str(pretrained),
+        **{
+            **TWO_PHASES,
+            'epochs': 9,
+            'early_stopping': 1,
+            'learning_rate': 0.0,
+            'finetune_learning_rate': 0.0,
+        },
+    )
+    assert results['epochs'] == 3  # two of the first phase, one of the second
+    assert results['best_epoch'] == 1
+
+
+CACHED = {'freeze': ('backbone',), 'features': 'cached', 'epochs': 3}
+
+
+@pytest.mark.slow
+def test_kept_features_give_what_the_network_gives(pretrained, tmp_path):
+    settings = {'pretrained': str(pretrained), 'freeze': ('backbone',), 'epochs': 3}
+    run(tmp_path / 'live', **settings)
+    run(tmp_path / 'cached', **settings, features='cached')
+    for live, cached in zip(metrics(tmp_path / 'live'), metrics(tmp_path / 'cached')):
+        assert cached == pytest.approx(live, rel=1e-4)
+    for name, expected in weights(tmp_path / 'live').items():
+        np.testing.assert_allclose(
+            weights(tmp_path / 'cached')[name], expected, rtol=1e-3, atol=1e-5
+        )
+
+
+@pytest.mark.slow
+def test_features_are_computed_once(pretrained, tmp_path, monkeypatch):
+    traced = []
+    features = Network.features
+    monkeypatch.setattr(
+        Network,
+        'features',
+        lambda *arguments: (traced.append(1), features(*arguments))[1],
+    )
+    settings = {**CACHED, 'pretrained': str(pretrained), 'cache_dir': str(tmp_path)}
+    first = run(tmp_path / 'first', **settings)
+    assert len(traced) == 1
+    second = run(tmp_path / 'second', **settings)
+    assert len(traced) == 1
+    assert second['test'] == first['test']
+    # Pictures prepared in another way have other features.
+    run(tmp_path / 'third', **settings, image_size=24)
+    assert len(traced) == 2
+
+
+@pytest.mark.slow
+def test_other_weights_have_other_features(pretrained, two_phases, tmp_path):
+    settings = {**CACHED, 'cache_dir': str(tmp_path / 'cache')}
+    for index, path in enumerate((pretrained, two_phases / 'checkpoints/last')):
+        run(tmp_path / f'run{index}', pretrained=str(path), **settings)
+    files = list((tmp_path / 'cache').glob('*.float32'))
+    assert len({file.read_bytes() for file in files}) == 6
+
+
+@pytest.mark.slow
+def test_another_head_takes_the_same_features(pretrained, tmp_path, monkeypatch):
+    settings = {
+        **CACHED,
+        'pretrained': str(pretrained),
+        'cache_dir': str(tmp_path / 'cache'),
+    }
+    run(tmp_path / 'first', **settings)
+    monkeypatch.setattr(Network, 'features', None)
+    run(tmp_path / 'second', **settings, dense=('16',), feature_dropout=0.5)
+
+
+def test_a_dry_run_computes_few_features_and_keeps_none(
+    pretrained, tmp_path, monkeypatch
+):
+    seen = []
+    features = Network.features
+
+    def counting(network: Network, images: tf.Tensor) -> tf.Tensor:
+        tf.py_function(lambda images: seen.append(len(images)), [images], [])
+        return features(network, images)
+
+    monkeypatch.setattr(Network, 'features', counting)
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    cache = tmp_path / 'cache'
+    run(
+        tmp_path / 'run',
+        **{**CACHED, 'pretrained': str(pretrained)},
+        dry_run=True,
+        cache_dir=str(cache),
+    )
+    assert sum(seen) == 3 * SHORT['batch_size']
+    assert not list(tmp_path.iterdir())
+
+
+def test_stopped_while_features_are_computed(pretrained, tmp_path, monkeypatch):
+    features = Network.features
+
+    def signalling(network: Network, images: tf.Tensor) -> tf.Tensor:
+        tf.py_function(lambda: os.kill(os.getpid(), signal.SIGTERM), [], [])
+        return features(network, images)
+
+    settings = {
+        **CACHED,
+        'pretrained': str(pretrained),
+        'cache_dir': str(tmp_path / 'cache'),
+    }
+    with monkeypatch.context() as patch:
+        patch.setattr(Network, 'features', signalling)
+        with pytest.raises(Stopped, match='SIGTERM came: of the features of train, 8 '):
+            run(tmp_path / 'run', **settings)
+    assert not list((tmp_path / 'cache').glob('*.float32'))
+    assert run(tmp_path / 'run', **settings)['epochs'] == 3
+
+
+@pytest.mark.slow
+def test_kept_features_then_pictures(pretrained, tmp_path):
+    settings = {**TWO_PHASES, 'pretrained': str(pretrained), 'features': 'cached'}
+    run(tmp_path / 'run', **settings)
+    moved = changed(weights(pretrained, 'best'), weights(tmp_path / 'run'))
+    assert stage_of(moved) == {'conv2_1', 'conv3_1', 'head'}
+
+
+@pytest.mark.parametrize(
+    'settings, error, message',
+    [
+        (
+            {'normalization': 'symmetric'},
+            ConfigError,
+            'Expected --normalization=unit, which the weights of --pretrained',
+        ),
+        (
+            {'model': 'small_cnn', 'model_options': ()},
+            ConfigError,
+            'Expected --pretrained to be a run of small_cnn, .* run of cifar',
+        ),
+        ({'model_options': ('filters:4-8',)}, UserError, 'conv3_1'),
+        (
+            {'freeze': ('last:4',)},
+            ConfigError,
+            "--freeze: Expected last:N with N in 1..3, .* received 'last:4'",
+        ),
+        (
+            {'freeze': ('head',)},
+            ConfigError,
+            "to freeze backbone, last:N, bn or none; received 'head'",
+        ),
+        (
+            {'finetune_freeze': ('none', 'bn')},
+            ConfigError,
+            '--finetune_freeze: .* or last:N and bn; received none,bn',
+        ),
+    ],
+)
+def test_weights_that_do_not_fit(pretrained, tmp_path, settings, error, message):
+    with pytest.raises(error, match=message):
+        run(tmp_path / 'run', pretrained=str(pretrained), **settings)
+    assert not (tmp_path / 'run').exists()
+
+
+@pytest.mark.parametrize(
+    'path, message',
+    [
+        (
+            'nowhere',
+            'imagenet, a file of weights or the folder of a run; there is nothing',
+        ),
+        ('empty', 'the folder of a run, .* there is no checkpoint in .*empty'),
+        ('file.txt', 'Expected weights at .*file.txt'),
+    ],
+)
+def test_weights_that_are_none(tmp_path, path, message):
+    (tmp_path / 'empty').mkdir()
+    (tmp_path / 'file.txt').write_text('no weights')
+    with pytest.raises(UserError, match=message):
+        run(tmp_path / 'run', pretrained=str(tmp_path / path))
+    assert not (tmp_path / 'run').exists()
+
+
+def test_a_damaged_checkpoint_is_not_taken(pretrained, tmp_path):
+    copy = tmp_path / 'copy'
+    shutil.copytree(pretrained, copy)
+    (data_file,) = copy.glob('checkpoints/best/*/variables.data*')
+    content = bytearray(data_file.read_bytes())
+    content[len(content) // 2] ^= 1
+    data_file.write_bytes(content)
+    with pytest.raises(UserError, match='damaged'):
+        run(tmp_path / 'run', pretrained=str(copy))

@@ -1,0 +1,213 @@
+"""What a run may be set to, and how a mistake is answered."""
+
+import dataclasses
+import json
+import math
+from typing import Any
+
+import pytest
+
+from trainers.settings.config import Config, ConfigError, parse_size_schedule
+
+FIELDS = dataclasses.fields(Config)
+NUMBERS = [field for field in FIELDS if type(field.default) in (int, float)]
+CHOICES = [field for field in FIELDS if field.metadata['choices']]
+
+
+def ends() -> list:
+    """(setting, the end of its range, the next number beyond)."""
+    found = []
+    for field in NUMBERS:
+        kind: Any = type(field.default)
+        for end, outward in (('minimum', -1), ('maximum', 1)):
+            if not math.isfinite(field.metadata[end]):
+                continue
+            bound = kind(field.metadata[end])
+            beyond = (
+                bound + outward
+                if kind is int
+                else math.nextafter(bound, outward * math.inf)
+            )
+            found.append(
+                pytest.param(field.name, bound, beyond, id=f'{field.name}-{end}')
+            )
+    return found
+
+
+def test_survives_json():
+    config = Config(learning_rate=0.1 + 0.2, augment=('pad_crop:4', 'flip'), xla=True)
+    text = json.dumps(config.to_dict())
+    assert Config.from_dict(json.loads(text)) == config
+
+
+def test_cannot_be_changed():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().epochs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    'name, hint',
+    [
+        ('learning_rat', 'Did you mean learning_rate?'),
+        ('epoch', 'Did you mean epochs?'),
+        ('zebra', "no setting 'zebra'."),
+    ],
+)
+def test_unknown_setting(name, hint):
+    with pytest.raises(ConfigError) as error:
+        Config.from_dict({name: 1})
+    assert str(error.value).endswith(hint)
+
+
+@pytest.mark.parametrize(
+    'name, wrong, right',
+    [
+        ('epochs', '3', 3),
+        ('epochs', 3.0, 3),
+        ('epochs', True, 1),
+        ('learning_rate', '0.1', 0.1),
+        ('learning_rate', True, 1),
+        ('xla', 1, True),
+        ('model', None, 'inception_v1'),
+        ('augment', 'flip', ('flip',)),
+        ('augment', (4,), ('pad_crop:4',)),
+        ('image_size_schedule', (32,), ('32@0',)),
+    ],
+)
+def test_type(name, wrong, right):
+    assert getattr(Config(**{name: right}), name) == right
+    with pytest.raises(ConfigError, match=f'Expected --{name} to be .*, received'):
+        Config(**{name: wrong})
+
+
+@pytest.mark.parametrize('name, bound, beyond', ends())
+def test_range(name, bound, beyond):
+    assert getattr(Config(**{name: bound}), name) == bound
+    with pytest.raises(ConfigError, match=f'--{name} to be .*, received {beyond}'):
+        Config(**{name: beyond})
+
+
+def test_range_is_told_exactly():
+    with pytest.raises(ConfigError, match='--seed to be 0 to 2147483647, received -1'):
+        Config(seed=-1)
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    'name', [f.name for f in NUMBERS if isinstance(f.default, float)]
+)
+def test_numbers_are_finite(name, value):
+    with pytest.raises(ConfigError, match=f'Expected --{name} to be'):
+        Config(**{name: value})
+
+
+@pytest.mark.parametrize('field', CHOICES, ids=lambda field: field.name)
+def test_choices(field):
+    needed: Any = {'freeze': ('backbone',)} if field.name == 'features' else {}
+    for choice in field.metadata['choices']:
+        assert getattr(Config(**needed, **{field.name: choice}), field.name) == choice
+    wrong: Any = {field.name: 'zebra'}
+    with pytest.raises(ConfigError, match=f'--{field.name} to be one of .*zebra'):
+        Config(**wrong)
+
+
+@pytest.mark.parametrize(
+    'name, wrong, meant',
+    [
+        ('optimizer', 'adm', 'adam'),
+        ('schedule', 'cosin', 'cosine'),
+        ('precision', 'float23', 'float32'),
+    ],
+)
+def test_choice_is_suggested(name, wrong, meant):
+    with pytest.raises(ConfigError, match=rf'Did you mean {meant}\?'):
+        Config(**{name: wrong})
+
+
+@pytest.mark.parametrize(
+    'schedule, phases',
+    [
+        ((), []),
+        (('32@0',), [(0, 32)]),
+        (('32@0', '48@10', '56@20'), [(0, 32), (10, 48), (20, 56)]),
+    ],
+)
+def test_size_schedule(schedule, phases):
+    assert parse_size_schedule(schedule) == phases
+    assert Config(image_size_schedule=schedule).image_size_schedule == schedule
+
+
+@pytest.mark.parametrize(
+    'schedule, message',
+    [
+        (('32',), "SIZE@EPOCH.*received '32'"),
+        (('32@',), "SIZE@EPOCH.*received '32@'"),
+        (('@0',), "SIZE@EPOCH.*received '@0'"),
+        (('32@-1',), "SIZE@EPOCH.*received '32@-1'"),
+        (('32@0@1',), "SIZE@EPOCH.*received '32@0@1'"),
+        (('32@1',), 'start at 0 and to rise, received 32@1'),
+        (('32@0', '48@0'), 'start at 0 and to rise, received 32@0,48@0'),
+        (('32@0', '56@20', '48@10'), 'start at 0 and to rise'),
+    ],
+)
+def test_size_schedule_refused(schedule, message):
+    with pytest.raises(ConfigError, match=message):
+        Config(image_size_schedule=schedule)
+
+
+@pytest.mark.parametrize(
+    'freeze, settings, message',
+    [
+        (
+            (),
+            {},
+            'only what a frozen backbone says can be kept; received --freeze=none',
+        ),
+        (('last:2', 'bn'), {}, 'received --freeze=last:2,bn'),
+        (
+            ('backbone',),
+            {'augment': ('flip',)},
+            'augmented pictures differ in every epoch; received --augment=flip',
+        ),
+        (
+            ('backbone',),
+            {'image_size_schedule': ('32@0',)},
+            'Expected no --image_size_schedule with --features=cached',
+        ),
+    ],
+)
+def test_features_that_would_differ_cannot_be_kept(freeze, settings, message):
+    assert Config(freeze=freeze, **settings).features == 'live'
+    with pytest.raises(ConfigError, match=message):
+        Config(features='cached', freeze=freeze, **settings)
+    assert Config(features='cached', freeze=('backbone',)).features == 'cached'
+
+
+def test_settings_that_do_not_shape_results():
+    config = Config()
+    assert config.to_dict().keys() - config.results_dict().keys() == {
+        'data_dir',
+        'run_dir',
+        'resume',
+        'cache',
+        'cache_dir',
+        'download',
+        'weights_dir',
+        'max_bad_fraction',
+        'log_every',
+        'checkpoint_minutes',
+        'histograms',
+    }
+    assert config.results_dict().items() <= config.to_dict().items()
+
+
+@pytest.mark.parametrize('field', FIELDS, ids=lambda field: field.name)
+def test_every_setting_is_explained(field):
+    assert field.metadata['help'].endswith('.')
+    assert field.metadata['group']
+
+
+def test_groups_are_in_one_piece():
+    groups = [field.metadata['group'] for field in FIELDS]
+    changes = [new for old, new in zip([None, *groups], groups) if old != new]
+    assert len(changes) == len(set(groups))

@@ -1,0 +1,30 @@
+"""What the settings mean for each phase."""
+
+from trainers.settings.config import Config
+from trainers.settings.phases import phases, total_epochs
+
+
+def test_one_phase_unless_told_otherwise():
+    config = Config(epochs=7, freeze=('bn',))
+    (only,) = phases(config)
+    assert (only.config, only.freeze, only.cached) == (config, ('bn',), False)
+    assert only.epochs == total_epochs(config) == 7
+
+
+def test_the_second_phase_has_its_own_length_rate_and_freedom():
+    config = Config(
+        epochs=7,
+        learning_rate=0.1,
+        freeze=('backbone',),
+        features='cached',
+        finetune_epochs=3,
+        finetune_learning_rate=0.01,
+        finetune_freeze=('last:2', 'bn'),
+    )
+    first, second = phases(config)
+    assert (first.epochs, first.config.learning_rate) == (7, 0.1)
+    assert (first.freeze, first.cached) == (('backbone',), True)
+    assert (second.epochs, second.config.learning_rate) == (3, 0.01)
+    # Features of a backbone that changes cannot be kept.
+    assert (second.freeze, second.cached) == (('last:2', 'bn'), False)
+    assert total_epochs(config) == 10

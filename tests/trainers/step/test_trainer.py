@@ -1,0 +1,367 @@
+"""The training step against formulas, on a real network with its auxiliary heads."""
+
+import contextlib
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from trainers.settings.config import Config
+from trainers.step.trainer import Trainer
+from vision import models
+from vision.data import Batch, Split, eval_batches
+
+CLASSES, SIZE, COUNT = 4, 32, 4
+# Plain gradient descent, and every term of the loss.
+CONFIG = Config(
+    optimizer='sgd',
+    momentum=0.0,
+    learning_rate=0.05,
+    schedule='constant',
+    warmup_epochs=0.0,
+    aux_weight=0.3,
+    weight_decay=1e-3,
+    label_smoothing=0.1,
+    dropout=0.4,
+    aux_dropout=0.7,
+    seed=5,
+)
+
+
+def make_model(dtype: tf.DType = tf.float32) -> tf.Module:
+    tf.random.set_seed(1)
+    return models.create(
+        'inception_v1_compact',
+        classes=CLASSES,
+        image_size=SIZE,
+        dropout=CONFIG.dropout,
+        aux_dropout=CONFIG.aux_dropout,
+        dtype=dtype,
+    )
+
+
+def make_batch(seed: int = 0, weights=(1, 1, 1, 1)) -> Batch:
+    rng = np.random.default_rng(seed)
+    images = rng.integers(0, 256, [COUNT, SIZE, SIZE, 3], np.uint8)
+    labels = rng.integers(0, CLASSES, COUNT, np.int32)
+    return Batch(
+        tf.constant(images), tf.constant(labels), tf.constant(weights, tf.float32)
+    )
+
+
+def variables(trainer: Trainer) -> list:
+    return [
+        *trainer.model.variables,
+        *trainer.optimizer.variables,
+        trainer.step,
+        trainer.losses.sums,
+        trainer.accuracies.sums,
+    ]
+
+
+def state(trainer: Trainer) -> list[np.ndarray]:
+    return [variable.numpy() for variable in variables(trainer)]
+
+
+@contextlib.contextmanager
+def restored(trainer: Trainer):
+    """What happens inside is undone afterwards."""
+    before = state(trainer)
+    yield trainer
+    for variable, value in zip(variables(trainer), before):
+        variable.assign(value)
+
+
+def after(trainer: Trainer, *batches: Batch, step: int = 0) -> list[np.ndarray]:
+    """The state after training steps, which are undone again."""
+    with restored(trainer):
+        trainer.step.assign(step)
+        for batch in batches:
+            trainer.train_step(batch)
+        return state(trainer)
+
+
+def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+@pytest.fixture(scope='module')
+def built() -> Trainer:
+    return Trainer(make_model(), CONFIG, steps_per_epoch=10)
+
+
+@pytest.fixture
+def trainer(built):
+    with restored(built):
+        yield built
+
+
+@pytest.fixture
+def eagerly():
+    """Steps run without being traced, which takes longer than a few of them."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def head_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
+    targets = 0.9 * tf.one_hot(batch.labels, CLASSES) + 0.1 / CLASSES
+    losses = -tf.reduce_sum(targets * tf.nn.log_softmax(logits), 1)
+    return tf.reduce_sum(batch.weights * losses) / COUNT
+
+
+def terms(trainer: Trainer, batch: Batch) -> dict[str, tf.Tensor]:
+    """The terms of the loss, written out."""
+    seed = tf.constant([CONFIG.seed, int(trainer.step.numpy())], tf.int64)
+    outputs = trainer.model(batch.images, training=True, seed=seed)
+    squares = [tf.reduce_sum(w**2) for w in trainer.weights if len(w.shape) > 1]
+    found = {'main_loss': head_loss(batch, outputs.main)}
+    for name, logits in zip(('aux1_loss', 'aux2_loss'), outputs.aux, strict=True):
+        found[name] = head_loss(batch, logits)
+    found['weight_decay'] = 1e-3 / 2 * tf.add_n(squares)
+    found['loss'] = (
+        found['main_loss']
+        + found['weight_decay']
+        + 0.3 * (found['aux1_loss'] + found['aux2_loss'])
+    )
+    return found
+
+
+def gradients(trainer: Trainer, batch: Batch) -> list[tf.Tensor]:
+    with tf.GradientTape() as tape:
+        loss = terms(trainer, batch)['loss']
+    return tape.gradient(loss, trainer.weights)
+
+
+@pytest.mark.parametrize('weights', [(1, 1, 1, 1), (1, 0, 1, 1)])
+def test_loss_is_the_sum_of_its_terms(trainer, weights):
+    batch = make_batch(weights=weights)
+    expected = {name: float(term) for name, term in terms(trainer, batch).items()}
+    norm = float(tf.linalg.global_norm(gradients(trainer, batch)))
+    trainer.train_step(batch)
+    assert trainer.losses.read() == pytest.approx(
+        {'weight': 1, 'gradient_norm': norm, **expected}, rel=1e-4
+    )
+    assert trainer.accuracies.read()['weight'] == sum(weights)
+
+
+def test_update_is_gradient_descent(trainer):
+    batch = make_batch()
+    steps = [-0.05 * gradient for gradient in gradients(trainer, batch)]
+    expected = [w + step for w, step in zip(trainer.weights, steps)]
+    trainer.train_step(batch)
+    for weight, value in zip(trainer.weights, expected):
+        np.testing.assert_allclose(weight, value, rtol=1e-4, atol=1e-6)
+    assert trainer.step.numpy() == 1
+
+
+def test_gradient_is_the_slope_of_the_loss(trainer):
+    batch = make_batch()
+    slope = gradients(trainer, batch)
+    norm = tf.linalg.global_norm(slope)
+
+    def loss_at(distance: float) -> float:
+        with restored(trainer):
+            for weight, component in zip(trainer.weights, slope):
+                weight.assign_add(distance * component / norm)
+            return float(terms(trainer, batch)['loss'])
+
+    step = 2e-4
+    difference = (loss_at(step) - loss_at(-step)) / (2 * step)
+    assert difference == pytest.approx(float(norm), rel=0.02)
+
+
+def test_weight_0_has_no_influence(trainer):
+    weights = (1, 1, 0, 1)
+    batch, other = make_batch(0, weights), make_batch(1, weights)
+    index = tf.constant([[2]])
+    changed = Batch(
+        tf.tensor_scatter_nd_update(batch.images, index, other.images[2:3]),
+        tf.tensor_scatter_nd_update(batch.labels, index, (batch.labels[2:3] + 1) % 4),
+        batch.weights,
+    )
+    assert same(after(trainer, batch), after(trainer, changed))
+    counted = Batch(changed.images, changed.labels, tf.ones(COUNT))
+    assert not same(after(trainer, batch), after(trainer, counted))
+
+
+def test_batch_without_a_picture_is_no_trouble(trainer):
+    trainer.train_step(make_batch(weights=(0, 0, 0, 0)))
+    losses = trainer.losses.read()
+    assert losses['main_loss'] == 0
+    assert all(np.isfinite(list(losses.values())))
+
+
+def test_loss_of_0_has_a_gradient_norm(eagerly):
+    trainer = Trainer(make_model(), dataclasses.replace(CONFIG, weight_decay=0.0), 10)
+    trainer.train_step(make_batch(weights=(0, 0, 0, 0)))
+    assert trainer.losses.read()['gradient_norm'] == 0
+
+
+def test_many_steps_in_a_call_are_the_same_steps(trainer):
+    batches = [make_batch(seed) for seed in range(3)]
+
+    def batch_after_batch() -> tf.data.Iterator:
+        stacked = Batch(
+            *(tf.stack(parts) for parts in zip(*(batch[:3] for batch in batches)))
+        )
+        return iter(tf.data.Dataset.from_tensor_slices(stacked))
+
+    with restored(trainer):
+        trainer.train_steps(batch_after_batch(), tf.constant(3))
+        together = state(trainer)
+    iterator = batch_after_batch()
+    for _ in batches:
+        trainer.train_steps(iterator, tf.constant(1))
+    assert same(together, state(trainer))
+    assert trainer.step.numpy() == 3
+
+
+def test_dropout_depends_on_the_step(trainer):
+    first = after(trainer, make_batch(), step=7)
+    assert same(first, after(trainer, make_batch(), step=7))
+    assert not same(first[:-3], after(trainer, make_batch(), step=8)[:-3])
+
+
+def test_dropout_depends_on_the_seed(trainer, eagerly):
+    other = Trainer(trainer.model, dataclasses.replace(CONFIG, seed=6), 10)
+    again = Trainer(trainer.model, CONFIG, 10)
+    first = after(trainer, make_batch())
+    assert same(first, after(again, make_batch()))
+    assert not same(first, after(other, make_batch()))
+
+
+def test_auxiliary_heads_without_weight_learn_nothing(trainer, eagerly):
+    config = dataclasses.replace(CONFIG, aux_weight=0.0, weight_decay=0.0)
+    unweighted = Trainer(trainer.model, config, 10)
+    model = trainer.model
+    heads = [v for head in model.heads.values() for v in head.trainable_variables]
+    before = [v.numpy() for v in heads], model.head.classifier.kernel.numpy()
+    with restored(unweighted):
+        unweighted.train_step(make_batch())
+        assert same([v.numpy() for v in heads], before[0])
+        assert not np.array_equal(model.head.classifier.kernel, before[1])
+
+
+def test_rate_follows_schedule_and_plateau(trainer, eagerly):
+    config = dataclasses.replace(
+        CONFIG, schedule='step', decay_rate=0.1, learning_rate=0.05
+    )
+    falling = Trainer(trainer.model, config, steps_per_epoch=10)
+    falling.step.assign(10)
+    falling.plateau.assign(0.5)
+    with restored(falling):
+        falling.train_step(make_batch())
+        rate = float(falling.optimizer.learning_rate.numpy())
+    assert rate == pytest.approx(0.05 * 0.1 * 0.5)
+
+
+def test_frozen_stages_neither_learn_nor_decay(trainer, eagerly):
+    config = dataclasses.replace(CONFIG, freeze=('last:3',), weight_decay=0.1)
+    model = trainer.model
+    try:
+        frozen = Trainer(model, config, 10)
+        names = list(model.stages)
+        first = names.index('inception_4e')
+        parts = [[v.numpy() for v in model.stages[n].variables] for n in names]
+        with restored(trainer):
+            frozen.train_step(make_batch())
+            for index, (name, before) in enumerate(zip(names, parts)):
+                after = [v.numpy() for v in model.stages[name].variables]
+                assert same(before, after) is (index < first or not before), name
+    finally:
+        model.freeze()
+
+
+@pytest.mark.parametrize('optimizer', ['sgd', 'adam', 'adamw'])
+def test_layer_decay_shortens_the_steps(trainer, eagerly, optimizer):
+    config = dataclasses.replace(CONFIG, optimizer=optimizer, weight_decay=0.0)
+    steps = []
+    for decay in (1.0, 0.5):
+        again = Trainer(
+            trainer.model, dataclasses.replace(config, layer_decay=decay), 10
+        )
+        with restored(trainer):
+            before = [w.numpy() for w in again.weights]
+            again.train_step(make_batch())
+            steps.append([w.numpy() - old for w, old in zip(again.weights, before)])
+    depths = [depth for depth, _ in trainer.model.depths()]
+    assert min(depths) == 0 and max(depths) == 12
+    for full, short, depth in zip(*steps, depths):
+        np.testing.assert_allclose(short, full * 0.5**depth, rtol=1e-3, atol=2e-7)
+
+
+def test_evaluation_counts_every_picture_once(trainer):
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, [6, SIZE, SIZE, 3], np.uint8)
+    labels = np.array([0, 1, 2, 3, 0, 1], np.int32)
+    split = Split(labels, [str(i) for i in range(6)], images=images)
+    batches = eval_batches(split, batch_size=COUNT, image_size=SIZE)
+    logits = tf.nn.log_softmax(trainer.model(images).main).numpy()
+    assert trainer.evaluate(batches) == pytest.approx(
+        {
+            'loss': -logits[np.arange(6), labels].mean(),
+            'top1': (logits.argmax(1) == labels).mean(),
+            'top5': 1.0,
+        },
+        rel=1e-5,
+    )
+    np.testing.assert_array_equal(trainer.predict(images), logits.argmax(1))
+
+
+def test_evaluation_starts_afresh_each_time(trainer):
+    batch = make_batch()
+    assert trainer.evaluate([batch]) == trainer.evaluate([batch])
+
+
+@pytest.mark.parametrize(
+    'precision', ['bfloat16', pytest.param('float16', marks=pytest.mark.slow)]
+)
+def test_half_precision(trainer, precision):
+    half = Trainer(make_model(tf.as_dtype(precision)), CONFIG, 10, precision)
+    for weight, value in zip(half.model.variables, trainer.model.variables):
+        weight.assign(value)
+    for each in (trainer, half):
+        each.train_step(make_batch())
+    assert half.losses.read()['loss'] == pytest.approx(
+        trainer.losses.read()['loss'], rel=0.02
+    )
+    assert all(np.isfinite(weight).all() for weight in half.weights)
+
+
+@pytest.mark.slow
+def test_xla_computes_the_same():
+    results = []
+    for xla in (False, True):
+        model = make_model()
+        # XLA draws other dropout masks.
+        model.head.dropout.rate = 0.0
+        for head in model.heads.values():
+            head.dropout.rate = 0.0
+        trainer = Trainer(model, dataclasses.replace(CONFIG, xla=xla), 10)
+        trainer.train_step(make_batch())
+        results.append({**trainer.losses.read(), **trainer.evaluate([make_batch()])})
+    assert results[1] == pytest.approx(results[0], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    'dtype, xla', [(tf.bfloat16, False), (tf.float16, False), (tf.float32, True)]
+)
+def test_batch_norms_are_measured_the_same(dtype, xla):
+    found = []
+    for options in ((tf.float32, False), (dtype, xla)):
+        tf.random.set_seed(1)
+        model = models.create(
+            'cifar_cnn',
+            classes=CLASSES,
+            image_size=8,
+            filters=(8,),
+            dense=(),
+            dtype=options[0],
+        )
+        config = dataclasses.replace(CONFIG, xla=options[1])
+        Trainer(model, config, 10).measure([make_batch(1), make_batch(2)])
+        found.append([v.numpy() for v in model.batch_norms()[0].variables])
+    for actual, expected in zip(*found):
+        np.testing.assert_allclose(actual, expected, rtol=0.02, atol=0.01)

@@ -1,0 +1,295 @@
+"""The run directory: one writer, one configuration, nothing scattered."""
+
+import contextlib
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from trainers.storage.run_directory import RunDirectory, RunDirectoryError
+
+ROOT = Path(__file__).resolve().parents[3]
+COMPARED = {'model': 'small', 'rate': 0.1, 'size': (56, 56)}
+LABELS = ['cat', 'größer']
+
+
+def start(path: Path, resume='auto', labels=LABELS, **changes) -> RunDirectory:
+    """Opens a run, with some settings changed."""
+    settings = COMPARED | changes
+    return RunDirectory.open(path, settings, settings, labels, resume)
+
+
+def test_a_new_run_has_everything_in_its_place(tmp_path):
+    path = tmp_path / 'runs' / 'first'
+    with start(path) as run:
+        assert not run.resumed
+        relative = {
+            name: str(getattr(run, name).relative_to(path))
+            for name, value in vars(RunDirectory).items()
+            if isinstance(value, property)
+        }
+        assert relative == {
+            'config': 'config.json',
+            'environment': 'environment.json',
+            'labels': 'labels.json',
+            'log': 'train.log',
+            'metrics': 'metrics.csv',
+            'results': 'results.json',
+            'bad_files': 'bad_files.csv',
+            'checkpoints_last': 'checkpoints/last',
+            'checkpoints_best': 'checkpoints/best',
+            'plots': 'plots',
+            'samples': 'samples',
+            'tensorboard_train': 'tensorboard/train',
+            'tensorboard_validation': 'tensorboard/validation',
+            'export': 'export',
+            'evaluation': 'evaluation',
+            'explanations': 'explanations',
+            'calibration': 'calibration.json',
+        }
+        for folder in ('evaluation', 'explanations'):  # made when they are needed
+            assert not (path / relative.pop(folder)).exists()
+        folders = [name for name in relative.values() if '.' not in name]
+        assert all((path / folder).is_dir() for folder in folders)
+    assert 'größer' in (path / 'labels.json').read_text(encoding='utf-8')
+
+
+def test_naming_paths_touches_nothing(tmp_path):
+    assert RunDirectory(tmp_path / 'run').config == tmp_path / 'run' / 'config.json'
+    assert not (tmp_path / 'run').exists()
+
+
+def test_resume_takes_the_same_settings_only(tmp_path):
+    with start(tmp_path / 'run'):
+        pass
+    with start(tmp_path / 'run', size=(56, 56)) as run:
+        assert run.resumed
+    with pytest.raises(RunDirectoryError) as raised:
+        start(tmp_path / 'run', rate=0.2, model='big', new=1)
+    assert 'model: "small" in the run, "big" now' in str(raised.value)
+    assert 'rate: 0.1 in the run, 0.2 now' in str(raised.value)
+    assert 'new: not recorded in the run, 1 now' in str(raised.value)
+    assert 'size' not in str(raised.value)
+    assert 'another --run_dir' in str(raised.value)
+    assert RunDirectory.read(tmp_path / 'run').config['rate'] == 0.1
+    with start(tmp_path / 'run'):  # The refusal let go of the lock.
+        pass
+
+
+def test_settings_that_are_not_compared_may_change(tmp_path):
+    for log_every in (10, 5):
+        config = COMPARED | {'log_every': log_every}
+        RunDirectory.open(tmp_path, config, COMPARED, LABELS).close()
+    assert RunDirectory.read(tmp_path).config['log_every'] == 5
+
+
+def test_a_run_of_an_earlier_version_has_the_defaults_of_what_is_new(tmp_path):
+    start(tmp_path).close()
+    for value, same in ((0, True), (1, False)):
+        settings = COMPARED | {'new': value}
+        with contextlib.ExitStack() as stack:
+            if not same:
+                stack.enter_context(
+                    pytest.raises(RunDirectoryError, match='new: 0 in the run, 1 now')
+                )
+            RunDirectory.open(
+                tmp_path, settings, settings, LABELS, defaults={'new': 0}
+            ).close()
+
+
+def test_numbers_are_compared_as_json(tmp_path):
+    start(tmp_path, rate=math.nan, decay=0).close()
+    assert start(tmp_path, rate=math.nan, decay=0.0).resumed
+
+
+def test_other_classes_are_refused(tmp_path):
+    start(tmp_path).close()
+    with pytest.raises(RunDirectoryError, match=r'classes .*\(2 in labels.json.*\(3\)'):
+        start(tmp_path, labels=['cat', 'dog', 'owl'])
+
+
+@pytest.mark.parametrize(
+    ('resume', 'there', 'message'),
+    [
+        ('auto', False, None),
+        ('auto', True, None),
+        ('must', True, None),
+        ('never', False, None),
+        ('must', False, 'expected a run to resume, but there is none'),
+        ('never', True, 'there is one, .* another --run_dir or delete this one'),
+    ],
+)
+def test_resume_is_allowed_demanded_or_refused(resume, there, message, tmp_path):
+    path = tmp_path / 'run'
+    if there:
+        start(path).close()
+    if message is None:
+        with start(path, resume) as run:
+            assert run.resumed == there
+    else:
+        with pytest.raises(RunDirectoryError, match=message):
+            start(path, resume)
+        assert path.exists() == there
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from tests.trainers.test_run_directory import *
+run = start(Path(sys.argv[1]))
+print('open', flush=True)
+sys.stdin.read()
+"""
+
+
+def test_one_process_at_a_time_and_a_kill_frees_it(tmp_path):
+    holder = subprocess.Popen(
+        [sys.executable, '-c', HOLD, str(tmp_path)],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with holder:
+        assert holder.stdout.readline() == 'open\n'
+        message = rf'pid {holder.pid} on .*, started 20\d\d-.*\+00:00\. Wait'
+        with pytest.raises(RunDirectoryError, match=message):
+            start(tmp_path)
+        assert RunDirectory.read(tmp_path).labels == LABELS  # Reading needs no lock.
+        holder.kill()
+    assert f'pid {holder.pid}' in (tmp_path / '.lock').read_text()
+    with start(tmp_path) as run:
+        assert run.resumed
+        with pytest.raises(RunDirectoryError, match=f'pid {os.getpid()} on '):
+            start(tmp_path)
+
+
+def test_a_run_killed_in_its_first_moments_is_new(tmp_path):
+    for name in ('.lock', 'labels.json', '.config.json.tmp'):
+        (tmp_path / name).write_text('{"half')
+    with start(tmp_path) as run:
+        assert not run.resumed
+    assert RunDirectory.read(tmp_path) == (
+        {'model': 'small', 'rate': 0.1, 'size': [56, 56]},
+        LABELS,
+    )
+
+
+@pytest.mark.parametrize('name', ['holiday.jpg', 'checkpoints', 'config.json'])
+def test_a_directory_of_something_else_is_left_alone(name, tmp_path):
+    (tmp_path / name).touch()
+    with pytest.raises(RunDirectoryError, match=f'one with {name}. Choose another'):
+        start(tmp_path)
+    assert os.listdir(tmp_path) == [name]
+
+
+def test_a_file_in_the_place_of_the_directory(tmp_path):
+    (tmp_path / 'run').touch()
+    with pytest.raises(RunDirectoryError, match='expected a directory, got a file'):
+        start(tmp_path / 'run')
+    with pytest.raises(RunDirectoryError, match='that can be written to: .*Not a dir'):
+        start(tmp_path / 'run' / 'below')
+    with pytest.raises(RunDirectoryError, match='no config.json'):
+        RunDirectory.read(tmp_path / 'run')
+
+
+@contextlib.contextmanager
+def without_rights() -> Iterator[Path]:
+    """A directory with an unreadable file, for a user who may not write there."""
+    root = os.geteuid() == 0
+    with tempfile.TemporaryDirectory() as name:
+        path = Path(name)
+        (path / 'config.json').touch(mode=0)
+        path.chmod(0o555)
+        if root:
+            os.seteuid(65534)
+        try:
+            yield path
+        finally:
+            if root:
+                os.seteuid(0)
+            path.chmod(0o755)
+
+
+def test_places_without_rights():
+    with without_rights() as path:
+        with pytest.raises(RunDirectoryError, match='written to: .*Permission denied'):
+            start(path / 'run')
+        with pytest.raises(RunDirectoryError, match='config.json: .*Permission denied'):
+            RunDirectory.read(path)
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'message'),
+    [
+        ('config.json', b'{"model": "sm', 'config.json: expected the JSON that the r'),
+        ('config.json', b'', 'config.json: expected the JSON that the run wrote'),
+        ('config.json', b'\xff\0', 'config.json: expected the JSON that the run wrote'),
+        ('config.json', b'[1]', 'config.json: expected a JSON object .* got list'),
+        ('labels.json', b'[', 'labels.json: expected the JSON that the run wrote'),
+    ],
+)
+def test_garbled_files_are_named(name, content, message, tmp_path):
+    start(tmp_path).close()
+    (tmp_path / name).write_bytes(content)
+    for use in (RunDirectory.read, start):
+        with pytest.raises(RunDirectoryError, match=message):
+            use(tmp_path)
+
+
+def test_reading_writes_nothing(tmp_path):
+    with pytest.raises(RunDirectoryError, match='no config.json.*--run_dir'):
+        RunDirectory.read(tmp_path)
+    assert os.listdir(tmp_path) == []
+    start(tmp_path).close()
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
+    config, labels = RunDirectory.read(tmp_path)
+    assert config['size'] == [56, 56] and labels == LABELS
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
+    (tmp_path / 'labels.json').unlink()
+    with pytest.raises(RunDirectoryError, match='labels.json: expected the classes'):
+        RunDirectory.read(tmp_path)
+
+
+def test_metrics_come_back_bit_for_bit(tmp_path):
+    rows = [
+        {'epoch': 1, 'loss': 1 / 3, 'rate': np.float32(0.1)},
+        {'epoch': np.int64(2), 'loss': math.nan, 'rate': np.float64(1e-300)},
+    ]
+    run = RunDirectory(tmp_path)
+    run.write_metrics(rows)
+    assert run.metrics.read_text() == (
+        'epoch,loss,rate\n1,0.3333333333333333,0.10000000149011612\n2,nan,1e-300\n'
+    )
+    with run.metrics.open(newline='') as file:
+        first = next(csv.DictReader(file))
+    assert float(first['loss']) == 1 / 3
+    assert np.float32(first['rate']) == np.float32(0.1)
+    with pytest.raises(ValueError, match=r"columns \['epoch'\], got \['epoch', 'loss'"):
+        run.write_metrics([{'epoch': 1}, rows[0]])
+    assert len(run.metrics.read_text().splitlines()) == 3
+
+
+def test_bad_files_keep_odd_names(tmp_path):
+    run = RunDirectory(tmp_path)
+    items = [('a, "b"\n.jpg', 'cat', 'truncated'), ('raw \udcff.jpg', 'dog', 'größer')]
+    run.write_bad_files(items)
+    with run.bad_files.open(newline='', errors='surrogateescape') as file:
+        lines = [tuple(line) for line in csv.reader(file)]
+    assert lines == [('path', 'class', 'reason'), *items]
+
+
+def test_json_for_people_and_programs(tmp_path):
+    run = RunDirectory(tmp_path)
+    run.write_json(run.results, {'top1': 1 / 3, 'class': 'größer'})
+    text = run.results.read_text(encoding='utf-8')
+    assert json.loads(text) == {'top1': 1 / 3, 'class': 'größer'}
+    assert 'größer' in text and text.endswith('}\n')

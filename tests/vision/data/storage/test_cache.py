@@ -1,0 +1,341 @@
+import dataclasses
+import logging
+import os
+import pickle
+import resource
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from vision.data import (
+    BadFiles,
+    DatasetError,
+    Split,
+    cache_folder,
+    decode_to_disk,
+    decode_to_memory,
+    fits_in_memory,
+)
+from vision.data.decoding import decode
+from vision.data.storage import cache
+
+# A process of its own: decodes and prints where it is, going on for each line it gets.
+CHILD = """
+import pathlib, pickle, sys
+from vision.data import decode_to_disk
+
+def wait(done, total):
+    print(done, flush=True)
+    sys.stdin.readline()
+
+split = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
+decode_to_disk(split, 24, pathlib.Path(sys.argv[2]), progress=wait)
+print('done', flush=True)
+"""
+
+
+def to_memory(split: Split, side: int, folder: Path, **options) -> Split:
+    del folder
+    return decode_to_memory(split, side, **options)
+
+
+DECODERS = pytest.mark.parametrize('decoder', [to_memory, decode_to_disk])
+
+
+@pytest.fixture(autouse=True)
+def plain_graphs():
+    """Without the graph optimizer, which takes longer than the tests."""
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
+    yield
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': False})
+
+
+@pytest.fixture
+def many(files) -> Split:
+    """300 pictures: more than one group of files."""
+    order = np.arange(300) % 23
+    return Split(
+        files.labels[order],
+        [str(i) for i in range(300)],
+        paths=[files.paths[i] for i in order],
+    )
+
+
+@pytest.fixture
+def damaged(files) -> Split:
+    """The files with one truncated, one empty and one missing."""
+    paths = list(files.paths)
+    Path(paths[3]).write_bytes(Path(paths[3]).read_bytes()[:500])
+    Path(paths[7]).write_bytes(b'')
+    paths[20] += '.missing'
+    return dataclasses.replace(files, paths=paths)
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Decodes whole pictures of the right size with Pillow: graphs take seconds."""
+
+    def decoded(split, side, bad_files, progress):
+        images = np.stack([np.asarray(Image.open(path)) for path in split.paths])
+        yield 0, images, np.ones(len(split), np.float32)
+        if progress is not None:
+            progress(len(split), len(split))
+
+    monkeypatch.setattr(cache, '_decoded', decoded)
+
+
+@pytest.fixture
+def no_decoding(monkeypatch):
+
+    def refuse(*arguments):
+        raise AssertionError('Expected nothing to be decoded.')
+
+    monkeypatch.setattr(cache, '_decoded', refuse)
+
+
+def _change(path: str, contents: bytes, seconds: float = 0):
+    """Other contents, and a time of change so much later than before."""
+    before = os.stat(path)
+    Path(path).write_bytes(contents)
+    changed = before.st_mtime_ns + int(seconds * 1e9)
+    os.utime(path, ns=(before.st_atime_ns, changed))
+
+
+def _cached(folder: Path) -> list[str]:
+    return sorted(path.suffix for path in folder.iterdir())
+
+
+@DECODERS
+def test_decoding_gives_the_pictures_and_reports_progress(
+    noise, files, decoder, tmp_path
+):
+    seen = []
+    split = decoder(files, 24, tmp_path, progress=lambda *at: seen.append(at))
+    np.testing.assert_array_equal(split.images, noise.images)
+    np.testing.assert_array_equal(split.labels, noise.labels)
+    np.testing.assert_array_equal(split.weights, np.ones(23, np.float32))
+    assert split.paths is None and split.names == files.names and split.side == 24
+    assert seen == [(23, 23)]
+
+
+@DECODERS
+def test_more_than_one_group_of_files(noise, many, decoder, tmp_path):
+    seen = []
+    split = decoder(many, 24, tmp_path, progress=lambda *at: seen.append(at))
+    np.testing.assert_array_equal(split.images, noise.images[np.arange(300) % 23])
+    assert seen == [(64, 300), (128, 300), (192, 300), (256, 300), (300, 300)]
+
+
+@DECODERS
+def test_other_sizes_are_fitted(noise, files, decoder, tmp_path):
+    split = decoder(files, 16, tmp_path)
+    expected = [decode.fit(tf.constant(image), 16) for image in noise.images]
+    np.testing.assert_array_equal(split.images, expected)
+
+
+@DECODERS
+def test_bad_files_have_weight_zero_and_are_recorded(noise, damaged, decoder, tmp_path):
+    bad_files = BadFiles()
+    split = decoder(damaged, 24, tmp_path, bad_files=bad_files)
+    np.testing.assert_array_equal(np.flatnonzero(split.weights == 0), [3, 7, 20])
+    assert {file.name for file in bad_files.items()} == {
+        'noise/3',
+        'noise/7',
+        'noise/20',
+    }
+    assert not split.images[[3, 7, 20]].any()
+    np.testing.assert_array_equal(split.images[0], noise.images[0])
+    assert damaged.weights.all()  # It is left as it was.
+
+
+@DECODERS
+def test_a_weight_of_zero_stays(files, decoder, tmp_path):
+    weights = np.ones(23, np.float32)
+    weights[5] = 0
+    split = dataclasses.replace(files, weights=weights)
+    for _ in range(2):
+        np.testing.assert_array_equal(decoder(split, 24, tmp_path).weights, weights)
+
+
+@pytest.mark.usefixtures('quick')
+def test_a_cache_is_used_again(noise, files, tmp_path):
+    folder = tmp_path / 'new' / 'cache'
+    decode_to_disk(files, 24, folder)
+    assert _cached(folder) == ['.json', '.uint8']
+    for path in files.paths:  # No sign but the contents.
+        _change(path, b'x' * os.path.getsize(path))
+    seen = []
+    split = decode_to_disk(files, 24, folder, progress=lambda *at: seen.append(at))
+    np.testing.assert_array_equal(split.images, noise.images)
+    assert not seen and _cached(folder) == ['.json', '.uint8']
+
+
+def test_a_cache_holds_for_its_pictures_and_size_only(noise, files, tmp_path):
+    decode_to_disk(files, 24, tmp_path / 'cache')
+    assert decode_to_disk(files, 16, tmp_path / 'cache').images.shape[1] == 16
+    few = Split(files.labels[:5], files.names[:5], paths=files.paths[:5])
+    assert len(decode_to_disk(few, 24, tmp_path / 'cache').images) == 5
+    turned = dataclasses.replace(files, paths=files.paths[::-1])
+    np.testing.assert_array_equal(
+        decode_to_disk(turned, 24, tmp_path / 'cache').images, noise.images[::-1]
+    )
+
+
+@pytest.mark.usefixtures('quick')
+@pytest.mark.parametrize('seconds, longer', [(1e-6, b''), (-60, b''), (0, b'\0')])
+def test_a_cache_is_made_anew_when_a_file_changed(
+    noise, files, tmp_path, seconds, longer, caplog
+):
+    first = decode_to_disk(files, 24, tmp_path / 'cache')
+    white = np.full([24, 24, 3], 255, np.uint8)
+    same_length = tf.io.encode_png(noise.images[3]).numpy()
+    if longer:
+        same_length = tf.io.encode_png(white).numpy() + longer
+    _change(files.paths[7], same_length, seconds)
+    with caplog.at_level(logging.INFO, 'vision.data.stored'):
+        split = decode_to_disk(files, 24, tmp_path / 'cache')
+    assert 'is out of date: the decoded pictures are made again' in caplog.text
+    np.testing.assert_array_equal(split.images[7], white if longer else noise.images[3])
+    # Who has the older one keeps it.
+    np.testing.assert_array_equal(first.images, noise.images)
+
+
+def test_bad_files_are_recorded_again_from_the_cache(damaged, tmp_path, request):
+    made, used = BadFiles(), BadFiles()
+    first = decode_to_disk(damaged, 24, tmp_path / 'cache', made)
+    request.getfixturevalue('no_decoding')
+    again = decode_to_disk(damaged, 24, tmp_path / 'cache', used)
+    assert used.items() == made.items() and len(used.items()) == 3
+    np.testing.assert_array_equal(again.weights, first.weights)
+    np.testing.assert_array_equal(again.images, first.images)
+
+
+@pytest.mark.slow
+def test_a_missing_file_that_came_back_is_decoded(damaged, files, tmp_path):
+    decode_to_disk(damaged, 24, tmp_path / 'cache')
+    Path(damaged.paths[20]).write_bytes(Path(files.paths[20]).read_bytes())
+    assert decode_to_disk(damaged, 24, tmp_path / 'cache').weights[20] == 1
+
+
+@pytest.mark.usefixtures('quick')
+@pytest.mark.parametrize('contents', [b'', b'{"finger', b'[]', b'{}', b'\xff'])
+def test_a_broken_record_is_not_believed(noise, files, tmp_path, contents):
+    decode_to_disk(files, 24, tmp_path / 'cache')
+    (record,) = (tmp_path / 'cache').glob('*.json')
+    record.write_bytes(contents)
+    split = decode_to_disk(files, 24, tmp_path / 'cache')
+    np.testing.assert_array_equal(split.images, noise.images)
+    assert record.read_bytes() != contents
+
+
+@pytest.mark.usefixtures('quick')
+def test_writing_to_the_pictures_does_not_reach_the_file(noise, files, tmp_path):
+    decode_to_disk(files, 24, tmp_path / 'cache').images[:] = 0
+    split = decode_to_disk(files, 24, tmp_path / 'cache')
+    np.testing.assert_array_equal(split.images, noise.images)
+
+
+def test_a_folder_that_cannot_be_made_is_refused(files, tmp_path):
+    (tmp_path / 'file').write_bytes(b'')
+    with pytest.raises(DatasetError, match='Cannot write to .*file/cache: .*Choose a'):
+        decode_to_disk(files, 24, tmp_path / 'file' / 'cache')
+
+
+@pytest.mark.usefixtures('quick')
+def test_a_full_disk_is_refused_and_nothing_left(files, tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # As if there were room for so many bytes, of the 39,744 that it takes.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(DatasetError) as error:
+            decode_to_disk(files, 24, tmp_path / 'cache')
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert f'Cannot keep 0.0 GB of decoded pictures in {tmp_path / "cache"}: ' in str(
+        error.value
+    )
+    assert 'choose another --cache_dir, or pass --cache=off' in str(error.value)
+    assert not _cached(tmp_path / 'cache')
+    assert decode_to_disk(files, 24, tmp_path / 'cache').weights.all()
+
+
+class _Child:
+    """Another process that decodes, and waits after each group of pictures."""
+
+    def __init__(self, split: Split, folder: Path, tmp_path: Path):
+        # By way of a file: names of pictures may be longer than an argument.
+        pickled = tmp_path / 'split.pickle'
+        pickled.write_bytes(pickle.dumps(split))
+        self.process = subprocess.Popen(
+            [sys.executable, '-c', CHILD, str(pickled), str(folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+
+    def line(self) -> str:
+        return self.process.stdout.readline().strip()
+
+
+@pytest.fixture
+def child(many, tmp_path):
+    child = _Child(many, tmp_path / 'cache', tmp_path)
+    yield child
+    child.process.kill()
+    child.process.communicate()
+
+
+def test_killed_in_between_nothing_is_taken_for_whole(noise, many, child, tmp_path):
+    assert child.line() == '64'
+    child.process.send_signal(signal.SIGKILL)
+    assert child.process.wait() == -signal.SIGKILL
+    assert '.part' in _cached(tmp_path / 'cache')
+    assert not {'.uint8', '.json'} & set(_cached(tmp_path / 'cache'))
+    split = decode_to_disk(many, 24, tmp_path / 'cache')
+    np.testing.assert_array_equal(split.images, noise.images[np.arange(300) % 23])
+    assert _cached(tmp_path / 'cache') == ['.json', '.uint8']
+
+
+@pytest.mark.slow
+def test_of_two_processes_one_decodes(
+    noise, many, child, tmp_path, no_decoding, caplog
+):
+    assert child.line() == '64'
+    found = []
+    waiting = threading.Thread(
+        target=lambda: found.append(decode_to_disk(many, 24, tmp_path / 'cache'))
+    )
+    waiting.start()
+    waiting.join(0.5)
+    assert waiting.is_alive() and 'Another process is at work' in caplog.text
+    child.process.stdin.write('\n' * 5)
+    child.process.stdin.flush()
+    waiting.join(60)
+    np.testing.assert_array_equal(found[0].images, noise.images[np.arange(300) % 23])
+    assert [child.line() for _ in range(5)] == ['128', '192', '256', '300', 'done']
+
+
+def test_the_folder_lies_beside_the_data(tmp_path):
+    (tmp_path / 'labels.csv').write_bytes(b'')
+    assert cache_folder(str(tmp_path)) == tmp_path / '.tapestry'
+    assert cache_folder(str(tmp_path / 'labels.csv')) == tmp_path / '.tapestry'
+    with pytest.raises(DatasetError, match='no data directory; pass --cache_dir'):
+        cache_folder('')
+
+
+def test_fits_in_memory_by_size_and_share(monkeypatch):
+    assert fits_in_memory(23, 64)
+    assert not fits_in_memory(23, 10_000_000)
+    assert not fits_in_memory(23, 64, share=0.0)
+    monkeypatch.setattr(cache, '_available_bytes', lambda: 4 * 1000 * 3 * 10**2)
+    for share, most in ((0.25, 1000), (0.5, 2000), (1.0, 4000)):
+        assert fits_in_memory(most, 10, share)
+        assert not fits_in_memory(most + 1, 10, share)

@@ -1,0 +1,149 @@
+"""What is known of each picture, from wherever it comes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from vision.data import SPLITS
+from vision.data.datasets import shapes
+from vision.data.decoding.decode import decode, fit
+from vision.survey import problems, statistics
+from vision.survey.survey import survey
+
+
+def found(seen) -> set[tuple[str, str]]:
+    return {
+        (p.kind, seen.name(p.picture).split('/', 1)[1]) for p in problems.find(seen)
+    }
+
+
+def test_problems_are_those_that_were_planted(seen):
+    assert found(seen) == {
+        ('undecodable', 'cat/broken.jpg'),
+        ('wrong extension', 'cat/wrong.png'),
+        ('tiny', 'cat/thin.png'),
+        ('extreme aspect', 'cat/thin.png'),
+        ('single colour', '<b>dog/flat.png'),
+        ('converted', '<b>dog/clear.png'),
+        ('rotated', '<b>dog/turned.jpg'),
+    }
+    details = {p.kind: p.detail for p in problems.find(seen)}
+    assert details['wrong extension'] == 'a JPEG file named .png'
+    assert details['extreme aspect'] == '120x12'
+    assert details['converted'] == 'RGBA'
+    assert details['rotated'] == 'orientation 6'
+    assert 'Invalid JPEG data' in details['undecodable']
+    assert details['undecodable'].endswith('; Pillow: opens it as JPEG')
+
+
+def test_a_missing_file_is_a_problem_of_its_own(source):
+    train = source.splits['train']
+    gone = dataclasses.replace(train, paths=['/no/such/file', *train.paths[1:]])
+    twice = dataclasses.replace(source, splits={**source.splits, 'train': gone})
+    assert survey(twice).undecodable[0] == 'No such file or directory'
+
+
+def test_formats_modes_and_sizes_are_counted(seen):
+    assert statistics.common(seen.facts['format']) == {'JPEG': 15, 'PNG': 7}
+    assert statistics.common(seen.facts['mode']) == {'RGB': 20, 'L': 1, 'RGBA': 1}
+    width = statistics.sizes(seen, seen.members('validation'))['width']
+    values = [64, 96, 96, 120]
+    assert width['count'] == 4 and width['min'] == 64 and width['max'] == 120
+    assert width['mean'] == np.mean(values) and width['50%'] == 96
+    assert width['std'] == pytest.approx(np.std(values, ddof=1))
+    assert width['25%'] == np.quantile(values, 0.25)
+
+
+def test_sizes_of_system_a_are_of_train_only(seen):
+    # One of the 15 training pictures cannot be decoded.
+    assert statistics.sizes_of_system_a(seen)['height']['count'] == 14
+    assert statistics.sizes_of_system_a(seen)['classes'] == 2
+
+
+def test_channels_are_those_of_all_fitted_training_pictures(source, seen):
+    split = source.splits['train']
+    fitted = []
+    for path in split.paths:
+        if 'broken' not in path:
+            with open(path, 'rb') as file:
+                fitted.append(fit(decode(file.read()), 32).numpy())
+    pixels = np.stack(fitted).reshape(-1, 3) / 255
+    channels = statistics.channels(seen)
+    assert channels['pictures'] == 14
+    np.testing.assert_allclose(channels['mean'], pixels.mean(0), rtol=1e-5)
+    np.testing.assert_allclose(channels['std'], pixels.std(0), rtol=1e-5)
+    np.testing.assert_allclose(channels['mean_255'], 255 * pixels.mean(0), rtol=1e-5)
+
+
+def test_majority_and_imbalance_by_hand(source):
+    majority = statistics.majority(source)
+    assert majority['class'] == 'cat'
+    assert majority['accuracy'] == {'train': 8 / 15, 'validation': 2 / 4, 'test': 1 / 3}
+    assert statistics.imbalance(source) == {
+        'largest': ['cat', 8],
+        'smallest': ['<b>dog', 7],
+        'ratio': 8 / 7,
+    }
+
+
+def test_brightness_and_contrast(seen):
+    flat = [i for i in range(len(seen)) if seen.facts['single_colour'][i]]
+    teal, navy = seen.facts['brightness'][flat]
+    # Luminance is 0.299 R + 0.587 G + 0.114 B; teal is (0, 128, 128), navy the blue.
+    assert teal == pytest.approx((0.587 + 0.114) * 128 / 255, abs=0.003)
+    assert navy == pytest.approx(0.114 * 128 / 255, abs=0.003)
+    assert (seen.facts['contrast'][flat] == 0).all()
+    extremes = statistics.extremes(seen, 2)
+    assert extremes['darkest'][0] == flat[1]
+    assert set(extremes['least contrast']) == set(flat)
+
+
+def test_outliers_are_by_median_and_median_deviation():
+    scores = statistics.outliers(np.array([1.0, 2.0, 3.0, 4.0, 100.0]))
+    np.testing.assert_allclose(scores, 0.6745 * np.array([-2, -1, 0, 1, 97]))
+    assert (statistics.outliers(np.array([5.0, 5.0, 5.0, 9.0])) == 0).all()
+
+
+def test_byte_ranges_give_the_same_facts(seen, ranges):
+    within = survey(ranges)
+    for field in seen.facts.dtype.names:
+        np.testing.assert_array_equal(within.facts[field], seen.facts[field], field)
+    assert within.undecodable == seen.undecodable
+    assert found(within) == found(seen)
+
+
+def test_pictures_in_memory_have_pixels_but_no_file():
+    few = shapes.load()
+    splits = {
+        name: dataclasses.replace(
+            split,
+            labels=split.labels[:9],
+            names=split.names[:9],
+            images=split.images[:9],
+            weights=split.weights[:9],
+        )
+        for name, split in few.splits.items()
+    }
+    memory = survey(dataclasses.replace(few, splits=splits))
+    assert len(memory) == 27 and memory.good.all()
+    assert (memory.facts['file_digest'] == 0).all()
+    assert (memory.facts['format'] == b'').all()
+    assert (memory.facts['width'] == 32).all()
+    np.testing.assert_allclose(
+        memory.facts['means'][0], few.splits['train'].images[0].mean((0, 1)), rtol=1e-5
+    )
+    assert found(memory) == set()
+
+
+def test_a_limit_spreads_evenly_and_keeps_every_split(source):
+    part = survey(source, max_pictures=11)
+    assert [int(part.members(name).sum()) for name in SPLITS] == [7, 2, 1]
+    assert part.index.tolist() == [0, 2, 4, 6, 8, 10, 12, 0, 2, 0]
+    assert len(survey(source, max_pictures=22)) == 22
+
+
+def test_progress_adds_up(source):
+    steps: list[int] = []
+    survey(source, progress=steps.append)
+    assert sum(steps) == 22

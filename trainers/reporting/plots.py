@@ -1,0 +1,271 @@
+"""Pictures of a run: its curves, and grids of what the network sees."""
+
+import io
+import math
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.image import imsave
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
+from numpy.typing import NDArray
+
+from vision import files
+
+# Key in metrics.csv before '_loss' or '_top1' -> (name, colour).
+_SERIES = {
+    'train': ('train', '#4c78a8'),
+    'validation': ('validation', '#f58518'),
+    'validation_averaged': ('validation, averaged weights', '#54a24b'),
+}
+_INK = '#333333'
+_GREEN = '#1a7f37'
+_RED = '#cf222e'
+
+_CELL = 144  # Pixels that a picture in a grid has at least on its longer side.
+_GAP = 12
+_TITLE = 22
+_DPI = 100
+
+
+def plot_curves(
+    rows: Sequence[dict[str, float | int]],
+    path: Path,
+    best_epoch: int | None = None,
+    phase_began: int = 0,
+) -> None:
+    """Draws loss, accuracy and learning rate by epoch into a PNG.
+
+    Top-5 accuracy is left out where it is 100 % throughout, as among five classes.
+
+    Args:
+        rows: of metrics.csv, at least one; accuracies as fractions. Missing keys and
+            values that are not finite are left out.
+        path: of the PNG.
+        best_epoch: the epoch to mark; by default that of the best accuracy.
+        phase_began: epochs of the first phase, where there is a second.
+
+    Raises:
+        ValueError: there are no rows.
+    """
+    if not rows:
+        raise ValueError('Expected at least one epoch to plot, got none.')
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08, wspace=0.03)
+    figure = Figure(figsize=(12.8, 4.2), dpi=_DPI, layout=layout)
+    loss, accuracy, rate = figure.subplots(1, 3)
+    best = _best_epoch(rows, best_epoch)
+    top5 = any(
+        value < 1 for name in _SERIES for _, value in _points(rows, f'{name}_top5')
+    )
+    for name, (label, colour) in _SERIES.items():
+        _draw(loss, rows, f'{name}_loss', label, colour)
+        _draw(accuracy, rows, f'{name}_top1', label, colour)
+        if top5:
+            _draw(accuracy, rows, f'{name}_top5', label, colour, dashed=True)
+    _draw(rate, rows, 'learning_rate', 'learning rate', '#b279a2')
+    _dress(loss, 'Loss')
+    _dress(accuracy, 'Accuracy')
+    _dress(rate, 'Learning rate')
+    accuracy.set_ylim(bottom=0)
+    accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
+    rate.set_ylim(bottom=0)
+    rate.yaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
+    if best is not None:
+        epoch, key = best
+        for axes in (loss, accuracy):
+            axes.axvline(epoch, color=_INK, linewidth=0.8, linestyle=':', zorder=1)
+        _mark(accuracy, rows, epoch, key)
+    if phase_began:
+        for axes in (loss, accuracy, rate):
+            axes.axvspan(phase_began + 0.5, len(rows), color='#f3f3f3', zorder=0)
+    _explain(loss, accuracy)
+    buffer = io.BytesIO()
+    FigureCanvasAgg(figure).print_figure(buffer, format='png')
+    files.write_atomically(path, buffer.getvalue())
+
+
+def picture_grid(
+    images: NDArray[np.uint8],
+    titles: Sequence[str],
+    path: Path | None = None,
+    columns: int = 5,
+    correct: Sequence[bool] | None = None,
+) -> NDArray[np.uint8]:
+    """Arranges pictures in a grid, each below its title; small ones are magnified.
+
+    Args:
+        images: uint8 [N, H, W, 3], at least one.
+        titles: N lines; what does not fit is cut.
+        path: of a PNG to write, if any.
+        correct: colours each title green or red.
+
+    Returns:
+        The grid, uint8 [rows, columns, 3] in pixels.
+
+    Raises:
+        ValueError: the arguments do not belong together.
+    """
+    _check_pictures(images, titles, correct)
+    scale = math.ceil(_CELL / max(images.shape[1:3]))
+    # Whole pixels are repeated, so that small pictures stay what they are.
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    count, height, width, _ = images.shape
+    columns = min(columns, count)
+    step_x, step_y = max(width, _CELL) + _GAP, height + _TITLE + _GAP
+    total_x, total_y = columns * step_x + _GAP, -(-count // columns) * step_y + _GAP
+    figure = Figure(figsize=(total_x / _DPI, total_y / _DPI), dpi=_DPI)
+    canvas = FigureCanvasAgg(figure)
+    with warnings.catch_warnings():
+        # A class name in a script that the font lacks is shown as boxes.
+        warnings.filterwarnings('ignore', message='Glyph')
+        for index, (image, title) in enumerate(zip(images, titles)):
+            left = _GAP + index % columns * step_x
+            top = total_y - _GAP - index // columns * step_y
+            colour = _INK if correct is None else _GREEN if correct[index] else _RED
+            _write_title(figure, canvas, title, left, top - 16, step_x - _GAP, colour)
+            figure.figimage(image, left, top - _TITLE - height, origin='upper')
+        canvas.draw()
+    grid = np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    if path is not None:
+        buffer = io.BytesIO()
+        imsave(buffer, grid, format='png')
+        files.write_atomically(path, buffer.getvalue())
+    return grid
+
+
+def _best_epoch(
+    rows: Sequence[dict[str, float | int]], epoch: int | None
+) -> tuple[float, str] | None:
+    """The epoch to mark and whose accuracy: of averaged weights where there are any."""
+    for key in ('validation_averaged_top1', 'validation_top1'):
+        if points := _points(rows, key):
+            best = max(points, key=lambda point: point[1])[0]  # The first of equals.
+            return (epoch if epoch in dict(points) else best), key
+    return None
+
+
+def _points(
+    rows: Sequence[dict[str, float | int]], key: str
+) -> list[tuple[float, float]]:
+    return [
+        (row['epoch'], row[key])
+        for row in rows
+        if math.isfinite(row.get(key, math.nan))
+    ]
+
+
+def _draw(
+    axes: Axes,
+    rows: Sequence[dict[str, float | int]],
+    key: str,
+    label: str,
+    colour: str,
+    dashed: bool = False,
+) -> None:
+    if points := _points(rows, key):
+        axes.plot(
+            *zip(*points),
+            color=colour,
+            label=label,
+            linewidth=1.1 if dashed else 1.8,
+            linestyle='--' if dashed else '-',
+            # One epoch is no line, and few are seen better with points.
+            marker='o' if len(points) <= 12 else None,
+            markersize=3.5,
+            markerfacecolor='white' if dashed else colour,
+        )
+
+
+def _mark(
+    axes: Axes, rows: Sequence[dict[str, float | int]], epoch: float, key: str
+) -> None:
+    value = dict(_points(rows, key))[epoch]
+    axes.plot(
+        epoch,
+        value,
+        marker='*',
+        markersize=14,
+        color=_INK,
+        markeredgecolor='white',
+        zorder=5,
+        clip_on=False,
+    )
+    axes.set_title(
+        f'best top-1 {value:.2%} in epoch {epoch:g}',
+        loc='right',
+        fontsize=9,
+        color=_INK,
+    )
+
+
+def _explain(loss: Axes, accuracy: Axes) -> None:
+    """Legends: the colours beside the losses, the dashes beside the accuracies."""
+    style: dict[str, Any] = {'frameon': False, 'fontsize': 9, 'labelcolor': _INK}
+    if loss.get_legend_handles_labels()[1]:
+        loss.legend(loc='best', **style)
+    if any(line.get_linestyle() == '--' for line in accuracy.lines):
+        accuracy.legend(
+            [Line2D([], [], color=_INK), Line2D([], [], color=_INK, linestyle='--')],
+            ['top-1', 'top-5'],
+            loc='best',
+            **style,
+        )
+
+
+def _dress(axes: Axes, title: str) -> None:
+    axes.set_title(title, loc='left', fontsize=11, fontweight='bold', color=_INK)
+    axes.set_xlabel('epoch', color=_INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    axes.grid(axis='y', color='#e5e5e5', linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.spines[['left', 'bottom']].set_color('#bbbbbb')
+    axes.tick_params(colors=_INK, labelsize=9)
+
+
+def _write_title(
+    figure: Figure,
+    canvas: FigureCanvasAgg,
+    title: str,
+    left: int,
+    bottom: int,
+    width: int,
+    colour: str,
+) -> None:
+    """Writes one line at a place in pixels, cut with dots to the width."""
+    text = figure.text(
+        left / figure.bbox.width,
+        bottom / figure.bbox.height,
+        title,
+        color=colour,
+        fontsize=9,
+        parse_math=False,
+    )
+    renderer: Any = canvas.get_renderer()
+    while title and text.get_window_extent(renderer).width > width:
+        title = title[:-1]
+        text.set_text(title.rstrip() + '…')
+
+
+def _check_pictures(
+    images: NDArray[np.uint8], titles: Sequence[str], correct: Sequence[bool] | None
+) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
+        raise ValueError(
+            f'Expected images as uint8 [N, H, W, 3], got {images.dtype} '
+            f'{list(images.shape)}.'
+        )
+    lengths = {len(images), len(titles), len(titles if correct is None else correct)}
+    if len(lengths) > 1 or 0 in lengths:
+        raise ValueError(
+            f'Expected as many titles (and marks) as images, and at least one, got '
+            f'{len(images)} images, {len(titles)} titles and '
+            f'{"no" if correct is None else len(correct)} marks.'
+        )

@@ -1,0 +1,97 @@
+"""Decoding a dataset once before training, where that is wanted and possible."""
+
+import contextlib
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tqdm import tqdm
+
+from trainers.settings.config import Config, ConfigError
+from vision import data
+from vision.data import BadFiles, Source, Split
+from vision.data.augment import Augmenter
+
+
+def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
+    """The source with its pictures decoded as `cache` says; the batches are the same.
+
+    Raises:
+        ConfigError: pictures of one size would not do.
+        DatasetError: the disk does not take them.
+    """
+    sides = {
+        name: side
+        for name, side in _sides(config, source).items()
+        if source.splits[name].images is None and len(source.splits[name])
+    }
+    if config.cache == 'auto':
+        sides = {name: side for name, side in sides.items() if side}
+        share = 0.25 / max(len(sides), 1)
+        keep = all(
+            data.fits_in_memory(len(source.splits[name]), side, share)
+            for name, side in sides.items()
+        )
+        sides = sides if keep else {}
+    if config.cache == 'off' or not sides:
+        return source
+    if not all(sides.values()):
+        raise ConfigError(
+            f'--cache={config.cache} keeps pictures of one size, but crops and '
+            '--image_size_schedule need the full ones, and these differ in size. Pass '
+            '--cache=auto or --cache=off.'
+        )
+    splits = {
+        name: _decode(config, name, source.splits[name], side, bad_files)
+        for name, side in sides.items()
+    }
+    # Decoded pictures may have another size than the source's own.
+    return dataclasses.replace(
+        source, splits={**source.splits, **splits}, fixed_size=False
+    )
+
+
+def _sides(config: Config, source: Source) -> dict[str, int]:
+    """The side in pixels that each split's pictures are needed at; 0: their own."""
+    size = config.image_size or source.image_size
+    sides = dict.fromkeys(source.splits, size)
+    # Crops are taken from the full resolution, and so is each size of a schedule;
+    # without them the resize is paid once.
+    if Augmenter(config.augment, size).crops or config.image_size_schedule:
+        sides['train'] = source.image_size if source.fixed_size else 0
+    return sides
+
+
+def cache_folder(config: Config) -> Path:
+    """Where decoded pictures and features are kept.
+
+    Raises:
+        DatasetError: neither a folder for them is given nor one of the pictures.
+    """
+    return (
+        Path(config.cache_dir)
+        if config.cache_dir
+        else data.cache_folder(config.data_dir)
+    )
+
+
+@contextlib.contextmanager
+def picture_bar(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that is told (pictures done, pictures in all).
+
+    Only on a terminal, and only where it takes long enough to be looked at.
+    """
+    with tqdm(
+        total=total, desc=title, unit=' pictures', leave=False, disable=None, delay=2
+    ) as bar:
+        yield lambda done, total: bar.update(done - bar.n)
+
+
+def _decode(
+    config: Config, name: str, split: Split, side: int, bad_files: BadFiles
+) -> Split:
+    with picture_bar(f'Decoding {name}', len(split)) as show:
+        if config.cache == 'disk':
+            folder = cache_folder(config)
+            return data.decode_to_disk(split, side, folder, bad_files, show)
+        return data.decode_to_memory(split, side, bad_files, show)

@@ -1,0 +1,280 @@
+"""Named settings: a recipe overrides defaults, and flags given by hand override it."""
+
+from typing import Any, NamedTuple
+
+from trainers.settings.config import Config, ConfigError
+from vision.errors import suggestion
+
+
+class Recipe(NamedTuple):
+    """What a recipe is for, and the settings that it changes."""
+
+    description: str
+    settings: dict[str, Any]
+
+
+RECIPES: dict[str, Recipe] = {}
+
+
+def _recipe(name: str, description: str, **settings: Any) -> None:
+    RECIPES[name] = Recipe(description, settings)
+
+
+# The defaults of Config are chosen for the built-in dataset.
+_recipe('default', 'Small steps and many of them, for the built-in dataset.')
+
+_recipe(
+    'tiny_imagenet_best',
+    'Our best for 64-pixel pictures: batch norm, crops, small pictures first.',
+    model='inception_v1_bn',
+    dataset='tiny_imagenet',
+    image_size=56,
+    image_size_schedule=('32@0', '48@16'),
+    augment=('random_resized_crop:0.35', 'flip'),
+    batch_size=64,
+    epochs=20,
+    optimizer='adamw',
+    learning_rate=1.5e-3,
+    weight_decay=0.05,
+    schedule='cosine',
+    warmup_epochs=2.0,
+    label_smoothing=0.1,
+    dropout=0.2,
+    aux_dropout=0.5,
+    ema=0.995,
+)
+
+_recipe(
+    'system_a',
+    'Inception v1 on Tiny ImageNet as in "TensorFlow in Action", chapter 6.',
+    model='inception_v1',
+    dataset='tiny_imagenet',
+    image_size=56,
+    normalization='center',
+    batch_size=128,
+    epochs=50,
+    optimizer='adam',
+    learning_rate=1e-3,
+    schedule='constant',
+    warmup_epochs=0.0,
+    dropout=0.0,
+    aux_dropout=0.0,
+    aux_weight=0.3,
+)
+
+_recipe(
+    'system_b',
+    'The same chapter told again: smaller stem, augmentation, early stopping.',
+    model='inception_v1_compact',
+    dataset='tiny_imagenet',
+    image_size=56,
+    normalization='unit',
+    augment=('rotate:20', 'shift:0.2', 'flip'),
+    batch_size=64,
+    epochs=50,
+    optimizer='adam',
+    learning_rate=1e-3,
+    schedule='constant',
+    warmup_epochs=0.0,
+    dropout=0.4,
+    aux_dropout=0.7,
+    aux_weight=0.3,
+    early_stopping=5,
+    monitor='top1',
+)
+
+# Cats and dogs in four steps.
+_CATS_AND_DOGS = {
+    'dataset': 'cats_and_dogs',
+    'image_size': 160,
+    'batch_size': 32,
+    'epochs': 20,
+    'optimizer': 'adam',
+    'learning_rate': 1e-3,
+    'schedule': 'constant',
+    'warmup_epochs': 0.0,
+    'dropout': 0.0,
+}
+
+_recipe(
+    'system_c1',
+    'Cats and dogs, first step: two convolutions on pixels as they are.',
+    **_CATS_AND_DOGS,
+    model='small_cnn',
+    normalization='raw',
+    model_options=('filters:16-32', 'block_dropout:0.3'),
+)
+
+_recipe(
+    'system_c2',
+    'Second step: one convolution behind random flips and rotations.',
+    **_CATS_AND_DOGS,
+    model='small_cnn',
+    normalization='raw',
+    model_options=('filters:16',),
+    augment=('flip', 'rotate:72'),
+)
+
+_recipe(
+    'system_c3',
+    'Third step: the first one with pixels scaled to [-1, 1].',
+    **_CATS_AND_DOGS,
+    model='small_cnn',
+    normalization='symmetric',
+    model_options=('filters:16-32', 'block_dropout:0.3'),
+)
+
+_recipe(
+    'system_c4',
+    'Fourth step: a small head on a frozen MobileNetV2 trained on ImageNet.',
+    **_CATS_AND_DOGS,
+    model='mobilenet_v2',
+    pretrained='imagenet',
+    freeze=('backbone',),
+    pooling='max',
+    feature_dropout=0.3,
+    dense=('64',),
+)
+
+# A workflow on CIFAR-10.
+_CIFAR10 = {
+    'dataset': 'cifar10',
+    'validation_fraction': 0.2,
+    'split_seed': 42,
+    'augment': ('random_resolution:0.2', 'rotate:15', 'shift:0.1', 'flip'),
+    'batch_size': 64,
+    'epochs': 25,
+    'optimizer': 'adam',
+    'learning_rate': 1e-3,
+    'schedule': 'step',
+    'decay_rate': 0.95,
+    'decay_epochs': 1.0,
+    'warmup_epochs': 0.0,
+    'plateau_patience': 5,
+    'plateau_factor': 0.5,
+    'early_stopping': 10,
+    'monitor': 'loss',
+    'dense': ('512',),
+    'dropout': 0.5,
+    'precise_bn': 8192,
+}
+
+_recipe(
+    'system_d',
+    'CIFAR-10 with three blocks of convolutions, augmentation and a falling rate.',
+    **{**_CIFAR10, 'schedule': 'cosine', 'optimizer': 'adamw'},
+    model='cifar_cnn',
+    model_options=('convolutions:2', 'block_dropout:0.1'),
+    image_size=32,
+    normalization='unit',
+    weight_decay=0.05,
+)
+
+_recipe(
+    'system_d_transfer',
+    'The same with the end of a MobileNetV2 trained on ImageNet.',
+    **_CIFAR10,
+    model='mobilenet_v2',
+    image_size=96,
+    pretrained='imagenet',
+    freeze=('last:3',),
+)
+
+# Dogs and cats by transfer: "Deep Learning with Python", chapter 8.
+_TRANSFER = {
+    'dataset': 'cats_and_dogs',
+    'model': 'xception',
+    'image_size': 180,
+    'pretrained': 'imagenet',
+    'freeze': ('backbone',),
+    'dense': ('256',),
+    'dropout': 0.25,
+    'batch_size': 64,
+    'epochs': 30,
+    'optimizer': 'adam',
+    'learning_rate': 1e-3,
+    'schedule': 'constant',
+    'warmup_epochs': 0.0,
+    'monitor': 'loss',
+}
+
+_recipe(
+    'system_e_features',
+    'Dogs and cats in "Deep Learning with Python", chapter 8: features kept.',
+    **_TRANSFER,
+    features='cached',
+)
+
+_recipe(
+    'system_e_finetune',
+    'The same chapter with augmentation, then the last layers trained as well.',
+    **_TRANSFER,
+    augment=('flip', 'rotate:36', 'zoom:0.2'),
+    finetune_epochs=30,
+    finetune_freeze=('last:1', 'bn'),
+    finetune_learning_rate=1e-5,
+)
+
+_recipe(
+    'cifar10_best',
+    'For CIFAR-10 in less than an hour: wide blocks, small pictures first.',
+    dataset='cifar10',
+    model='cifar_cnn',
+    model_options=('filters:64-256-256', 'behind_pool:1', 'block_dropout:0'),
+    dense=('none',),
+    dropout=0.0,
+    image_size=32,
+    image_size_schedule=('24@0', '32@5'),
+    validation_fraction=0.04,
+    normalization='symmetric',
+    augment=('pad_crop:4', 'flip'),
+    batch_size=128,
+    epochs=10,
+    optimizer='sgd',
+    learning_rate=0.1,
+    weight_decay=5e-4,
+    schedule='cosine',
+    warmup_epochs=1.0,
+    label_smoothing=0.1,
+    ema=0.99,
+)
+
+_recipe(
+    'cats_and_dogs_best',
+    'Our best for few pictures: a MobileNetV2 whose head is trained, then all of it.',
+    dataset='cats_and_dogs',
+    model='mobilenet_v2',
+    pretrained='imagenet',
+    image_size=224,
+    augment=('random_resized_crop:0.5', 'flip'),
+    freeze=('backbone',),
+    epochs=4,
+    learning_rate=2e-3,
+    finetune_epochs=8,
+    finetune_freeze=('bn',),
+    finetune_learning_rate=3e-4,
+    layer_decay=0.85,
+    batch_size=32,
+    optimizer='adamw',
+    weight_decay=0.05,
+    schedule='cosine',
+    warmup_epochs=0.5,
+    label_smoothing=0.05,
+    ema=0.98,
+    monitor='loss',
+)
+
+
+def configure(recipe: str, overrides: dict[str, Any]) -> Config:
+    """Defaults, then the recipe's settings, then `overrides`.
+
+    Raises:
+        ConfigError: the recipe is unknown or a value is not allowed.
+    """
+    if recipe not in RECIPES:
+        raise ConfigError(
+            f'Expected --recipe to be one of {", ".join(RECIPES)}; '
+            f'received {recipe!r}.{suggestion(recipe, RECIPES)}'
+        )
+    settings = {**RECIPES[recipe].settings, 'recipe': recipe, **overrides}
+    return Config.from_dict(settings)

@@ -1,0 +1,99 @@
+"""What a run remembers of its epochs: the rows of metrics.csv and who was best."""
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from trainers.settings.config import Config
+
+Row = dict[str, float]
+
+
+@dataclasses.dataclass
+class History:
+    """The part of a run's state that is not variables; checkpoints keep it as JSON.
+
+    Attributes:
+        rows: one dictionary an epoch, the rows of metrics.csv.
+        best_epoch: the epoch with the best monitored figure, from 1; 0 before any.
+        best_value: that figure.
+        stale_epochs: epochs since then.
+        lowest_loss: lowest validation loss that the plateau rule has seen.
+        plateau_epochs: epochs without a lower one.
+        phase: index of the phase that the run is in.
+        phase_began: epochs before this phase.
+        seconds: time spent in training steps of this phase.
+        images: training pictures seen in that time.
+        earlier_seconds: time spent in those of the phase before.
+        elapsed: time since the run began, pauses left out.
+    """
+
+    rows: list[Row] = dataclasses.field(default_factory=list)
+    best_epoch: int = 0
+    best_value: float = math.nan
+    stale_epochs: int = 0
+    lowest_loss: float = math.inf
+    plateau_epochs: int = 0
+    phase: int = 0
+    phase_began: int = 0
+    seconds: float = 0.0
+    images: int = 0
+    earlier_seconds: float = 0.0
+    elapsed: float = 0.0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> 'History':
+        """The history that `dataclasses.asdict` made a dictionary of."""
+        return cls(**values)
+
+    @property
+    def images_per_second(self) -> float:
+        """Training pictures of this phase in a second; 0 before there is a figure.
+
+        Evaluation and the first call, which traces the step, are left out.
+        """
+        return self.images / self.seconds if self.seconds else 0.0
+
+    def add(self, row: Row, config: Config) -> bool:
+        """Adds an epoch; returns whether it is the best so far.
+
+        The figure looked at is that of the averaged weights where there are any.
+        """
+        self.rows.append(row)
+        weights = 'validation_averaged' if config.ema else 'validation'
+        value = row[f'{weights}_{config.monitor}']
+        best = self.best_epoch == 0 or (
+            value < self.best_value
+            if config.monitor == 'loss'
+            else value > self.best_value
+        )
+        if best:
+            self.best_epoch, self.best_value = int(row['epoch']), value
+        self.stale_epochs = 0 if best else self.stale_epochs + 1
+        return best
+
+    def begin_phase(self) -> None:
+        """Goes on with the next phase, which has its own patience and pace."""
+        self.phase += 1
+        self.phase_began = len(self.rows)
+        self.stale_epochs = self.plateau_epochs = 0
+        self.lowest_loss = math.inf
+        self.earlier_seconds += self.seconds
+        self.seconds, self.images = 0.0, 0
+
+    def exhausted(self, config: Config) -> bool:
+        """Whether early stopping ends the phase here."""
+        return 0 < config.early_stopping <= self.stale_epochs
+
+    def plateaued(self, config: Config) -> bool:
+        """Whether the learning rate drops now: call it once an epoch."""
+        loss = self.rows[-1]['validation_loss']
+        if loss < self.lowest_loss:
+            self.lowest_loss, self.plateau_epochs = loss, 0
+        else:
+            self.plateau_epochs += 1
+        if not 0 < config.plateau_patience <= self.plateau_epochs:
+            return False
+        self.plateau_epochs = 0
+        return True

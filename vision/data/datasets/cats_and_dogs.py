@@ -1,0 +1,148 @@
+"""Cats and dogs: photographs of the Asirra set, in the layouts they come in."""
+
+import re
+from collections.abc import Set
+from pathlib import Path
+
+import numpy as np
+
+from vision.data.datasets.layout import (
+    SPLIT_NAMES,
+    check_every_class,
+    class_split,
+    complete,
+    contents,
+    file_split,
+    how_to_get,
+    shorten,
+    subfolders,
+    typical_size,
+)
+from vision.data.source import DatasetError, HeldOut, Source, Split, take
+from vision.data.storage.index import find_pictures
+
+CLASSES = ('cats', 'dogs')
+FOLDERS = ('cats_and_dogs_filtered', 'cats_and_dogs', 'dogs-vs-cats')
+_BATCH, _EVERY = 32, 5  # Of the validation pictures, every fifth batch is for the test.
+_NUMBERED = re.compile(r'(?:cat|dog)\.[0-9]+\.jpg')  # As in Kaggle's folder.
+_NUMBERS = {
+    'train': range(1000),
+    'validation': range(1000, 1500),
+    'test': range(1500, 2500),
+}
+
+
+def load(data_dir: str, held_out: HeldOut) -> Source:
+    """Cats and dogs: photographs of any size, two classes.
+
+    data_dir is one of these folders, or the folder that holds it:
+
+    `cats_and_dogs_filtered/{train,validation}/{cats,dogs}`, the archive of TensorFlow's
+    tutorials. Its test split is taken from the validation pictures: shuffled by
+    held_out.seed, every fifth batch of 32, which is 4, 9, 14, ... of batches 0..31. The
+    tutorial takes the first fifth of the batches of a set that is shuffled anew each
+    time, so that its test and validation pictures mix; here they stay apart.
+
+    The same with a folder `test`, or without `validation`: what is missing is then
+    taken from each class of train.
+
+    `train/{cat,dog}.<number>.jpg` of Kaggle's "Dogs vs. Cats", or the folder train
+    itself: of each class 0-999 are train, 1000-1499 validation, 1500-2499 test, the
+    subset of F. Chollet, "Deep Learning with Python", chapter 8.
+
+    Raises DatasetError where there is none of these, or part of one.
+    """
+    root = _find(data_dir)
+    if _has_classes(root):
+        splits = complete(_from_folders(root, held_out.seed), held_out)
+    else:
+        splits = _by_number(root)
+    return Source(
+        'cats_and_dogs',
+        CLASSES,
+        splits,
+        typical_size(splits['train']),
+        fixed_size=False,
+    )
+
+
+def _find(data_dir: str) -> Path:
+    if not data_dir:
+        raise DatasetError(
+            'cats_and_dogs needs a data directory, got none. '
+            f'{how_to_get("cats_and_dogs")}'
+        )
+    parent = Path(data_dir)
+    for root in (parent, *(parent / folder for folder in FOLDERS)):
+        if _has_classes(root) or _numbered(root / 'train') or _numbered(root):
+            return root
+    raise DatasetError(
+        f'Expected train/cats and train/dogs, or train/cat.0.jpg and so '
+        f'on, in {data_dir}, got {contents(data_dir)}. '
+        f'{how_to_get("cats_and_dogs")}'
+    )
+
+
+def _has_classes(root: Path) -> bool:
+    return all((root / 'train' / name).is_dir() for name in CLASSES)
+
+
+def _numbered(folder: Path) -> Set[str]:
+    """The pictures that Kaggle's folder holds."""
+    if not folder.is_dir():
+        return set()
+    return {path.name for path in folder.iterdir() if _NUMBERED.fullmatch(path.name)}
+
+
+def _from_folders(root: Path, seed: int) -> dict[str, Split]:
+    paths = find_pictures(root)
+    splits = {
+        SPLIT_NAMES[folder]: class_split(root, folder, paths, CLASSES)
+        for folder in subfolders(root)
+        if folder in SPLIT_NAMES
+    }
+    check_every_class(root / 'train', CLASSES, splits['train'])
+    if set(splits) == {'train', 'validation'}:
+        splits.update(_every_fifth_batch(splits['validation'], seed))
+    return splits
+
+
+def _every_fifth_batch(validation: Split, seed: int) -> dict[str, Split]:
+    """Makes validation and test of the validation pictures, each in their order."""
+    order = np.random.Generator(np.random.PCG64(seed)).permutation(len(validation))
+    batches = np.empty_like(order)
+    batches[order] = np.arange(len(order)) // _BATCH
+    chosen = batches % _EVERY == _EVERY - 1
+    if not chosen.any():
+        raise DatasetError(
+            f'Expected more than {_BATCH * (_EVERY - 1)} validation '
+            'pictures, to make the test split of every fifth batch of '
+            f'{_BATCH}, got {len(order)}. Add some, or a folder test.'
+        )
+    return {
+        'validation': take(validation, np.flatnonzero(~chosen)),
+        'test': take(validation, np.flatnonzero(chosen)),
+    }
+
+
+def _by_number(root: Path) -> dict[str, Split]:
+    folder = 'train/' if _numbered(root / 'train') else ''
+    found = _numbered(root / folder)
+    names = {
+        split: [f'{kind}.{number}.jpg' for kind in ('cat', 'dog') for number in numbers]
+        for split, numbers in _NUMBERS.items()
+    }
+    missing = [name for split in names.values() for name in split if name not in found]
+    if missing:
+        raise DatasetError(
+            'Expected cat.0.jpg ... cat.2499.jpg and the same of dogs '
+            f'in {root / folder}, got {len(found)} pictures, without '
+            f'{len(missing)} of these: {shorten(missing)}. Extract the '
+            'archive again.'
+        )
+    return {
+        split: file_split(
+            root, [folder + name for name in files], np.repeat([0, 1], len(files) // 2)
+        )
+        for split, files in names.items()
+    }

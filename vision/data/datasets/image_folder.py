@@ -1,0 +1,99 @@
+"""Pictures in folders named after their classes."""
+
+from pathlib import Path
+
+from vision.data.datasets.layout import (
+    SPLIT_NAMES,
+    check_every_class,
+    class_split,
+    complete,
+    contents,
+    shorten,
+    subfolders,
+    typical_size,
+)
+from vision.data.source import DatasetError, HeldOut, Source
+from vision.data.storage.index import find_pictures
+
+_LAYOUT = (
+    'Put the pictures into DIR/<class>/, or into DIR/train/<class>/, '
+    'DIR/validation/<class>/ and DIR/test/<class>/, and pass --data_dir=DIR.'
+)
+
+
+def load(data_dir: str, held_out: HeldOut) -> Source:
+    """Your own pictures, in folders named after their classes.
+
+    Either `<class>/**`, or splits `train/<class>/**`, `validation/...`, `test/...`;
+    these are also found under the names training, val, valid and testing, in any case,
+    and in the only folder of data_dir. What is missing is taken from each class of
+    train. The classes are the sorted names of the folders in train; a class may be
+    missing in the other splits. Pictures outside the folders are not used.
+
+    Raises DatasetError where the folders are not laid out like that.
+    """
+    if not data_dir:
+        raise DatasetError(f'image_folder needs a data directory, got none. {_LAYOUT}')
+    root = _unwrap(Path(data_dir))
+    folders = _split_folders(root)
+    classes = _classes(root / folders['train'])
+    paths = find_pictures(root)
+    ready = {
+        split: class_split(root, folder, paths, classes)
+        for split, folder in folders.items()
+    }
+    check_every_class(root / folders['train'], classes, ready['train'])
+    image_size = typical_size(ready['train'])
+    return Source(
+        'image_folder', classes, complete(ready, held_out), image_size, fixed_size=False
+    )
+
+
+def _unwrap(root: Path) -> Path:
+    """The folder itself, or the only one in it where that is what holds the splits."""
+    if not root.is_dir():
+        raise DatasetError(
+            f'Expected a folder, got {root}: {contents(root)}. {_LAYOUT}'
+        )
+    inside = subfolders(root)
+    if len(inside) != 1 or inside[0].lower() in SPLIT_NAMES:
+        return root
+    splits = [SPLIT_NAMES.get(name.lower()) for name in subfolders(root / inside[0])]
+    return root / inside[0] if 'train' in splits else root
+
+
+def _split_folders(root: Path) -> dict[str, str]:
+    """The folder of each split that is ready; {'train': ''} where there is none."""
+    folders: dict[str, str] = {}
+    others = []
+    for name in subfolders(root):
+        split = SPLIT_NAMES.get(name.lower())
+        if split is None:
+            others.append(name)
+        elif split in folders:
+            raise DatasetError(
+                f'{root}: expected one folder for the {split} split, '
+                f'got {folders[split]} and {name}. Merge them.'
+            )
+        else:
+            folders[split] = name
+    has_classes = 'train' in folders and bool(subfolders(root / folders['train']))
+    if has_classes and not others:
+        return folders
+    if not folders or (list(folders) == ['train'] and not has_classes and others):
+        return {'train': ''}  # Where one is called train, it is a class of trains.
+    raise DatasetError(
+        f'{root}: expected classes, or the folders train, validation '
+        'and test with classes in them, got '
+        f'{shorten(subfolders(root))}. {_LAYOUT}'
+    )
+
+
+def _classes(folder: Path) -> tuple[str, ...]:
+    classes = subfolders(folder)
+    if len(classes) < 2:
+        raise DatasetError(
+            f'Expected two class folders or more in {folder}, got '
+            f'{contents(folder)}. {_LAYOUT}'
+        )
+    return tuple(classes)

@@ -1,0 +1,201 @@
+"""What the sources of files share: folders of classes, missing splits, sizes."""
+
+import io
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from PIL import Image
+
+from vision.data.source import (
+    SPLITS,
+    DatasetError,
+    HeldOut,
+    Split,
+    stratified_split,
+    take,
+)
+
+# What a folder of a split, or a split in a list, may be called in lower case.
+SPLIT_NAMES = {
+    'train': 'train',
+    'training': 'train',
+    'val': 'validation',
+    'valid': 'validation',
+    'validation': 'validation',
+    'test': 'test',
+    'testing': 'test',
+}
+_SAMPLE = 64  # Pictures whose headers are read: the median is known well enough.
+_SMALLEST, _LARGEST = 16, 224
+
+
+def contents(folder: str | Path) -> str:
+    """The first names in a folder, for an error message."""
+    try:
+        return shorten(sorted(os.listdir(folder))) or 'an empty folder'
+    except (FileNotFoundError, NotADirectoryError):
+        return 'no such folder'
+    except OSError as error:
+        return f'{error.strerror}'
+
+
+def shorten(names: Sequence[str]) -> str:
+    """The first five names of a list."""
+    return ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
+
+
+def how_to_get(dataset: str) -> str:
+    """Where the archive of a dataset comes from, for an error message."""
+    from vision.data.download.archives import ARCHIVES
+
+    archive = ARCHIVES[dataset]
+    return (
+        f'Add --download, which gets {archive.url} ({archive.size:,} bytes), or '
+        f'extract that yourself and pass --data_dir=DIR/{archive.folder}.'
+    )
+
+
+def subfolders(folder: Path) -> list[str]:
+    """The sorted names of the folders in a folder, without hidden ones.
+
+    Raises DatasetError where it cannot be read.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(
+                entry.name
+                for entry in entries
+                if entry.is_dir()
+                and not entry.name.startswith('.')
+                and entry.name != '__MACOSX'
+            )
+    except OSError as error:
+        raise DatasetError(
+            f'Expected a folder that can be read, got {folder}: {error.strerror}.'
+        ) from error
+
+
+def file_split(
+    root: Path, names: Sequence[str], labels: Sequence[int] | np.ndarray
+) -> Split:
+    """A split of files, by their paths relative to root or absolute."""
+    folder = str(root)
+    return Split(
+        np.array(labels, np.int32),
+        names,
+        paths=[os.path.join(folder, name) for name in names],
+    )
+
+
+def class_split(
+    root: Path, folder: str, paths: Sequence[str], classes: Sequence[str]
+) -> Split:
+    """The split of the pictures at `<folder>/<class>/**`; '' for `<class>/**`.
+
+    paths: relative to root, as find_pictures returns them. One outside the folder or
+        outside any folder of a class there is left out.
+
+    Raises DatasetError for a class that is not in classes, or no picture.
+    """
+    label_of = {name: label for label, name in enumerate(classes)}
+    prefix = f'{folder}/' if folder else ''
+    names, labels, unknown = [], [], set()
+    for path in paths:
+        name, inside, _ = path.removeprefix(prefix).partition('/')
+        if not inside or not path.startswith(prefix):
+            continue
+        if name in label_of:
+            names.append(path)
+            labels.append(label_of[name])
+        else:
+            unknown.add(name)
+    if unknown:
+        raise DatasetError(
+            f'{root / folder}: expected the classes {shorten(classes)}; got '
+            f'{shorten(sorted(unknown))} besides. Rename or remove these folders.'
+        )
+    if not names:
+        raise DatasetError(
+            f'Expected pictures in {root / folder}/<class>/, got '
+            f'{contents(root / folder)}. Add some, or move the folder '
+            'elsewhere.'
+        )
+    return file_split(root, names, labels)
+
+
+def check_every_class(where: Path, classes: Sequence[str], train: Split) -> None:
+    """Raises DatasetError naming the classes of which train has no picture."""
+    counts = np.bincount(train.labels, minlength=len(classes))
+    empty = [name for name, count in zip(classes, counts) if not count]
+    if empty:
+        raise DatasetError(
+            f'{where}: expected training pictures of every class, got '
+            f'none of {shorten(empty)}. Add some, or remove the class.'
+        )
+
+
+def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
+    """Takes the splits that are missing from each class of the training split.
+
+    The shares are of the training split as it was given.
+
+    Raises DatasetError where there is no training picture, or too few.
+    """
+    splits = dict(ready)
+    left = 1.0
+    for name, share in (('test', held_out.test), ('validation', held_out.validation)):
+        if name in splits:
+            continue
+        if left <= share < 1:
+            raise DatasetError(
+                'The shares of validation and test must add up to less than 1, got '
+                f'{held_out.validation} and {held_out.test}.'
+            )
+        train = splits['train']
+        kept, taken = stratified_split(train.labels, share / left, held_out.seed)
+        if not len(taken):
+            raise DatasetError(
+                f'Expected enough training pictures to take a {name} split from each '
+                f'class, got {len(ready["train"])} pictures of '
+                f'{len(np.unique(train.labels))} classes. Add some, or a {name} split.'
+            )
+        splits['train'], splits[name] = take(train, kept), take(train, taken)
+        left -= share
+    return {name: splits[name] for name in SPLITS}
+
+
+def typical_size(split: Split) -> int:
+    """The median of the shorter sides of 64 pictures on disk, within 16..224 pixels.
+
+    Only headers are read. Raises DatasetError where not one of them can be.
+    """
+    at = np.linspace(0, len(split) - 1, min(_SAMPLE, len(split))).round().astype(int)
+    sides = [side for side in (_shorter_side(split, i) for i in at) if side]
+    if not sides:
+        assert split.paths is not None
+        raise DatasetError(
+            f'Expected pictures, got {len(at)} files that are none, '
+            f'such as {split.paths[at[0]]}; see whether they are whole.'
+        )
+    return max(_SMALLEST, min(_LARGEST, int(np.median(sides))))
+
+
+def _shorter_side(split: Split, index: int) -> int:
+    """In pixels; 0 where the header cannot be read."""
+    assert split.paths is not None
+    try:
+        with open(split.paths[index], 'rb') as file, warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # About a size that is not decoded here.
+            whole: IO[bytes] = file
+            if split.ranges is not None:
+                offset, length = split.ranges[index].tolist()
+                file.seek(offset)
+                whole = io.BytesIO(file.read(length))
+            with Image.open(whole) as image:
+                return min(image.size)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return 0

@@ -1,0 +1,267 @@
+"""Classification datasets of TensorFlow Datasets, read from their prepared files."""
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from vision.data.datasets.layout import SPLIT_NAMES, complete, typical_size
+from vision.data.source import DatasetError, HeldOut, Source, Split
+from vision.data.storage.index import CACHE, write_cache
+from vision.errors import suggestion
+
+# tensorflow_datasets is imported where it is used: that takes a second.
+
+# Names with a namespace are left out: TFDS asks the network what they mean.
+_NAME = re.compile(r'(?P<dataset>[A-Za-z]\w*)(/[\w.+-]+)?(:[0-9.*]+)?')
+_BATCH = 256  # Records that are parsed at once.
+_HEADER, _FOOTER = 12, 4  # Bytes around a TFRecord's data: its length, checksums.
+_WORTH_KEEPING = 10_000  # Pictures; fewer are found in a second.
+
+
+class _Keys(NamedTuple):
+    """The names of the two features that matter."""
+
+    image: str
+    label: str
+
+
+class _Index(NamedTuple):
+    """Where the N encoded pictures of one split are, as it is saved.
+
+    labels: int32 [N].
+    ranges: int64 [N, 2], offset and length in bytes within the shard.
+    counts: int64 [shards], pictures in each.
+    """
+
+    labels: np.ndarray
+    ranges: np.ndarray
+    counts: np.ndarray
+
+
+def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
+    """Any prepared dataset of TensorFlow Datasets with one image and one class label.
+
+    name: `<name>`, `<name>/<config>`, either with `:<version>`.
+    data_dir: the data directory of TFDS; '' for its own default.
+
+    The pictures stay where they are, in TFRecord files. These are read once to find
+    them; where there are many, what was found is kept in `.tapestry` beside the files
+    until these change. What is missing of the splits train, validation and test, or has
+    no labels (-1), is taken from each class of train; other splits are not used.
+
+    Raises DatasetError for a dataset that is unknown or not prepared, has other
+    features or another file format, or is damaged.
+    """
+    info = _prepared(name, data_dir).info
+    keys = _keys(name, info)
+    ready = {}
+    for split, part in info.splits.items():
+        if split in SPLIT_NAMES and part.num_examples:
+            shards = [Path(path) for path in part.filepaths]
+            pictures = _split(shards, split, part.num_examples, keys)
+            if (pictures.labels != -1).any():
+                ready[SPLIT_NAMES[split]] = pictures
+    if 'train' not in ready:
+        raise DatasetError(
+            f'tfds:{name}: expected a split train with labels, got '
+            f'{", ".join(info.splits) or "no split"}.'
+        )
+    height, width, _ = info.features[keys.image].shape
+    fixed = height is not None and height == width
+    image_size = height if fixed else typical_size(ready['train'])
+    return Source(
+        f'tfds:{name}',
+        tuple(info.features[keys.label].names),
+        complete(ready, held_out),
+        image_size,
+        fixed_size=fixed,
+    )
+
+
+def prepare(name: str, data_dir: str) -> None:
+    """Downloads a dataset and prepares its files; TFDS shows the progress.
+
+    Nothing happens where that has been done. Arguments as in `load`.
+
+    Raises DatasetError where it cannot be done, with the reason that TFDS gives.
+    """
+    import tensorflow_datasets
+
+    _check_known(name)
+    try:
+        builder = tensorflow_datasets.builder(
+            name, data_dir=data_dir or None, file_format='tfrecord'
+        )
+        builder.download_and_prepare()
+    # The code of each dataset raises what it likes.
+    except Exception as error:
+        raise DatasetError(f'tfds:{name} could not be prepared: {error}') from error
+
+
+def _prepared(name: str, data_dir: str) -> Any:
+    """The builder made from the files alone: the dataset's code is not needed."""
+    from tensorflow_datasets.core import (
+        DatasetNotFoundError,
+        FileFormat,
+        constants,
+        read_only_builder,
+    )
+
+    _dataset(name)  # Refuses what is no name.
+    try:
+        builder = read_only_builder.builder_from_files(name, data_dir=data_dir or None)
+    except DatasetNotFoundError:
+        _check_known(name)
+        raise DatasetError(
+            f'tfds:{name} is not prepared in '
+            f'{data_dir or constants.DATA_DIR}; add --download to have '
+            'that done, or pass the --data_dir that holds it.'
+        ) from None
+    except (OSError, ValueError) as error:
+        raise DatasetError(f'tfds:{name} cannot be read: {error}') from error
+    if builder.info.file_format != FileFormat.TFRECORD:
+        raise DatasetError(
+            f'tfds:{name}: expected files in the format tfrecord, got '
+            f'{builder.info.file_format.value} in {builder.info.data_dir}. Prepare it '
+            "with file_format='tfrecord', which --download does in another --data_dir."
+        )
+    return builder
+
+
+def _check_known(name: str) -> None:
+    import tensorflow_datasets
+
+    word = _dataset(name)
+    known = tensorflow_datasets.list_builders(with_community_datasets=False)
+    if word not in known:
+        raise DatasetError(
+            'Expected a dataset that TensorFlow Datasets knows, or one '
+            f'that is prepared in the data directory, got {name!r}.'
+            f'{suggestion(word, known)}'
+        )
+
+
+def _dataset(name: str) -> str:
+    """The name without configuration and version."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise DatasetError(
+            'Expected tfds:<name>, with /<config> or :<version> where '
+            f'these are needed, got {name!r}.'
+        )
+    return match['dataset']
+
+
+def _keys(name: str, info: Any) -> _Keys:
+    """The supervised pair, or the only image and the only label."""
+    from tensorflow_datasets import features as kinds
+
+    features = info.features if isinstance(info.features, kinds.FeaturesDict) else {}
+    images = [
+        key
+        for key, feature in features.items()
+        if type(feature) is kinds.Image
+        and feature.np_dtype == np.uint8
+        and len(feature.shape) == 3
+    ]
+    labels = [
+        key
+        for key, feature in features.items()
+        if type(feature) is kinds.ClassLabel and feature.num_classes
+    ]
+    image, label = info.supervised_keys if _is_pair(info.supervised_keys) else ('', '')
+    if image in images and label in labels:
+        return _Keys(image, label)
+    if len(images) == len(labels) == 1:
+        return _Keys(images[0], labels[0])
+    described = ', '.join(
+        sorted(f'{key}: {type(feature).__name__}' for key, feature in features.items())
+    )
+    raise DatasetError(
+        f'tfds:{name}: expected one Image of uint8 and one ClassLabel, '
+        f'got {described or info.features}. Choose a dataset for the '
+        'classification of images.'
+    )
+
+
+def _is_pair(keys: Any) -> bool:
+    return isinstance(keys, tuple) and len(keys) == 2
+
+
+def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> Split:
+    """One split, which must have `count` pictures."""
+    folder = shards[0].parent
+    again = 'Remove the folder and prepare it again.'
+    try:
+        index = _index(shards, folder / CACHE / f'{split}.npz', keys)
+    except (OSError, tf.errors.OpError) as error:
+        raise DatasetError(
+            f'{folder}: expected the whole split {split}, got: {error} {again}'
+        ) from error
+    if len(index.labels) != count:
+        raise DatasetError(
+            f'{folder}: expected {count} pictures in the split {split}, '
+            f'got {len(index.labels)}. {again}'
+        )
+    names, paths = [], []
+    for shard, pictures in zip(shards, index.counts):
+        names += [f'{shard.name}/{i:05d}' for i in range(pictures)]
+        paths += [str(shard)] * pictures
+    return Split(index.labels, names, paths=paths, ranges=index.ranges)
+
+
+def _index(shards: Sequence[Path], file: Path, keys: _Keys) -> _Index:
+    """The index in a file, if it is that of these shards, or else a new one."""
+    status = [shard.stat() for shard in shards]
+    stamp = np.array([(s.st_size, s.st_mtime_ns) for s in status])
+    index = _read_index(file, stamp)
+    if index is None:
+        index = _make_index(shards, keys)
+        if len(index.labels) > _WORTH_KEEPING:
+            contents = io.BytesIO()
+            np.savez(contents, stamp=stamp, **index._asdict())
+            write_cache(file, contents.getvalue())
+    return index
+
+
+def _read_index(file: Path, stamp: np.ndarray) -> _Index | None:
+    try:
+        # NumPy leaves a damaged file open that it has opened itself.
+        with open(file, 'rb') as contents, np.load(contents) as saved:
+            if np.array_equal(saved['stamp'], stamp):
+                return _Index(*(saved[field] for field in _Index._fields))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        pass  # None yet, or a damaged one.
+    return None
+
+
+def _make_index(shards: Sequence[Path], keys: _Keys) -> _Index:
+    pictures = [list(_pictures(shard, keys)) for shard in shards]
+    counts = np.array([len(found) for found in pictures])
+    table = np.array(list(chain(*pictures)), np.int64).reshape(-1, 3)
+    return _Index(table[:, 0].astype(np.int32), table[:, 1:], counts)
+
+
+def _pictures(shard: Path, keys: _Keys) -> Iterator[tuple[int, int, int]]:
+    """The label, offset and length of each picture; TensorFlow checks the checksums."""
+    wanted = {
+        keys.image: tf.io.FixedLenFeature([], tf.string),
+        keys.label: tf.io.FixedLenFeature([], tf.int64),
+    }
+    batches = (
+        tf.data.TFRecordDataset(str(shard))
+        .batch(_BATCH)
+        .map(lambda batch: (batch, tf.io.parse_example(batch, wanted)))
+    )
+    start = 0
+    for batch, parsed in batches.as_numpy_iterator():
+        for record, image, label in zip(batch, parsed[keys.image], parsed[keys.label]):
+            yield int(label), start + _HEADER + record.index(image), len(image)
+            start += _HEADER + len(record) + _FOOTER

@@ -1,0 +1,158 @@
+"""Tiny ImageNet: 200 classes of 64x64 photographs (Stanford CS231n)."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vision.data.datasets.layout import how_to_get
+from vision.data.source import DatasetError, HeldOut, Source, Split, stratified_split
+
+IMAGE_SIZE = 64
+FOLDER = 'tiny-imagenet-200'
+
+
+def load(data_dir: str, held_out: HeldOut) -> Source:
+    """200 classes of 64x64 photographs: tiny-imagenet-200, or the folder around it.
+
+    Labels follow the sorted wnids, so they depend on the classes alone and not on the
+    order of the lines in wnids.txt. The train folder is split by class into train and
+    validation; the official val folder, whose labels are public, is the test split.
+
+    Raises DatasetError where the layout is not the archive's.
+    """
+    root = _find(data_dir)
+    wnids = sorted(filter(None, _lines(root, 'wnids.txt')))
+    paths, labels = _index_train(root, wnids)
+    kept, validation = stratified_split(labels, held_out.validation, held_out.seed)
+    splits = {
+        'train': _split(root, paths, labels, kept),
+        'validation': _split(root, paths, labels, validation),
+        'test': _index_test(root, wnids),
+    }
+    return Source(
+        'tiny_imagenet',
+        class_names(wnids, _words(root)),
+        splits,
+        IMAGE_SIZE,
+        fixed_size=True,
+        ids=tuple(wnids),
+    )
+
+
+def _find(data_dir: str) -> Path:
+    how = how_to_get('tiny_imagenet')
+    if not data_dir:
+        raise DatasetError(f'tiny_imagenet needs a data directory, got none. {how}')
+    for root in (Path(data_dir), Path(data_dir) / FOLDER):
+        if (root / 'wnids.txt').is_file():
+            break
+    else:
+        raise DatasetError(
+            f'Expected the folder {FOLDER} with its wnids.txt in '
+            f'{data_dir}, got {_contents(data_dir)}. {how}'
+        )
+    parts = ('words.txt', 'train', 'val/images', 'val/val_annotations.txt')
+    missing = [part for part in parts if not (root / part).exists()]
+    if missing:
+        raise DatasetError(
+            f'{root} lacks {", ".join(missing)}; the archive was '
+            f'not extracted whole. {how}'
+        )
+    return root
+
+
+def _contents(data_dir: str) -> str:
+    if not os.path.isdir(data_dir):
+        return 'no such folder'
+    names = sorted(os.listdir(data_dir))
+    shown = ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
+    return shown or 'an empty folder'
+
+
+def _lines(root: Path, name: str) -> list[str]:
+    return (root / name).read_text(encoding='utf-8').split('\n')
+
+
+def _index_train(root: Path, wnids: Sequence[str]) -> tuple[list[str], np.ndarray]:
+    """Relative paths and int32 labels of all training pictures, class by class."""
+    paths: list[str] = []
+    counts = []
+    for wnid in wnids:
+        folder = f'train/{wnid}/images'
+        names = _pictures(root / folder)
+        if not names:
+            raise DatasetError(
+                f'Expected JPEG files in {root / folder}, got none; '
+                f'extract {FOLDER}.zip again.'
+            )
+        paths += [f'{folder}/{name}' for name in names]
+        counts.append(len(names))
+    return paths, np.repeat(np.arange(len(wnids), dtype=np.int32), counts)
+
+
+def _pictures(folder: Path) -> list[str]:
+    """The sorted names of the JPEG files in a folder; none where there is no folder."""
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        return sorted(e.name for e in entries if e.name.endswith('.JPEG'))
+
+
+def _index_test(root: Path, wnids: Sequence[str]) -> Split:
+    label_of = {wnid: label for label, wnid in enumerate(wnids)}
+    labels: dict[str, int] = {}
+    for number, line in enumerate(_lines(root, 'val/val_annotations.txt'), 1):
+        if not line:
+            continue
+        name, wnid = (line.split('\t') + [''])[:2]
+        if wnid not in label_of:
+            raise DatasetError(
+                f'{root}/val/val_annotations.txt, line {number}: '
+                f'expected "file<tab>wnid" with a wnid of wnids.txt, '
+                f'got {line!r}.'
+            )
+        labels[name] = label_of[wnid]
+    _check_same(root, set(labels), set(_pictures(root / 'val/images')))
+    paths = [f'val/images/{name}' for name in sorted(labels)]
+    ordered = np.array([labels[name] for name in sorted(labels)], np.int32)
+    return _split(root, paths, ordered, np.arange(len(paths)))
+
+
+def _check_same(root: Path, annotated: set[str], found: set[str]) -> None:
+    if annotated == found:
+        return
+    missing, extra = sorted(annotated - found), sorted(found - annotated)
+    raise DatasetError(
+        f'{root}/val/images must hold exactly the files of val_annotations.txt; '
+        f'{len(missing)} are missing {missing[:3]}, {len(extra)} are not annotated '
+        f'{extra[:3]}. Extract {FOLDER}.zip again.'
+    )
+
+
+def _split(
+    root: Path, paths: Sequence[str], labels: np.ndarray, indices: np.ndarray
+) -> Split:
+    names = [paths[i] for i in indices]
+    return Split(labels[indices], names, paths=[f'{root}/{name}' for name in names])
+
+
+def _words(root: Path) -> dict[str, str]:
+    pairs = (line.partition('\t') for line in _lines(root, 'words.txt'))
+    return {wnid: words for wnid, _, words in pairs}
+
+
+def class_names(wnids: Sequence[str], words: dict[str, str]) -> tuple[str, ...]:
+    """The first synonym of each wnid; all of them, then the wnid, where it is shared.
+
+    words: the comma-separated synonyms of a wnid, as in words.txt.
+    """
+    synonyms = [words.get(wnid) or wnid for wnid in wnids]
+    names = [s.split(',')[0] for s in synonyms]
+    for longer in (synonyms, [f'{s} ({w})' for s, w in zip(synonyms, wnids)]):
+        names = [
+            name if names.count(name) == 1 else more
+            for name, more in zip(names, longer)
+        ]
+    return tuple(names)

@@ -1,0 +1,1 @@
+"""From the bytes of a file to RGB: decoding, EXIF orientation, bad files."""

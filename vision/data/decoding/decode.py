@@ -1,0 +1,318 @@
+"""From a file's bytes to a square picture, in graph: one decoder for every purpose.
+
+JPEG, PNG, GIF, BMP and WebP are told apart by content. Whatever is in the file becomes
+RGB: grayscale and palettes are expanded, CMYK is converted, 16 bits are cut to 8, alpha
+is dropped, and an animated GIF is its first frame; animated WebP is refused. The
+picture is turned the way its EXIF orientation says, as viewers show it.
+"""
+
+import functools
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from vision.data.decoding import exif
+
+MAX_PIXELS = 100_000_000  # 300 MB decoded: more than any camera takes in one shot.
+
+_HEADER = 66  # Bytes that say what a file is, and how large the picture in it.
+_JPEG, _PNG, _GIF, _BMP, _WEBP = b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'BM', b'RIFF'
+_MAGICS = (_JPEG, _PNG, _GIF, _BMP, _WEBP)
+
+
+def decode(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
+    """Decodes a scalar string to uint8 [h, w, 3].
+
+    at_least: lets a JPEG be shrunk by 2, 4 or 8 while it is decoded, as long as both
+        sides keep so many pixels; that takes less time than decoding all of it.
+
+    Raises tf.errors.InvalidArgumentError where the bytes are not a whole picture, of a
+    kind that this decoder knows, of at most MAX_PIXELS.
+    """
+    header = _header(contents)
+    kind = _kind(header)
+    jpeg_shape = _jpeg_shape(contents)
+    with tf.control_dependencies(_checks(header, kind, jpeg_shape)):
+        contents, kind = tf.identity(contents), tf.identity(kind)
+    indexed = tf.equal(kind, _MAGICS.index(_BMP)) & (_little(header, 28, 2) == 8)
+    way = tf.where(kind <= 1, _power(jpeg_shape, at_least), tf.where(indexed, 4, 5))
+    image = tf.switch_case(
+        way,
+        [
+            *_by_ratios(contents),
+            lambda: _decode_indexed_bmp(contents),
+            # Asked for three channels, it would refuse WebP that has alpha.
+            lambda: tf.io.decode_image(contents, expand_animations=False)[..., :3],
+        ],
+    )
+    image = tf.ensure_shape(image, [None, None, 3])
+    image = exif.upright(image, exif.orientation(contents))
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def decode_plain(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
+    """Does what `decode` does, for a file for which `is_plain` holds."""
+    if at_least is None:
+        return _decode_by(contents, 1)
+    power = _power(_jpeg_shape(contents), at_least)
+    image = tf.switch_case(power, _by_ratios(contents))
+    return tf.ensure_shape(image, [None, None, 3])
+
+
+def _power(jpeg_shape: tf.Tensor, at_least: int | None) -> tf.Tensor:
+    """How often a JPEG may be halved, up to 3 times; int32 scalar."""
+    times = tf.reduce_min(jpeg_shape) // (at_least or 2**30)
+    return tf.reduce_sum(tf.cast(times >= [2, 4, 8], tf.int32))
+
+
+def _by_ratios(contents: tf.Tensor) -> list[Callable[[], tf.Tensor]]:
+    return [functools.partial(_decode_by, contents, 2**i) for i in range(4)]
+
+
+def _decode_by(contents: tf.Tensor, ratio: int) -> tf.Tensor:
+    """Decodes a JPEG or PNG file, as it lies; a JPEG becomes smaller by the ratio."""
+    # The accurate transform is as fast as the default, and gives Pillow's picture bit
+    # for bit. The operation reads PNG as well.
+    return tf.io.decode_jpeg(
+        contents, channels=3, ratio=ratio, dct_method='INTEGER_ACCURATE'
+    )
+
+
+def _jpeg_shape(contents: tf.Tensor) -> tf.Tensor:
+    """Height and width; int32 [2], zeros of what is no JPEG."""
+    is_jpeg = _starts(_header(contents), _JPEG)
+    return tf.cond(
+        is_jpeg,
+        lambda: tf.image.extract_jpeg_shape(contents)[:2],
+        lambda: tf.zeros([2], tf.int32),
+    )
+
+
+def _checks(header: tf.Tensor, kind: tf.Tensor, jpeg_shape: tf.Tensor) -> list:
+    """Operations that fail for files that are not to be decoded."""
+    none = tf.constant(0, tf.int64)
+    area = tf.stack(
+        [
+            _area(jpeg_shape[1], jpeg_shape[0]),
+            _area(_big(header, 16, 4), _big(header, 20, 4)),
+            _area(_little(header, 6, 2), _little(header, 8, 2)),
+            _area(_little(header, 18, 4), _signed(_little(header, 22, 4))),
+            _webp_area(header),
+            none,
+        ]
+    )[kind]
+    return [
+        check(kind < len(_MAGICS), 'Not a JPEG, PNG, GIF, BMP or WebP file'),
+        check(
+            tf.not_equal(kind, _MAGICS.index(_BMP)) | _is_known_bmp(header),
+            'Expected a BMP file of 8, 24 or 32 bits a pixel and compression 0, got',
+            _little(header, 28, 2),
+            'and',
+            _little(header, 30, 4),
+        ),
+        # TensorFlow 2.21 overwrites memory that is not its own for some of these.
+        check(
+            tf.not_equal(kind, _MAGICS.index(_WEBP)) | ~_is_animated_webp(header),
+            'Expected a WebP file of one picture, got an animation',
+        ),
+        check(area <= MAX_PIXELS, f'Expected at most {MAX_PIXELS} pixels, got', area),
+    ]
+
+
+def check(condition: tf.Tensor, *words: str | tf.Tensor) -> tf.Operation | None:
+    """An operation that fails with these words unless the condition holds."""
+    # TensorFlow's usual assertion is a conditional each, which takes long to optimize.
+    return tf.raw_ops.Assert(
+        condition=condition,
+        data=[tf.constant(w) if isinstance(w, str) else w for w in words],
+    )
+
+
+def crop(
+    contents: tf.Tensor, window: Callable[..., tf.Tensor], plain: bool = False
+) -> tf.Tensor:
+    """Decodes a window of a picture; of a plain JPEG, only that; uint8 [h, w, 3].
+
+    window: takes the picture's height and width, and returns int32 [4]: top, left,
+        height and width.
+    plain: whether `is_plain` holds.
+    """
+
+    def slowly() -> tf.Tensor:
+        image = decode_plain(contents) if plain else decode(contents)
+        height, width, _ = tf.unstack(tf.shape(image))
+        top, left, rows, columns = tf.unstack(window(height, width))
+        return image[top : top + rows, left : left + columns]
+
+    def quickly() -> tf.Tensor:
+        height, width = tf.unstack(_jpeg_shape(contents))
+        return tf.io.decode_and_crop_jpeg(
+            contents, window(height, width), channels=3, dct_method='INTEGER_ACCURATE'
+        )
+
+    jpeg = _starts(_header(contents), _JPEG)
+    return tf.cond(jpeg if plain else jpeg & is_plain(contents), quickly, slowly)
+
+
+def is_plain(contents: tf.Tensor) -> tf.Tensor:
+    """Whether nothing but pixels can be in each file; bool, shaped like the strings.
+
+    That is a JPEG or PNG file without metadata before the pixels, thus upright, of a
+    reasonable size: looking at a few bytes of a whole batch saves parsing each file.
+    """
+    header = _header(contents)
+
+    def byte(at: int) -> tf.Tensor:
+        return header[..., at]
+
+    def tables(marker: tf.Tensor) -> tf.Tensor:
+        return (marker >= 0xC0) & (marker < 0xE0)
+
+    jfif = (
+        (byte(3) == 0xE0)
+        & (_big(header, 4, 2) == 16)
+        & (byte(20) == 0xFF)
+        & tables(byte(21))
+    )
+    jpeg = _starts(header, _JPEG) & (jfif | tables(byte(3)))
+    small = (_big(header, 16, 4) < 2**13) & (_big(header, 20, 4) < 2**13)
+    chunk = _big(header, 37, 4)
+    pixels = (chunk == int.from_bytes(b'IDAT', 'big')) | (
+        chunk == int.from_bytes(b'PLTE', 'big')
+    )
+    return jpeg | (_starts(header, _PNG) & small & pixels)
+
+
+def _header(contents: tf.Tensor) -> tf.Tensor:
+    """The first bytes of each string, padded with zeros; int64 [..., _HEADER]."""
+    return tf.cast(tf.io.decode_raw(contents, tf.uint8, fixed_length=_HEADER), tf.int64)
+
+
+def _kind(header: tf.Tensor) -> tf.Tensor:
+    """The index in _MAGICS, or their number for anything else; int32 scalar."""
+    known = tf.stack([_starts(header, magic) for magic in _MAGICS] + [True])
+    return tf.argmax(known, output_type=tf.int32)
+
+
+def _starts(header: tf.Tensor, magic: bytes) -> tf.Tensor:
+    return tf.reduce_all(header[..., : len(magic)] == list(magic), -1)
+
+
+def _big(header: tf.Tensor, at: int, count: int) -> tf.Tensor:
+    """The big-endian number in `count` bytes."""
+    powers = [256**i for i in reversed(range(count))]
+    return tf.reduce_sum(
+        header[..., at : at + count] * tf.constant(powers, tf.int64), -1
+    )
+
+
+def _little(header: tf.Tensor, at: int, count: int) -> tf.Tensor:
+    """The little-endian number in `count` bytes."""
+    powers = [256**i for i in range(count)]
+    return tf.reduce_sum(
+        header[..., at : at + count] * tf.constant(powers, tf.int64), -1
+    )
+
+
+def _signed(number: tf.Tensor) -> tf.Tensor:
+    return tf.where(number < 2**31, number, number - 2**32)
+
+
+def _area(width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
+    # In float, since the product of two hostile sizes overflows an int64.
+    area = tf.abs(tf.cast(width, tf.float64) * tf.cast(height, tf.float64))
+    return tf.cast(tf.minimum(area, 2.0**62), tf.int64)
+
+
+def _webp_area(header: tf.Tensor) -> tf.Tensor:
+    """WebP has three layouts, told apart by their first chunk (RFC 9649)."""
+    lossy = _area(_little(header, 26, 2) % 2**14, _little(header, 28, 2) % 2**14)
+    bits = _little(header, 21, 4)
+    lossless = _area(bits % 2**14 + 1, bits // 2**14 % 2**14 + 1)
+    extended = _area(_little(header, 24, 3) + 1, _little(header, 27, 3) + 1)
+    fourth = header[15]
+    return tf.where(
+        fourth == ord('X'), extended, tf.where(fourth == ord('L'), lossless, lossy)
+    )
+
+
+def _is_animated_webp(header: tf.Tensor) -> tf.Tensor:
+    return (header[15] == ord('X')) & (header[20] // 2 % 2 == 1)
+
+
+def _is_known_bmp(header: tf.Tensor) -> tf.Tensor:
+    """Whether TensorFlow reads it right: else, it guesses sizes or swaps colours."""
+    bits, compression = _little(header, 28, 2), _little(header, 30, 4)
+    masks = [0, 0, 255, 0, 0, 255, 0, 0, 255, 0, 0, 0]  # The usual blue, green, red.
+    usual = (compression == 3) & (bits == 32) & tf.reduce_all(header[54:66] == masks)
+    return (
+        (_little(header, 14, 4) >= 40)
+        & ((compression == 0) | usual)
+        & ((bits == 8) | (bits == 24) | (bits == 32))
+    )
+
+
+def _decode_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
+    """Looks up the palette, which TensorFlow's decoder leaves out."""
+    header = _header(contents)
+    start = tf.cast(14 + _little(header, 14, 4), tf.int32)
+    indices = tf.io.decode_bmp(contents)[..., 0]
+    used = tf.cast(tf.reduce_max(indices), tf.int32) + 1
+    room = tf.cast(_little(header, 10, 4), tf.int32) - start
+    enough = check(
+        (start > 14) & (4 * used <= room), 'Expected a BMP palette of', used, 'colours'
+    )
+    with tf.control_dependencies([enough]):
+        palette = tf.strings.substr(contents, start, 4 * used)
+    palette = tf.reshape(tf.io.decode_raw(palette, tf.uint8), [-1, 4])
+    return tf.gather(palette[:, 2::-1], tf.cast(indices, tf.int32))
+
+
+def fit(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Resizes the largest centred square of [..., h, w, 3] to [..., size, size, 3].
+
+    Values are 0..255, uint8 or float32, and keep their dtype. A picture that has the
+    size already is returned as it is.
+    """
+    if image.shape[-3:] == [size, size, 3]:
+        return image
+    shape = tf.shape(image)[-3:-1]
+    if image.shape[-3:].is_fully_defined():
+        fitted = _centre(image, shape, size)
+    else:
+        # A conditional costs 10 us, the resizing that it saves ten times that.
+        fitted = tf.cond(
+            tf.reduce_all(shape == size),
+            lambda: image,
+            lambda: _centre(image, shape, size),
+        )
+    return tf.ensure_shape(fitted, [*image.shape[:-3], size, size, 3])
+
+
+def _centre(image: tf.Tensor, shape: tf.Tensor, size: int) -> tf.Tensor:
+    side = tf.reduce_min(shape)
+    top, left = tf.unstack((shape - side) // 2)
+    return resize(image[..., top : top + side, left : left + side, :], size)
+
+
+def resize(image: tf.Tensor, size: int) -> tf.Tensor:
+    """Resizes [..., h, w, 3] to [..., size, size, 3], bilinearly; keeps the dtype."""
+
+    # Bilinear reads 2 x 2 pixels, so it skips none until it shrinks more than twofold.
+    # Antialiasing takes several times as long, so it is for what shrinks more.
+    def resized(antialias: bool) -> Callable[[], tf.Tensor]:
+        return lambda: tf.image.resize(image, [size, size], antialias=antialias)
+
+    if image.shape[-3:].is_fully_defined():
+        result = resized(max(image.shape[-3:-1]) > 2 * size)()
+    else:
+        largest = tf.reduce_max(tf.shape(image)[-3:-1])
+        result = tf.cond(largest > 2 * size, resized(True), resized(False))
+    return to_uint8(result) if image.dtype == tf.uint8 else result
+
+
+def to_uint8(image: tf.Tensor) -> tf.Tensor:
+    """Rounds and clips to 0..255; uint8 of the same shape."""
+    if image.dtype == tf.uint8:
+        return image
+    return tf.saturate_cast(tf.round(image), tf.uint8)

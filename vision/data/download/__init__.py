@@ -1,0 +1,1 @@
+"""Archives and where they come from: addresses, transfer, extraction."""

@@ -1,0 +1,348 @@
+"""One file from an address: resumed after a break, checked, and whole or absent."""
+
+import fcntl
+import hashlib
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ProtocolError
+from urllib3.util import Retry
+
+from vision.data.source import DatasetError
+from vision.files import flush
+
+Progress = Callable[[int, int | None], None]  # (bytes done, bytes in all if known)
+
+_CHUNK = 1 << 16  # Bytes; what a kill can lose of the transfer.
+_TIMEOUT = (15.0, 60.0)  # Seconds to connect, and without a byte.
+_TRIES = 4  # Attempts in a row that bring nothing new.
+_BACKOFF = 0.5  # Seconds; doubled with every such attempt.
+_PASSING = (429, 500, 502, 503, 504)  # Statuses that often go away by themselves.
+
+
+class _Hash(NamedTuple):
+    """What the whole file's digest is: an algorithm of hashlib's, and hexadecimal."""
+
+    algorithm: str
+    digest: str
+
+
+class _File(NamedTuple):
+    """What is downloaded, where to, and what is known of it beforehand."""
+
+    url: str
+    path: Path
+    size: int | None
+    hash: _Hash | None
+
+    @property
+    def part(self) -> Path:
+        return self.path.with_name(f'{self.path.name}.part')
+
+    @property
+    def origin(self) -> Path:
+        """Beside the part: its address, and the server's mark of its version."""
+        return self.path.with_name(f'{self.path.name}.part.origin')
+
+
+def download(
+    url: str,
+    path: Path,
+    *,
+    size: int | None = None,
+    sha256: str | None = None,
+    md5: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Downloads a file to `path`, unless it is there already; returns the path.
+
+    The bytes gather in `<path>.part`, which a later call goes on with, and get their
+    final name once they are complete, checked and on the disk. Of two processes that
+    ask for the same path the second waits, and finds the file.
+
+    size: bytes; a server that offers or sends any other number is refused.
+    sha256: hexadecimal digest of the whole file.
+    md5: the same, where nobody has published a better one; against damage, not malice.
+    progress: called with the bytes so far and in all, beginning where it resumes.
+
+    Raises DatasetError, naming the address, where the file cannot be had or written or
+    is not the one expected.
+    """
+    if urlsplit(url).scheme not in ('http', 'https'):
+        raise DatasetError(f'Expected an address of http:// or https://, got {url!r}.')
+    known = _Hash('sha256', sha256) if sha256 else _Hash('md5', md5) if md5 else None
+    file = _File(url, path, size, known)
+    try:
+        if not _is_there(file):
+            with locked(path):
+                if not _is_there(file):
+                    _complete(file, progress or (lambda done, total: None))
+                    _finish(file)
+    except (requests.RequestException, HTTPError) as error:
+        raise DatasetError(
+            f'Cannot download {url}: {_reason(error)}. Check the connection and run '
+            f'again, which resumes; or put the file at {path} yourself.'
+        ) from error
+    except OSError as error:
+        raise DatasetError(
+            f'Cannot write {url} to {path}: {error}. Make room there, or choose '
+            'another folder; running again resumes.'
+        ) from error
+    return path
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Holds `<path>.lock` against other processes and threads; waits, and says so.
+
+    Creates the folder. Raises DatasetError where no lock can be made there.
+    """
+    lock = path.with_name(f'{path.name}.lock')
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = _take(lock)
+    except OSError as error:
+        raise DatasetError(
+            f'Cannot write to {path.parent}: {error}. Choose a folder '
+            'in which you may create files.'
+        ) from error
+    try:
+        yield
+    finally:
+        lock.unlink(missing_ok=True)  # While it is held: see _take.
+        os.close(descriptor)
+
+
+def _take(lock: Path) -> int:
+    """Opens the file and locks it; returns the descriptor."""
+    while True:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                logging.getLogger(__name__).warning(
+                    'Another process is at work on %s; waiting for it.',
+                    lock.with_suffix(''),
+                )
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+            # A file that the holder before us has removed locks nobody out.
+            if os.fstat(descriptor).st_nlink:
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+
+
+def _is_there(file: _File) -> bool:
+    if not file.path.is_file() or file.size not in (None, file.path.stat().st_size):
+        return False
+    return file.hash is None or file.hash == _hash(file.path, file.hash.algorithm)
+
+
+def _complete(file: _File, progress: Progress) -> None:
+    """Brings the part to its full length, through breaks of the connection.
+
+    Connections that cannot be opened are tried again by urllib3, those that break
+    later here. Raises urllib3's HTTPError when too many attempts bring nothing new.
+    """
+    retry = Retry(
+        _TRIES,
+        backoff_factor=_BACKOFF,
+        status_forcelist=_PASSING,
+        raise_on_status=False,
+        respect_retry_after_header=False,
+    )
+    failures, longest = 0, 0
+    with requests.Session() as session:
+        for scheme in ('http://', 'https://'):
+            session.mount(scheme, HTTPAdapter(max_retries=retry))
+        while True:
+            try:
+                if _transfer(session, file, progress):
+                    return
+            except HTTPError as error:
+                length = file.part.stat().st_size if file.part.exists() else 0
+                failures = 0 if length > longest else failures + 1
+                longest = max(length, longest)
+                if failures == _TRIES:
+                    raise
+                logging.getLogger(__name__).warning(
+                    'Trying again after %s bytes of %s: %s',
+                    f'{length:,}',
+                    file.url,
+                    _reason(error),
+                )
+                time.sleep(_BACKOFF * 2**failures)
+
+
+def _transfer(session: requests.Session, file: _File, progress: Progress) -> bool:
+    """Adds what is missing to the part; False where the part is dropped as useless.
+
+    Raises HTTPError where the connection breaks, and DatasetError where the server
+    offers no such file.
+    """
+    start, version = _resumable(file)
+    if start and start == file.size:
+        return True
+    # Without `identity`, bytes and ranges would be those of a compressed copy.
+    headers = {'Accept-Encoding': 'identity'}
+    if start:
+        headers['Range'] = f'bytes={start}-'
+        if version:
+            headers['If-Range'] = version
+    with session.get(
+        file.url, headers=headers, stream=True, timeout=_TIMEOUT
+    ) as response:
+        status = response.status_code
+        begins, total = _extent(response)
+        if start and status == 416 and total == start:
+            return True
+        changed = (_version(response) or version) != version
+        if start and (status == 416 or status == 206 and (begins != start or changed)):
+            _drop(file)
+            return False
+        if status != 200 and not (start and status == 206):
+            raise DatasetError(
+                f'Expected the file at {file.url}, got HTTP status {status} '
+                f'({response.reason}). Run again later, which resumes; or put the file '
+                f'at {file.path} yourself.'
+            )
+        begins = begins or 0
+        _check_offer(file, begins, total)
+        if not begins:
+            _drop(file)
+            file.origin.write_text(f'{file.url}\n{_version(response)}', 'utf-8')
+        _append(file, response, begins, total, progress)
+    return True
+
+
+def _resumable(file: _File) -> tuple[int, str]:
+    """The bytes that can be kept, and the server's mark of the version they are of."""
+    try:
+        url, version = file.origin.read_text('utf-8').split('\n')
+        length = file.part.stat().st_size
+    except (FileNotFoundError, ValueError):
+        return 0, ''
+    # Nothing would tell when halves of two versions were joined, were both unknown.
+    known = version or file.hash
+    fits = file.size is None or length <= file.size
+    return (length, version) if url == file.url and known and fits else (0, '')
+
+
+def _extent(response: requests.Response) -> tuple[int | None, int | None]:
+    """Where in the file the server's answer begins, and the file's length in bytes."""
+    if response.status_code == 200:
+        length = response.headers.get('Content-Length', '')
+        return 0, int(length) if length.isdecimal() else None
+    match = re.fullmatch(
+        r'bytes (?:(\d+)-\d+|\*)/(?:(\d+)|\*)',
+        response.headers.get('Content-Range', ''),
+    )
+    begins, total = match.groups() if match else (None, None)
+    return int(begins) if begins else None, int(total) if total else None
+
+
+def _version(response: requests.Response) -> str:
+    """A mark that changes with the file's bytes, or nothing."""
+    etag = response.headers.get('ETag', '')
+    # Weak ones stay the same for bytes that differ.
+    return etag if etag.startswith('"') else response.headers.get('Last-Modified', '')
+
+
+def _drop(file: _File) -> None:
+    file.part.unlink(missing_ok=True)
+    file.origin.unlink(missing_ok=True)
+
+
+def _check_offer(file: _File, begins: int, total: int | None) -> None:
+    if total is None:
+        return
+    if file.size not in (None, total):
+        raise DatasetError(
+            f'Expected {file.size:,} bytes at {file.url}, the server '
+            f'offers {total:,}; it is not the file that was meant.'
+        )
+    free = shutil.disk_usage(file.path.parent).free
+    if total - begins > free:
+        raise DatasetError(
+            f'{file.url} needs {total - begins:,} more bytes in {file.path.parent}, '
+            f'where {free:,} are free. Make room and run again.'
+        )
+
+
+def _append(
+    file: _File,
+    response: requests.Response,
+    begins: int,
+    total: int | None,
+    progress: Progress,
+) -> None:
+    if file.size is not None:
+        total = file.size
+    done = begins
+    with file.part.open('ab') as part:
+        progress(done, total)
+        # Undecoded: servers call a .tar.gz a tar with Content-Encoding: gzip.
+        for chunk in response.raw.stream(_CHUNK, decode_content=False):
+            done += len(chunk)
+            if total is not None and done > total:
+                _drop(file)
+                raise DatasetError(
+                    f'Expected {total:,} bytes at {file.url}, the '
+                    'server sends more; it is not the file that was '
+                    'meant.'
+                )
+            part.write(chunk)
+            progress(done, total)
+    if total is not None and done < total:
+        raise ProtocolError(f'it ended after {done:,} of {total:,} bytes')
+
+
+def _finish(file: _File) -> None:
+    """Checks the part and gives it its name."""
+    if file.hash:
+        received = _hash(file.part, file.hash.algorithm)
+        if received != file.hash:
+            _drop(file)
+            raise DatasetError(
+                f'Expected {file.hash.algorithm} {file.hash.digest} of {file.url}, got '
+                f'{received.digest}: the file was damaged on its way or has been '
+                'replaced. Run again to download it afresh.'
+            )
+    flush(file.part)
+    file.part.replace(file.path)
+    flush(file.path.parent)
+    file.origin.unlink(missing_ok=True)
+
+
+def digest_of(path: Path, algorithm: str) -> str:
+    """A whole file's digest by an algorithm of hashlib's, in hexadecimal."""
+    # Systems that have locked MD5 out give it for uses like this one.
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open('rb') as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _hash(path: Path, algorithm: str) -> _Hash:
+    return _Hash(algorithm, digest_of(path, algorithm))
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause; what libraries wrap around it is about their own objects."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return str(error)

@@ -1,0 +1,114 @@
+"""Decoding a split once, and keeping the pictures in memory or in one file on disk."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from vision.data.decoding.bad_files import BadFiles
+from vision.data.source import DatasetError, Split
+from vision.data.storage import stored
+from vision.data.storage.index import CACHE
+from vision.data.storage.stored import Contents, Groups, Progress
+
+_GROUP = 64  # Files an element of the pipeline.
+
+
+def decode_to_memory(
+    split: Split,
+    side: int,
+    bad_files: BadFiles | None = None,
+    progress: Progress | None = None,
+) -> Split:
+    """The same split with images uint8 [N, side, side, 3] in memory.
+
+    Undecodable pictures get the weight 0 and are recorded in bad_files.
+    progress: called while the work goes on.
+    """
+    groups = _decoded(split, side, bad_files, progress)
+    shape = (len(split), side, side, 3)
+    return _replaced(split, *stored.in_memory(shape, np.uint8, groups))
+
+
+def decode_to_disk(
+    split: Split,
+    side: int,
+    folder: Path,
+    bad_files: BadFiles | None = None,
+    progress: Progress | None = None,
+) -> Split:
+    """The same split with images uint8 [N, side, side, 3] in a memory-mapped file.
+
+    The file lies in the folder, is used again by the next run, and is made anew if any
+    picture's size or time of change is another than when it was made. Of two
+    processes that want it at once, one makes it. Killed, it starts again.
+
+    Raises DatasetError where the folder cannot be written to or is full.
+    """
+    file = folder / f'decoded-{stored.digest([side, *split.names])[:16]}.uint8'
+    contents = Contents(
+        (len(split), side, side, 3),
+        np.uint8,
+        'decoded pictures',
+        'Make room, choose another --cache_dir, or pass --cache=off.',
+    )
+
+    def groups(found: BadFiles) -> Groups:
+        return _decoded(split, side, found, progress)
+
+    return _replaced(
+        split, *stored.on_disk(file, split, contents, groups, bad_files or BadFiles())
+    )
+
+
+def cache_folder(data_dir: str) -> Path:
+    """Where caches of a dataset lie unless told otherwise: .tapestry beside the data.
+
+    Raises DatasetError without a data_dir.
+    """
+    if not data_dir:
+        raise DatasetError(
+            'Expected a folder for the cache, since there is no data '
+            'directory; pass --cache_dir.'
+        )
+    root = Path(data_dir)
+    return (root if root.is_dir() else root.parent) / CACHE
+
+
+def _decoded(
+    split: Split, side: int, bad_files: BadFiles | None, progress: Progress | None
+) -> Groups:
+    """Yields where a group of pictures starts, the pictures, and their weights."""
+    for start, count, batch in stored.in_order(
+        split, _GROUP, side, bad_files, progress
+    ):
+        yield start, batch.images[:count], batch.weights[:count]
+
+
+def _replaced(split: Split, images: np.ndarray, weights: np.ndarray) -> Split:
+    return dataclasses.replace(
+        split, images=images, paths=None, ranges=None, weights=weights
+    )
+
+
+def fits_in_memory(pictures: int, side: int, share: float = 0.25) -> bool:
+    """Whether so many decoded pictures take at most this share of the free memory."""
+    return pictures * side**2 * 3 <= share * _available_bytes()
+
+
+def _available_bytes() -> int:
+    """Free memory of the machine, or of the container where that has less."""
+    try:
+        with open('/proc/meminfo', encoding='ascii') as lines:
+            fields = dict(line.split(':') for line in lines)
+        available = int(fields['MemAvailable'].split()[0]) * 1024
+    except (OSError, KeyError):
+        available = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+    try:
+        group = Path('/sys/fs/cgroup')
+        limit = int((group / 'memory.max').read_text(encoding='ascii'))
+        used = int((group / 'memory.current').read_text(encoding='ascii'))
+    except (OSError, ValueError):  # There is no limit, or this is not Linux.
+        return available
+    return min(available, limit - used)

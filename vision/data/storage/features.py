@@ -1,0 +1,163 @@
+"""What a frozen backbone makes of a split: computed once, then batches of it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from vision.data.decoding.bad_files import BadFiles
+from vision.data.fetch import on_host
+from vision.data.pipeline import Batch, for_evaluation, for_training
+from vision.data.source import Split
+from vision.data.storage import stored
+from vision.data.storage.stored import Contents, Groups, Progress
+from vision.errors import UserError
+
+Backbone = Callable[[tf.Tensor], tf.Tensor]  # uint8 [B, S, S, 3] -> float32 [B, F].
+
+_REMEDY = 'Make room, or choose another --cache_dir.'
+
+
+class FeatureError(UserError):
+    """The features are of no use for training; the message says what to do."""
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """N feature vectors of a split, in its order.
+
+    values: float32 [N, F].
+    labels: int32 [N].
+    weights: float32 [N], 0 for a picture that could not be decoded.
+    """
+
+    values: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+def extract_features(
+    split: Split,
+    function: Backbone,
+    width: int,
+    *,
+    image_size: int,
+    batch_size: int,
+    key: str,
+    folder: Path | None,
+    bad_files: BadFiles,
+    progress: Progress | None = None,
+) -> Features:
+    """Runs a function once over a split, or takes what an earlier run kept of it.
+
+    Undecodable pictures get the weight 0 and are recorded in bad_files, also where the
+    features are from an earlier run.
+
+    Args:
+        function: called with batches of the same shape, so that it is traced once.
+        width: F, the length of a feature vector.
+        key: stands for the weights, the preprocessing and the arithmetic.
+        folder: where the features are kept, in a file that is used again while the key,
+            the pictures and the checksum are what they were; None: in memory only.
+        progress: called while the work goes on.
+
+    Raises:
+        FeatureError: the features of a picture are not finite.
+        DatasetError: the folder cannot be written to or is full.
+        ValueError: the function returns another type or width.
+    """
+
+    def groups(found: BadFiles) -> Groups:
+        batches = stored.in_order(split, batch_size, image_size, found, progress)
+        for start, count, batch in batches:
+            values = function(tf.constant(batch.images)).numpy()
+            _check(values, (batch_size, width), split.names[start : start + count])
+            yield start, values[:count], batch.weights[:count]
+
+    shape = (len(split), width)
+    if folder is None:
+        found = stored.in_memory(shape, np.float32, groups(bad_files))
+    else:
+        name = stored.digest([key, image_size, *split.names])[:16]
+        contents = Contents(
+            shape,
+            np.float32,
+            'features',
+            _REMEDY,
+            made_of=f'{image_size} {key}',
+            checked=True,
+        )
+        found = stored.on_disk(
+            folder / f'features-{name}.float32', split, contents, groups, bad_files
+        )
+    values, weights = found
+    return Features(values, split.labels, weights)
+
+
+def feature_train_batches(
+    features: Features,
+    *,
+    batch_size: int,
+    seed: int,
+    end_step: int,
+    start_step: int = 0,
+    limit: int | None = None,
+) -> tf.data.Dataset:
+    """As train_batches, with float32 [B, F] in the place of the pictures."""
+    take = _taker(features)
+    return for_training(
+        features,
+        lambda key, indices: take(indices),
+        batch_size=batch_size,
+        seed=seed,
+        start_step=start_step,
+        end_step=end_step,
+        limit=limit,
+    )
+
+
+def feature_eval_batches(
+    features: Features, *, batch_size: int, limit: int | None = None
+) -> tf.data.Dataset:
+    """As eval_batches, with float32 [B, F] in the place of the pictures."""
+    return for_evaluation(
+        features, _taker(features), batch_size=batch_size, limit=limit
+    )
+
+
+def _taker(features: Features) -> Callable[[tf.Tensor], Batch]:
+    """Makes `indices -> Batch`."""
+    values, labels, weights = (
+        on_host(array) for array in (features.values, features.labels, features.weights)
+    )
+
+    def take(indices: tf.Tensor) -> Batch:
+        return Batch(
+            tf.gather(values, indices),
+            tf.gather(labels, indices),
+            tf.gather(weights, indices),
+        )
+
+    return take
+
+
+def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> None:
+    """Raises ValueError or FeatureError unless these are features of the pictures."""
+    if values.dtype != np.float32 or values.shape != shape:
+        raise ValueError(
+            f'Expected features float32 {list(shape)}, received '
+            f'{values.dtype} {list(values.shape)}.'
+        )
+    finite = np.isfinite(values[: len(names)]).all(1)
+    if not finite.all():
+        name = names[int(np.argmin(finite))]
+        raise FeatureError(
+            f'Expected finite features, received infinite or undefined ones for {name}.'
+            ' The weights or the arithmetic are at fault, not the picture: load other '
+            'weights, or pass --precision=float32.'
+        )

@@ -1,0 +1,1 @@
+"""A look at all images of a dataset: statistics, duplicates, suspicious files."""

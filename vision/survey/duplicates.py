@@ -1,0 +1,144 @@
+"""The same picture twice: the same file, the same pixels, or nearly the same look."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import numpy as np
+
+from vision.survey.matching import close_pairs, distances
+from vision.survey.survey import Survey
+
+# Pairs of different photographs rarely differ in fewer than 8 bits and never in an odd
+# number; copies saved again, resized, brightened or cropped by 1 % stay within 10.
+DISTANCE = 10
+# The second look: the thumbnails of such copies correlate from about 0.93 on, those of
+# photographs of alike things in the same place up to 0.9.
+CORRELATION = 0.93
+COLOURLESS = 2.0  # Levels between a pixel's channels, on average.
+# Grey levels of standard deviation: below it a thumbnail shows noise, and noise
+# resembles other noise.
+FLAT = 3.0
+MAX_PAIRS = 1_000_000  # Frames of a film all resemble each other.
+_LUMINANCE = np.repeat([[0.299], [0.587], [0.114]], 3, 1).astype(np.float32)
+_PART = 1 << 14  # Pairs of thumbnails compared together: 60 MB.
+
+KINDS = {
+    'file': 'the same file',
+    'pixels': 'other files, the same pixels',
+    'near': 'nearly the same look',
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Duplicates:
+    """Pairs of pictures, first < second in the order of the survey.
+
+    Of k pictures that are the same, the first is paired with each of the others, so
+    that k copies make k - 1 pairs. The first is in train where any of them is.
+
+    pairs: int64 [K, 2].
+    distances: int64 [K], bits of the perceptual hash.
+    kinds: K of KINDS.
+    complete: False where the search ended with MAX_PAIRS.
+    """
+
+    pairs: np.ndarray
+    distances: np.ndarray
+    kinds: np.ndarray
+    complete: bool
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+
+def find(survey: Survey) -> Duplicates:
+    """All pairs, those of the same file first."""
+    first = _first_copies(survey)
+    copies = np.flatnonzero(first != np.arange(len(first)))
+    exact = np.stack([first[copies], copies], 1)
+    files = survey.facts['file_digest'][exact]
+    same_file = (files[:, 0] == files[:, 1]) & (files[:, 0] != 0)
+    near, complete = _near_pairs(survey, first)
+    near = _with_copies(near, exact)
+    pairs = np.concatenate([exact, near])
+    rank = np.concatenate([np.where(same_file, 0, 1), np.full(len(near), 2)])
+    order = np.lexsort((pairs[:, 1], pairs[:, 0], rank))
+    pairs, kinds = pairs[order], np.array(list(KINDS))[rank[order]]
+    return Duplicates(pairs, distances(survey.facts['hash'], pairs), kinds, complete)
+
+
+def leaked(survey: Survey, duplicates: Duplicates, split: str) -> np.ndarray:
+    """The pictures of a split that have a duplicate in the training split."""
+    in_train, in_split = survey.members('train'), survey.members(split)
+    # The pictures of train come first, so the second of a pair is the other split's.
+    first, second = duplicates.pairs.T
+    return np.unique(second[in_train[first] & in_split[second]])
+
+
+def conflicts(survey: Survey, duplicates: Duplicates) -> np.ndarray:
+    """bool [K]: whether the two pictures of a pair belong to different classes."""
+    labels = survey.labels[duplicates.pairs]
+    return labels[:, 0] != labels[:, 1]
+
+
+def _first_copies(survey: Survey) -> np.ndarray:
+    """int64 [N]: for each picture the first one that is the same, often itself."""
+    files, pixels = survey.facts['file_digest'], survey.facts['pixel_digest']
+    # The same bytes have the same pixels, if they have any.
+    by_file = _firsts(files, np.flatnonzero(files))
+    by_pixels = _firsts(pixels, np.flatnonzero(survey.good))
+    return np.minimum(by_file, by_pixels)
+
+
+def _firsts(digests: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """int64 [N]: the first with the same digest; the others than `among` themselves."""
+    result = np.arange(len(digests))
+    _, first, inverse = np.unique(
+        digests[among], return_index=True, return_inverse=True
+    )
+    result[among] = among[first[inverse]]
+    return result
+
+
+def _near_pairs(survey: Survey, first: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Pairs [K, 2] of different pictures that look alike, and whether that is all."""
+    distinct = first == np.arange(len(first))
+    flat = survey.facts['contrast'] < FLAT / 255
+    candidates = np.flatnonzero(distinct & survey.good & ~flat)
+    found = [np.empty([0, 2], np.int64)]
+    for close in close_pairs(survey.facts['hash'][candidates], DISTANCE):
+        pairs = candidates[close]
+        found.append(pairs[_correlation(survey.thumbnails, pairs) >= CORRELATION])
+        if sum(map(len, found)) > MAX_PAIRS:
+            return np.concatenate(found)[:MAX_PAIRS], False
+    return np.concatenate(found), True
+
+
+def _correlation(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
+    """float32 [K]: how alike the thumbnails of each pair are, in -1..1."""
+    parts = [np.empty([0], np.float32)]
+    for start in range(0, len(pairs), _PART):
+        part = thumbnails[pairs[start : start + _PART]].astype(np.float32)
+        part = part.reshape(*part.shape[:2], -1, 3)
+        # A picture is alike its copy in black and white.
+        colourless = (np.ptp(part, axis=3).mean(2) < COLOURLESS).any(1)
+        part[colourless] = part[colourless] @ _LUMINANCE
+        part -= part.mean((2, 3), keepdims=True)
+        norms = np.sqrt(np.square(part).sum((2, 3))).prod(1)
+        products = part.prod(1).sum((1, 2))
+        parts.append(products / np.maximum(norms, 1e-6))
+    return np.concatenate(parts)
+
+
+def _with_copies(near: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Adds, for each picture of a pair that has copies, these copies' pairs."""
+    copies = defaultdict(list)
+    for first, copy in exact.tolist():
+        copies[first].append(copy)
+    has_copies = np.isin(near, exact[:, 0]).any(1)
+    more = []
+    for first, second in near[has_copies].tolist():
+        more += [(first, copy) for copy in copies[second]]
+        more += [(second, copy) for copy in copies[first]]
+    added = np.sort(np.array(more, np.int64).reshape(-1, 2), axis=1)
+    return np.concatenate([near, added])
