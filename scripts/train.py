@@ -15,7 +15,7 @@ Trains a network and keeps everything about the run in one folder.
   python -m scripts.train
       Inception v1 on the built-in dataset, in minutes on a laptop.
   python -m scripts.train --dataset=tiny_imagenet --data_dir=tiny-imagenet-200
-      The same network on real pictures.
+      The same network on real images.
   python -m scripts.train --recipe=system_a --data_dir=tiny-imagenet-200
       The settings of a published system.
 

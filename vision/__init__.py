@@ -1,1 +1,1 @@
-"""What a picture is, and what a network makes of it."""
+"""What an image is, and what a network makes of it."""

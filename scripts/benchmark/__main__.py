@@ -13,7 +13,7 @@ With --json=FILE everything that is printed is also written as one JSON object:
                             quartiles; null for the matrix product
         gflops              floating-point operations a second / 10⁹, two for each
                             multiplication with accumulation, or null
-        gflop_per_image     those of one picture in one training step, or null
+        gflop_per_image     those of one image in one training step, or null
         share_of_matmul     gflops as a share of the 4096³ matrix product's in the same
                             precision and run; null outside the mode step
     ratios        {'A / B': how many times as fast as B A is, by the medians}

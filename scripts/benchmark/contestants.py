@@ -1,4 +1,4 @@
-"""Who competes: training steps on made-up pictures, input pipelines, a ceiling."""
+"""Who competes: training steps on made-up images, input pipelines, a ceiling."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +59,7 @@ def synthetic_source(config: Config, classes: int) -> Source:
 
 
 def noise(count: int, size: int, classes: int) -> Split:
-    """Pictures of independent random pixels, with random labels."""
+    """Images of independent random pixels, with random labels."""
     rng = np.random.default_rng(0)
     return Split(
         labels=rng.integers(classes, size=count, dtype=np.int32),
@@ -71,7 +71,9 @@ def noise(count: int, size: int, classes: int) -> Split:
 def device_batch(split: Split) -> Batch:
     """A split as one batch in the device's memory."""
     return Batch(
-        tf.constant(split.images), tf.constant(split.labels), tf.constant(split.weights)
+        tf.constant(split.images),
+        tf.constant(split.labels),
+        tf.constant(split.sample_weights),
     )
 
 
@@ -118,7 +120,7 @@ def bare_decoding(name: str, split: Split, warmup_steps: int) -> Contestant:
 
     Args:
         name: what stands in the table.
-        split: pictures that are files of their own.
+        split: images that are files of their own.
         warmup_steps: steps in front of each turn that are not counted.
     """
     assert split.paths is not None and split.ranges is None
@@ -137,7 +139,7 @@ def bare_decoding(name: str, split: Split, warmup_steps: int) -> Contestant:
 def _decoding(
     paths: Sequence[str], side: int | None
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes `paths [n] -> pictures [n, side, side, 3]`, or sizes [n] without a side."""
+    """Makes `paths [n] -> images [n, side, side, 3]`, or sizes [n] without a side."""
     kinds = {os.path.splitext(path)[1].lower() for path in paths}
 
     def sizes_of_any_kind(paths: tf.Tensor) -> tf.Tensor:

@@ -10,7 +10,7 @@ def gflop_per_step(trainer: Trainer, batch: Batch) -> float:
 
     Counted in the traced graph of the step: all convolutions and matrix products,
     forward and backward, auxiliary heads included. That is three times the forward
-    pass without the first convolution's gradient by the pictures, which nobody needs.
+    pass without the first convolution's gradient by the images, which nobody needs.
     Positions where a kernel hangs over the edge count like others. The sums inside
     local response norms are left out, since any implementation may choose its own.
     """

@@ -1,4 +1,4 @@
-"""What else feeds a network with pictures: Keras' generator and its dataset of files.
+"""What else feeds a network with images: Keras' generator and its dataset of files.
 
 Both read a folder of a folder for each class; nothing else uses them.
 """
@@ -22,7 +22,7 @@ from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError, Split, steps_per_epoch
 from vision.data.augment import parameters, parse
 
-# What both know a picture by.
+# What both know an image by.
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png')
 FILL_MODE = 'reflect'  # As ours.
 
@@ -77,12 +77,12 @@ def check_augmentations(specs: Sequence[str]) -> None:
 
 
 def check_files(split: Split) -> None:
-    """Raises ConfigError unless each picture is a file that Keras takes for one."""
+    """Raises ConfigError unless each image is a file that Keras takes for one."""
     if split.paths is None or split.ranges is not None:
         found = 'parts of larger files' if split.paths else 'in memory'
         raise ConfigError(
-            'Expected pictures that are files of their own in --mode=input_peers; '
-            f'received pictures that are {found}. Name a --dataset of files, such as '
+            'Expected images that are files of their own in --mode=input_peers; '
+            f'received images that are {found}. Name a --dataset of files, such as '
             'tiny_imagenet or image_folder.'
         )
     strange = {_extension(path) for path in split.paths}.difference(EXTENSIONS)
@@ -118,7 +118,7 @@ def contestants(folder: str, config: Config, warmup_steps: int) -> list[Contesta
     """Both ways in which Keras reads a folder, augmenting as `augment` says.
 
     Args:
-        folder: pictures in a folder for each class, whole batches of them.
+        folder: images in a folder for each class, whole batches of them.
         config: batch_size, image_size and augment.
         warmup_steps: steps in front of each turn of the dataset that are not counted.
     """
@@ -141,7 +141,7 @@ def contestants(folder: str, config: Config, warmup_steps: int) -> list[Contesta
 def generator(folder: str, config: Config) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Endless batches of the generator, in the caller's thread, as `fit` takes them.
 
-    Without augmentation it centres each picture, as system A does.
+    Without augmentation it centres each image, as system A does.
     """
     arguments = generator_arguments(config.augment)
     flow = tf.keras.preprocessing.image.ImageDataGenerator(**arguments)

@@ -63,7 +63,7 @@ def training_steps(
         config: model, dropout, learning rate and weights of the auxiliary losses.
         normalization: a key of `NORMALIZATIONS`.
         classes: number of classes.
-        batch: pictures and labels.
+        batch: images and labels.
         gflop: floating-point operations of a step / 10⁹.
         policy: a Keras dtype policy, float32 or a mixed one.
     """
@@ -84,12 +84,12 @@ def training_steps(
         metrics=[['accuracy']] * heads,
         jit_compile=False if lacks_xla else 'auto',
     )
-    pictures = NORMALIZATIONS[normalization](tf.cast(batch.images, tf.float32))
+    images = NORMALIZATIONS[normalization](tf.cast(batch.images, tf.float32))
     labels = [batch.labels] * heads
 
     def work(steps: int) -> None:
         for _ in range(steps):
-            model.train_on_batch(pictures, labels)  # waits for the device
+            model.train_on_batch(images, labels)  # waits for the device
 
     return Contestant(name, timed(work), len(batch.labels), gflop)
 
@@ -102,12 +102,12 @@ def network(
     dropout: float = 0.0,
     aux_dropout: float = 0.0,
 ) -> keras.Model:
-    """Normalized pictures → probabilities of the main and both other heads.
+    """Normalized images → probabilities of the main and both other heads.
 
     Under a mixed policy local response norms are left out: TensorFlow's kernel, which
     Keras calls, is float32 only and raises.
     """
-    x = pictures = keras.Input([image_size, image_size, 3])
+    x = images = keras.Input([image_size, image_size, 3])
     for layer in STEMS[model]:
         x = _stem_layer(x, layer, policy)
     auxiliary = []
@@ -121,7 +121,7 @@ def network(
             auxiliary.append(_auxiliary(x, block, classes, aux_dropout, policy))
     x = layers.GlobalAveragePooling2D(dtype=policy)(x)
     main = _classifier(x, 'classifier', classes, dropout, policy)
-    return keras.Model(pictures, [main, *auxiliary])
+    return keras.Model(images, [main, *auxiliary])
 
 
 def _stem_layer(

@@ -59,7 +59,7 @@ class Result(NamedTuple):
 
 
 def step(config: Config, settings: Settings) -> Result:
-    """Training steps on made-up pictures, beside this machine's matrix product."""
+    """Training steps on made-up images, beside this machine's matrix product."""
     config = _plain(config, models.default_image_size(config.model))
     source = synthetic_source(config, settings.classes)
     ceiling = matrix_product(config.precision)
@@ -89,7 +89,7 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
 
 
 def end_to_end(config: Config, settings: Settings) -> Result:
-    """The whole training loop, beside the same steps on made-up pictures.
+    """The whole training loop, beside the same steps on made-up images.
 
     An epoch is the turn of the loop. It should be long beside what the input can
     prepare in advance, a few batches.
@@ -101,7 +101,7 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     config = _plain(config, source.image_size)
     source = decoded(config, source, BadFiles())
     made_up = noise(config.batch_size, config.image_size, len(source.classes))
-    rival = _steps(config, source, 'steps on made-up pictures', made_up)
+    rival = _steps(config, source, 'steps on made-up images', made_up)
     fitting = max(4, warm_up(rival, settings, SECONDS_PER_EPOCH))
     config = dataclasses.replace(config, limit_train_batches=settings.steps or fitting)
     steps = steps_per_epoch(config, source)
@@ -159,8 +159,8 @@ def input_peers(config: Config, settings: Settings) -> Result:
     """The input pipeline beside what else feeds a network, all from the same files.
 
     Raises:
-        ConfigError: Keras cannot read these pictures, or augment them so.
-        DatasetError: Keras stopped at a picture.
+        ConfigError: Keras cannot read these images, or augment them so.
+        DatasetError: Keras stopped at an image.
     """
     keras_input.check_augmentations(config.augment)
     source = train.load_source(config)
@@ -261,11 +261,11 @@ def _our_inputs(
 def _bare_decoding(
     name: str, places: dict[str, Split], settings: Settings
 ) -> list[Contestant]:
-    """Reading and decoding, where pictures are files of their own; else nothing."""
+    """Reading and decoding, where images are files of their own; else nothing."""
     if FILES not in places:
         return []
     if places[FILES].ranges is not None:
-        _log.warning('Left out: %s, since the pictures lie in larger files.', name)
+        _log.warning('Left out: %s, since the images lie in larger files.', name)
         return []
     return [bare_decoding(name, _good_files(places), settings.warmup_steps)]
 
@@ -274,7 +274,7 @@ def _good_files(places: dict[str, Split]) -> Split:
     """The files, without those that could not be decoded to memory."""
     if MEMORY not in places:
         return places[FILES]
-    return data.take(places[FILES], np.flatnonzero(places[MEMORY].weights))
+    return data.take(places[FILES], np.flatnonzero(places[MEMORY].sample_weights))
 
 
 def _result(

@@ -51,7 +51,7 @@ USED: dict[str, tuple[str, ...]] = {
         'batch_size',
     ),
 }
-SYNTHETIC = ('step', 'peers')  # These make their pictures up and need --classes.
+SYNTHETIC = ('step', 'peers')  # These make their images up and need --classes.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Settings:
     mode: str = setting(
         'step',
         _MEASUREMENT,
-        'What to measure: training steps on made-up pictures; the '
+        'What to measure: training steps on made-up images; the '
         'input pipeline; the whole training loop beside such steps; '
         'the network beside the same one in Keras; or the input pipeline beside '
         "Keras' own.",
@@ -75,7 +75,7 @@ class Settings:
     classes: int = setting(
         200,
         _MEASUREMENT,
-        'Classes of the made-up pictures of step and peers.',
+        'Classes of the made-up images of step and peers.',
         minimum=2,
         maximum=100_000,
     )

@@ -22,7 +22,7 @@ class Contestant:
     Attributes:
         name: what stands in the table.
         turn: takes so many steps, waits until they are done, returns the seconds.
-        images: pictures in a step; 0 where it has none.
+        images: images in a step; 0 where it has none.
         gflop: floating-point operations of a step / 10⁹; 0 where they do not matter.
     """
 
@@ -47,7 +47,7 @@ class Row(NamedTuple):
         name: the contestant's.
         images_per_second: median and quartiles over the turns.
         gflops: floating-point operations a second / 10⁹, median.
-        gflop_per_image: those of one picture.
+        gflop_per_image: those of one image.
         share_of_matmul: `gflops` as a share of the matrix product's.
     """
 
@@ -122,7 +122,7 @@ def row(contestant: Contestant, seconds: Sequence[float]) -> Row:
 
 
 def ratio(first: Row, second: Row) -> float:
-    """How many times as many pictures a second the first has, by the medians."""
+    """How many times as many images a second the first has, by the medians."""
     assert first.images_per_second and second.images_per_second
     return first.images_per_second.median / second.images_per_second.median
 

@@ -49,7 +49,7 @@ class Trained:
         '--calibrate has stored with the run, or else 1.',
         minimum=0,
     )
-    arithmetic: str = setting(
+    precision: str = setting(
         'float32',
         _TRAINED,
         'Type of the arithmetic.',
@@ -110,7 +110,7 @@ def load_classifier() -> 'Classifier':
         return classifier.from_run(
             Path(trained.run_dir),
             trained.weights,
-            trained.arithmetic,
+            trained.precision,
             trained.temperature,
         )
     if 'pretrained' not in settings or 'model' not in settings:
@@ -121,7 +121,7 @@ def load_classifier() -> 'Classifier':
     return classifier.from_pretrained(
         Config.from_dict(settings),
         trained.labels,
-        trained.arithmetic,
+        trained.precision,
         trained.temperature,
     )
 
@@ -185,10 +185,10 @@ def _asks_for_lists() -> bool:
 
 
 @contextlib.contextmanager
-def decoders_held_back() -> Iterator[TextIO]:
-    """Gives a way to standard error while C libraries talk about pictures.
+def native_stderr_suppressed() -> Iterator[TextIO]:
+    """Gives a way to standard error while C libraries talk about images.
 
-    They write to the file descriptor, of one picture in between those of other threads,
+    They write to the file descriptor, of one image in between those of other threads,
     and do not say which; the commands say it themselves.
     """
     with quiet.stderr_exchanged() as (stderr, _):

@@ -38,7 +38,7 @@ def percent(share: float) -> str:
 
 
 def counted(count: int, one: str, many: str = '') -> str:
-    """'1 picture', '2 pictures'."""
+    """'1 image', '2 images'."""
     return f'{count:,} {one if count == 1 else many or one + "s"}'
 
 

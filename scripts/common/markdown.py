@@ -28,7 +28,7 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
 
 
 def image(name: str, description: str) -> str:
-    """A picture in the same folder."""
+    """An image in the same folder."""
     return f'![{escape(description)}]({name})'
 
 

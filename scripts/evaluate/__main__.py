@@ -1,11 +1,11 @@
 """Evaluates a trained network: `python -m scripts.evaluate --run_dir=runs/x`.
 
-Writes into its folder, beside report.md, MODEL_CARD.md and their pictures:
+Writes into its folder, beside report.md, MODEL_CARD.md and their images:
 
     results.json       every number of the report
-    predictions.csv    for each picture its class, what it is named, both probabilities,
+    predictions.csv    for each image its class, what it is named, both probabilities,
                        the rank of its class, and what else comes into question
-    predictions.npz    names, labels and float32 logits of the pictures, the classes,
+    predictions.npz    names, labels and float32 logits of the images, the classes,
                        and the temperature that they are divided by
     classes.csv        precision, recall, F1, average precision and support
     confusion.csv      counts by class (row) and by what is named (column)
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from scripts.common import command, flags
-from scripts.common.dataset_settings import picture_config, picture_fields
+from scripts.common.dataset_settings import image_config, image_fields
 from scripts.common.formatting import counted
 from scripts.evaluate.settings import (
     Settings,
@@ -45,14 +45,14 @@ confused with what, the surest mistakes, and whether its probabilities can be be
       The same, with the temperature that fits the validation split best; it stays
       with the run.
   python -m scripts.evaluate --compare runs/a runs/b
-      Whether one is better than the other on the same pictures, or was lucky.
+      Whether one is better than the other on the same images, or was lucky.
   python -m scripts.evaluate --model=googlenet --pretrained=googlenet_bvlc.npz \\
-      --dataset=image_folder --data_dir=pictures
-      Weights of others, on pictures in folders named as their classes are.
+      --dataset=image_folder --data_dir=images
+      Weights of others, on images in folders named as their classes are.
 """
 
-PICTURES = picture_fields()
-FIELDS = [*dataclasses.fields(Settings), *command.model_fields(), *PICTURES]
+IMAGES = image_fields()
+FIELDS = [*dataclasses.fields(Settings), *command.model_fields(), *IMAGES]
 
 
 def check(arguments: list[str]) -> None:
@@ -79,7 +79,7 @@ def check(arguments: list[str]) -> None:
 
 
 def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
-    shared = ('weights', 'temperature', 'arithmetic', 'download')
+    shared = ('weights', 'temperature', 'precision', 'download')
     other = [name for name in model if name not in shared]
     if other or len(folders) < 2:
         received = f'--{other[0]}' if other else counted(len(folders), 'folder')
@@ -97,7 +97,7 @@ def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
 
 
 def evaluate(arguments: list[str]) -> None:
-    """Looks at the pictures, says what came out, and writes it down."""
+    """Looks at the images, says what came out, and writes it down."""
     settings = _settings()
     if settings.compare:
         _compare(arguments, settings)
@@ -128,24 +128,24 @@ def _evaluate_one(settings: Settings) -> None:
     check_writable(folder)
     evaluation = look(classifier, config, source, settings)
     print(terminal.report(evaluation, config), flush=True)
-    with command.decoders_held_back():  # pictures are decoded again to be drawn
+    with command.native_stderr_suppressed():  # images are decoded again to be drawn
         output.write(evaluation, folder, config, environment.describe())
     stored = _store(evaluation) if settings.calibrate else None
     print(terminal.farewell(evaluation, folder, stored))
 
 
 def _config(classifier: 'Classifier') -> Config:
-    """The settings that say which pictures."""
-    given = flags.given(PICTURES)
+    """The settings that say which images."""
+    given = flags.given(IMAGES)
     run = classifier.run
     if run is None and 'dataset' not in given:
         raise ConfigError(
             'Expected --dataset, and --data_dir with it, since these weights are not '
-            'of a run, which would know its pictures.'
+            'of a run, which would know its images.'
         )
     if flags.FLAGS['download'].value:
         given['download'] = True
-    config = picture_config(run.config if run else Config(), given)
+    config = image_config(run.config if run else Config(), given)
     if run is not None:
         check_splits(run.config, config)
     return config
@@ -198,12 +198,12 @@ def _look(
     from trainers.evaluation.evaluation import evaluate as seen
 
     with (
-        command.decoders_held_back() as stderr,
+        command.native_stderr_suppressed() as stderr,
         tqdm(
             total=len(source.splits[settings.split]),
             desc=settings.split,
             delay=1,
-            unit=' pictures',
+            unit=' images',
             file=stderr,
             disable=None,
             leave=False,
@@ -279,7 +279,7 @@ def _compare(folders: list[str], settings: Settings) -> None:
 
     trained = command.Trained(**flags.given(dataclasses.fields(command.Trained)))
     classifiers = [
-        from_run(Path(each), trained.weights, trained.arithmetic, trained.temperature)
+        from_run(Path(each), trained.weights, trained.precision, trained.temperature)
         for each in folders
     ]
     configs = [_config(classifier) for classifier in classifiers]
@@ -296,7 +296,7 @@ def _compare(folders: list[str], settings: Settings) -> None:
         names,
     )
     print(comparison_report.on_terminal(compared), flush=True)
-    with command.decoders_held_back():
+    with command.native_stderr_suppressed():
         replace(
             folder,
             comparison_report.contents(compared, environment.describe()),
@@ -316,7 +316,7 @@ def _comparison_folder(
 ) -> str:
     listed = '-'.join(name.strip('/').replace('/', '-') for name in names[:3])
     more = f'-and-{len(names) - 3}-more' if len(names) > 3 else ''
-    given = flags.given(PICTURES)
+    given = flags.given(IMAGES)
     data = f'-{_data_name(configs[0])}' if {'dataset', 'data_dir'} & set(given) else ''
     return f'evaluation/compare-{listed}{more}{data}-{settings.split}{_views(settings)}'
 

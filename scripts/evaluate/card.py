@@ -22,7 +22,7 @@ from trainers.storage.run_directory import RunDirectory, read_json
 from vision.models.profile import count_macs, count_parameters
 
 _WORST = 5
-_FEW = 30  # Pictures of a class, below which its recall says little.
+_FEW = 30  # Images of a class, below which its recall says little.
 _LISTED = 30
 
 
@@ -54,14 +54,14 @@ def _model(evaluation: Evaluation) -> Iterator[str]:
         ['Weights', classifier.origin],
         ['Parameters', f'{count_parameters(network):,}'],
         [
-            'Multiplications a picture',
+            'Multiplications an image',
             f'{count_macs(network, classifier.image_size) / 1e6:,.1f} million',
         ],
         [
             'Input',
             f'{specification.channels}, {classifier.image_size}×'
             f'{classifier.image_size} pixels in 0..255: the largest centred square of '
-            'the picture, upright as its EXIF says, resized bilinearly',
+            'the image, upright as its EXIF says, resized bilinearly',
         ],
         ['Normalization', f'{specification.normalization}, by the network itself'],
         ['Output', f'logits of {len(names):,} classes'],
@@ -98,8 +98,8 @@ def _data(evaluation: Evaluation, config: Config) -> Iterator[str]:
     rows = [
         [
             'split',
-            'pictures',
-            'classes with pictures',
+            'images',
+            'classes with images',
             'fewest of a class',
             'most of a class',
         ]
@@ -123,7 +123,7 @@ def _data(evaluation: Evaluation, config: Config) -> Iterator[str]:
     yield table(rows)
     yield (
         'Splits that the dataset does not have of its own were taken from its '
-        f'training pictures with `--split_seed={config.split_seed} '
+        f'training images with `--split_seed={config.split_seed} '
         f'--validation_fraction={config.validation_fraction:g} '
         f'--test_fraction={config.test_fraction:g}`.'
     )
@@ -187,7 +187,7 @@ def _results(evaluation: Evaluation) -> Iterator[str]:
         else f', with test-time augmentation ({evaluation.views})'
     )
     yield (
-        f'On {counted(len(evaluation), "picture")} of {escape(source.name)}, '
+        f'On {counted(len(evaluation), "image")} of {escape(source.name)}, '
         f'{evaluation.split_name}{views}; more in [report.md](report.md).'
     )
     rows = [
@@ -241,10 +241,10 @@ def _of_use(evaluation: Evaluation) -> Iterator[str]:
     size = evaluation.classifier.image_size
     yield (
         f'It names one of {len(evaluation.classes):,} classes, whatever is in the '
-        'picture: there is no answer for none of them, or for several.'
+        'image: there is no answer for none of them, or for several.'
     )
     yield (
-        f'It sees the largest centred square of a picture at {size}×{size} pixels: '
+        f'It sees the largest centred square of an image at {size}×{size} pixels: '
         'what lies beside it, or is too small to be seen at that size, is lost.'
     )
     confidence, accuracy = evaluation.confidence.mean(), evaluation.correct.mean()
@@ -257,7 +257,7 @@ def _of_use(evaluation: Evaluation) -> Iterator[str]:
         )
     certain = evaluation.correct[evaluation.confidence >= 0.95]
     if not certain.all():
-        wrong, of = int((~certain).sum()), counted(len(certain), 'picture')
+        wrong, of = int((~certain).sum()), counted(len(certain), 'image')
         yield (
             f'It is wrong about {wrong:,} of {of} here that it names with a '
             'probability of 0.95 or more.'
@@ -282,7 +282,7 @@ def _of_data(evaluation: Evaluation) -> Iterator[str]:
         more = ' and others' if len(missing) > _WORST else ''
         yield (
             f'Nothing is known of {counted(len(missing), "class", "classes")} '
-            f'without pictures here: {listed}{more}.'
+            f'without images here: {listed}{more}.'
         )
     untested = len(evaluation.classes) - len(evaluation.known)
     if untested:
@@ -291,11 +291,11 @@ def _of_data(evaluation: Evaluation) -> Iterator[str]:
     if few:
         yield (
             f'{counted(len(few), "class has", "classes have")} fewer than {_FEW} '
-            'pictures here, so that their figures are rough.'
+            'images here, so that their figures are rough.'
         )
     if evaluation.bad_files:
         yield (
-            f'{counted(len(evaluation.bad_files), "picture")} could not be decoded '
+            f'{counted(len(evaluation.bad_files), "image")} could not be decoded '
             'and were left out.'
         )
 

@@ -1,4 +1,4 @@
-"""Several runs on the same pictures: what they get right, and whether it is luck."""
+"""Several runs on the same images: what they get right, and whether it is luck."""
 
 import dataclasses
 import itertools
@@ -34,7 +34,7 @@ class Pair(NamedTuple):
     Attributes:
         first, second: their places among the runs.
         differences: by figure: 'top1', 'top5', 'loss'.
-        both, only_first, only_second, neither: pictures that are named correctly by
+        both, only_first, only_second, neither: images that are named correctly by
             them.
         p_value: of McNemar's exact test, how likely so uneven a count is if both are
             equally good.
@@ -51,11 +51,11 @@ class Pair(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Runs on the same N pictures.
+    """Runs on the same N images.
 
     Attributes:
         names: a short name of each run.
-        evaluations: of each, on exactly the same pictures in the same order.
+        evaluations: of each, on exactly the same images in the same order.
         pairs: of each run and each one behind it.
     """
 
@@ -65,14 +65,14 @@ class Comparison(NamedTuple):
 
 
 def check_same(compared: Sequence[tuple[Classifier, Source]], split_name: str) -> None:
-    """Makes sure that networks see the same pictures of the same classes.
+    """Makes sure that networks see the same images of the same classes.
 
     Args:
         compared: each network with the dataset that it is to look at.
-        split_name: which pictures of it.
+        split_name: which images of it.
 
     Raises:
-        ComparisonError: the pictures differ.
+        ComparisonError: the images differ.
         DatasetError: a network does not know a class.
     """
     for classifier, source in compared:
@@ -81,10 +81,10 @@ def check_same(compared: Sequence[tuple[Classifier, Source]], split_name: str) -
 
 
 def compare(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Comparison:
-    """Compares runs on the pictures that all of them could decode.
+    """Compares runs on the images that all of them could decode.
 
     Args:
-        evaluations: of each run, on pictures that `check_same` has seen to.
+        evaluations: of each run, on images that `check_same` has seen to.
         names: of the runs, all different.
     """
     common = evaluations[0].indices
@@ -109,7 +109,7 @@ def numbers(compared: Comparison, environment: dict[str, Any]) -> dict[str, Any]
         'data': {
             'dataset': first.source.name,
             'split': first.split_name,
-            'pictures': len(first.split),
+            'images': len(first.split),
             'evaluated': len(first),
         },
         'views': first.views,
@@ -159,24 +159,24 @@ def _run(name: str, evaluation: Evaluation) -> dict[str, Any]:
 def _check_pair(
     first: tuple[Classifier, Source], other: tuple[Classifier, Source], split_name: str
 ) -> None:
-    mine, theirs = (_pictures(source, split_name) for _, source in (first, other))
+    mine, theirs = (_images(source, split_name) for _, source in (first, other))
     if mine == theirs:
         return
     only = sorted(set(mine) - set(theirs)) or sorted(set(theirs) - set(mine))
     example = f', such as {short(only[0][0], 60)} ({only[0][1]})' if only else ''
     sizes = [
-        f'{classifier.origin} ({counted(len(pictures), "picture")} of {source.name})'
-        for (classifier, source), pictures in ((first, mine), (other, theirs))
+        f'{classifier.origin} ({counted(len(images), "image")} of {source.name})'
+        for (classifier, source), images in ((first, mine), (other, theirs))
     ]
     raise ComparisonError(
-        f'Expected runs on the same pictures of the same classes, but those of '
+        f'Expected runs on the same images of the same classes, but those of '
         f'{sizes[0]} and of {sizes[1]} differ{example}. Name the data for both with '
         '--dataset and --data_dir, or compare other runs.'
     )
 
 
-def _pictures(source: Source, split_name: str) -> list[tuple[str, str]]:
-    """Name and class of each picture of the split, bad ones included."""
+def _images(source: Source, split_name: str) -> list[tuple[str, str]]:
+    """Name and class of each image of the split, bad ones included."""
     split = source.splits[split_name]
     return [
         (name, source.ids[label])
@@ -185,7 +185,7 @@ def _pictures(source: Source, split_name: str) -> list[tuple[str, str]]:
 
 
 def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
-    """Only the pictures at those places of the split."""
+    """Only the images at those places of the split."""
     if len(indices) == len(evaluation):
         return evaluation
     at = np.searchsorted(evaluation.indices, indices)

@@ -15,7 +15,7 @@ from scripts.evaluate import figures, grids, output
 from scripts.evaluate.card import command, written
 from scripts.evaluate.comparison import Comparison, Difference, Pair, numbers
 from scripts.evaluate.report import interval, percent2, share
-from scripts.evaluate.terminal import pictures, titled
+from scripts.evaluate.terminal import images, titled
 from trainers.evaluation.comparison import RESAMPLES
 from trainers.evaluation.evaluation import TOP, Evaluation
 from trainers.settings.config import Config
@@ -40,7 +40,7 @@ _UNCORRECTED = (
 def on_terminal(compared: Comparison) -> str:
     """Lines for a terminal."""
     first = compared.evaluations[0]
-    lines = [titled('Pictures', pictures(first)), '']
+    lines = [titled('Images', images(first)), '']
     rows = _runs(compared)
     lines += aligned([[short(row[0], 30), *row[1:]] for row in rows])
     for pair in compared.pairs:
@@ -58,7 +58,7 @@ def farewell(folder: Path) -> str:
     return '\n' + titled(
         'Report',
         f'{printable(str(folder / "report.md"))}, with what '
-        'each run says of each picture beside it',
+        'each run says of each image beside it',
     )
 
 
@@ -85,7 +85,7 @@ def verdict(compared: Comparison, pair: Pair) -> str:
         f'Only {a} is right about {pair.only_first:,}, only {b} about '
         f'{pair.only_second:,}; p = {pair.p_value:.3g}.'
     )
-    # The bootstrap's interval is too short for this where few pictures differ.
+    # The bootstrap's interval is too short for this where few images differ.
     if pair.p_value >= _SIGNIFICANT:
         return f'{found} Neither is shown to be better.'
     return f'{found} {a if pair.only_first > pair.only_second else b} is better.'
@@ -145,15 +145,15 @@ def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) ->
     first = compared.evaluations[0]
     parts = [
         f'# {", ".join(escape(name) for name in compared.names)}',
-        f'On the same {counted(len(first), "picture")} of {escape(first.source.name)}, '
+        f'On the same {counted(len(first), "image")} of {escape(first.source.name)}, '
         f'{first.split_name}.',
         table(_runs(compared)),
         image('accuracy.png', 'Top-1 accuracy of each run with its 95 % interval'),
         '## Differences',
         f"One is called better where McNemar's exact test has p < {_SIGNIFICANT:g}; "
-        'else the difference may be luck of the draw of these pictures. How much '
+        'else the difference may be luck of the draw of these images. How much '
         'another training run would change is a different question. Intervals are of '
-        f'{RESAMPLES:,} paired bootstrap resamples of the pictures; where few pictures '
+        f'{RESAMPLES:,} paired bootstrap resamples of the images; where few images '
         'differ they are too short, and may leave out 0 although nothing is shown.',
     ]
     if len(compared.pairs) > 1:
@@ -177,7 +177,7 @@ def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) ->
         parts += [
             '### Where they disagree',
             image(
-                'disagreement.png', 'Pictures that only one of two runs is right about'
+                'disagreement.png', 'Images that only one of two runs is right about'
             ),
             f'What {escape(compared.names[0])} names them is before the line, what '
             f'{escape(compared.names[1])} names them behind it; green where the former '
@@ -223,7 +223,7 @@ def _by_class(compared: Comparison) -> Iterator[str]:
         )
     names = dict(zip(first.source.ids, first.source.classes))
     support = first.by_class.support[labels[0]]
-    rows = [['recall of', *compared.names, 'pictures']]
+    rows = [['recall of', *compared.names, 'images']]
     rows += [
         [names[shared[i]], *map(share, recalls[i].tolist()), f'{support[i]:,}']
         for i in order[:_CLASSES].tolist()
@@ -257,7 +257,7 @@ def _settings(compared: Comparison) -> Iterator[str]:
 
 
 def _csv(compared: Comparison) -> str:
-    """A row for each picture: its class, and what each run names it."""
+    """A row for each image: its class, and what each run names it."""
     first = compared.evaluations[0]
     columns = [first.names, [first.classes[label] for label in first.labels.tolist()]]
     for each in compared.evaluations:
@@ -293,7 +293,7 @@ def _difference_figure(compared: Comparison) -> bytes:
 
 
 def _disagreements(compared: Comparison) -> list[int]:
-    """Places of pictures that only the first or only the second run is right about."""
+    """Places of images that only the first or only the second run is right about."""
     first, second = compared.evaluations[:2]
     chosen = []
     for right, wrong in ((first, second), (second, first)):

@@ -37,7 +37,7 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -
     """The confusion matrix, each row in shares of its class; a PNG.
 
     Args:
-        counts: int `[rows, columns]`, pictures by their class and by what they are
+        counts: int `[rows, columns]`, images by their class and by what they are
             named.
         rows, columns: names of the classes.
     """
@@ -114,7 +114,7 @@ def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
 
 
 def reliability(drawn: dict[str, Reliability]) -> bytes:
-    """Accuracy by confidence, and how many pictures have it; a PNG.
+    """Accuracy by confidence, and how many images have it; a PNG.
 
     Args:
         drawn: the reliability by its title; one panel each.
@@ -168,7 +168,7 @@ def reliability(drawn: dict[str, Reliability]) -> bytes:
         _dress(lower, '')
         if place == 0:
             upper.set_ylabel('accuracy', color=_INK)
-            lower.set_ylabel('pictures', color=_INK)
+            lower.set_ylabel('images', color=_INK)
             figure.legend(
                 *upper.get_legend_handles_labels(),
                 loc='outside upper right',

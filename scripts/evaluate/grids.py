@@ -1,4 +1,4 @@
-"""Pictures that a network is wrong about, as it sees them, in grids."""
+"""Images that a network is wrong about, as it sees them, in grids."""
 
 import io
 import math
@@ -9,11 +9,11 @@ from matplotlib.image import imsave
 
 from scripts.common.names import class_name
 from trainers.evaluation.evaluation import Evaluation
-from trainers.reporting.plots import picture_grid
+from trainers.reporting.plots import image_grid
 from vision import data
 
 MISTAKES = 20
-_SIDE = 192  # Pixels that leave room for two names above a picture.
+_SIDE = 192  # Pixels that leave room for two names above an image.
 _COLUMNS = 4
 _NAME = 14
 
@@ -26,7 +26,7 @@ def mistakes(evaluation: Evaluation) -> list[int]:
 
 
 def example(evaluation: Evaluation, label: int, predicted: int) -> int:
-    """Place of the surest among the pictures of one class that are named another."""
+    """Place of the surest among the images of one class that are named another."""
     found = np.flatnonzero(
         (evaluation.labels == label) & (evaluation.predicted == predicted)
     )
@@ -34,7 +34,7 @@ def example(evaluation: Evaluation, label: int, predicted: int) -> int:
 
 
 def draw_mistakes(evaluation: Evaluation, chosen: Sequence[int]) -> bytes:
-    """Those pictures below what they are named and what they are; a PNG."""
+    """Those images below what they are named and what they are; a PNG."""
     titles = [
         f'{_brief(evaluation, evaluation.predicted[i])} '
         f'{evaluation.confidence[i]:.0%}, is {_brief(evaluation, label)}'
@@ -44,7 +44,7 @@ def draw_mistakes(evaluation: Evaluation, chosen: Sequence[int]) -> bytes:
 
 
 def draw_pairs(evaluation: Evaluation, pairs: Sequence[tuple[int, int, int]]) -> bytes:
-    """A picture of each of the most confused pairs; a PNG."""
+    """An image of each of the most confused pairs; a PNG."""
     titles = [
         f'{count:,} × {_brief(evaluation, label)} → {_brief(evaluation, predicted)}'
         for label, predicted, count in pairs
@@ -59,11 +59,11 @@ def draw(
     titles: Sequence[str],
     correct: Sequence[bool] | None = None,
 ) -> bytes:
-    """Pictures of an evaluation by their places, as the network sees them; a PNG.
+    """Images of an evaluation by their places, as the network sees them; a PNG.
 
     Args:
         evaluation: where they are from.
-        chosen: their places among its pictures.
+        chosen: their places among its images.
         titles: a line above each.
         correct: colours each line green or red.
     """
@@ -74,7 +74,7 @@ def draw(
     images = next(iter(batches)).images.numpy()
     scale = math.ceil(_SIDE / images.shape[1])
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    grid = picture_grid(images, titles, columns=_COLUMNS, correct=correct)
+    grid = image_grid(images, titles, columns=_COLUMNS, correct=correct)
     buffer = io.BytesIO()
     imsave(buffer, grid, format='png')
     return buffer.getvalue()

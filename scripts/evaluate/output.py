@@ -40,7 +40,7 @@ def write(
     Args:
         evaluation: what came out.
         folder: where to.
-        config: says which pictures they were.
+        config: says which images they were.
         environment: what it ran on.
 
     Raises OutputError where a file cannot be written.
@@ -129,7 +129,7 @@ def _arrays(evaluation: Evaluation) -> bytes:
 
 
 def _predictions(evaluation: Evaluation) -> str:
-    """A row for each picture that could be decoded, in the order of the split."""
+    """A row for each image that could be decoded, in the order of the split."""
     names = np.array(evaluation.classes, object)
     count = min(TOP, len(names))
     best = measures.best(evaluation.main, count)

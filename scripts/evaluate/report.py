@@ -1,4 +1,4 @@
-"""The report of an evaluation in Markdown, with its pictures beside it."""
+"""The report of an evaluation in Markdown, with its images beside it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -84,24 +84,24 @@ def interval(bounds: Any) -> str:
 
 
 def cautions(evaluation: Evaluation, config: Config) -> list[str]:
-    """Why figures may be better than on new pictures, or not those of the network."""
+    """Why figures may be better than on new images, or not those of the network."""
     run, temperature = evaluation.classifier.run, evaluation.temperature
     own = run is not None and same_data(config, run.config)
     lines = []
     if evaluation.split_name == 'train':
         lines.append(
-            'These are pictures of the train split: the network may have '
+            'These are images of the train split: the network may have '
             'learned them, and new ones are harder.'
         )
     if evaluation.split_name == 'validation' and run and own and _is_best(run):
         lines.append(
-            'These are pictures of the validation split: the best weights were '
+            'These are images of the validation split: the best weights were '
             'chosen by them, so that new ones may be a little harder.'
         )
     if own and temperature.split == evaluation.split_name:
         lines.append(
             f'The temperature was fitted to this same split, '
-            f'{temperature.split}: on new pictures calibration is somewhat '
+            f'{temperature.split}: on new images calibration is somewhat '
             'worse.'
         )
     if temperature.split and evaluation.views != 'none':
@@ -118,7 +118,7 @@ def _is_best(run: Run) -> bool:
 
 
 def worst(evaluation: Evaluation, count: int) -> list[int]:
-    """Labels of the classes with pictures of the lowest recall, the worst first."""
+    """Labels of the classes with images of the lowest recall, the worst first."""
     figures = evaluation.by_class
     there = np.flatnonzero(figures.support)
     return there[np.argsort(figures.recall[there], kind='stable')][:count].tolist()
@@ -129,9 +129,7 @@ def fitted_on(evaluation: Evaluation) -> str:
     temperature = evaluation.temperature
     if not temperature.split:
         return 'given by hand'
-    return (
-        f'fitted to {counted(temperature.pictures, "picture")} of {temperature.split}'
-    )
+    return f'fitted to {counted(temperature.images, "image")} of {temperature.split}'
 
 
 def _overview(evaluation: Evaluation, config: Config) -> str:
@@ -140,12 +138,12 @@ def _overview(evaluation: Evaluation, config: Config) -> str:
         ['', ''],
         ['Model', evaluation.classifier.origin],
         [
-            'Pictures',
+            'Images',
             f'{len(evaluation):,} of {source.name}, {evaluation.split_name}; '
             f'{counted(len(source.classes), "class", "classes")}',
         ],
         *([['From', config.data_dir]] if config.data_dir else []),
-        ['Views of each picture', f'{views}, averaged' if views > 1 else '1'],
+        ['Views of each image', f'{views}, averaged' if views > 1 else '1'],
         *_figures(evaluation, evaluation.heads['main']),
         ['Expected calibration error', percent2(evaluation.reliability.error)],
     ]
@@ -198,13 +196,13 @@ def _classes(found: dict[str, Any]) -> Iterator[str]:
                 'most is'
             )
         note = (
-            f'Of the {counted(len(ranked), "class", "classes")} with pictures, '
+            f'Of the {counted(len(ranked), "class", "classes")} with images, '
             f'{which}; [classes.csv](classes.csv) has all '
             f'{len(found["classes"]):,} of the dataset. {note}'
         )
     yield note
     rows = [
-        ['class', 'precision', 'recall', 'of it', 'F1', 'average precision', 'pictures']
+        ['class', 'precision', 'recall', 'of it', 'F1', 'average precision', 'images']
     ]
     rows += [
         [
@@ -237,14 +235,14 @@ def _confusion(evaluation: Evaluation) -> Iterator[str]:
     yield '## Confusion'
     yield image('confusion.png', 'Confusion matrix, in shares of each class')
     yield (
-        'Rows are what pictures are, columns what they are named; '
+        'Rows are what images are, columns what they are named; '
         '[confusion.csv](confusion.csv) has the counts.'
     )
     confused = pairs(evaluation)
     if not confused:
-        yield 'Every picture is named correctly.'
+        yield 'Every image is named correctly.'
         return
-    rows = [['is', 'named', 'pictures', 'of the class']]
+    rows = [['is', 'named', 'images', 'of the class']]
     rows += [
         [
             evaluation.classes[label],
@@ -255,8 +253,8 @@ def _confusion(evaluation: Evaluation) -> Iterator[str]:
         for label, predicted, count in confused
     ]
     yield table(rows, left=2)
-    yield image('confused.png', 'A picture of each of the most confused pairs')
-    yield 'Of each pair, the picture of which the network is surest.'
+    yield image('confused.png', 'An image of each of the most confused pairs')
+    yield 'Of each pair, the image of which the network is surest.'
 
 
 def _mistakes(evaluation: Evaluation) -> Iterator[str]:
@@ -265,18 +263,18 @@ def _mistakes(evaluation: Evaluation) -> Iterator[str]:
         yield '## The surest mistakes'
         yield (
             f'Of {counted(wrong, "mistake")}, those of which the network is surest. '
-            '[predictions.csv](predictions.csv) has what it says of each picture.'
+            '[predictions.csv](predictions.csv) has what it says of each image.'
         )
-        yield image('mistakes.png', 'Pictures, what they are named, and what they are')
+        yield image('mistakes.png', 'Images, what they are named, and what they are')
 
 
 def _calibration(evaluation: Evaluation) -> Iterator[str]:
     yield '## Calibration'
-    yield image('reliability.png', 'Accuracy by confidence, and pictures by confidence')
+    yield image('reliability.png', 'Accuracy by confidence, and images by confidence')
     yield (
-        'Pictures are sorted by the probability of what they are named into 15 bins. '
+        'Images are sorted by the probability of what they are named into 15 bins. '
         'Where accuracy is below the diagonal, the network is surer than it is right. '
-        'The expected calibration error is the gap, averaged over the pictures '
+        'The expected calibration error is the gap, averaged over the images '
         '([Guo et al., 2017](https://arxiv.org/abs/1706.04599)).'
     )
     temperature = evaluation.temperature
@@ -306,7 +304,7 @@ def _precision_recall(found: dict[str, Any]) -> Iterator[str]:
     yield image('precision_recall.png', 'Precision by recall')
     yield (
         'Each class against all others, by its probability; the micro average takes '
-        'all pairs of a picture and a class together. The mean of the average '
+        'all pairs of an image and a class together. The mean of the average '
         f'precisions is {found["mean_average_precision"]:.4f}.'
     )
 
@@ -315,9 +313,9 @@ def _bad(evaluation: Evaluation) -> Iterator[str]:
     bad = evaluation.bad_files
     if not bad:
         return
-    yield '## Pictures left out'
+    yield '## Images left out'
     yield (
-        f'{counted(len(bad), "picture")} of {len(evaluation.split):,} could not be '
+        f'{counted(len(bad), "image")} of {len(evaluation.split):,} could not be '
         'decoded, and no figure above counts them.'
     )
     yield bullets(

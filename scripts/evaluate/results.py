@@ -21,7 +21,7 @@ def results(
         'model': _model(evaluation),
         'data': _data(evaluation, config),
         'views': evaluation.views,
-        'arithmetic': evaluation.classifier.network.dtype.name,
+        'precision': evaluation.classifier.network.dtype.name,
         **_head(evaluation.heads['main']),
         'heads': {name: _head(figures) for name, figures in evaluation.heads.items()},
         'macro': measures.macro(evaluation.by_class),
@@ -32,7 +32,7 @@ def results(
             {
                 'class': evaluation.classes[label],
                 'named': evaluation.classes[predicted],
-                'pictures': count,
+                'images': count,
             }
             for label, predicted, count in pairs(evaluation)
         ],
@@ -49,7 +49,7 @@ def results(
 
 
 def pairs(evaluation: Evaluation) -> list[tuple[int, int, int]]:
-    """The most confused pairs, as (label, predicted, pictures)."""
+    """The most confused pairs, as (label, predicted, images)."""
     return measures.most_confused(evaluation.confusion, PAIRS)
 
 
@@ -99,7 +99,7 @@ def _data(evaluation: Evaluation, config: Config) -> dict[str, Any]:
         'dataset': evaluation.source.name,
         'data_dir': config.data_dir or None,
         'split': evaluation.split_name,
-        'pictures': len(evaluation.split),
+        'images': len(evaluation.split),
         'evaluated': len(evaluation),
         'undecodable': len(evaluation.bad_files),
         'classes': len(evaluation.source.classes),
@@ -121,7 +121,7 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any]:
     return {
         'temperature': temperature.value,
         'fitted_on': temperature.split or None,
-        'fitted_on_pictures': temperature.pictures or None,
+        'fitted_on_images': temperature.images or None,
         'before': {
             'loss': evaluation.heads['main'].loss,
             **_reliability(evaluation.untempered_reliability),
@@ -136,7 +136,7 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any]:
 def _reliability(found: Reliability) -> dict[str, Any]:
     return {
         'expected_calibration_error': found.error,
-        'pictures': found.counts.tolist(),
+        'images': found.counts.tolist(),
         'confidence': [_number(value) for value in found.confidence],
         'accuracy': [_number(value) for value in found.accuracy],
     }

@@ -1,4 +1,4 @@
-"""What is evaluated, how, and which pictures those are."""
+"""What is evaluated, how, and which images those are."""
 
 import dataclasses
 import os
@@ -18,13 +18,13 @@ class Settings:
     """
 
     split: str = setting(
-        'test', _EVALUATION, 'Which pictures.', choices=('test', 'validation', 'train')
+        'test', _EVALUATION, 'Which images.', choices=('test', 'validation', 'train')
     )
     views: str = setting(
         'none',
         _EVALUATION,
         'Test-time augmentation: the mean of what is said of the '
-        'picture and its mirror image (flip), or also of crops at its corners and in '
+        'image and its mirror image (flip), or also of crops at its corners and in '
         'its middle (crops).',
         choices=('none', 'flip', 'crops'),
     )
@@ -32,14 +32,14 @@ class Settings:
         False,
         _EVALUATION,
         'First fit the temperature of the softmax to the validation '
-        'pictures, and store it with the run.',
+        'images, and store it with the run.',
     )
     compare: bool = setting(
         False,
         _EVALUATION,
-        'Compare the runs whose folders follow, on the same pictures.',
+        'Compare the runs whose folders follow, on the same images.',
     )
-    batch_size: int = setting(64, _EVALUATION, 'Pictures at a time.', minimum=1)
+    batch_size: int = setting(64, _EVALUATION, 'Images at a time.', minimum=1)
     output: str = setting(
         '',
         _EVALUATION,
@@ -69,14 +69,14 @@ def same_data(first: Config, second: Config) -> bool:
 
 
 def check_splits(own: Config, config: Config) -> None:
-    """Makes sure that the pictures of a run are split as when it was trained.
+    """Makes sure that the images of a run are split as when it was trained.
 
     Args:
         own: the settings of the run.
         config: those by which it is evaluated.
 
     Raises:
-        ConfigError: pictures that it was trained on would be tested on.
+        ConfigError: images that it was trained on would be tested on.
     """
     if not same_data(own, config):
         return
@@ -85,28 +85,28 @@ def check_splits(own: Config, config: Config) -> None:
         if given != trained:
             raise ConfigError(
                 f'Expected the --{name}={trained} that the run was trained with, '
-                f'received {given}: its pictures would be split anew, and those that '
+                f'received {given}: its images would be split anew, and those that '
                 f'it has learned be tested on. Leave --{name} out, or name other '
-                'pictures with --dataset or --data_dir.'
+                'images with --dataset or --data_dir.'
             )
 
 
 def check_calibration(own: Config, config: Config) -> None:
-    """Makes sure that a temperature is fitted to the pictures of the run.
+    """Makes sure that a temperature is fitted to the images of the run.
 
     Args:
         own: the settings of the run.
         config: those by which it is evaluated.
 
     Raises:
-        ConfigError: the settings name other pictures.
+        ConfigError: the settings name other images.
     """
     if same_data(own, config):
         return
     mine, other = (f'{each.dataset} {each.data_dir}'.strip() for each in (own, config))
     raise ConfigError(
-        f'Expected the pictures of the run with --calibrate, {mine}, received {other}: '
+        f'Expected the images of the run with --calibrate, {mine}, received {other}: '
         'the temperature is stored with the run as that of its own validation split. '
         'Calibrate without --dataset and --data_dir, then evaluate on the others; '
-        f'where its pictures have moved, put a link to them at {own.data_dir or mine}.'
+        f'where its images have moved, put a link to them at {own.data_dir or mine}.'
     )

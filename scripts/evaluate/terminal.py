@@ -36,14 +36,14 @@ def titled(title: str, text: str) -> str:
     )
 
 
-def pictures(evaluation: Evaluation) -> str:
-    """'shapes, test: 500 pictures, 10 classes'."""
+def images(evaluation: Evaluation) -> str:
+    """'shapes, test: 500 images, 10 classes'."""
     classes = counted(len(evaluation.source.classes), 'class', 'classes')
     views = evaluation.views_of_each
     more = f'; {views} views of each' if views > 1 else ''
     return (
         f'{printable(evaluation.source.name)}, {evaluation.split_name}: '
-        f'{counted(len(evaluation), "picture")}, {classes}{more}'
+        f'{counted(len(evaluation), "image")}, {classes}{more}'
     )
 
 
@@ -88,7 +88,7 @@ def _overview(evaluation: Evaluation, config: Config) -> list[str]:
     main = evaluation.heads['main']
     lines = [
         titled('Model', printable(evaluation.classifier.origin)),
-        titled('Pictures', pictures(evaluation)),
+        titled('Images', images(evaluation)),
         titled('Accuracy', _accuracy(evaluation, main)),
         titled('Loss', f'{main.loss:.4f}'),
         titled('Calibration', _calibration(evaluation)),
@@ -134,7 +134,7 @@ def _classes(evaluation: Evaluation) -> list[str]:
         [f'{class_name(names[label])} → {class_name(names[predicted])}', f'{count:,}']
         for label, predicted, count in confused
     ]
-    right = [['Worst classes', 'recall', 'precision', 'pictures']]
+    right = [['Worst classes', 'recall', 'precision', 'images']]
     figures = evaluation.by_class
     for label in worst(evaluation, _SHOWN):
         precision = figures.precision[label]
@@ -152,7 +152,7 @@ def _classes(evaluation: Evaluation) -> list[str]:
 def _bad(evaluation: Evaluation) -> list[str]:
     bad = evaluation.bad_files
     lines = [
-        f'{counted(len(bad), "picture")} could not be decoded and '
+        f'{counted(len(bad), "image")} could not be decoded and '
         f'{"is" if len(bad) == 1 else "are"} in none of these figures:'
     ]
     for file in bad[:_BAD]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tqdm import tqdm
 
 from scripts.common import command, flags
-from scripts.common.dataset_settings import picture_fields
+from scripts.common.dataset_settings import image_fields
 from scripts.common.formatting import counted, printable, table
 from scripts.explain.settings import Settings
 from trainers.settings.config import Config, ConfigError
@@ -22,48 +22,48 @@ if TYPE_CHECKING:
     from vision.models import Network
 
 DESCRIPTION = """
-Shows which parts of pictures a trained network goes by.
+Shows which parts of images a trained network goes by.
 
   python -m scripts.explain --run_dir=runs/x
-      Some validation pictures of a run, half of them mistakes where there are any.
+      Some validation images of a run, half of them mistakes where there are any.
   python -m scripts.explain --run_dir=runs/x --method=all photo.jpg folder/ '*.png'
-      Your own pictures, by every method.
+      Your own images, by every method.
   python -m scripts.explain --model=googlenet --pretrained=googlenet.npz \\
       --target='tiger cat' --endpoint=inception_4e photo.jpg
       What speaks for a class, whatever the network says, in the map of another stage.
 
-Writes a picture with a heat map over it for each picture and method, sheet.png with all
+Writes an image with a heat map over it for each image and method, sheet.png with all
 of them side by side, and explanations.csv. Bright is what speaks for the class; the
 network sees the largest square in the middle.
 
-Whether a map means anything is checked by deleting (blurring) the fifth of the picture
+Whether a map means anything is checked by deleting (blurring) the fifth of the image
 that it highlights: that should cost the class more of its probability than deleting as
 much at random places. The means are printed, with a warning where it does not; what it
-costs each picture is in explanations.csv.
+costs each image is in explanations.csv.
 """
 
-PICTURES = [field for field in picture_fields() if field.name == 'data_dir']
-FIELDS = [*command.model_fields(), *dataclasses.fields(Settings), *PICTURES]
+IMAGES = [field for field in image_fields() if field.name == 'data_dir']
+FIELDS = [*command.model_fields(), *dataclasses.fields(Settings), *IMAGES]
 
 
 def check(arguments: list[str]) -> Settings:
     """What the flags say; raises ConfigError where they do not go together."""
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    if arguments and flags.given(PICTURES):
+    if arguments and flags.given(IMAGES):
         raise ConfigError(
-            'Expected either --data_dir, where the pictures of the run are, or '
-            f'pictures to explain, received both --data_dir and '
+            'Expected either --data_dir, where the images of the run are, or '
+            f'images to explain, received both --data_dir and '
             f'{printable(arguments[0])}. Leave one of them out.'
         )
     return settings
 
 
 def explain(arguments: list[str]) -> None:
-    """Explains the pictures that the arguments name, or some of the run's own.
+    """Explains the images that the arguments name, or some of the run's own.
 
     Raises:
-        ConfigError: a flag has a value that is not allowed, or there is no picture.
-        UserError: there is no network, nowhere to write to, or a picture that could not
+        ConfigError: a flag has a value that is not allowed, or there is no image.
+        UserError: there is no network, nowhere to write to, or an image that could not
             be read; all others are explained then.
     """
     from scripts.common.output_folder import check_writable
@@ -81,7 +81,7 @@ def explain(arguments: list[str]) -> None:
         chosen = choosing.of_arguments(arguments)
     else:
         chosen = choosing.of_run(
-            classifier, settings.samples, settings.seed, **flags.given(PICTURES)
+            classifier, settings.samples, settings.seed, **flags.given(IMAGES)
         )
     check_writable(folder)
     write(classifier, chosen, settings, endpoint, target, folder)
@@ -95,14 +95,14 @@ def write(
     target: int | None,
     folder: Path,
 ) -> None:
-    """Explains the pictures and writes that; what is done when stopped stays.
+    """Explains the images and writes that; what is done when stopped stays.
 
     Args:
         classifier, chosen, settings, endpoint, target: as of `explaining.explain`.
         folder: where to; it is there already.
 
     Raises:
-        UserError: there were pictures that could not be read, or files not be written.
+        UserError: there were images that could not be read, or files not be written.
     """
     from scripts.explain.output import Output
     from scripts.explain.report import Report
@@ -132,9 +132,9 @@ def progressing(
 
     total = 0 if chosen.split is None else len(chosen.split)
     with (
-        command.decoders_held_back() as stderr,
+        command.native_stderr_suppressed() as stderr,
         tqdm(
-            total=total, unit=' pictures', file=stderr, disable=None, leave=False
+            total=total, unit=' images', file=stderr, disable=None, leave=False
         ) as bar,
     ):
         for batch in explaining.explain(classifier, chosen, settings, endpoint, target):
@@ -153,12 +153,12 @@ def conclude(chosen: 'Chosen', report: 'Report', written: list[Path]) -> None:
     """Says how it went and where it is.
 
     Raises:
-        UserError: there were pictures that could not be read.
+        UserError: there were images that could not be read.
     """
     from vision.errors import UserError
 
     if written:
-        print('Points of probability lost without a fifth of the picture:')
+        print('Points of probability lost without a fifth of the image:')
         print('\n'.join(report.lines()))
         *sheets, explanations = (printable(str(path)) for path in written)
         last = f' to {written[-2].name}' if len(sheets) > 1 else ''
@@ -166,7 +166,7 @@ def conclude(chosen: 'Chosen', report: 'Report', written: list[Path]) -> None:
     if chosen.errors:
         total = len(chosen.errors) + len(report.places)
         raise UserError(
-            f'{len(chosen.errors):,} of {counted(total, "picture")} could '
+            f'{len(chosen.errors):,} of {counted(total, "image")} could '
             'not be explained.'
         )
 
@@ -209,7 +209,7 @@ def print_endpoints(network: 'Network') -> None:
         rows.append([name, '×'.join(map(str, shape)), f'{parameters:,}'])
     print('\n'.join(table(rows)))
     print(
-        f'\nMaps are height × width × channels for pictures of {network.image_size} '
+        f'\nMaps are height × width × channels for images of {network.image_size} '
         f'pixels; the default is {default}.'
     )
 

@@ -1,4 +1,4 @@
-"""Maps of pictures with their predictions, and a test of what the maps mean."""
+"""Maps of images with their predictions, and a test of what the maps mean."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -20,7 +20,7 @@ class Evidence(NamedTuple):
     """What a method says.
 
     Attributes:
-        endpoint: the stage that it looked at; '' for the picture itself.
+        endpoint: the stage that it looked at; '' for the image itself.
         map: float32 `[h, w]`.
         highlighted: the probability of the class without what the map highlights; NaN
             where that is nothing.
@@ -34,10 +34,10 @@ class Evidence(NamedTuple):
 
 
 class Explanation(NamedTuple):
-    """Why a picture is taken for a class.
+    """Why an image is taken for a class.
 
     Attributes:
-        place: of the picture among those chosen.
+        place: of the image among those chosen.
         name: its path.
         label: what it is, where that is known.
         prediction: what it is taken for.
@@ -64,13 +64,13 @@ def explain(
     endpoint: str,
     target: int | None,
 ) -> Iterator[list[Explanation]]:
-    """Yields explanations in the order of the pictures, some at a time.
+    """Yields explanations in the order of the images, some at a time.
 
-    Pictures that cannot be decoded are left out and added to `chosen.errors`.
+    Images that cannot be decoded are left out and added to `chosen.errors`.
 
     Args:
         classifier: what is explained.
-        chosen: the pictures.
+        chosen: the images.
         settings: the methods and their options.
         endpoint: the stage that is looked at unless the settings name one.
         target: the class to explain; None: the predicted one, and that of the label.
@@ -87,7 +87,7 @@ def explain(
     for start, batch in zip(range(0, len(split), _BATCH_SIZE), batches):
         logits = classifier.logits(batch.images).main.numpy()
         questions = []
-        for row in np.flatnonzero(batch.weights.numpy() > 0).tolist():
+        for row in np.flatnonzero(batch.sample_weights.numpy() > 0).tolist():
             if np.isfinite(logits[row]).all():
                 label = int(split.labels[start + row]) if chosen.labelled else None
                 questions += _questions(row, label, int(logits[row].argmax()), target)
@@ -144,7 +144,7 @@ def _evidence(
     settings: Settings,
     endpoint: str,
 ) -> list[dict[str, Evidence]]:
-    """What each method says of each picture."""
+    """What each method says of each image."""
     found: list[dict[str, Evidence]] = [{} for _ in targets]
 
     def score(images: tf.Tensor) -> np.ndarray:

@@ -16,7 +16,7 @@ from scripts.common.png import png
 from scripts.explain.explaining import Explanation
 from scripts.explain.overlays import overlay, shown, tile
 from trainers.inference.classifier import Classifier
-from trainers.reporting.plots import picture_grid
+from trainers.reporting.plots import image_grid
 
 _ROWS = 40  # Of a sheet; a PNG with many more opens slowly.
 _TABLE = 'explanations.csv'
@@ -36,7 +36,7 @@ _COLUMNS = (
 
 
 class Row(NamedTuple):
-    """A row of a sheet: the picture and its overlays, each below its title."""
+    """A row of a sheet: the image and its overlays, each below its title."""
 
     titles: list[str]
     tiles: list[np.ndarray]
@@ -46,7 +46,7 @@ class Output:
     """Writes overlays as they come, a sheet whenever one is full, and the table.
 
     The first overlay clears away the sheets and the table of an earlier command. No
-    more pictures are kept than are on a sheet.
+    more images are kept than are on a sheet.
 
     Args:
         folder: where to; it is there already.
@@ -66,7 +66,7 @@ class Output:
         self._taken: set[str] = set()
 
     def add(self, explanation: Explanation, pixels: np.ndarray) -> None:
-        """Writes an overlay for each method; pixels: the picture, uint8 `[h, w, 3]`."""
+        """Writes an overlay for each method; pixels: the image, uint8 `[h, w, 3]`."""
         if not self._taken:
             self._clear()
         name = self._name(explanation)
@@ -102,7 +102,7 @@ class Output:
 
     def _write_sheet(self) -> None:
         """Writes the rows that there are, and forgets them."""
-        sheet = picture_grid(
+        sheet = image_grid(
             np.stack([t for row in self._rows for t in row.tiles]),
             [title for row in self._rows for title in row.titles],
             columns=len(self._rows[0].tiles),
@@ -118,9 +118,9 @@ class Output:
         return self.folder / name
 
     def _name(self, explanation: Explanation) -> str:
-        """The picture's own name, with a number behind it where that is taken."""
+        """The image's own name, with a number behind it where that is taken."""
         name = os.path.splitext(os.path.basename(explanation.name))[0].lstrip('.')
-        encoded = os.fsencode(name or 'picture')[:_LONGEST]
+        encoded = os.fsencode(name or 'image')[:_LONGEST]
         name = base = encoded.decode('utf-8', 'surrogateescape')
         number = 1
         while name.lower() in self._taken:  # not every disk tells case apart

@@ -1,4 +1,4 @@
-"""Heat maps over pictures."""
+"""Heat maps over images."""
 
 import math
 
@@ -11,7 +11,7 @@ _SMALLEST, _LARGEST = 224, 1600  # Pixels on the longer side of what is shown.
 
 
 def shown(pixels: np.ndarray) -> np.ndarray:
-    """A picture at the size to show, uint8 `[h, w, 3]`.
+    """An image at the size to show, uint8 `[h, w, 3]`.
 
     Small ones are magnified by whole numbers, those of cameras shrunk.
     """
@@ -28,7 +28,7 @@ def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
     """Colours what speaks for a class, the more the brighter; uint8 `[h, w, 3]`.
 
     Args:
-        pixels: uint8 `[h, w, 3]`, the whole picture; its largest centred square is what
+        pixels: uint8 `[h, w, 3]`, the whole image; its largest centred square is what
             the network saw.
         heat: float32 `[h', w']` of that square; what is not above 0 is dark.
     """
@@ -51,7 +51,7 @@ def _enlarged(heat: np.ndarray, side: int) -> np.ndarray:
 
 
 def tile(pixels: np.ndarray, side: int = _SMALLEST) -> np.ndarray:
-    """The whole picture in the middle of a white square, uint8 `[side, side, 3]`."""
+    """The whole image in the middle of a white square, uint8 `[side, side, 3]`."""
     image = Image.fromarray(pixels)
     image.thumbnail((side, side), Image.Resampling.LANCZOS)
     square = np.full([side, side, 3], 255, np.uint8)

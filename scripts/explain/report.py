@@ -12,7 +12,7 @@ class Report:
     """Adds up explanations, of which no more than numbers are kept.
 
     Attributes:
-        places: of the pictures that were explained.
+        places: of the images that were explained.
     """
 
     def __init__(self):
@@ -30,7 +30,7 @@ class Report:
 
     def lines(self) -> list[str]:
         """A table of the means in percentage points, with warnings about methods."""
-        rows = [['Method', 'pictures', 'highlighted', 'at random places']]
+        rows = [['Method', 'images', 'highlighted', 'at random places']]
         verdicts = []
         for method, drops in self._drops.items():
             if not drops:

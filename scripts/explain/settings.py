@@ -27,7 +27,7 @@ class Settings:
         '',
         _EXPLAINING,
         'Stage whose map is explained; by default the last one with '
-        'more than one pixel, and for integrated_gradients the picture itself.',
+        'more than one pixel, and for integrated_gradients the image itself.',
     )
     list_endpoints: bool = setting(
         False,
@@ -39,13 +39,13 @@ class Settings:
         '',
         _EXPLAINING,
         'Name or id of the class to explain; by default the predicted '
-        'one, and for mistakes on known pictures the right one, too.',
+        'one, and for mistakes on known images the right one, too.',
     )
     baseline: str = setting(
         'black',
         _EXPLAINING,
         'Where integrated gradients start: at black, or at the '
-        'mean colour of each picture.',
+        'mean colour of each image.',
         choices=BASELINES,
     )
     steps: int = setting(
@@ -54,7 +54,7 @@ class Settings:
     samples: int = setting(
         8,
         _EXPLAINING,
-        'Validation pictures of the run to explain where none are '
+        'Validation images of the run to explain where none are '
         'given: spread over the classes, mistakes and others by halves.',
         minimum=1,
     )

@@ -1,10 +1,10 @@
 """Looks at a dataset: `python -m scripts.explore --dataset=... --data_dir=...`.
 
-Writes into its folder, beside the page and the pictures:
+Writes into its folder, beside the page and the images:
 
     summary.json      every number of the page; sizes in pixels, brightness in 0..1,
                       shares in 0..1, channels both in 0..1 and in 0..255
-    duplicates.csv    split, path and class of both pictures of each pair, the bits in
+    duplicates.csv    split, path and class of both images of each pair, the bits in
                       which their perceptual hashes differ, and the kind: file (the same
                       bytes), pixels (the same once decoded) or near (nearly the same)
 """
@@ -22,16 +22,16 @@ from scripts.explore.settings import Settings, config_fields
 from trainers.settings.config import Config, ConfigError
 
 DESCRIPTION = """
-Looks at every picture of a dataset before you train on it: classes, sizes, what to
-normalize by, pictures that cannot be decoded or look odd, and duplicates, above all
-those of validation and test pictures in the training split.
+Looks at every image of a dataset before you train on it: classes, sizes, what to
+normalize by, images that cannot be decoded or look odd, and duplicates, above all
+those of validation and test images in the training split.
 
   python -m scripts.explore
       The built-in dataset.
   python -m scripts.explore --dataset=tiny_imagenet --data_dir=tiny-imagenet-200
-      Real pictures. The page is exploration/tiny_imagenet/index.html.
+      Real images. The page is exploration/tiny_imagenet/index.html.
   python -m scripts.explore --augment=pad_crop:4,flip
-      Some training pictures before and after augmentation, too; --augment=all shows
+      Some training images before and after augmentation, too; --augment=all shows
       each augmentation there is.
 
 Exit codes: 0 done, 1 a problem that the message explains, 2 a flag that it does not
@@ -82,12 +82,12 @@ def explore(config: Config, settings: Settings) -> None:
     source = load_source(config)
     output.check_writable(folder)
     total = sum(map(len, source.splits.values()))
-    with command.decoders_held_back() as stderr:
-        total = min(settings.max_pictures or total, total)
+    with command.native_stderr_suppressed() as stderr:
+        total = min(settings.max_images or total, total)
         with tqdm(
-            total=total, unit=' pictures', file=stderr, disable=None, leave=False
+            total=total, unit=' images', file=stderr, disable=None, leave=False
         ) as bar:
-            seen = survey(source, config.image_size, settings.max_pictures, bar.update)
+            seen = survey(source, config.image_size, settings.max_images, bar.update)
         findings = summarize(seen)
         augmented = before_after.rows(
             source, config.augment, config.image_size, settings.samples, settings.seed

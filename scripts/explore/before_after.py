@@ -1,20 +1,20 @@
-"""Training pictures before and after augmentation, by the pipeline of a run."""
+"""Training images before and after augmentation, by the pipeline of a run."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from trainers.reporting.plots import picture_grid
+from trainers.reporting.plots import image_grid
 from vision.data import Source, Split, take, train_batches
 from vision.data.augment import AUGMENTATIONS
 
-_AFTER = 6  # Versions of a picture.
+_AFTER = 6  # Versions of an image.
 _ALL = ('all',)  # Stands for each of the registered augmentations, one at a time.
 
 
 class Row(NamedTuple):
-    """A picture, uint8 [S, S, 3], and some augmented versions of it."""
+    """An image, uint8 [S, S, 3], and some augmented versions of it."""
 
     augment: str
     before: np.ndarray
@@ -24,7 +24,7 @@ class Row(NamedTuple):
 def rows(
     source: Source, augment: tuple[str, ...], image_size: int, samples: int, seed: int
 ) -> list[Row]:
-    """A row for each of some training pictures, or for each augmentation there is.
+    """A row for each of some training images, or for each augmentation there is.
 
     augment: as in a run; none gives no rows, 'all' one for each augmentation.
     image_size: side in pixels; 0: the dataset's own.
@@ -67,4 +67,4 @@ def draw(shown: Sequence[Row]) -> np.ndarray:
         for row in shown
         for title in ('before', row.augment, *[''] * (len(row.after) - 1))
     ]
-    return picture_grid(np.stack(images), titles, columns=1 + _AFTER)
+    return image_grid(np.stack(images), titles, columns=1 + _AFTER)

@@ -47,7 +47,7 @@ def draw_all(survey: Survey) -> dict[str, Chart]:
         'classes': Chart(
             classes(survey.source, LIGHT),
             classes(survey.source, DARK),
-            'Bar chart of the pictures of each class in each split.',
+            'Bar chart of the images of each class in each split.',
         )
     }
     if survey.good.any():
@@ -65,7 +65,7 @@ def draw_all(survey: Survey) -> dict[str, Chart]:
 
 
 def classes(source: Source, theme: Theme) -> bytes:
-    """Pictures of each class, the splits in one bar; a PNG."""
+    """Images of each class, the splits in one bar; a PNG."""
     counts = class_counts(source)
     number = len(source.classes)
     named = number <= _NAMED
@@ -89,12 +89,12 @@ def classes(source: Source, theme: Theme) -> bytes:
         )
         axes.invert_yaxis()
         axes.margins(y=0.5 / number)
-        axes.set_xlabel('pictures')
+        axes.set_xlabel('images')
     else:
         axes.set_xlabel(f'{number:,} classes, the largest first')
-        axes.set_ylabel('pictures')
+        axes.set_ylabel('images')
         axes.margins(x=0.01)
-    _dress(axes, 'Pictures of each class', theme, grid='x' if named else 'y')
+    _dress(axes, 'Images of each class', theme, grid='x' if named else 'y')
     _explain(figure, axes, theme)
     return _png(figure, theme)
 
@@ -131,7 +131,7 @@ def sizes(survey: Survey, theme: Theme) -> bytes:
     scatter.set_ylabel('height in pixels')
     scatter.set_xlim(0, 1.05 * places[:, 0].max(initial=1))
     scatter.set_ylim(0, 1.1 * places[:, 1].max(initial=1))
-    _dress(scatter, 'Sizes (larger dots: more pictures)', theme)
+    _dress(scatter, 'Sizes (larger dots: more images)', theme)
     # Half as wide and twice as wide as high are as far from a square.
     ratios = np.log2(facts['width'] / np.maximum(facts['height'], 1))
     reach = max(np.abs(ratios).max(initial=0), 1)
@@ -142,7 +142,7 @@ def sizes(survey: Survey, theme: Theme) -> bytes:
         marks, [names.get(m, f'{2**m:g}:1' if m > 0 else f'1:{2**-m:g}') for m in marks]
     )
     aspect.set_xlabel('width : height')
-    aspect.set_ylabel('pictures')
+    aspect.set_ylabel('images')
     _dress(aspect, 'Aspect ratio', theme)
     return _png(figure, theme)
 
@@ -186,7 +186,7 @@ def _dress(axes: Axes, title: str, theme: Theme, grid: str = 'both') -> None:
     axes.tick_params(colors=theme.ink, labelsize=9)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(theme.ink)
-    if axes.get_ylabel() == 'pictures':
+    if axes.get_ylabel() == 'images':
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
 
 

@@ -1,4 +1,4 @@
-"""Which pictures are shown, of the many that were seen."""
+"""Which images are shown, of the many that were seen."""
 
 import numpy as np
 
@@ -13,9 +13,9 @@ EXTREMES = 8
 
 
 def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
-    """Label -> some training pictures of it, for up to 20 labels, evenly spread.
+    """Label -> some training images of it, for up to 20 labels, evenly spread.
 
-    Eight pictures of each of few classes, five where there are more than ten.
+    Eight images of each of few classes, five where there are more than ten.
     """
     rng = np.random.default_rng(seed)
     usable = survey.members('train') & survey.good
@@ -30,9 +30,9 @@ def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
 
 
 def extremes(survey: Survey) -> dict[str, list[int]]:
-    """The darkest, brightest and lowest-contrast pictures, eight of each."""
+    """The darkest, brightest and lowest-contrast images, eight of each."""
     found = statistics.extremes(survey, EXTREMES)
-    return {title: pictures.tolist() for title, pictures in found.items()}
+    return {title: images.tolist() for title, images in found.items()}
 
 
 def pairs(findings: Findings) -> list[int]:

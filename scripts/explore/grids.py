@@ -1,4 +1,4 @@
-"""Grids of pictures as PNGs: samples of the classes, extremes, duplicates."""
+"""Grids of images as PNGs: samples of the classes, extremes, duplicates."""
 
 from collections.abc import Sequence
 
@@ -8,34 +8,34 @@ from scripts.common.formatting import brief, printable
 from scripts.common.png import png
 from scripts.explore import choices
 from scripts.explore.summary import Findings
-from trainers.reporting.plots import picture_grid
+from trainers.reporting.plots import image_grid
 from vision.survey.duplicates import conflicts
 from vision.survey.images import SIDE, blank, tile
 from vision.survey.survey import Survey
 
-_GAP = 4  # Pixels between the two pictures of a pair.
+_GAP = 4  # Pixels between the two images of a pair.
 
 
 def samples(survey: Survey, seed: int) -> bytes:
-    """Pictures of the classes with their words as titles, a class in a row; a PNG."""
+    """Images of the classes with their words as titles, a class in a row; a PNG."""
     chosen = choices.samples(survey, seed)
     width = max(map(len, chosen.values()))
     images, titles = [], []
-    for label, pictures in chosen.items():
-        missing = width - len(pictures)
-        images += [tile(*survey.place(i)) for i in pictures] + [blank()] * missing
-        titles += [printable(survey.source.classes[label])] * len(pictures)
+    for label, indices in chosen.items():
+        missing = width - len(indices)
+        images += [tile(*survey.place(i)) for i in indices] + [blank()] * missing
+        titles += [printable(survey.source.classes[label])] * len(indices)
         titles += [''] * missing
     return _grid(images, titles, width if len(chosen) <= 10 else 2 * width)
 
 
 def extremes(survey: Survey) -> bytes:
-    """The darkest, brightest and lowest-contrast pictures, a row of each; a PNG."""
+    """The darkest, brightest and lowest-contrast images, a row of each; a PNG."""
     images, titles = [], []
-    for title, pictures in choices.extremes(survey).items():
-        missing = choices.EXTREMES - len(pictures)
-        images += [tile(*survey.place(i)) for i in pictures] + [blank()] * missing
-        titles += [f'{title}: {brief(survey.name(i), 40)}' for i in pictures]
+    for title, indices in choices.extremes(survey).items():
+        missing = choices.EXTREMES - len(indices)
+        images += [tile(*survey.place(i)) for i in indices] + [blank()] * missing
+        titles += [f'{title}: {brief(survey.name(i), 40)}' for i in indices]
         titles += [''] * missing
     return _grid(images, titles, choices.EXTREMES)
 
@@ -62,4 +62,4 @@ def duplicates(findings: Findings, pairs: Sequence[int]) -> bytes:
 
 
 def _grid(images: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> bytes:
-    return png(picture_grid(np.stack(images), titles, columns=columns))
+    return png(image_grid(np.stack(images), titles, columns=columns))

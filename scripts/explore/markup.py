@@ -35,7 +35,7 @@ th { background: var(--soft); }
 .left1 :is(th, td):nth-child(-n+1), .left3 :is(th, td):nth-child(-n+3),
 .left9 :is(th, td) { text-align: left; }
 .left9 td { white-space: normal; min-width: 5rem; }
-.pictures { display: grid; gap: .6rem;
+.images { display: grid; gap: .6rem;
   grid-template-columns: repeat(auto-fill, minmax(7rem, 1fr)); }
 .pairs { display: grid; gap: .6rem;
   grid-template-columns: repeat(auto-fill, minmax(17rem, 1fr)); }
@@ -46,7 +46,7 @@ figure img.small { image-rendering: pixelated; }
 figcaption { font-size: .72rem; line-height: 1.3; color: var(--faint); }
 .pair { border: 1px solid var(--line); border-radius: 6px; padding: .5rem; }
 .pair p { margin: 0 0 .3rem; font-size: .8rem; }
-.pair .pictures { grid-template-columns: 1fr 1fr; }
+.pair .images { grid-template-columns: 1fr 1fr; }
 .alarm { color: var(--alarm); font-weight: 600; }
 .note { color: var(--faint); font-size: .9rem; }
 details { margin: .7rem 0; }
@@ -101,16 +101,16 @@ def folded(title: str, content: str) -> str:
 def chart(light: bytes, dark: bytes, description: str) -> str:
     """A PNG for either theme of the page."""
     return (
-        '<div class="scroll"><picture>'
+        '<div class="scroll"><image>'
         f'<source srcset="{_data(dark, "png")}" '
         'media="(prefers-color-scheme: dark)">'
         f'<img src="{_data(light, "png")}" alt="{escape(description)}">'
-        '</picture></div>'
+        '</image></div>'
     )
 
 
 def figure(image: Image.Image, caption: str, description: str = '') -> str:
-    """A picture above its caption, which also describes it unless told otherwise."""
+    """An image above its caption, which also describes it unless told otherwise."""
     buffer = io.BytesIO()
     image.save(buffer, 'JPEG', quality=85, subsampling=0)
     small = ' class="small"' if max(image.size) <= 72 else ''
@@ -122,8 +122,8 @@ def figure(image: Image.Image, caption: str, description: str = '') -> str:
     )
 
 
-def pictures(figures: Sequence[str]) -> str:
-    return f'<div class="pictures">{"".join(figures)}</div>'
+def images(figures: Sequence[str]) -> str:
+    return f'<div class="images">{"".join(figures)}</div>'
 
 
 def pairs(framed: Sequence[str]) -> str:
@@ -131,8 +131,8 @@ def pairs(framed: Sequence[str]) -> str:
 
 
 def pair(title: str, figures: Sequence[str]) -> str:
-    """Two pictures side by side in a frame."""
-    return f'<div class="pair"><p>{escape(title)}</p>{pictures(figures)}</div>'
+    """Two images side by side in a frame."""
+    return f'<div class="pair"><p>{escape(title)}</p>{images(figures)}</div>'
 
 
 def _data(content: bytes, kind: str) -> str:

@@ -59,13 +59,13 @@ def build(
 
 def _overview(findings: Findings) -> Iterable[str]:
     n = findings.numbers
-    total = sum(n['pictures'].values())
+    total = sum(n['images'].values())
     yield markup.paragraph(
-        f'{counted(total, "picture")} of '
+        f'{counted(total, "image")} of '
         f'{counted(len(n["classes"]), "class", "classes")}.',
         'note',
     )
-    if n['surveyed'] != n['pictures']:
+    if n['surveyed'] != n['images']:
         yield markup.paragraph(
             f'Looked at {sum(n["surveyed"].values()):,} of them, evenly spread; only '
             'the counts of the classes are of all.'
@@ -76,8 +76,7 @@ def _overview(findings: Findings) -> Iterable[str]:
         f'<ul class="alarm">{items}</ul>'
         if alarms
         else markup.paragraph(
-            'No undecodable pictures, no duplicates across splits, '
-            'no conflicting labels.'
+            'No undecodable images, no duplicates across splits, no conflicting labels.'
         )
     )
 
@@ -85,11 +84,11 @@ def _overview(findings: Findings) -> Iterable[str]:
 def _alarms(n: dict[str, Any]) -> Iterable[str]:
     bad = n['problems'].get('undecodable', {'count': 0})['count']
     if bad:
-        yield f'{counted(bad, "picture")} cannot be decoded.'
+        yield f'{counted(bad, "image")} cannot be decoded.'
     for split, count in n['duplicates']['with_duplicate_in_train'].items():
         if count:
             yield (
-                f'{count:,} of the {n["surveyed"][split]:,} {split} pictures have '
+                f'{count:,} of the {n["surveyed"][split]:,} {split} images have '
                 'a duplicate in train.'
             )
     if n['duplicates']['label_conflicts']:
@@ -105,7 +104,7 @@ def _classes(findings: Findings, drawn: dict[str, Chart]) -> Iterable[str]:
     (large, most), (small, least) = imbalance['largest'], imbalance['smallest']
     ratio = f', a ratio of {imbalance["ratio"]:.2f}' if imbalance['ratio'] else ''
     yield markup.paragraph(
-        f'In train the largest class, {large}, has {most:,} pictures '
+        f'In train the largest class, {large}, has {most:,} images '
         f'and the smallest, {small}, {least:,}{ratio}.'
     )
     yield markup.paragraph(
@@ -115,7 +114,7 @@ def _classes(findings: Findings, drawn: dict[str, Chart]) -> Iterable[str]:
     yield markup.table(
         [
             ['', *SPLITS],
-            ['pictures', *(f'{n["pictures"][s]:,}' for s in SPLITS)],
+            ['images', *(f'{n["images"][s]:,}' for s in SPLITS)],
             ['accuracy', *(percent(majority['accuracy'][s]) for s in SPLITS)],
         ]
     )
@@ -145,7 +144,7 @@ def _samples(survey: Survey, seed: int) -> Iterable[str]:
     for label, shown in chosen.items():
         words = survey.source.classes[label]
         yield f'<h3>{markup.escape(words)}</h3>'
-        yield markup.pictures(
+        yield markup.images(
             [_figure(survey, i, f'{words}: {survey.name(i)}') for i in shown]
         )
 
@@ -160,14 +159,14 @@ def _augmentation(augmented: Sequence[Row]) -> dict[str, tuple[str, Iterable[str
             markup.figure(Image.fromarray(image), f'after {row.augment}')
             for image in row.after
         ]
-        parts.append(markup.pictures([before, *after]))
+        parts.append(markup.images([before, *after]))
     return {'augmentation': ('Augmentation', parts)}
 
 
 def _sizes(findings: Findings, drawn: dict[str, Chart]) -> Iterable[str]:
     n = findings.numbers
     if not n['sizes']['all']['width']['count']:
-        yield markup.paragraph('No picture can be decoded.')
+        yield markup.paragraph('No image can be decoded.')
         return
     yield markup.chart(*drawn['sizes'])
     rows = [['', *_DESCRIBED]]
@@ -192,7 +191,7 @@ def _sizes(findings: Findings, drawn: dict[str, Chart]) -> Iterable[str]:
         f'Formats: {counts(n["formats"])}. Modes: {counts(n["modes"])}. Rotated by '
         f'EXIF: {n["exif_rotated"]:,}.'
         if n['formats']
-        else 'The pictures are in memory, as RGB.'
+        else 'The images are in memory, as RGB.'
     )
 
 
@@ -202,13 +201,13 @@ def _described(title: str, values: dict[str, float]) -> list[str]:
 
 def _pixels(findings: Findings, drawn: dict[str, Chart]) -> Iterable[str]:
     channels, light = findings.numbers['channels'], findings.numbers['brightness']
-    if not channels['pictures']:
-        yield markup.paragraph('No training picture can be decoded.')
+    if not channels['images']:
+        yield markup.paragraph('No training image can be decoded.')
         return
     side = channels['image_size']
     yield markup.paragraph(
         'What to normalize by: mean and standard deviation of each channel over all '
-        f'pixels of {counted(channels["pictures"], "training picture")}, decoded to '
+        f'pixels of {counted(channels["images"], "training image")}, decoded to '
         f'RGB and fitted to {side}x{side}.'
     )
     rows = [['', 'red', 'green', 'blue']]
@@ -220,7 +219,7 @@ def _pixels(findings: Findings, drawn: dict[str, Chart]) -> Iterable[str]:
     yield markup.table(rows)
     yield markup.chart(*drawn['colours'])
     yield markup.paragraph(
-        f'By a robust z-score above 3.5, {light["dark"]:,} pictures stand out as dark, '
+        f'By a robust z-score above 3.5, {light["dark"]:,} images stand out as dark, '
         f'{light["bright"]:,} as bright and {light["low_contrast"]:,} by their low '
         'contrast.'
     )
@@ -228,7 +227,7 @@ def _pixels(findings: Findings, drawn: dict[str, Chart]) -> Iterable[str]:
     for title, shown in choices.extremes(survey).items():
         yield f'<h3>{title.capitalize()}</h3>'
         field = 'contrast' if 'contrast' in title else 'brightness'
-        yield markup.pictures(
+        yield markup.images(
             [
                 _figure(
                     survey,
@@ -251,9 +250,9 @@ def _problems(findings: Findings) -> Iterable[str]:
         rows = [['split', 'file', 'class', 'what']]
         rows += [
             [
-                survey.split_name(p.picture),
-                survey.name(p.picture),
-                survey.class_name(p.picture),
+                survey.split_name(p.image),
+                survey.name(p.image),
+                survey.class_name(p.image),
                 p.detail,
             ]
             for p in found[:_LISTED]
@@ -273,7 +272,7 @@ def _duplicates(findings: Findings) -> Iterable[str]:
         f'(pHash, 64 bits) that differ in at most {duplicates.DISTANCE} bits and '
         'thumbnails of 12x12 pixels with a correlation of at least '
         f'{duplicates.CORRELATION:g}. Mirrored copies and those that are cropped by '
-        'more than a few per cent are not found, nor copies of pictures without '
+        'more than a few per cent are not found, nor copies of images without '
         'contrast.',
         'note',
     )
@@ -284,7 +283,7 @@ def _duplicates(findings: Findings) -> Iterable[str]:
         )
     yield markup.table(
         [
-            ['split', 'pictures', 'with a duplicate in train'],
+            ['split', 'images', 'with a duplicate in train'],
             *(
                 [split, f'{findings.numbers["surveyed"][split]:,}', f'{count:,}']
                 for split, count in found['with_duplicate_in_train'].items()
@@ -331,5 +330,5 @@ def _pair(findings: Findings, pair: int) -> str:
     )
 
 
-def _figure(survey: Survey, picture: int, caption: str) -> str:
-    return markup.figure(thumbnail(*survey.place(picture)), caption)
+def _figure(survey: Survey, image: int, caption: str) -> str:
+    return markup.figure(thumbnail(*survey.place(image)), caption)

@@ -28,22 +28,22 @@ class Settings:
     output: str = setting(
         '',
         _LOOKING,
-        'Folder for the page and the pictures; by default exploration/<dataset>.',
+        'Folder for the page and the images; by default exploration/<dataset>.',
     )
-    max_pictures: int = setting(
+    max_images: int = setting(
         0,
         _LOOKING,
-        'Look at no more than so many pictures, spread evenly over each '
+        'Look at no more than so many images, spread evenly over each '
         'split; 0: at all.',
         minimum=0,
     )
     samples: int = setting(
-        4, _LOOKING, 'Pictures shown before and after --augment.', minimum=1, maximum=50
+        4, _LOOKING, 'Images shown before and after --augment.', minimum=1, maximum=50
     )
     seed: int = setting(
         0,
         _LOOKING,
-        'Seed of the choice of sample pictures.',
+        'Seed of the choice of sample images.',
         minimum=0,
         maximum=2**31 - 1,
     )

@@ -47,7 +47,7 @@ def summarize(survey: Survey) -> Findings:
         {
             'dataset': source.name,
             'image_size': survey.image_size,
-            'pictures': {name: len(source.splits[name]) for name in SPLITS},
+            'images': {name: len(source.splits[name]) for name in SPLITS},
             'surveyed': {name: int(survey.members(name).sum()) for name in SPLITS},
             'classes': _classes(source),
             'majority_baseline': statistics.majority(source),
@@ -87,11 +87,11 @@ def _problems(findings: Findings) -> dict[str, Any]:
     return {
         kind: {
             'count': len(found),
-            'pictures': [
+            'images': [
                 {
-                    'split': survey.split_name(problem.picture),
-                    'path': survey.name(problem.picture),
-                    'class': survey.class_name(problem.picture),
+                    'split': survey.split_name(problem.image),
+                    'path': survey.name(problem.image),
+                    'class': survey.class_name(problem.image),
                     'detail': problem.detail,
                 }
                 for problem in found[:_LISTED]

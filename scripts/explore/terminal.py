@@ -45,12 +45,12 @@ def report(findings: Findings) -> str:
 
 
 def _overview(n: dict[str, Any]) -> list[str]:
-    total = sum(n['pictures'].values())
+    total = sum(n['images'].values())
     lines = [
-        f'{n["dataset"]}: {counted(total, "picture")}, '
+        f'{n["dataset"]}: {counted(total, "image")}, '
         f'{counted(len(n["classes"]), "class", "classes")}'
     ]
-    if n['surveyed'] != n['pictures']:
+    if n['surveyed'] != n['images']:
         lines += [
             f'Looked at {sum(n["surveyed"].values()):,} of them, evenly spread; '
             'only the counts of the classes are of all.'
@@ -58,7 +58,7 @@ def _overview(n: dict[str, Any]) -> list[str]:
     majority, imbalance = n['majority_baseline'], n['imbalance']
     rows = [
         ['', *SPLITS],
-        ['pictures', *(f'{n["pictures"][s]:,}' for s in SPLITS)],
+        ['images', *(f'{n["images"][s]:,}' for s in SPLITS)],
         ['majority baseline', *(percent(majority['accuracy'][s]) for s in SPLITS)],
     ]
     ratio = imbalance['ratio']
@@ -67,7 +67,7 @@ def _overview(n: dict[str, Any]) -> list[str]:
         *lines,
         *table(rows),
         f'The baseline always says {short(majority["class"], 40)}.',
-        f'In train the largest class has {imbalance["largest"][1]:,} pictures, {many} '
+        f'In train the largest class has {imbalance["largest"][1]:,} images, {many} '
         'the smallest.',
     ]
 
@@ -98,7 +98,7 @@ def _classes(n: dict[str, Any]) -> list[str]:
 def _sizes(n: dict[str, Any]) -> list[str]:
     sizes = n['sizes']['all']
     if not sizes['width']['count']:
-        return ['Sizes', 'No picture can be decoded.']
+        return ['Sizes', 'No image can be decoded.']
     rows = [['Sizes', 'min', 'median', 'mean', 'max', 'std']]
     rows += [
         [name, *(number(values[key]) for key in _FIGURES)]
@@ -115,7 +115,7 @@ def _sizes(n: dict[str, Any]) -> list[str]:
         ]
         lines += ['', *table(rows)]
     if not n['formats']:
-        return [*lines, '', 'The pictures are in memory, as RGB.']
+        return [*lines, '', 'The images are in memory, as RGB.']
     return [
         *lines,
         '',
@@ -126,8 +126,8 @@ def _sizes(n: dict[str, Any]) -> list[str]:
 
 def _pixels(n: dict[str, Any]) -> list[str]:
     channels, light = n['channels'], n['brightness']
-    if not channels['pictures'] or 'dark' not in light:
-        return ['Pixels of train', 'No training picture can be decoded.']
+    if not channels['images'] or 'dark' not in light:
+        return ['Pixels of train', 'No training image can be decoded.']
     side = channels['image_size']
     rows = [['Pixels of train', 'red', 'green', 'blue', '', 'red', 'green', 'blue']]
     rows += [
@@ -141,7 +141,7 @@ def _pixels(n: dict[str, Any]) -> list[str]:
     ]
     return [
         *table(rows),
-        f'Over all pixels of {counted(channels["pictures"], "picture")}, decoded '
+        f'Over all pixels of {counted(channels["images"], "image")}, decoded '
         f'to RGB and fitted to {side}x{side}: what to normalize by.',
         f'Brightness {light["brightness"]["mean"]:.2f} ± '
         f'{light["brightness"]["std"]:.2f}, contrast '
@@ -158,7 +158,7 @@ def _problems(findings: Findings) -> list[str]:
     for kind, each in found.items():
         lines.append(f'{len(each):>7,}  {kind}: {problems.KINDS[kind]}')
         lines += [
-            f'         {short(findings.survey.name(p.picture), 44)}  '
+            f'         {short(findings.survey.name(p.image), 44)}  '
             f'{printable(p.detail)[:45]}'
             for p in each[:_EXAMPLES]
         ]
@@ -176,7 +176,7 @@ def _duplicates(n: dict[str, Any]) -> list[str]:
     lines += _rows(found['pairs_by_splits'], {})
     lines += [f'{found["label_conflicts"]:>7,}  of different classes']
     lines += [
-        f'{count:>7,}  of the {n["surveyed"][split]:,} {split} pictures have a '
+        f'{count:>7,}  of the {n["surveyed"][split]:,} {split} images have a '
         'duplicate in train'
         for split, count in found['with_duplicate_in_train'].items()
     ]

@@ -20,7 +20,7 @@ from scripts.export.settings import Settings
 if TYPE_CHECKING:
     import numpy as np
 
-    from scripts.export.pictures import Pictures
+    from scripts.export.images import Images
     from scripts.export.results import Result
     from trainers.inference.classifier import Classifier
     from vision.export import Bundle, Format
@@ -28,26 +28,26 @@ if TYPE_CHECKING:
 DESCRIPTION = """
 Writes a trained network in the formats of other programs, with normalization,
 temperature and softmax inside. Each export is run in its own runtime, in a fresh
-process, on real pictures, and compared with the model. If one differs by more than it
+process, on real images, and compared with the model. If one differs by more than it
 may, nothing is written.
 
   python -m scripts.export --run_dir=runs/x
       A SavedModel in runs/x/export, with a README.md that says how to load it.
   python -m scripts.export --run_dir=runs/x --formats=tflite_int8,onnx
-      TensorFlow Lite in 8 bits, calibrated on training pictures, and ONNX.
+      TensorFlow Lite in 8 bits, calibrated on training images, and ONNX.
   python -m scripts.export --install_converter
       Builds the converter to TensorFlow.js, which needs an environment of its own.
   python -m scripts.export --model=googlenet --pretrained=googlenet_bvlc.npz \\
-      --pictures=holiday --formats=all
-      Weights that are not of a run, compared on pictures of your own.
+      --images=holiday --formats=all
+      Weights that are not of a run, compared on images of your own.
 """
 
-BATCH = 8  # pictures that the model is asked at a time
+BATCH = 8  # images that the model is asked at a time
 
 # Exports are float32, and so is what they are compared with.
 FIELDS = [
     *dataclasses.fields(Settings),
-    *(field for field in command.model_fields() if field.name != 'arithmetic'),
+    *(field for field in command.model_fields() if field.name != 'precision'),
 ]
 
 
@@ -63,13 +63,13 @@ def export(
         classifier: what is exported.
         forms: as what.
         settings: the flags.
-        download: whether pictures of the run may be downloaded.
+        download: whether images of the run may be downloaded.
 
     Raises:
         UserError: an export differs too much, or cannot be made or stored; then there
             is nothing new at the output.
     """
-    from scripts.export import pictures
+    from scripts.export import images
     from scripts.export.results import rows
     from scripts.export.staging import staged, writing
     from vision.errors import UserError
@@ -83,16 +83,16 @@ def export(
             classifier.ids,
             classifier.temperature.value,
         )
-        with held_back() as terminal:
-            found = pictures.find(
+        with native_stderr_suppressed() as terminal:
+            found = images.find(
                 classifier,
-                settings.pictures,
+                settings.images,
                 download=download,
                 measures=any(form.measures for form in forms),
             )
             expected = answers_of(classifier, found.compared)
             results = make(forms, bundle, expected, found, folder, terminal)
-        compared = f'{counted(len(found.compared), "picture")} of {found.origin}'
+        compared = f'{counted(len(found.compared), "image")} of {found.origin}'
         print(f'{printable(classifier.origin)}, compared on {compared}:\n')
         print('\n'.join(table(rows(results))), flush=True)
         if failures := [line for result in results for line in explain(result)]:
@@ -100,8 +100,8 @@ def export(
                 '\nExpected each export to say what the model says, so '
                 'nothing was written:\n'
                 + '\n'.join(failures)
-                + '\nLeave those out of --formats, or pass more pictures of '
-                'the kind that the network is for with --pictures.'
+                + '\nLeave those out of --formats, or pass more images of '
+                'the kind that the network is for with --images.'
             )
         with writing(output):
             describe(folder, bundle, classifier, compared, results)
@@ -147,7 +147,7 @@ def answers_of(classifier: 'Classifier', images: 'np.ndarray') -> 'np.ndarray':
     if wrong:
         raise UserError(
             f'Expected finite logits of the network, got others for {wrong} of '
-            f'{counted(len(images), "picture")}: {printable(classifier.origin)}, is '
+            f'{counted(len(images), "image")}: {printable(classifier.origin)}, is '
             'damaged, or its training diverged. Export other weights (--weights), or '
             'train again with a smaller learning rate.'
         )
@@ -158,7 +158,7 @@ def make(
     forms: 'Sequence[Format]',
     bundle: 'Bundle',
     expected: 'np.ndarray',
-    pictures: 'Pictures',
+    images: 'Images',
     folder: Path,
     terminal: TextIO,
 ) -> 'list[Result]':
@@ -187,17 +187,17 @@ def make(
         bar.set_description_str('saved_model: converting')
         with writing(folder):
             FORMATS['saved_model'].convert(
-                bundle, saved_model, saved_model, pictures.measured
+                bundle, saved_model, saved_model, images.measured
             )
         for form in forms:
             target = folder / form.path
             bar.set_description_str(f'{form.name}: converting')
             if form.name != 'saved_model':
                 with writing(folder):
-                    form.convert(bundle, saved_model, target, pictures.measured)
+                    form.convert(bundle, saved_model, target, images.measured)
             bar.update()
             bar.set_description_str(f'{form.name}: running')
-            answers = form.run(target, pictures.compared)
+            answers = form.run(target, images.compared)
             bar.update()
             results.append(
                 Result(
@@ -250,7 +250,7 @@ def describe(
 
 
 @contextlib.contextmanager
-def held_back() -> Iterator[TextIO]:
+def native_stderr_suppressed() -> Iterator[TextIO]:
     """Gives a way to the terminal while converters and decoders talk.
 
     They write from C++, to the file descriptor. It is shown after a crash only.

@@ -10,9 +10,9 @@ from vision.export import TIE, Bundle
 _PILLOW = """\
 import numpy as np
 from PIL import Image, ImageOps
-picture = ImageOps.exif_transpose(Image.open('picture.jpg')).convert('RGB')
-picture = ImageOps.fit(picture, ({side}, {side}), Image.Resampling.BILINEAR)
-images = np.asarray(picture)[np.newaxis]
+image = ImageOps.exif_transpose(Image.open('image.jpg')).convert('RGB')
+image = ImageOps.fit(image, ({side}, {side}), Image.Resampling.BILINEAR)
+images = np.asarray(image)[np.newaxis]
 """
 
 _TFLITE = """\
@@ -42,7 +42,7 @@ probabilities = model.run(['probabilities'], {'images': images.astype('float32')
 _NOTES = {
     'saved_model': 'Needs `tensorflow`. Besides `uint8` there are the signatures '
     '`serving_default`, which takes float32 in 0..255; `encoded`, which takes '
-    "whole files (`files=tf.constant([open('picture.jpg', 'rb').read()])`) "
+    "whole files (`files=tf.constant([open('image.jpg', 'rb').read()])`) "
     'and prepares them exactly as in training; and `classes`, which gives names '
     'and ids. All but the last give `logits`, too.',
     'tflite_float32': 'Needs `ai-edge-litert`.',
@@ -70,7 +70,7 @@ def write(bundle: Bundle, origin: str, compared: str, found: Sequence[Result]) -
     lines = [
         f'# {specification.model}, {len(specification.classes)} classes',
         '',
-        f'From {printable(origin)}. Every format takes pictures `images` of '
+        f'From {printable(origin)}. Every format takes images `images` of '
         f'{specification.image_size}×{specification.image_size} pixels, RGB in 0..255, '
         'channels last, any number at a time, and gives `probabilities`, which add up '
         f'to 1. Normalization ({specification.normalization}), temperature '
@@ -82,14 +82,14 @@ def write(bundle: Bundle, origin: str, compared: str, found: Sequence[Result]) -
         '',
         *_markdown(results.rows(found)),
         '',
-        'Difference: the largest of any probability of any picture. Same top-1: the '
-        f'share of pictures with the same most likely class, or one that the model '
-        f'finds as likely up to {TIE:g}. Time: the median of a picture by itself, on '
+        'Difference: the largest of any probability of any image. Same top-1: the '
+        f'share of images with the same most likely class, or one that the model '
+        f'finds as likely up to {TIE:g}. Time: the median of an image by itself, on '
         'the processor.',
         '',
         '## Use',
         '',
-        'A picture becomes `images` nearly as in training with',
+        'An image becomes `images` nearly as in training with',
         '',
         '```python',
         _PILLOW.format(side=specification.image_size).rstrip(),

@@ -9,7 +9,7 @@ from vision.export import Comparison, Format
 COLUMNS = (
     'Format',
     'MB',
-    'ms a picture',
+    'ms an image',
     'Largest difference',
     'Allowed',
     'Same top-1',
@@ -24,7 +24,7 @@ class Result(NamedTuple):
     Attributes:
         form: which one.
         size: bytes of its files.
-        milliseconds: median time of one picture by itself.
+        milliseconds: median time of one image by itself.
         comparison: with the model.
     """
 

@@ -43,10 +43,10 @@ class Settings:
         _EXPORT,
         'Replace an earlier export there as a whole, with all its formats.',
     )
-    pictures: str = setting(
+    images: str = setting(
         '',
         _EXPORT,
-        'A picture, or a folder or quoted pattern of them, to compare and '
+        'An image, or a folder or quoted pattern of them, to compare and '
         "to calibrate with; by default the run's own: of its validation split to "
         'compare, of its training split to calibrate.',
     )

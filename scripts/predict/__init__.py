@@ -1,1 +1,1 @@
-"""How `scripts.predict` gets at pictures, and how it writes what is on them."""
+"""How `scripts.predict` gets at images, and how it writes what is on them."""

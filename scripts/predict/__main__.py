@@ -1,4 +1,4 @@
-"""Names what is on pictures: `python -m scripts.predict --run_dir=runs/x photos/`."""
+"""Names what is on images: `python -m scripts.predict --run_dir=runs/x photos/`."""
 
 import dataclasses
 import shutil
@@ -18,34 +18,34 @@ from trainers.settings.config import ConfigError
 if TYPE_CHECKING:
     from scripts.predict.formats import Format
     from trainers.inference.classifier import Classifier
-    from trainers.inference.picture_files import PictureFile
+    from trainers.inference.image_files import ImageFile
 
 DESCRIPTION = """
-Names what is on pictures, by a trained network.
+Names what is on images, by a trained network.
 
   python -m scripts.predict --run_dir=runs/x photo.jpg folder/ '*.png'
-      Files, whatever they are called; all pictures in a folder and below, sorted; what
+      Files, whatever they are called; all images in a folder and below, sorted; what
       a pattern matches, ** also across folders. The network is that of a run.
   find /photos -name '*.jpg' | python -m scripts.predict --run_dir=runs/x --top=1 -
       What is listed on standard input, a line each (or after find -print0), or a single
-      picture that comes through it; a file called - is ./-
+      image that comes through it; a file called - is ./-
   python -m scripts.predict --model=googlenet --pretrained=googlenet.npz photo.jpg
       Weights of somebody else, with the 1000 classes of ImageNet.
 
-Pictures are prepared and probabilities computed as in evaluation. A picture that cannot
+Images are prepared and probabilities computed as in evaluation. An image that cannot
 be read is listed with the reason, there and on standard error, and the rest predicted.
 
   --format=csv            file, class, probability, class_2, probability_2, ...,
-                          rejected, error; a line a picture. A rejected picture has no
+                          rejected, error; a line an image. A rejected image has no
                           class, one that cannot be read neither that nor a
                           probability.
   --format=jsonl          {"file": ..., "predictions": [{"class": ..., "id": ...,
                           "probability": ...}, ...], "rejected": false} or
-                          {"file": ..., "error": ...}; a line a picture.
+                          {"file": ..., "error": ...}; a line an image.
 """
 
 EXAMPLE = (
-    'Expected pictures: files, folders or patterns, such as in python -m '
+    'Expected images: files, folders or patterns, such as in python -m '
     'scripts.predict --run_dir=runs/x photo.jpg folder/; or - for a list on '
     'standard input.'
 )
@@ -54,11 +54,11 @@ FIELDS = [*command.model_fields(), *dataclasses.fields(Settings)]
 
 
 def predict(arguments: list[str]) -> None:
-    """Predicts the pictures that the arguments name, and writes that.
+    """Predicts the images that the arguments name, and writes that.
 
     Raises:
         ConfigError: a flag has a value that is not allowed, or there is no argument.
-        UserError: there is no network, nowhere to write to, or a picture that could not
+        UserError: there is no network, nowhere to write to, or an image that could not
             be read; all others have been written then.
     """
     from scripts.predict.output import opened
@@ -73,23 +73,23 @@ def predict(arguments: list[str]) -> None:
     seen, failed = 0, 0
     shown_in_table = _share_a_terminal(settings)
     with tempfile.TemporaryFile() as spool, opened(settings.output) as write:
-        pictures: Iterable[PictureFile] = _pictures(arguments, spool)
+        images: Iterable[ImageFile] = _images(arguments, spool)
         if '-' not in arguments:  # what comes through it may have no end
-            pictures = list(pictures)
-        layout = _layout(settings, classifier, pictures)
+            images = list(images)
+        layout = _layout(settings, classifier, images)
         write(layout.header)
         with (
-            command.decoders_held_back() as stderr,
+            command.native_stderr_suppressed() as stderr,
             tqdm(
-                total=len(pictures) if isinstance(pictures, list) else None,
+                total=len(images) if isinstance(images, list) else None,
                 delay=1,
-                unit=' pictures',
+                unit=' images',
                 file=stderr,
                 disable=None,
                 leave=False,
             ) as bar,
         ):
-            for predictions in stream(classifier, pictures, options):
+            for predictions in stream(classifier, images, options):
                 bar.clear()
                 write(b''.join(map(layout.row, predictions)))
                 bad = [each for each in predictions if each.error]
@@ -104,7 +104,7 @@ def predict(arguments: list[str]) -> None:
                 bar.update(len(predictions))
     if failed:
         raise UserError(
-            f'{failed:,} of {counted(seen, "picture")} could not be predicted.'
+            f'{failed:,} of {counted(seen, "image")} could not be predicted.'
         )
 
 
@@ -116,21 +116,21 @@ def _settings(arguments: list[str]) -> Settings:
     return settings
 
 
-def _pictures(arguments: list[str], spool: IO[bytes]) -> Iterator['PictureFile']:
+def _images(arguments: list[str], spool: IO[bytes]) -> Iterator['ImageFile']:
     from scripts.predict import standard_input
-    from trainers.inference import picture_files
+    from trainers.inference import image_files
 
     for argument in arguments:
         if argument == '-':
-            yield from standard_input.pictures(
+            yield from standard_input.images(
                 cast(BufferedReader, sys.stdin.buffer), spool
             )
         else:
-            yield from picture_files.find(argument)
+            yield from image_files.find(argument)
 
 
 def _layout(
-    settings: Settings, classifier: 'Classifier', pictures: Iterable['PictureFile']
+    settings: Settings, classifier: 'Classifier', images: Iterable['ImageFile']
 ) -> 'Format':
     from scripts.predict import formats
 
@@ -138,7 +138,7 @@ def _layout(
         return formats.csv_lines(classifier, settings.top)
     if settings.written_format == 'jsonl':
         return formats.json_lines(classifier)
-    names = [each.name for each in pictures] if isinstance(pictures, list) else []
+    names = [each.name for each in images] if isinstance(images, list) else []
     return formats.table(classifier, names, shutil.get_terminal_size((100, 0)).columns)
 
 

@@ -26,7 +26,7 @@ class Format(NamedTuple):
 
 
 def csv_lines(classifier: Classifier, top: int) -> Format:
-    """A line of each picture; no class is given where it was rejected."""
+    """A line of each image; no class is given where it was rejected."""
     top = min(top, len(classifier.classes))
     columns = ['file']
     for rank in range(1, top + 1):
@@ -46,7 +46,7 @@ def csv_lines(classifier: Classifier, top: int) -> Format:
 
 
 def json_lines(classifier: Classifier) -> Format:
-    """An object of each picture; a rejected one has its classes all the same."""
+    """An object of each image; a rejected one has its classes all the same."""
     ids = dict(zip(classifier.classes, classifier.ids))
 
     def row(prediction: Prediction) -> bytes:
@@ -73,10 +73,10 @@ def json_lines(classifier: Classifier) -> Format:
 
 
 def table(classifier: Classifier, names: list[str], width: int) -> Format:
-    """A line of each class of a picture, with the picture in front of the first.
+    """A line of each class of an image, with the image in front of the first.
 
     Args:
-        names: of the pictures, where they are known beforehand.
+        names: of the images, where they are known beforehand.
         width: columns that there are, as far as names can be cut.
     """
     classes = min(
@@ -112,9 +112,9 @@ def table(classifier: Classifier, names: list[str], width: int) -> Format:
 def _origin(classifier: Classifier) -> str:
     """Which network answers, and how far its probabilities can be trusted."""
     temperature = classifier.temperature
-    if temperature.pictures:
+    if temperature.images:
         calibration = (
-            f'probabilities calibrated on {temperature.pictures:,} pictures '
+            f'probabilities calibrated on {temperature.images:,} images '
             f'of {temperature.split}'
         )
     elif temperature.value != 1:

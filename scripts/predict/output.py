@@ -35,7 +35,7 @@ def opened(path: str) -> Iterator[Write]:
     if path.lower().endswith(EXTENSIONS):
         raise UserError(
             'Expected --output to be a file for predictions, such as '
-            f'predictions.csv, got the name of a picture: {path}.'
+            f'predictions.csv, got the name of an image: {path}.'
         )
     # A fixed name, so that what a killed process leaves is overwritten by the next one.
     temporary = file.with_name(f'.{file.name}.tmp')

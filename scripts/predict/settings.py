@@ -1,4 +1,4 @@
-"""How pictures are predicted, and how and where that is written."""
+"""How images are predicted, and how and where that is written."""
 
 import dataclasses
 import os
@@ -11,19 +11,19 @@ _WRITING = 'Writing'
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What is said of each picture, and in which form.
+    """What is said of each image, and in which form.
 
     Raises:
         ConfigError: a value is not allowed; the message names the setting.
     """
 
     top: int = setting(
-        5, _PREDICTING, 'How many classes to name of each picture.', minimum=1
+        5, _PREDICTING, 'How many classes to name of each image.', minimum=1
     )
     threshold: float = setting(
         0.0,
         _PREDICTING,
-        'Probability below which the answer is rejected: the picture '
+        'Probability below which the answer is rejected: the image '
         'is listed as unsure.',
         minimum=0,
         maximum=1,
@@ -31,15 +31,14 @@ class Settings:
     views: str = setting(
         'none',
         _PREDICTING,
-        'Averaged over views of each picture: itself (none), its '
+        'Averaged over views of each image: itself (none), its '
         'mirror image, too (flip), or twelve with crops of 7/8 (crops).',
         choices=('none', 'flip', 'crops'),
     )
     batch_size: int = setting(
         0,
         _PREDICTING,
-        'Pictures at a time; 0: as many as a quarter of the free memory '
-        'takes, up to 64.',
+        'Images at a time; 0: as many as a quarter of the free memory takes, up to 64.',
         minimum=0,
     )
     format: str = setting(

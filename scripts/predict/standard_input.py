@@ -1,4 +1,4 @@
-"""Pictures that come through standard input: a list of paths, or a picture itself."""
+"""Images that come through standard input: a list of paths, or an image itself."""
 
 import os
 import re
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from io import BufferedReader
 from typing import IO
 
-from trainers.inference.picture_files import PictureFile, of_file
+from trainers.inference.image_files import ImageFile, of_file
 
-# The first bytes of pictures, also of some kinds that cannot be decoded, so that they
+# The first bytes of images, also of some kinds that cannot be decoded, so that they
 # are refused as such. No list of names begins like that.
-_PICTURE = re.compile(
+_IMAGE = re.compile(
     rb'\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a.[\0-\x08]|BM.{4}\0{4}|RIFF.{4}WEBP|'
     rb'II\*\0|MM\0\*|.{4}ftyp',
     re.DOTALL,
@@ -20,25 +20,25 @@ _HEADER = 16
 _PART = 1 << 16
 
 
-def pictures(stream: BufferedReader, spool: IO[bytes]) -> Iterator[PictureFile]:
-    """The pictures of a stream.
+def images(stream: BufferedReader, spool: IO[bytes]) -> Iterator[ImageFile]:
+    """The images of a stream.
 
     Args:
-        stream: a picture, or paths of files, a line each or with null characters
+        stream: an image, or paths of files, a line each or with null characters
             between them.
-        spool: an empty file that takes a picture; it must stay open until that has been
+        spool: an empty file that takes an image; it must stay open until that has been
             looked at.
     """
     head = b''
     while len(head) < _HEADER and (part := stream.read1(_PART)):
         head += part
     if not head:
-        yield PictureFile('-', error='Standard input is empty')
-    elif _PICTURE.match(head):
+        yield ImageFile('-', error='Standard input is empty')
+    elif _IMAGE.match(head):
         spool.write(head)
         shutil.copyfileobj(stream, spool)
         spool.flush()
-        yield PictureFile('-', f'/dev/fd/{spool.fileno()}', spool.tell())
+        yield ImageFile('-', f'/dev/fd/{spool.fileno()}', spool.tell())
     else:
         for path in _paths(head, stream):
             yield of_file(os.fsdecode(path))

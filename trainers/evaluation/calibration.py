@@ -21,7 +21,7 @@ class CalibrationError(UserError):
 
 
 class Reliability(NamedTuple):
-    """Confidence and accuracy of the pictures in each bin of confidence.
+    """Confidence and accuracy of the images in each bin of confidence.
 
     Bins are as wide as each other; a confidence on a border counts for the lower one.
 
@@ -36,13 +36,13 @@ class Reliability(NamedTuple):
 
     @property
     def error(self) -> float:
-        """Expected calibration error: the gap between both, averaged over pictures."""
+        """Expected calibration error: the gap between both, averaged over images."""
         gaps = np.nan_to_num(np.abs(self.accuracy - self.confidence))
         return float(gaps @ self.counts / self.counts.sum())
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
-    """Sorts pictures into bins.
+    """Sorts images into bins.
 
     Args:
         confidence: float `[N]` in 0..1, the probability of the class that is named.
@@ -70,20 +70,20 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         labels: int32 `[N]`.
 
     Raises:
-        CalibrationError: the smallest is at no temperature, as where no picture is
+        CalibrationError: the smallest is at no temperature, as where no image is
             named wrongly.
     """
     low, high = -math.log(_HOTTEST), -math.log(_COLDEST)
     if not _slope(logits, labels, math.exp(high)) > 0:
         raise CalibrationError(
-            f'Expected mistakes among the {len(labels):,} pictures to fit a '
+            f'Expected mistakes among the {len(labels):,} images to fit a '
             'temperature to, but the network is right about (nearly) all of them: the '
-            'colder, the better. Leave out --calibrate, or pass more pictures.'
+            'colder, the better. Leave out --calibrate, or pass more images.'
         )
     if not _slope(logits, labels, math.exp(low)) < 0:
         raise CalibrationError(
             'Expected a network that knows more than nothing to fit a temperature to, '
-            f'but on these {len(labels):,} pictures it is no better than guessing: the '
+            f'but on these {len(labels):,} images it is no better than guessing: the '
             'hotter, the better. Train it first, or check the data.'
         )
     while high - low > 1e-8:

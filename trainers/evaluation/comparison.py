@@ -1,4 +1,4 @@
-"""Whether one network is better than another on the same pictures, or was lucky."""
+"""Whether one network is better than another on the same images, or was lucky."""
 
 import numpy as np
 
@@ -11,14 +11,14 @@ _NUMBERS = 2_000_000  # Drawn at a time.
 def bootstrap_means(
     values: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
 ) -> np.ndarray:
-    """Means of pictures drawn with replacement, float64 `[resamples, K]`.
+    """Means of images drawn with replacement, float64 `[resamples, K]`.
 
-    Each resample takes the same pictures for all K figures, so differences of columns
+    Each resample takes the same images for all K figures, so differences of columns
     are paired (Efron and Tibshirani, 1993).
 
     Args:
-        values: float64 `[N, K]`, K figures of each picture.
-        resamples: how often N pictures are drawn.
+        values: float64 `[N, K]`, K figures of each image.
+        resamples: how often N images are drawn.
         seed: of the draws.
     """
     count, generator = len(values), np.random.default_rng(seed)
@@ -44,8 +44,8 @@ def mcnemar(first: int, second: int) -> float:
     The exact two-sided test (McNemar, 1947).
 
     Args:
-        first: pictures that only the first network is right about.
-        second: pictures that only the second is right about.
+        first: images that only the first network is right about.
+        second: images that only the second is right about.
     """
     total = first + second
     term = tail = 1

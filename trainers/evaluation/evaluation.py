@@ -1,4 +1,4 @@
-"""What a network says of every picture of a split, and what follows from it."""
+"""What a network says of every image of a split, and what follows from it."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ class HeadFigures:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The N pictures of a split that could be decoded, and the logits of each.
+    """The N images of a split that could be decoded, and the logits of each.
 
     What follows is computed when it is first asked for.
 
@@ -42,11 +42,11 @@ class Evaluation:
         split_name: a key of its splits.
         views: the key of `scoring.VIEWS` that it was looked at by.
         known: int32 `[source classes]`, the network's label of each class.
-        indices: int64 `[N]`, the places of the pictures in their split.
+        indices: int64 `[N]`, the places of the images in their split.
         labels: int32 `[N]`, labels of the network.
         logits: float32 `[N, C]` of each head, 'main' first.
         temperature: of the softmax.
-        bad_files: the pictures that could not be decoded.
+        bad_files: the images that could not be decoded.
     """
 
     classifier: Classifier
@@ -70,7 +70,7 @@ class Evaluation:
 
     @property
     def split(self) -> Split:
-        """All pictures of the split, bad ones included."""
+        """All images of the split, bad ones included."""
         return self.source.splits[self.split_name]
 
     @property
@@ -80,13 +80,13 @@ class Evaluation:
 
     @functools.cached_property
     def views_of_each(self) -> int:
-        """How many views of each picture were looked at."""
-        picture = tf.zeros([1, 8, 8, 3], tf.uint8)
-        return len(scoring.VIEWS[self.views](picture))
+        """How many views of each image were looked at."""
+        image = tf.zeros([1, 8, 8, 3], tf.uint8)
+        return len(scoring.VIEWS[self.views](image))
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """The N pictures' names."""
+        """The N images' names."""
         return [self.split.names[i] for i in self.indices.tolist()]
 
     @functools.cached_property
@@ -96,7 +96,7 @@ class Evaluation:
 
     @functools.cached_property
     def predicted(self) -> np.ndarray:
-        """The class that each picture is named, int64 `[N]`."""
+        """The class that each image is named, int64 `[N]`."""
         return self.main.argmax(1)
 
     @functools.cached_property
@@ -116,7 +116,7 @@ class Evaluation:
 
     @functools.cached_property
     def losses(self) -> np.ndarray:
-        """Cross-entropy of each picture as the network was trained for, `[N]`."""
+        """Cross-entropy of each image as the network was trained for, `[N]`."""
         return measures.losses(self.main, self.labels)
 
     @functools.cached_property
@@ -126,7 +126,7 @@ class Evaluation:
 
     @functools.cached_property
     def confusion(self) -> np.ndarray:
-        """Counts of pictures by label and prediction, int64 `[C, C]`."""
+        """Counts of images by label and prediction, int64 `[C, C]`."""
         return measures.confusion_matrix(self.labels, self.predicted, len(self.classes))
 
     @functools.cached_property
@@ -154,7 +154,7 @@ class Evaluation:
 
     @functools.cached_property
     def average_precisions(self) -> np.ndarray:
-        """Of each class against all others, float64 `[C]`; NaN without pictures."""
+        """Of each class against all others, float64 `[C]`; NaN without images."""
         found = np.full(len(self.classes), np.nan)
         for label in np.unique(self.labels):
             found[label] = measures.of_class(
@@ -193,19 +193,19 @@ def evaluate(
     max_bad_fraction: float = 0.01,
     progress: scoring.Progress | None = None,
 ) -> Evaluation:
-    """Looks at every picture of a split once.
+    """Looks at every image of a split once.
 
     Args:
         classifier: what looks.
         source: the dataset; its classes may be some of the network's.
         split_name: a key of its splits.
-        batch_size: pictures at a time.
+        batch_size: images at a time.
         views: a key of `scoring.VIEWS`.
-        max_bad_fraction: share of all pictures of the dataset that may be undecodable.
+        max_bad_fraction: share of all images of the dataset that may be undecodable.
         progress: told after each batch.
 
     Raises:
-        DatasetError: the network does not know a class, or too many pictures cannot be
+        DatasetError: the network does not know a class, or too many images cannot be
             decoded.
         UserError: an answer of the network is not finite.
     """
@@ -222,7 +222,7 @@ def evaluate(
     bad_files.check(sum(map(len, source.splits.values())), max_bad_fraction)
     if not scores.good.any():
         raise DatasetError(
-            f'{source.name}: expected pictures in {split_name}, but none '
+            f'{source.name}: expected images in {split_name}, but none '
             f'of its {len(split):,} could be decoded.'
         )
     indices = np.flatnonzero(scores.good)
@@ -251,7 +251,7 @@ def _moved_up(values: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def fit_temperature(evaluation: Evaluation) -> Temperature:
-    """The temperature of the smallest loss on those pictures.
+    """The temperature of the smallest loss on those images.
 
     Raises:
         CalibrationError: there is none.
@@ -268,7 +268,7 @@ def _check_finite(
         if len(lost):
             raise UserError(
                 f'Expected finite answers, but those of the {head} head are not for '
-                f'{len(lost):,} of {len(values):,} pictures, such as '
-                f'{split.names[indices[lost[0]]]}. Pass --arithmetic=float32; if that '
+                f'{len(lost):,} of {len(values):,} images, such as '
+                f'{split.names[indices[lost[0]]]}. Pass --precision=float32; if that '
                 'does not help, the weights are broken.'
             )

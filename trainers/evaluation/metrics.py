@@ -1,4 +1,4 @@
-"""Figures of merit of N pictures, from their labels and what a network says of them."""
+"""Figures of merit of N images, from their labels and what a network says of them."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -24,7 +24,7 @@ class ClassFigures(NamedTuple):
         precision: float64 `[C]`, share of right ones among what is named so.
         recall: float64 `[C]`, share of right ones among what is so.
         f1: float64 `[C]`, the harmonic mean of both.
-        support: int64 `[C]`, pictures that are so.
+        support: int64 `[C]`, images that are so.
     """
 
     precision: np.ndarray
@@ -38,7 +38,7 @@ class Curve(NamedTuple):
 
     Attributes:
         recall, precision: float64 `[T]`, one for each threshold that adds a hit.
-        average: the precision averaged over the steps of recall; NaN without pictures
+        average: the precision averaged over the steps of recall; NaN without images
             to find.
     """
 
@@ -88,7 +88,7 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def losses(
     logits: np.ndarray, labels: np.ndarray, temperature: float = 1.0
 ) -> np.ndarray:
-    """Cross-entropy of each picture in nats, float64 `[N]`.
+    """Cross-entropy of each image in nats, float64 `[N]`.
 
     Args:
         logits: float32 `[N, C]`, finite.
@@ -106,7 +106,7 @@ def losses(
 def confusion_matrix(
     labels: np.ndarray, predicted: np.ndarray, classes: int
 ) -> np.ndarray:
-    """Counts of pictures by label (row) and prediction (column), int64 `[C, C]`."""
+    """Counts of images by label (row) and prediction (column), int64 `[C, C]`."""
     cells = labels.astype(np.int64) * classes + predicted
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
@@ -123,7 +123,7 @@ def class_figures(confusion: np.ndarray) -> ClassFigures:
 
 
 def macro(figures: ClassFigures) -> dict[str, float]:
-    """Means over the classes that have pictures, each counting alike.
+    """Means over the classes that have images, each counting alike.
 
     The precision of a class that is never named counts as 0.
     """
@@ -135,7 +135,7 @@ def macro(figures: ClassFigures) -> dict[str, float]:
 
 
 def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
-    """The most frequent mistakes, at most `count`, as (label, predicted, pictures)."""
+    """The most frequent mistakes, at most `count`, as (label, predicted, images)."""
     mistakes = confusion.copy()
     np.fill_diagonal(mistakes, 0)
     order = np.argsort(-mistakes, axis=None, kind='stable')[:count]
@@ -195,7 +195,7 @@ def of_class(probabilities: np.ndarray, labels: np.ndarray, label: int) -> Curve
 
 
 def micro_average(probabilities: np.ndarray, labels: np.ndarray) -> Curve:
-    """The curve of all N · C pairs of a picture and a class, N of which are right."""
+    """The curve of all N · C pairs of an image and a class, N of which are right."""
     return precision_recall(
         _of_labels(probabilities, labels),
         (probabilities[rows] for rows in blocks(len(labels))),

@@ -45,12 +45,12 @@ class Temperature(NamedTuple):
 
     Attributes:
         value: above 0; 1 leaves probabilities as the network has them.
-        split, pictures: what it was fitted on; '' and 0 where it was given by hand.
+        split, images: what it was fitted on; '' and 0 where it was given by hand.
     """
 
     value: float = 1.0
     split: str = ''
-    pictures: int = 0
+    images: int = 0
 
 
 class Classifier:
@@ -58,7 +58,7 @@ class Classifier:
 
     Args:
         network: with its weights.
-        specification: how pictures are prepared, and what the logits mean.
+        specification: how images are prepared, and what the logits mean.
         origin: where the weights come from, in words.
         temperature: of the softmax.
         run: the run that trained it, where it was one of ours.
@@ -98,12 +98,12 @@ class Classifier:
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the pictures that it takes."""
+        """Side in pixels of the images that it takes."""
         return self.specification.image_size
 
     @functools.cached_property
-    def bytes_per_picture(self) -> int:
-        """What the largest of its operations reads and writes of each picture."""
+    def bytes_per_image(self) -> int:
+        """What the largest of its operations reads and writes of each image."""
         graph = self._every_head.get_concrete_function().graph
         return max(
             sum(_bytes_per_example(tensor) for tensor in (*op.inputs, *op.outputs))
@@ -312,7 +312,9 @@ def read_temperature(run: Run) -> Temperature:
                 run.step,
             )
             return Temperature()
-        found = Temperature(stored['temperature'], stored['split'], stored['pictures'])
+        # Version 0.1 wrote 'pictures'.
+        images = stored['images'] if 'images' in stored else stored['pictures']
+        found = Temperature(stored['temperature'], stored['split'], images)
         if not (math.isfinite(found.value) and found.value > 0):
             raise ValueError(f'a temperature of {found.value}')
     except FileNotFoundError:
@@ -337,7 +339,7 @@ def store_temperature(run: Run, temperature: Temperature) -> Path:
         {
             'temperature': temperature.value,
             'split': temperature.split,
-            'pictures': temperature.pictures,
+            'images': temperature.images,
             'step': run.step,
             'averaged': run.averaged,
         },

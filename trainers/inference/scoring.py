@@ -1,4 +1,4 @@
-"""What a classifier says of every picture of a split."""
+"""What a classifier says of every image of a split."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -12,16 +12,16 @@ from vision import data
 from vision.data import BadFiles, Split
 from vision.data.decoding.decode import resize
 
-Progress = Callable[[int, int], None]  # (pictures done, pictures in all)
+Progress = Callable[[int, int], None]  # (images done, images in all)
 
 
 class Scores(NamedTuple):
-    """The logits of N pictures, in the order of their split.
+    """The logits of N images, in the order of their split.
 
     Attributes:
         logits: float32 `[N, classes]` of each head: 'main', then 'aux1' for the
-            shallowest auxiliary one. Zeros where a picture is not good.
-        good: bool `[N]`, whether the picture could be decoded.
+            shallowest auxiliary one. Zeros where an image is not good.
+        good: bool `[N]`, whether the image could be decoded.
     """
 
     logits: dict[str, np.ndarray]
@@ -49,7 +49,7 @@ def _cropped(images: tf.Tensor) -> list[tf.Tensor]:
     return [view for image in (images, *crops) for view in _flipped(image)]
 
 
-# What is looked at of each picture, each as uint8 [B, S, S, 3] -> several such.
+# What is looked at of each image, each as uint8 [B, S, S, 3] -> several such.
 VIEWS: dict[str, Callable[[tf.Tensor], list[tf.Tensor]]] = {
     'none': _as_it_is,
     'flip': _flipped,
@@ -66,17 +66,17 @@ def score(
     bad_files: BadFiles | None = None,
     progress: Progress | None = None,
 ) -> Scores:
-    """Looks at every picture of a split once, or at several views of each.
+    """Looks at every image of a split once, or at several views of each.
 
     Of several views the probabilities are averaged; what is returned as logits are
     then the logarithms of that.
 
     Args:
         classifier: what looks.
-        split: the pictures; its labels are not looked at.
-        batch_size: pictures at a time.
+        split: the images; its labels are not looked at.
+        batch_size: images at a time.
         views: a key of `VIEWS`.
-        bad_files: where pictures that cannot be decoded are recorded.
+        bad_files: where images that cannot be decoded are recorded.
         progress: told after each batch.
     """
     size = len(split)
@@ -95,7 +95,7 @@ def score(
         found = _look(classifier, VIEWS[views](batch.images))
         for name, values in zip(names, found):
             logits[name][start:end] = values[: end - start]
-        good[start:end] = batch.weights.numpy()[: end - start] > 0
+        good[start:end] = batch.sample_weights.numpy()[: end - start] > 0
         if progress is not None:
             progress(end, size)
     for values in logits.values():

@@ -29,12 +29,12 @@ _SETTINGS = {
 
 
 def specify(config: Config, classes: tuple[str, ...], image_size: int) -> Specification:
-    """What is stored with the weights, and how pictures are prepared from now on.
+    """What is stored with the weights, and how images are prepared from now on.
 
     Args:
         config: the run's settings.
         classes: names of the classes in the order of the logits.
-        image_size: side in pixels of the pictures where the settings leave it open.
+        image_size: side in pixels of the images where the settings leave it open.
 
     Raises:
         ConfigError: the network has no such option, a width of a dense layer is none,
@@ -135,13 +135,13 @@ def _notes_of_idle_settings(config: Config, batch_norms_learn: bool) -> list[str
 
 
 def _try_size(network: Network, size: int) -> None:
-    """Raises ValueError where the network cannot be trained on pictures of a size.
+    """Raises ValueError where the network cannot be trained on images of a size.
 
     Traced only: it shows here, not hours later when the epoch of that size comes.
     """
     if size < network.min_image_size:
         raise ValueError(
-            f'Expected pictures of at least {network.min_image_size} '
+            f'Expected images of at least {network.min_image_size} '
             f'pixels for {network.name}, received {size} in '
             '--image_size_schedule.'
         )

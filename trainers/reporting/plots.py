@@ -1,4 +1,4 @@
-"""Pictures of a run: its curves, and grids of what the network sees."""
+"""Images of a run: its curves, and grids of what the network sees."""
 
 import io
 import math
@@ -29,7 +29,7 @@ _INK = '#333333'
 _GREEN = '#1a7f37'
 _RED = '#cf222e'
 
-_CELL = 144  # Pixels that a picture in a grid has at least on its longer side.
+_CELL = 144  # Pixels that an image in a grid has at least on its longer side.
 _GAP = 12
 _TITLE = 22
 _DPI = 100
@@ -91,14 +91,14 @@ def plot_curves(
     files.write_atomically(path, buffer.getvalue())
 
 
-def picture_grid(
+def image_grid(
     images: NDArray[np.uint8],
     titles: Sequence[str],
     path: Path | None = None,
     columns: int = 5,
     correct: Sequence[bool] | None = None,
 ) -> NDArray[np.uint8]:
-    """Arranges pictures in a grid, each below its title; small ones are magnified.
+    """Arranges images in a grid, each below its title; small ones are magnified.
 
     Args:
         images: uint8 [N, H, W, 3], at least one.
@@ -112,9 +112,9 @@ def picture_grid(
     Raises:
         ValueError: the arguments do not belong together.
     """
-    _check_pictures(images, titles, correct)
+    _check_images(images, titles, correct)
     scale = math.ceil(_CELL / max(images.shape[1:3]))
-    # Whole pixels are repeated, so that small pictures stay what they are.
+    # Whole pixels are repeated, so that small images stay what they are.
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     count, height, width, _ = images.shape
     columns = min(columns, count)
@@ -254,7 +254,7 @@ def _write_title(
         text.set_text(title.rstrip() + '…')
 
 
-def _check_pictures(
+def _check_images(
     images: NDArray[np.uint8], titles: Sequence[str], correct: Sequence[bool] | None
 ) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:

@@ -44,14 +44,14 @@ class Summaries:
         """Writes validation scalars."""
         _scalars(self._validation, step, values)
 
-    def training_pictures(
+    def training_images(
         self, step: int, images: np.ndarray, titles: Sequence[str]
     ) -> None:
-        """Writes a grid of augmented training pictures, uint8 `[N, H, W, 3]`."""
+        """Writes a grid of augmented training images, uint8 `[N, H, W, 3]`."""
         path = self._directory.samples / f'training-step-{step:09d}.png'
-        grid = plots.picture_grid(images, titles, path)
+        grid = plots.image_grid(images, titles, path)
         with self._train.as_default(step=step):
-            tf.summary.image('training pictures', grid[None])
+            tf.summary.image('training images', grid[None])
 
     def predictions(
         self,
@@ -60,9 +60,9 @@ class Summaries:
         titles: Sequence[str],
         correct: Sequence[bool],
     ) -> None:
-        """Writes a grid of validation pictures titled with what they were taken for."""
+        """Writes a grid of validation images titled with what they were taken for."""
         path = self._directory.samples / 'predictions.png'
-        grid = plots.picture_grid(images, titles, path, correct=correct)
+        grid = plots.image_grid(images, titles, path, correct=correct)
         with self._validation.as_default(step=step):
             tf.summary.image('validation predictions', grid[None])
 

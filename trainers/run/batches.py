@@ -1,4 +1,4 @@
-"""Which batches a phase of a run takes: of pictures, or of their features."""
+"""Which batches a phase of a run takes: of images, or of their features."""
 
 import functools
 
@@ -22,8 +22,8 @@ class Batches:
 
     Args:
         config: the run's settings.
-        image_size: side in pixels of the pictures to evaluate on.
-        source: the pictures, decoded to memory already where they fit.
+        image_size: side in pixels of the images to evaluate on.
+        source: the images, decoded to memory already where they fit.
         features: what the frozen backbone says of them; asked for when a phase trains
             on that.
         bad_files: where the pipeline records what it could not decode.
@@ -42,7 +42,7 @@ class Batches:
         self._source = source
         self._features = features
         self._bad_files = bad_files
-        self._pictures = {
+        self._images = {
             split: data.eval_batches(
                 source.splits[split],
                 batch_size=config.batch_size,
@@ -54,9 +54,9 @@ class Batches:
         }
 
     def train(self, phase: Phase, start: int, end: int, size: int) -> tf.data.Dataset:
-        """Those of the training steps `start` to `end` - 1, of pictures of `size`."""
+        """Those of the training steps `start` to `end` - 1, of images of `size`."""
         if not phase.cached:
-            return self.pictures(start, end, size)
+            return self.of_images(start, end, size)
         return data.feature_train_batches(
             self._features.splits['train'],
             batch_size=self._config.batch_size,
@@ -66,8 +66,8 @@ class Batches:
             limit=self._config.limit_train_batches or None,
         )
 
-    def pictures(self, start: int, end: int, size: int) -> tf.data.Dataset:
-        """The same as pictures, whatever the phase takes."""
+    def of_images(self, start: int, end: int, size: int) -> tf.data.Dataset:
+        """The same as images, whatever the phase takes."""
         return self._training(start, end, size, self._config.augment)
 
     def _training(
@@ -87,7 +87,7 @@ class Batches:
 
     @functools.cached_property
     def to_measure(self) -> tf.data.Dataset:
-        """`precise_bn` training pictures, prepared as in evaluation, in whole batches.
+        """`precise_bn` training images, prepared as in evaluation, in whole batches.
 
         They are the same in every epoch, so that a resumed run measures the same.
         """
@@ -98,8 +98,8 @@ class Batches:
         return self._training(0, steps, self._image_size, augment=())
 
     def evaluation(self, phase: Phase, split: str) -> tf.data.Dataset:
-        """Each picture of 'validation' or 'test' once."""
-        return (self._of_features if phase.cached else self._pictures)[split]
+        """Each image of 'validation' or 'test' once."""
+        return (self._of_features if phase.cached else self._images)[split]
 
     @functools.cached_property
     def _of_features(self) -> dict[str, tf.data.Dataset]:

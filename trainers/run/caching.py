@@ -14,10 +14,10 @@ from vision.data.augment import Augmenter
 
 
 def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
-    """The source with its pictures decoded as `cache` says; the batches are the same.
+    """The source with its images decoded as `cache` says; the batches are the same.
 
     Raises:
-        ConfigError: pictures of one size would not do.
+        ConfigError: images of one size would not do.
         DatasetError: the disk does not take them.
     """
     sides = {
@@ -37,7 +37,7 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
         return source
     if not all(sides.values()):
         raise ConfigError(
-            f'--cache={config.cache} keeps pictures of one size, but crops and '
+            f'--cache={config.cache} keeps images of one size, but crops and '
             '--image_size_schedule need the full ones, and these differ in size. Pass '
             '--cache=auto or --cache=off.'
         )
@@ -45,14 +45,14 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
         name: _decode(config, name, source.splits[name], side, bad_files)
         for name, side in sides.items()
     }
-    # Decoded pictures may have another size than the source's own.
+    # Decoded images may have another size than the source's own.
     return dataclasses.replace(
         source, splits={**source.splits, **splits}, fixed_size=False
     )
 
 
 def _sides(config: Config, source: Source) -> dict[str, int]:
-    """The side in pixels that each split's pictures are needed at; 0: their own."""
+    """The side in pixels that each split's images are needed at; 0: their own."""
     size = config.image_size or source.image_size
     sides = dict.fromkeys(source.splits, size)
     # Crops are taken from the full resolution, and so is each size of a schedule;
@@ -63,10 +63,10 @@ def _sides(config: Config, source: Source) -> dict[str, int]:
 
 
 def cache_folder(config: Config) -> Path:
-    """Where decoded pictures and features are kept.
+    """Where decoded images and features are kept.
 
     Raises:
-        DatasetError: neither a folder for them is given nor one of the pictures.
+        DatasetError: neither a folder for them is given nor one of the images.
     """
     return (
         Path(config.cache_dir)
@@ -76,13 +76,13 @@ def cache_folder(config: Config) -> Path:
 
 
 @contextlib.contextmanager
-def picture_bar(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that is told (pictures done, pictures in all).
+def image_bar(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar that is told (images done, images in all).
 
     Only on a terminal, and only where it takes long enough to be looked at.
     """
     with tqdm(
-        total=total, desc=title, unit=' pictures', leave=False, disable=None, delay=2
+        total=total, desc=title, unit=' images', leave=False, disable=None, delay=2
     ) as bar:
         yield lambda done, total: bar.update(done - bar.n)
 
@@ -90,7 +90,7 @@ def picture_bar(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
 def _decode(
     config: Config, name: str, split: Split, side: int, bad_files: BadFiles
 ) -> Split:
-    with picture_bar(f'Decoding {name}', len(split)) as show:
+    with image_bar(f'Decoding {name}', len(split)) as show:
         if config.cache == 'disk':
             folder = cache_folder(config)
             return data.decode_to_disk(split, side, folder, bad_files, show)

@@ -19,24 +19,24 @@ def check_batch(batch: Batch, classes: int) -> None:
     """Looks at the first training batch.
 
     Raises:
-        CheckError: no picture of it could be read, a label is out of range, or all
-            pictures are of one colour.
+        CheckError: no image of it could be read, a label is out of range, or all
+            images are of one colour.
     """
-    weights, labels = np.asarray(batch.weights), np.asarray(batch.labels)
-    if not weights.any():
+    sample_weights, labels = np.asarray(batch.sample_weights), np.asarray(batch.labels)
+    if not sample_weights.any():
         raise CheckError(
-            'Expected pictures in the first batch, but none of its '
-            f'{len(weights)} files could be decoded: see bad_files.csv.'
+            'Expected images in the first batch, but none of its '
+            f'{len(sample_weights)} files could be decoded: see bad_files.csv.'
         )
     if labels.min() < 0 or labels.max() >= classes:
         raise CheckError(
             f'Expected labels in 0..{classes - 1}, received '
             f'{labels.min()}..{labels.max()}: check the dataset.'
         )
-    images = np.asarray(batch.images)[weights > 0]
+    images = np.asarray(batch.images)[sample_weights > 0]
     if images.min() == images.max():
         raise CheckError(
-            'Expected pictures, but every pixel of the first batch is '
+            'Expected images, but every pixel of the first batch is '
             f'{images.min()}: look at samples/ and check --augment.'
         )
 

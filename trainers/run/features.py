@@ -1,4 +1,4 @@
-"""What a frozen backbone says of every picture, computed once."""
+"""What a frozen backbone says of every image, computed once."""
 
 import functools
 import hashlib
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from trainers.run.caching import cache_folder, picture_bar
+from trainers.run.caching import cache_folder, image_bar
 from trainers.run.signals import Stopped, StopRequest
 from trainers.settings.config import Config
 from trainers.storage.run_directory import RunDirectory
@@ -26,16 +26,16 @@ _log = logging.getLogger(__name__)
 class FeatureCache:
     """The features of each split, computed or read from a file when first asked for.
 
-    The files lie in `cache_dir`, by default beside the pictures, and in the run
+    The files lie in `cache_dir`, by default beside the images, and in the run
     directory where there are neither.
 
     Args:
         config: the run's settings.
-        specification: how pictures are prepared.
-        source: the pictures, as they were loaded.
+        specification: how images are prepared.
+        source: the images, as they were loaded.
         network: whose stages are frozen.
         directory: of the run.
-        bad_files: where pictures that cannot be decoded are recorded.
+        bad_files: where images that cannot be decoded are recorded.
         stop: set when a signal came.
     """
 
@@ -78,20 +78,20 @@ class FeatureCache:
         self, name: str, function: Callable[[tf.Tensor], tf.Tensor], key: str
     ) -> Features:
         split = self._source.splits[name]
-        with picture_bar(f'Features of {name}', len(split)) as show:
+        with image_bar(f'Features of {name}', len(split)) as show:
 
             def look_around(done: int, total: int) -> None:
                 show(done, total)
                 if done <= self._config.batch_size:  # the first time
                     _log.info(
-                        'Features    of %s pictures of %s are computed once.',
+                        'Features    of %s images of %s are computed once.',
                         f'{total:,}',
                         name,
                     )
                 if self._stop and done < total:
                     raise Stopped(
                         f'{self._stop.signal_name} came: of the features of {name}, '
-                        f'{done:,} of {total:,} pictures were done, which are lost; '
+                        f'{done:,} of {total:,} images were done, which are lost; '
                         'other splits are kept. Run the same command again to go on.'
                     )
 
@@ -113,7 +113,7 @@ class FeatureCache:
         return self._directory.path / 'features'
 
     def _key(self) -> str:
-        """Changes with the weights, the arithmetic, and how pictures are prepared."""
+        """Changes with the weights, the arithmetic, and how images are prepared."""
         digest = hashlib.blake2b(digest_size=16)
         for stage in self._network.stages.values():
             for variable in stage.variables:

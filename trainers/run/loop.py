@@ -36,7 +36,7 @@ from vision.models.specification import Specification
 # Steps are grouped into calls of about so long: a signal, the progress line and the
 # clock of the checkpoints wait no longer than this, and Python's share stays unseen.
 SECONDS_PER_CALL = 1.0
-PICTURES_SHOWN = 20
+IMAGES_SHOWN = 20
 # A second goes into either, which must not outweigh epochs on features: shorter epochs
 # share a checkpoint or a drawing. Each phase ends with both.
 SECONDS_BETWEEN_EPOCHS_SAVED = 5.0
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 def sample(split: Split, count: int, seed: int) -> Split:
-    """At most `count` pictures of a split, drawn at random and kept in its order."""
+    """At most `count` images of a split, drawn at random and kept in its order."""
     count = min(count, len(split))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:count])
     return data.take(split, chosen)
@@ -89,13 +89,13 @@ class Loop:
     Args:
         config: the run's settings.
         specification: stored with the weights.
-        source: the pictures, decoded to memory already where they fit.
+        source: the images, decoded to memory already where they fit.
         trainer: model, optimizer and the two steps.
         directory: opened for writing.
         bad_files: where the pipeline records what it could not decode.
         stop: set when a signal came.
         progress: the line that shows how far the run is.
-        features: what the frozen backbone says of the pictures.
+        features: what the frozen backbone says of the images.
     """
 
     def __init__(
@@ -189,10 +189,10 @@ class Loop:
 
     def _check_start(self) -> None:
         """Looks at the first batch and at the loss of the untrained network."""
-        batch = next(iter(self.batches.pictures(0, 1, self._image_size(0))))
-        shown = batch.images[:PICTURES_SHOWN].numpy()
+        batch = next(iter(self.batches.of_images(0, 1, self._image_size(0))))
+        shown = batch.images[:IMAGES_SHOWN].numpy()
         titles = [self.source.classes[label] for label in batch.labels.numpy()]
-        self.summaries.training_pictures(0, shown, titles[: len(shown)])
+        self.summaries.training_images(0, shown, titles[: len(shown)])
         self.summaries.config(self.config)
         checks.check_batch(batch, len(self.source.classes))
         if self.trainer.phase.cached:
@@ -365,7 +365,7 @@ class Loop:
         return row
 
     def _measure_batch_norms(self) -> None:
-        """Gives batch norms the statistics of pictures as evaluation has them."""
+        """Gives batch norms the statistics of images as evaluation has them."""
         norms = self.trainer.model.batch_norms()
         if not self.config.precise_bn or all(norm.frozen for norm in norms):
             return
@@ -418,7 +418,7 @@ class Loop:
             self.summaries.histograms(self.step, variables_by_path(self.trainer.model))
 
     def _show_predictions(self) -> None:
-        """Shows some validation pictures with what the network takes them for."""
+        """Shows some validation images with what the network takes them for."""
         batch, names = self._shown, self.source.classes
         guesses, labels = self.trainer.predict(batch.images), batch.labels.numpy()
         self.summaries.predictions(
@@ -433,8 +433,8 @@ class Loop:
 
     @functools.cached_property
     def _shown(self) -> Batch:
-        """The same few validation pictures, epoch after epoch."""
-        split = sample(self.source.splits['validation'], PICTURES_SHOWN, seed=0)
+        """The same few validation images, epoch after epoch."""
+        split = sample(self.source.splits['validation'], IMAGES_SHOWN, seed=0)
         batches = data.eval_batches(
             split,
             batch_size=len(split),
@@ -501,7 +501,7 @@ class Loop:
         return results
 
     def _draw(self) -> None:
-        """Draws the curves so far, and what the network takes some pictures for."""
+        """Draws the curves so far, and what the network takes some images for."""
         self._draw_curves()
         self._show_predictions()
         self._drawn = time.monotonic()
@@ -568,7 +568,7 @@ class Loop:
             )
 
     def _image_size(self, epoch: int) -> int:
-        """Side of the training pictures in an epoch, counted from 0."""
+        """Side of the training images in an epoch, counted from 0."""
         size = self.specification.image_size
         for start, scheduled in parse_size_schedule(self.config.image_size_schedule):
             if epoch >= start:

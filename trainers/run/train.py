@@ -56,7 +56,7 @@ def train(config: Config, console: ConsoleHandler) -> dict[str, Any]:
 
 
 def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str, Any]:
-    """The run, from the pictures to the results; `dry` looks at few of them."""
+    """The run, from the images to the results; `dry` looks at few of them."""
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     config = simplify(config)
@@ -121,7 +121,7 @@ def _dry_run(config: Config, console: ConsoleHandler) -> dict[str, Any]:
 
 
 def _few_of(source: Source, count: int) -> Source:
-    """At most `count` pictures of each split."""
+    """At most `count` images of each split."""
     return dataclasses.replace(
         source,
         splits={
@@ -156,7 +156,7 @@ def load_source(config: Config) -> Source:
     Raises:
         DatasetError: there is no such dataset, or it is not what it should be.
     """
-    # With published weights to fetch, the pictures may be one's own.
+    # With published weights to fetch, the images may be one's own.
     if config.download and (
         config.pretrained != pretrained.PUBLISHED or data.is_obtainable(config.dataset)
     ):
@@ -226,7 +226,7 @@ def build(
 
     Raises:
         ConfigError: the model does not take one of the settings.
-        DatasetError: there is no such augmentation, or too few pictures for a batch.
+        DatasetError: there is no such augmentation, or too few images for a batch.
         UserError: the pretrained weights cannot be had, or are not of this model.
     """
     Augmenter(config.augment, specification.image_size)
@@ -237,7 +237,7 @@ def build(
 
 
 def class_weights(config: Config, source: Source) -> np.ndarray | None:
-    """float32 [classes] so that each class counts alike and pictures 1 on average."""
+    """float32 [classes] so that each class counts alike and images 1 on average."""
     if config.class_weights == 'none':
         return None
     labels = source.splits['train'].labels
@@ -302,9 +302,9 @@ def describe(
     for title, text in {
         'Model': f'{config.model}: {count_parameters(model):,} parameters{in_heads}'
         f'; {count_macs(model, size) / 1e6:,.0f} million multiplications '
-        'a picture',
+        'an image',
         **_describe_transfer(config, trainer),
-        'Pictures': f'{source.name}: {counts}; {len(source.classes)} classes; '
+        'Images': f'{source.name}: {counts}; {len(source.classes)} classes; '
         f'{size}×{size} pixels, {specification.normalization}',
         'Training': ', then '.join(
             f'{phase.epochs} epochs of {steps:,} steps of {config.batch_size}; '
@@ -372,7 +372,7 @@ def _in_words(result: dict[str, float], classes: int) -> str:
 
 
 def describe_bad_files(bad_files: BadFiles, source: Source) -> None:
-    """Says how many pictures of which classes were left out, where there were any."""
+    """Says how many images of which classes were left out, where there were any."""
     counts = Counter(file.label for file in bad_files.items())
     if counts:
         classes = ', '.join(
@@ -380,7 +380,7 @@ def describe_bad_files(bad_files: BadFiles, source: Source) -> None:
             for label, count in counts.most_common()
         )
         _log.warning(
-            'Left out    %d pictures that cannot be decoded (%s); see bad_files.csv',
+            'Left out    %d images that cannot be decoded (%s); see bad_files.csv',
             counts.total(),
             classes,
         )

@@ -20,7 +20,7 @@ def setting(
     choices: tuple[str, ...] = (),
     minimum: float = -math.inf,
     maximum: float = math.inf,
-    shapes_results: bool = True,
+    affects_results: bool = True,
 ) -> Any:
     """A field of Config.
 
@@ -31,7 +31,7 @@ def setting(
         choices: the values allowed, for strings.
         minimum: the smallest number allowed.
         maximum: the largest number allowed.
-        shapes_results: whether the value can change the weights that come out; a run
+        affects_results: whether the value can change the weights that come out; a run
             resumes only with the same values of all such settings.
     """
     return dataclasses.field(
@@ -42,13 +42,13 @@ def setting(
             'choices': choices,
             'minimum': minimum,
             'maximum': maximum,
-            'shapes_results': shapes_results,
+            'affects_results': affects_results,
         },
     )
 
 
 RUN = 'The run'
-DATA = 'Pictures'
+DATA = 'Images'
 NETWORK = 'Network'
 TRANSFER = 'Transfer learning'
 OPTIMIZATION = 'Optimization'
@@ -69,7 +69,7 @@ class Config:
     model: str = setting('inception_v1', RUN, 'Network to train; see --list_models.')
     dataset: str = setting('shapes', RUN, 'Dataset; see --list_datasets.')
     data_dir: str = setting(
-        '', RUN, 'Folder that holds the dataset.', shapes_results=False
+        '', RUN, 'Folder that holds the dataset.', affects_results=False
     )
     recipe: str = setting(
         'default', RUN, 'Named settings to start from; see --list_recipes.'
@@ -79,7 +79,7 @@ class Config:
         RUN,
         'Folder of the run; by default runs/<model>-<dataset>, with '
         'the recipe behind it unless it is the default.',
-        shapes_results=False,
+        affects_results=False,
     )
     resume: str = setting(
         'auto',
@@ -87,16 +87,16 @@ class Config:
         'What to do where the folder holds a run already: continue it '
         '(auto), demand one (must) or refuse (never).',
         choices=('auto', 'must', 'never'),
-        shapes_results=False,
+        affects_results=False,
     )
 
     image_size: int = setting(
-        0, DATA, "Side of the pictures in pixels; 0: the dataset's own.", minimum=0
+        0, DATA, "Side of the images in pixels; 0: the dataset's own.", minimum=0
     )
     image_size_schedule: tuple[str, ...] = setting(
         (),
         DATA,
-        'Smaller training pictures at first, as SIZE@EPOCH,...: 32@0,48@10 '
+        'Smaller training images at first, as SIZE@EPOCH,...: 32@0,48@10 '
         'trains at 32 pixels from the start and at 48 from epoch 10.',
     )
     augment: tuple[str, ...] = setting(
@@ -114,7 +114,7 @@ class Config:
     validation_fraction: float = setting(
         0.1,
         DATA,
-        'Share of the training pictures held out where the dataset has no '
+        'Share of the training images held out where the dataset has no '
         'validation split.',
         minimum=0.001,
         maximum=0.9,
@@ -130,40 +130,40 @@ class Config:
     cache: str = setting(
         'auto',
         DATA,
-        'Decode all pictures once into memory (ram), into a file that '
+        'Decode all images once into memory (ram), into a file that '
         'later runs use again (disk), never (off), or into memory where they fit a '
         'quarter of what is free (auto).',
         choices=('auto', 'ram', 'disk', 'off'),
-        shapes_results=False,
+        affects_results=False,
     )
     cache_dir: str = setting(
         '',
         DATA,
         'Folder of --cache=disk and --features=cached; by default .tapestry '
-        'beside the pictures.',
-        shapes_results=False,
+        'beside the images.',
+        affects_results=False,
     )
     download: bool = setting(
         False,
         DATA,
         'First fetch what is not there and has a public address: the '
         'dataset, into --data_dir, and the weights of --pretrained=imagenet.',
-        shapes_results=False,
+        affects_results=False,
     )
     class_weights: str = setting(
         'none',
         DATA,
         'Weight of each class in the training loss: the same for all '
-        '(none), or as if each had as many pictures (balanced).',
+        '(none), or as if each had as many images (balanced).',
         choices=('none', 'balanced'),
     )
     max_bad_fraction: float = setting(
         0.01,
         DATA,
-        'Share of pictures that may fail to decode before the run stops.',
+        'Share of images that may fail to decode before the run stops.',
         minimum=0,
         maximum=1,
-        shapes_results=False,
+        affects_results=False,
     )
 
     model_options: tuple[str, ...] = setting(
@@ -175,7 +175,7 @@ class Config:
     pooling: str = setting(
         '',
         NETWORK,
-        'How the last map becomes the features of a picture; empty: as '
+        'How the last map becomes the features of an image; empty: as '
         'the network has it.',
         choices=('', 'average', 'max', 'flatten'),
     )
@@ -215,8 +215,8 @@ class Config:
     weights_dir: str = setting(
         '',
         TRANSFER,
-        'Folder of published weights; by default .tapestry beside the pictures.',
-        shapes_results=False,
+        'Folder of published weights; by default .tapestry beside the images.',
+        affects_results=False,
     )
     freeze: tuple[str, ...] = setting(
         (),
@@ -228,7 +228,7 @@ class Config:
     features: str = setting(
         'live',
         TRANSFER,
-        'Compute what a frozen backbone says of each picture anew '
+        'Compute what a frozen backbone says of each image anew '
         'every time (live), or once, into a file (cached).',
         choices=('live', 'cached'),
     )
@@ -254,7 +254,7 @@ class Config:
     )
 
     epochs: int = setting(6, OPTIMIZATION, 'Passes over the training split.', minimum=1)
-    batch_size: int = setting(32, OPTIMIZATION, 'Pictures in one step.', minimum=1)
+    batch_size: int = setting(32, OPTIMIZATION, 'Images in one step.', minimum=1)
     optimizer: str = setting(
         'adam',
         OPTIMIZATION,
@@ -316,7 +316,7 @@ class Config:
     precise_bn: int = setting(
         0,
         OPTIMIZATION,
-        'Training pictures, not augmented, whose statistics take the '
+        'Training images, not augmented, whose statistics take the '
         'place of the averages of batch norms before each evaluation, in whole batches '
         'and at most an epoch of them; 0: none.',
         minimum=0,
@@ -373,7 +373,7 @@ class Config:
         WATCHING,
         'Steps between two readings of the training metrics.',
         minimum=1,
-        shapes_results=False,
+        affects_results=False,
     )
     checkpoint_minutes: float = setting(
         10.0,
@@ -381,13 +381,13 @@ class Config:
         'Minutes between two saves within an epoch; epochs end with one too, unless '
         'the last is 5 seconds old or less, and every phase does.',
         minimum=0,
-        shapes_results=False,
+        affects_results=False,
     )
     histograms: bool = setting(
         False,
         WATCHING,
         'Write histograms of all weights every epoch.',
-        shapes_results=False,
+        affects_results=False,
     )
 
     dry_run: bool = setting(
@@ -445,7 +445,7 @@ class Config:
         return {
             field.name: values[field.name]
             for field in dataclasses.fields(self)
-            if field.metadata['shapes_results']
+            if field.metadata['affects_results']
         }
 
 
@@ -487,7 +487,7 @@ def _check_features(config: Config) -> None:
     if config.augment:
         raise ConfigError(
             'Expected no --augment with --features=cached, since features are computed '
-            'once and augmented pictures differ in every epoch; received --augment='
+            'once and augmented images differ in every epoch; received --augment='
             f'{",".join(config.augment)}. Pass --augment= or --features=live.'
         )
     if config.image_size_schedule:

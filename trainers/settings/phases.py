@@ -12,7 +12,7 @@ class Phase(NamedTuple):
     Attributes:
         config: the run's settings with the epochs and the learning rate of this phase.
         freeze: what stays as it is, as `Network.freeze` takes it.
-        cached: whether it trains on features instead of pictures.
+        cached: whether it trains on features instead of images.
     """
 
     config: Config

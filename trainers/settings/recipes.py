@@ -25,7 +25,7 @@ _recipe('default', 'Small steps and many of them, for the built-in dataset.')
 
 _recipe(
     'tiny_imagenet_best',
-    'Our best for 64-pixel pictures: batch norm, crops, small pictures first.',
+    'Our best for 64-pixel images: batch norm, crops, small images first.',
     model='inception_v1_bn',
     dataset='tiny_imagenet',
     image_size=56,
@@ -217,7 +217,7 @@ _recipe(
 
 _recipe(
     'cifar10_best',
-    'For CIFAR-10 in less than an hour: wide blocks, small pictures first.',
+    'For CIFAR-10 in less than an hour: wide blocks, small images first.',
     dataset='cifar10',
     model='cifar_cnn',
     model_options=('filters:64-256-256', 'behind_pool:1', 'block_dropout:0'),
@@ -241,7 +241,7 @@ _recipe(
 
 _recipe(
     'cats_and_dogs_best',
-    'Our best for few pictures: a MobileNetV2 whose head is trained, then all of it.',
+    'Our best for few images: a MobileNetV2 whose head is trained, then all of it.',
     dataset='cats_and_dogs',
     model='mobilenet_v2',
     pretrained='imagenet',

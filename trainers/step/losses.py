@@ -1,4 +1,4 @@
-"""Losses of single pictures; the weighted sum of them is in the training step."""
+"""Losses of single images; the weighted sum of them is in the training step."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ import tensorflow as tf
 def cross_entropy(
     labels: tf.Tensor, logits: tf.Tensor, smoothing: float = 0.0
 ) -> tf.Tensor:
-    """Softmax cross-entropy of each picture, in nats.
+    """Softmax cross-entropy of each image, in nats.
 
     Args:
         labels: int32 `[B]`, each in 0..classes-1.

@@ -1,4 +1,4 @@
-"""Sums over pictures, kept on the device and read when somebody looks."""
+"""Sums over images, kept on the device and read when somebody looks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,11 +8,11 @@ import tensorflow as tf
 class Totals(tf.Module):
     """Named running sums in one float64 variable.
 
-    Sums rather than means: they add up over batches of any size, and 2**53 pictures
+    Sums rather than means: they add up over batches of any size, and 2**53 images
     are counted exactly.
 
     Args:
-        names: what is summed; 'weight' is the number of pictures that counted.
+        names: what is summed; 'weight' is the number of images that counted.
     """
 
     def __init__(self, names: Sequence[str], name: str = 'totals'):
@@ -42,7 +42,7 @@ def head_names(heads: int) -> list[str]:
 
 
 def hits(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor, k: int) -> tf.Tensor:
-    """Weight of the pictures whose label is among the `k` largest logits, float32.
+    """Weight of the images whose label is among the `k` largest logits, float32.
 
     Of equal logits the first counts as the largest, as in argmax. (`tf.math.in_top_k`
     takes all of them for hits, which flatters the coarse logits of bfloat16.)
@@ -62,7 +62,7 @@ def hits(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor, k: int) -> tf
 
 
 def means(totals: Mapping[str, float]) -> dict[str, float]:
-    """Every sum divided by the weight that it was summed over; NaN over no pictures."""
+    """Every sum divided by the weight that it was summed over; NaN over no images."""
     weight = totals['weight']
     return {
         name: value / weight if weight else float('nan')

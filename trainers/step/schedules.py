@@ -19,7 +19,7 @@ def create(config: Config, steps_per_epoch: int) -> Schedule:
     """
     warmup = round(config.warmup_epochs * steps_per_epoch)
     total = max(1, config.epochs * steps_per_epoch - warmup)
-    course = COURSES[config.schedule](config, total, steps_per_epoch)
+    course = SCHEDULES[config.schedule](config, total, steps_per_epoch)
 
     def learning_rate(step: tf.Tensor) -> tf.Tensor:
         step = tf.cast(step, tf.float32)
@@ -77,7 +77,7 @@ def _half_cosine(fraction: tf.Tensor) -> tf.Tensor:
     return 0.5 * (1 + tf.cos(math.pi * tf.clip_by_value(fraction, 0, 1)))
 
 
-COURSES: dict[str, Callable[[Config, int, int], Schedule]] = {
+SCHEDULES: dict[str, Callable[[Config, int, int], Schedule]] = {
     'constant': _constant,
     'exponential': _exponential,
     'step': _step,

@@ -231,39 +231,39 @@ class Trainer(tf.Module):
         losses = cross_entropy(batch.labels, logits)
         self.evaluation.add(
             {
-                'weight': tf.reduce_sum(batch.weights),
-                'loss': tf.reduce_sum(batch.weights * losses),
-                'top1': metrics.hits(batch.labels, logits, batch.weights, 1),
-                'top5': metrics.hits(batch.labels, logits, batch.weights, 5),
+                'weight': tf.reduce_sum(batch.sample_weights),
+                'loss': tf.reduce_sum(batch.sample_weights * losses),
+                'top1': metrics.hits(batch.labels, logits, batch.sample_weights, 1),
+                'top5': metrics.hits(batch.labels, logits, batch.sample_weights, 5),
             }
         )
 
     def measure(self, batches: Iterable[Batch]) -> None:
-        """Gives the batch norms that learn the statistics of these pictures."""
+        """Gives the batch norms that learn the statistics of these images."""
         for count, batch in enumerate(batches, start=1):
             self.measure_step(batch.images, tf.constant(1 / count))
 
     def evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
-        """Loss, top-1 and top-5 over exactly the pictures of weight 1 in `batches`."""
+        """Loss, top-1 and top-5 over exactly the images of weight 1 in `batches`."""
         self.evaluation.reset()
         for batch in batches:
             self.eval_step(batch)
         return metrics.means(self.evaluation.read())
 
     def _predict(self, images: tf.Tensor) -> tf.Tensor:
-        """Most likely class of each picture, int32 `[B]`."""
+        """Most likely class of each image, int32 `[B]`."""
         return tf.argmax(self.model(images).main, axis=-1, output_type=tf.int32)
 
     def _mean_loss(self, batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-        """Sum over the pictures that count, divided by the size of the whole batch."""
+        """Sum over the images that count, divided by the size of the whole batch."""
         losses = self._losses(batch.labels, logits)
         if batch.partners is not None and batch.shares is not None:
             theirs = self._losses(batch.partners, logits)
             losses = batch.shares * losses + (1 - batch.shares) * theirs
-        return tf.reduce_sum(batch.weights * losses) / batch.labels.shape[0]
+        return tf.reduce_sum(batch.sample_weights * losses) / batch.labels.shape[0]
 
     def _losses(self, labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-        """Cross-entropy of each picture, weighted by its class."""
+        """Cross-entropy of each image, weighted by its class."""
         losses = cross_entropy(labels, logits, self.config.label_smoothing)
         if self.class_weights is None:
             return losses
@@ -276,10 +276,10 @@ class Trainer(tf.Module):
         return self.config.weight_decay * l2(self.weights)
 
     def _count_hits(self, batch: Batch, logits: list[tf.Tensor]) -> None:
-        values = {'weight': tf.reduce_sum(batch.weights)}
+        values = {'weight': tf.reduce_sum(batch.sample_weights)}
         for head, scores in zip(self.heads, logits):
             for k in (1, 5):
                 values[f'{head}_top{k}'] = metrics.hits(
-                    batch.labels, scores, batch.weights, k
+                    batch.labels, scores, batch.sample_weights, k
                 )
         self.accuracies.add(values)

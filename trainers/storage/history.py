@@ -24,7 +24,7 @@ class History:
         phase: index of the phase that the run is in.
         phase_began: epochs before this phase.
         seconds: time spent in training steps of this phase.
-        images: training pictures seen in that time.
+        images: training images seen in that time.
         earlier_seconds: time spent in those of the phase before.
         elapsed: time since the run began, pauses left out.
     """
@@ -49,7 +49,7 @@ class History:
 
     @property
     def images_per_second(self) -> float:
-        """Training pictures of this phase in a second; 0 before there is a figure.
+        """Training images of this phase in a second; 0 before there is a figure.
 
         Evaluation and the first call, which traces the step, are left out.
         """

@@ -1,4 +1,4 @@
-"""Getting the pictures of one batch, from memory or from files that may be bad."""
+"""Getting the images of one batch, from memory or from files that may be bad."""
 
 import functools
 import os
@@ -13,16 +13,16 @@ from vision.data.decoding import decode
 from vision.data.decoding.bad_files import BadFiles
 from vision.data.source import Split
 
-# Batches of pictures, weights float32 [B], and shares float32 [B] or None.
+# Batches of images, sample_weights float32 [B], and shares float32 [B] or None.
 Fetched = tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]
 # (indices int64 [B], seeds int64 [B]) -> images uint8 [B, S, S, 3] and the rest.
 Fetch = Callable[[tf.Tensor, tf.Tensor], Fetched]
-# (indices, seeds) -> images uint8 [B, h, w, 3], and weights or which are good, [B].
+# (indices, seeds) -> images uint8 [B, h, w, 3], sample weights or which are good, [B].
 Load = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def fetcher(split: Split, augmenter: Augmenter, bad_files: BadFiles) -> Fetch:
-    """Makes the function that gets a batch's pictures, augmented, and their weights.
+    """Makes the function that gets images of a batch, augmented, and sample weights.
 
     Undecodable files get the weight 0 and are recorded in bad_files.
     """
@@ -33,9 +33,9 @@ def fetcher(split: Split, augmenter: Augmenter, bad_files: BadFiles) -> Fetch:
         load = _from_files(split, augmenter, whole, bad_files)
 
     def fetch(indices: tf.Tensor, seeds: tf.Tensor) -> Fetched:
-        images, weights = load(indices, seeds)
-        images, shares = augmenter(images, seeds, weights, prepared=not whole)
-        return images, weights, shares
+        images, sample_weights = load(indices, seeds)
+        images, shares = augmenter(images, seeds, sample_weights, prepared=not whole)
+        return images, sample_weights, shares
 
     return fetch
 
@@ -58,11 +58,11 @@ def on_host(array: np.ndarray | Sequence[bytes]) -> tf.Tensor:
 
 def _from_memory(split: Split, augmenter: Augmenter, whole: bool) -> Load:
     assert split.images is not None
-    pictures, weights = on_host(split.images), on_host(split.weights)
+    stored, sample_weights = on_host(split.images), on_host(split.sample_weights)
 
     def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images = _prepare(tf.gather(pictures, indices), seeds, augmenter, whole)
-        return images, tf.gather(weights, indices)
+        images = _prepare(tf.gather(stored, indices), seeds, augmenter, whole)
+        return images, tf.gather(sample_weights, indices)
 
     return load
 
@@ -70,16 +70,18 @@ def _from_memory(split: Split, augmenter: Augmenter, whole: bool) -> Load:
 def _from_files(
     split: Split, augmenter: Augmenter, whole: bool, bad_files: BadFiles
 ) -> Load:
-    read, weights = _reader(split), on_host(split.weights)
+    read, sample_weights = _reader(split), on_host(split.sample_weights)
     side = split.side or augmenter.size
 
-    def picture(contents: tf.Tensor, seed: tf.Tensor, plain: bool = False) -> tf.Tensor:
-        """One picture, [side, side, 3], of a file of any kind, or of a plain one."""
+    def decode_one(
+        contents: tf.Tensor, seed: tf.Tensor, plain: bool = False
+    ) -> tf.Tensor:
+        """One image, [side, side, 3], of a file of any kind, or of a plain one."""
         if split.side is None:
             return augmenter.prepare_contents(contents, seed, plain)
         return decode.fit(decode.decode(contents), side)
 
-    def pictures(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+    def decode_plain(indices: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         contents = read(indices)
         # Most files are plain, and a graph that reads no other is ready much sooner.
         plain = tf.reduce_all(decode.is_plain(contents))
@@ -87,19 +89,19 @@ def _from_files(
             contents = tf.identity(contents)
         if split.side is not None:
             return _decode_all(contents, side)
-        return _each(functools.partial(picture, plain=True), contents, seeds, side)
+        return _each(functools.partial(decode_one, plain=True), contents, seeds, side)
 
     def fast(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return pictures(indices, seeds), tf.ones_like(indices, tf.bool)
+        return decode_plain(indices, seeds), tf.ones_like(indices, tf.bool)
 
-    careful = _substituting(split, picture, side, bad_files)
-    load_pictures = _first_that_works(fast, careful)
+    careful = _substituting(split, decode_one, side, bad_files)
+    load_images = _first_that_works(fast, careful)
 
     def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, good = load_pictures(indices, seeds)
+        images, good = load_images(indices, seeds)
         if split.side is not None:
             images = _prepare(images, seeds, augmenter, whole)
-        return images, tf.where(good, tf.gather(weights, indices), 0.0)
+        return images, tf.where(good, tf.gather(sample_weights, indices), 0.0)
 
     return load
 
@@ -130,7 +132,7 @@ def _reader(split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
 
 
 def _read(split: Split, index: int) -> bytes:
-    """The bytes of an encoded picture.
+    """The bytes of an encoded image.
 
     Raises OSError.
     """
@@ -147,7 +149,7 @@ def _read(split: Split, index: int) -> bytes:
 
 
 def _decode_all(contents: tf.Tensor, side: int) -> tf.Tensor:
-    """Decodes plain files of pictures of that side; uint8 [B, side, side, 3]."""
+    """Decodes plain files of images of that side; uint8 [B, side, side, 3]."""
     images = [decode.decode_plain(file) for file in tf.unstack(contents)]
     return tf.stack([tf.ensure_shape(image, [side, side, 3]) for image in images])
 
@@ -180,13 +182,13 @@ def _first_that_works(fast: Load, careful: Load) -> Load:
 
 
 def _substituting(
-    split: Split, picture: Callable, side: int, bad_files: BadFiles
+    split: Split, decode_one: Callable, side: int, bad_files: BadFiles
 ) -> Load:
-    """Makes `(indices, seeds) -> (images, good)`; a bad file's picture is black."""
+    """Makes `(indices, seeds) -> (images, good)`; a bad file's image is black."""
     # Traced once they are needed, if they are.
-    one = tf.function(picture, autograph=False)
+    one = tf.function(decode_one, autograph=False)
     all_of = tf.function(
-        lambda contents, seeds: _each(picture, contents, seeds, side),
+        lambda contents, seeds: _each(decode_one, contents, seeds, side),
         autograph=False,
         reduce_retracing=True,
     )
@@ -259,14 +261,14 @@ def why_undecodable(contents: tf.Tensor) -> str | None:
 
 
 def _each(
-    function: Callable, pictures: tf.Tensor, seeds: tf.Tensor, size: int
+    function: Callable, images: tf.Tensor, seeds: tf.Tensor, size: int
 ) -> tf.Tensor:
     """Applies a function to each example of a batch; uint8 [B, size, size, 3]."""
     # One after the other: the batches run in parallel, that is cheaper, and only one
-    # large picture a batch is in memory.
+    # large image a batch is in memory.
     return tf.map_fn(
         lambda args: function(*args),
-        (pictures, seeds),
+        (images, seeds),
         parallel_iterations=1,
         fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
     )

@@ -18,19 +18,19 @@ from vision.data.source import DatasetError, Split
 
 
 class Batch(NamedTuple):
-    """Pictures with what is known of them.
+    """Images with what is known of them.
 
     images: uint8 [B, S, S, 3], or what a backbone made of them before, float32 [B, F].
     labels: int32 [B].
-    weights: float32 [B], 0 for padding and for pictures that could not be decoded.
-    partners: int32 [B], the labels of what was mixed into the pictures, or None.
-    shares: float32 [B] in 0.5..1, how much of each picture its own label names, or None
+    sample_weights: float32 [B], 0 for padding and for images that could not be decoded.
+    partners: int32 [B], the labels of what was mixed into the images, or None.
+    shares: float32 [B] in 0.5..1, how much of each image its own label names, or None
         where nothing is mixed.
     """
 
     images: tf.Tensor
     labels: tf.Tensor
-    weights: tf.Tensor
+    sample_weights: tf.Tensor
     partners: tf.Tensor | None = None
     shares: tf.Tensor | None = None
 
@@ -42,7 +42,7 @@ def steps_per_epoch(split: Sized, batch_size: int) -> int:
     """
     if not 1 <= batch_size <= len(split):
         raise DatasetError(
-            f'The batch size must lie in 1..{len(split)}, the pictures in the split, '
+            f'The batch size must lie in 1..{len(split)}, the images in the split, '
             f'got {batch_size}; set it within that range.'
         )
     return len(split) // batch_size
@@ -64,17 +64,17 @@ def train_batches(
     """The batches of steps start_step..end_step - 1, shuffled and augmented.
 
     Each epoch is a permutation of its own; with `limit` it ends after that many
-    batches. An undecodable picture gets the weight 0 and becomes a bad file.
+    batches. An undecodable image gets the weight 0 and becomes a bad file.
     """
     fetch = fetcher(split, Augmenter(augment, image_size), bad_files or BadFiles())
     labels = on_host(split.labels)
 
     def batch(key: tf.Tensor, indices: tf.Tensor) -> Batch:
-        images, weights, shares = fetch(indices, draws.of_examples(key, indices))
+        images, sample_weights, shares = fetch(indices, draws.of_examples(key, indices))
         own = tf.gather(labels, indices)
         if shares is None:
-            return Batch(images, own, weights)
-        return Batch(images, own, weights, partners(own), shares)
+            return Batch(images, own, sample_weights)
+        return Batch(images, own, sample_weights, partners(own), shares)
 
     return for_training(
         split,
@@ -96,7 +96,7 @@ def eval_batches(
     limit: int | None = None,
     bad_files: BadFiles | None = None,
 ) -> tf.data.Dataset:
-    """Every picture once, in the split's order; `limit` ends after so many batches.
+    """Every image once, in the split's order; `limit` ends after so many batches.
 
     The last batch is padded with copies of example 0 of weight 0.
     """
@@ -104,8 +104,8 @@ def eval_batches(
     labels = on_host(split.labels)
 
     def batch(indices: tf.Tensor) -> Batch:
-        images, weights, _ = fetch(indices, tf.zeros_like(indices))
-        return Batch(images, tf.gather(labels, indices), weights)
+        images, sample_weights, _ = fetch(indices, tf.zeros_like(indices))
+        return Batch(images, tf.gather(labels, indices), sample_weights)
 
     return for_evaluation(split, batch, batch_size=batch_size, limit=limit)
 
@@ -161,7 +161,7 @@ def for_evaluation(
         indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         real = indices < len(examples)
         found = batch(tf.where(real, indices, 0))
-        return found._replace(weights=tf.where(real, found.weights, 0.0))
+        return found._replace(sample_weights=tf.where(real, found.sample_weights, 0.0))
 
     return _map(tf.data.Dataset.range(steps), of_step)
 

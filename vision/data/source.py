@@ -17,9 +17,9 @@ class DatasetError(UserError):
 
 
 class HeldOut(NamedTuple):
-    """What to take from the training pictures where a dataset has no such split.
+    """What to take from the training images where a dataset has no such split.
 
-    seed: decides which pictures are taken.
+    seed: decides which images are taken.
     validation, test: shares of each class, between 0 and 1.
     """
 
@@ -30,17 +30,17 @@ class HeldOut(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """N labelled pictures in a fixed order, in memory or on disk.
+    """N labelled images in a fixed order, in memory or on disk.
 
-    labels: int32 [N], the class of each picture.
-    names: N strings, each picture's file path relative to the data directory.
-    images: uint8 [N, H, W, 3], or None where the pictures are files.
-    paths: N file paths, or None where the pictures are in memory.
-    ranges: int64 [N, 2], offset and length in bytes of each encoded picture within
+    labels: int32 [N], the class of each image.
+    names: N strings, each image's file path relative to the data directory.
+    images: uint8 [N, H, W, 3], or None where the images are files.
+    paths: N file paths, or None where the images are in memory.
+    ranges: int64 [N, 2], offset and length in bytes of each encoded image within
         its file; None where each is a file of its own.
-    weights: float32 [N], 0 for a picture that could not be decoded; ones by default.
-    side: pixels a side where all pictures are squares of one size, else None; known
-        by itself of pictures in memory.
+    sample_weights: float32 [N], 0 for an image that cannot be decoded; 1 by default.
+    side: pixels a side where all images are squares of one size, else None; known
+        by itself of images in memory.
 
     Raises DatasetError where these do not fit together.
     """
@@ -50,17 +50,17 @@ class Split:
     images: np.ndarray | None = None
     paths: Sequence[str] | None = None
     ranges: np.ndarray | None = None
-    weights: np.ndarray = None  # type: ignore[assignment]  # Set when built.
+    sample_weights: np.ndarray = None  # type: ignore[assignment]  # Set when built.
     side: int | None = None
 
     def __post_init__(self) -> None:
-        if self.weights is None:
+        if self.sample_weights is None:
             ones = np.ones(len(self.labels), np.float32)
-            object.__setattr__(self, 'weights', ones)
+            object.__setattr__(self, 'sample_weights', ones)
         _check_vector('labels', self.labels, np.int32)
-        _check_vector('weights', self.weights, np.float32)
+        _check_vector('sample_weights', self.sample_weights, np.float32)
         if not len(self):
-            raise DatasetError('A split needs at least one picture, got none.')
+            raise DatasetError('A split needs at least one image, got none.')
         if (self.images is None) == (self.paths is None):
             given = 'neither' if self.images is None else 'both'
             raise DatasetError(f'A split holds either images or paths, got {given}.')
@@ -76,19 +76,19 @@ class Split:
         return len(self.labels)
 
     def _check_lengths(self) -> None:
-        pictures = self.paths if self.images is None else self.images
-        assert pictures is not None
+        contents = self.paths if self.images is None else self.images
+        assert contents is not None
         lengths = {
             'labels': len(self),
             'names': len(self.names),
-            'pictures': len(pictures),
-            'weights': len(self.weights),
+            'images': len(contents),
+            'sample_weights': len(self.sample_weights),
         }
         if self.ranges is not None:
             lengths['ranges'] = len(self.ranges)
         if len(set(lengths.values())) > 1:
             raise DatasetError(
-                'A split needs one label, name and weight for each picture, got '
+                'A split needs one label, name and weight for each image, got '
                 + ', '.join(f'{n} {what}' for what, n in lengths.items())
                 + '.'
             )
@@ -128,7 +128,7 @@ class Source:
     classes: human-readable, unique names; label i is classes[i].
     splits: 'train', 'validation' and 'test'.
     image_size: native side in pixels, the default for the network.
-    fixed_size: whether every picture is exactly image_size x image_size.
+    fixed_size: whether every image is exactly image_size x image_size.
     ids: stable identifiers of the classes, such as wnids; the names by default.
 
     Raises DatasetError where these do not fit together.
@@ -181,7 +181,7 @@ class Source:
         if self.fixed_size and split.images is not None:
             if split.images.shape[1:3] != (self.image_size, self.image_size):
                 raise DatasetError(
-                    f'{self.name}, {name}: every picture must be {self.image_size}x'
+                    f'{self.name}, {name}: every image must be {self.image_size}x'
                     f'{self.image_size}, got {list(split.images.shape[1:3])}.'
                 )
 
@@ -194,7 +194,7 @@ def _check_unique(what: str, names: Sequence[str]) -> None:
 
 
 def check_disjoint(source: Source) -> None:
-    """Raises DatasetError naming pictures that two splits share by name or path."""
+    """Raises DatasetError naming images that two splits share by name or path."""
     owner: dict[str, str] = {}
     shared: dict[str, tuple[str, str]] = {}
     for split_name, split in source.splits.items():
@@ -208,19 +208,19 @@ def check_disjoint(source: Source) -> None:
             f'{name} in {a} and {b}' for name, (a, b) in sorted(shared.items())[:5]
         )
         raise DatasetError(
-            f'{source.name}: a picture must belong to one split only, got '
+            f'{source.name}: an image must belong to one split only, got '
             f'{len(shared)} shared: {examples}. Remove the copies.'
         )
 
 
 def take(split: Split, indices: np.ndarray) -> Split:
-    """The pictures of a split at these indices, in their order."""
+    """The images of a split at these indices, in their order."""
     at = indices.tolist()
     return replace(
         split,
         labels=split.labels[indices],
         names=[split.names[i] for i in at],
-        weights=split.weights[indices],
+        sample_weights=split.sample_weights[indices],
         images=None if split.images is None else split.images[indices],
         paths=None if split.paths is None else [split.paths[i] for i in at],
         ranges=None if split.ranges is None else split.ranges[indices],
@@ -232,7 +232,7 @@ def stratified_split(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Splits each class by the fraction; returns sorted (train, held out) indices.
 
-    Each class of two or more keeps at least one picture on either side; a class of
+    Each class of two or more keeps at least one image on either side; a class of
     one stays in train. The same seed gives the same split.
 
     Raises DatasetError unless 0 < fraction < 1.

@@ -1,6 +1,6 @@
-"""What in a picture speaks for a class: `METHODS[name](network, images, classes)`.
+"""What in an image speaks for a class: `METHODS[name](network, images, classes)`.
 
-Every method takes pictures `[B, H, W, 3]` in 0..255, int32 `[B]` classes, and the name
+Every method takes images `[B, H, W, 3]` in 0..255, int32 `[B]` classes, and the name
 of a stage of the network, and returns float32 maps: what is larger speaks more for the
 class. `occlusion_check` tells whether a map means anything.
 """

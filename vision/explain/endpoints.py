@@ -12,7 +12,7 @@ def endpoint_shapes(
 
     Args:
         network: nothing is computed with it, only traced.
-        image_size: side in pixels of the pictures; by default the network's own.
+        image_size: side in pixels of the images; by default the network's own.
     """
     side = image_size or network.image_size
     shapes = {}
@@ -25,8 +25,8 @@ def endpoint_shapes(
             x = network.stages[name](x, training=False)
             shapes[name] = tuple(x.shape[1:])
 
-    pictures = tf.TensorSpec([1, side, side, 3], tf.uint8)
-    tf.function(trace, autograph=False).get_concrete_function(pictures)
+    spec = tf.TensorSpec([1, side, side, 3], tf.uint8)
+    tf.function(trace, autograph=False).get_concrete_function(spec)
     return shapes
 
 

@@ -22,7 +22,7 @@ def grad_cam(
     Args:
         network: with its weights.
         images: `[B, H, W, 3]` RGB in 0..255, uint8 or floating point.
-        classes: int32 `[B]`, which logit of each picture is explained.
+        classes: int32 `[B]`, which logit of each image is explained.
         endpoint: the stage whose map is weighted; by default `default_endpoint`.
 
     Raises:

@@ -20,7 +20,7 @@ def _mean_colour(images: tf.Tensor) -> tf.Tensor:
     return tf.ones_like(images) * tf.reduce_mean(images, [1, 2], keepdims=True)
 
 
-# Pictures without content, each as float32 [B, H, W, 3] -> the same.
+# Images without content, each as float32 [B, H, W, 3] -> the same.
 BASELINES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
     'black': _black,
     'mean': _mean_colour,
@@ -38,15 +38,15 @@ def integrated_gradients(
 ) -> tf.Tensor:
     """What the pixels contribute to the logit, summed over channels.
 
-    The contributions of all pixels add up to the logit of the picture less that of the
+    The contributions of all pixels add up to the logit of the image less that of the
     baseline, the better the more steps there are.
 
     Args:
         network: with its weights.
         images: `[B, H, W, 3]` RGB in 0..255, uint8 or floating point.
-        classes: int32 `[B]`, which logit of each picture is explained.
+        classes: int32 `[B]`, which logit of each image is explained.
         endpoint: the stage whose map is looked at, on the straight way from what the
-            baseline makes of it; by default the picture itself.
+            baseline makes of it; by default the image itself.
         baseline: a key of `BASELINES`.
         steps: points at which gradients are taken, the nodes of a Gauss-Legendre
             quadrature.

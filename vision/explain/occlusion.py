@@ -15,10 +15,10 @@ _CELLS = 8
 
 
 class OcclusionCheck(NamedTuple):
-    """Scores of B pictures, and what is left of them with a fifth of each deleted.
+    """Scores of B images, and what is left of them with a fifth of each deleted.
 
     Attributes:
-        before: float32 `[B]`, of the whole pictures.
+        before: float32 `[B]`, of the whole images.
         highlighted: float32 `[B]`, without the region that the map highlights.
         random: float32 `[B]`, the mean over regions of the same shape at random places,
             which may overlap what is highlighted.
@@ -51,12 +51,12 @@ def occlusion_check(
     """Compares deleting what maps highlight with as much at random places.
 
     Args:
-        score: of pictures like `images`, float32 `[B]`; such as the probabilities of
+        score: of images like `images`, float32 `[B]`; such as the probabilities of
             the classes that the maps are for.
         images: uint8 `[B, H, W, 3]`.
         maps: float32 `[B, h, w]`, as any method returns them.
         share: as of `highlighted`.
-        repeats: random regions for each picture.
+        repeats: random regions for each image.
         seed: of the random regions.
     """
     height, width = images.shape[1:3]
@@ -80,7 +80,7 @@ def highlighted(
     Args:
         maps: float32 `[B, h, w]`; at most 8×8 cells of them are told apart, and those
             are enlarged bilinearly.
-        size: height and width of the pictures.
+        size: height and width of the images.
         share: of the pixels. Those without positive evidence never belong to it, so
             that there may be fewer.
     """
@@ -96,7 +96,7 @@ def highlighted(
 
 
 def delete(images: tf.Tensor, regions: np.ndarray) -> tf.Tensor:
-    """Pictures, blurred beyond recognition in a region; uint8 `[B, H, W, 3]`.
+    """Images, blurred beyond recognition in a region; uint8 `[B, H, W, 3]`.
 
     Args:
         images: uint8 `[B, H, W, 3]`.

@@ -1,4 +1,4 @@
-"""The exported page in a real browser: pictures in, what it shows out.
+"""The exported page in a real browser: images in, what it shows out.
 
 The browser is given a page of ours from the same server, which holds the exported page
 in a frame, gives it files as a person would choose them, and reads the results.
@@ -44,7 +44,7 @@ _FLAGS = (
 )
 
 
-class Picture(NamedTuple):
+class Image(NamedTuple):
     """A file to choose in the page."""
 
     name: str
@@ -86,26 +86,26 @@ def _runs(program: str) -> bool:
         return False
 
 
-def pngs(images: np.ndarray) -> list[Picture]:
+def pngs(images: np.ndarray) -> list[Image]:
     """uint8 `[N, S, S, 3]` as files that lose nothing."""
     return [
-        Picture(f'{number}.png', tf.io.encode_png(image).numpy())
+        Image(f'{number}.png', tf.io.encode_png(image).numpy())
         for number, image in enumerate(images, start=1)
     ]
 
 
-def look(program: str, folder: Path, pictures: Sequence[Picture]) -> list[Shown]:
-    """Chooses the pictures in the page, all at once, and reads what it shows.
+def look(program: str, folder: Path, images: Sequence[Image]) -> list[Shown]:
+    """Chooses the images in the page, all at once, and reads what it shows.
 
     Args:
         program: the browser.
         folder: the export.
-        pictures: the files.
+        images: the files.
 
     Raises:
         UserError: the page does not load, or the browser does not answer.
     """
-    server = _Server(folder, pictures)
+    server = _Server(folder, images)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f'http://127.0.0.1:{server.server_port}/.driver/driver.html'
     try:
@@ -171,15 +171,15 @@ def _browsing(
 class _Server(ThreadingHTTPServer):
     """Serves the export, and under /.driver/ what drives it."""
 
-    def __init__(self, folder: Path, pictures: Sequence[Picture]):
+    def __init__(self, folder: Path, images: Sequence[Image]):
         handler = functools.partial(_Handler, directory=str(folder))
         super().__init__(('127.0.0.1', 0), handler)
-        names = [quote(picture.name, safe='') for picture in pictures]
+        names = [quote(image.name, safe='') for image in images]
         self.files = {
-            f'/.driver/pictures/{name}': picture.contents
-            for name, picture in zip(names, pictures)
+            f'/.driver/images/{name}': image.contents
+            for name, image in zip(names, images)
         }
-        self.files['/.driver/pictures.json'] = json.dumps(names).encode()
+        self.files['/.driver/images.json'] = json.dumps(names).encode()
         for path in _DRIVER.iterdir():
             self.files[f'/.driver/{path.name}'] = path.read_bytes()
         self.answered = threading.Event()

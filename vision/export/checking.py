@@ -12,10 +12,10 @@ from vision.export.formats import Answers, Format
 TIE = 0.01
 # The largest mean difference, as a share of the mean distance of the model's answers
 # from their mean. Trained networks had at most 0.044, in 8 bits; what says the same of
-# all pictures has at least 0.5, the distance from a median against that from a mean.
+# all images has at least 0.5, the distance from a median against that from a mean.
 RELATIVE_TOLERANCE = 0.25
 ROUNDING = 1e-6  # a mean difference that is none, of a model that hardly looks
-# How far from 1 the probabilities of a picture may add up; after a second softmax they
+# How far from 1 the probabilities of an image may add up; after a second softmax they
 # still would, but be far from the model's.
 SUM_TOLERANCE = 1e-3
 
@@ -25,12 +25,12 @@ class Comparison(NamedTuple):
 
     Attributes:
         difference: the largest of any probability.
-        error: the mean of all probabilities of all pictures.
+        error: the mean of all probabilities of all images.
         spread: the mean distance of the model's probabilities from their mean over the
-            pictures.
-        agreement: share of pictures, 0..1, with the same top-1, or one that the model
+            images.
+        agreement: share of images, 0..1, with the same top-1, or one that the model
             finds as likely up to `TIE`.
-        total: the sum of a picture's probabilities that is farthest from 1.
+        total: the sum of an image's probabilities that is farthest from 1.
         failures: what is not as it should be, in words; empty where all is.
     """
 
@@ -70,9 +70,9 @@ def compare(form: Format, answers: Answers, expected: np.ndarray) -> Comparison:
         f'{spread:.2g} from their mean; at most {allowed:.2g} is allowed': len(expected)
         < 2
         or error <= allowed,
-        f'the top-1 of {agreement:.1%} of the pictures agrees, at least '
+        f'the top-1 of {agreement:.1%} of the images agrees, at least '
         f'{form.agreement:.0%} has to': agreement >= form.agreement,
-        f'the probabilities of a picture add up to {total:.6g} instead of 1': abs(
+        f'the probabilities of an image add up to {total:.6g} instead of 1': abs(
             total - 1
         )
         <= SUM_TOLERANCE,

@@ -6,7 +6,7 @@ from vision.export.formats import Bundle
 
 
 def describe(bundle: Bundle) -> dict[str, Any]:
-    """Classes, and how pictures become what a network takes, in JSON values.
+    """Classes, and how images become what a network takes, in JSON values.
 
     All of that but cutting and resizing is part of each export already.
     """

@@ -15,7 +15,7 @@ class Bundle(NamedTuple):
 
     Attributes:
         network: with its weights, of float32 arithmetic.
-        specification: how pictures are prepared, and what the logits mean.
+        specification: how images are prepared, and what the logits mean.
         ids: stable identifiers of the classes, in the order of the logits.
         temperature: what logits are divided by before the softmax, above 0.
     """
@@ -27,11 +27,11 @@ class Bundle(NamedTuple):
 
 
 class Answers(NamedTuple):
-    """What an export says of N pictures in its own runtime.
+    """What an export says of N images in its own runtime.
 
     Attributes:
         probabilities: float32 `[N, classes]`.
-        milliseconds: median time of one picture by itself, after a warm-up.
+        milliseconds: median time of one image by itself, after a warm-up.
     """
 
     probabilities: np.ndarray
@@ -45,9 +45,9 @@ class Format(abc.ABC):
         name: a key of `FORMATS`.
         path: the file or folder inside the folder of exports.
         tolerance: the largest difference of any probability that is allowed.
-        agreement: the smallest share of pictures, 0..1, whose most likely class has to
+        agreement: the smallest share of images, 0..1, whose most likely class has to
             be the model's.
-        measures: whether it measures activations on a sample of pictures.
+        measures: whether it measures activations on a sample of images.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Format(abc.ABC):
             bundle: what is exported.
             saved_model: the same as a SavedModel, which is always made first.
             target: the file or folder to make; its parent is there.
-            sample: uint8 `[N, S, S, 3]`, RGB, pictures to measure activations on, where
+            sample: uint8 `[N, S, S, 3]`, RGB, images to measure activations on, where
                 the format does.
 
         Raises:

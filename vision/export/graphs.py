@@ -1,4 +1,4 @@
-"""What every format computes: the probabilities of pictures, as a TensorFlow graph."""
+"""What every format computes: the probabilities of images, as a TensorFlow graph."""
 
 from typing import Any, TypeAlias
 
@@ -28,7 +28,7 @@ def answer(bundle: Bundle, images: tf.Tensor) -> Named:
 
 
 def images_spec(bundle: Bundle, dtype: tf.DType) -> tf.TensorSpec:
-    """The pictures that an export takes: any number of them, of one size."""
+    """The images that an export takes: any number of them, of one size."""
     side = bundle.specification.image_size
     return tf.TensorSpec([None, side, side, 3], dtype, name='images')
 

@@ -1,17 +1,17 @@
 'use strict';
 
-// node node_runner.js FOLDER PICTURES ANSWERS: asks the exported network in Node, with
+// node node_runner.js FOLDER IMAGES ANSWERS: asks the exported network in Node, with
 // the scripts that the folder itself holds.
 //
-// PICTURES holds RGB bytes, a picture after the other; ANSWERS gets the probabilities as
-// float32 in the machine's order. The median time of a picture and the backend are
+// IMAGES holds RGB bytes, an image after the other; ANSWERS gets the probabilities as
+// float32 in the machine's order. The median time of an image and the backend are
 // printed as JSON.
 
 const fs = require('fs');
 const path = require('path');
 const vm = require('vm');
 
-const [folder, pictures, answers] = process.argv.slice(2);
+const [folder, images, answers] = process.argv.slice(2);
 
 /** What a script for CommonJS exports; `packages` are those that it may require. */
 function exported(name, packages = {}) {
@@ -54,7 +54,7 @@ async function run() {
   const {check} = JSON.parse(fs.readFileSync(path.join(folder, 'description.json'),
     'utf8'));
   const network = await loadNetwork(handler, ['wasm', 'cpu'], check.probabilities);
-  const bytes = fs.readFileSync(pictures);
+  const bytes = fs.readFileSync(images);
   const length = network.size * network.size * 3;
   const found = [];
   const times = [];

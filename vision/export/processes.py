@@ -27,8 +27,8 @@ def ask(runtime: str, target: Path, images: np.ndarray) -> Answers:
         UserError: the runtime refuses the export.
     """
     with tempfile.TemporaryDirectory(prefix='tapestry-export-') as folder:
-        pictures, answers = Path(folder, 'images.npy'), Path(folder, 'answers.npz')
-        np.save(pictures, images)
+        input_file, answers = Path(folder, 'images.npy'), Path(folder, 'answers.npz')
+        np.save(input_file, images)
         quiet = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
         process = subprocess.run(
             [
@@ -36,7 +36,7 @@ def ask(runtime: str, target: Path, images: np.ndarray) -> Answers:
                 str(_ANSWER),
                 runtime,
                 str(target.absolute()),
-                str(pictures),
+                str(input_file),
                 str(answers),
             ],
             env={**os.environ, **quiet},

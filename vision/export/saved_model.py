@@ -14,11 +14,11 @@ from vision.export.graphs import Function, Named, answer, answers
 class SavedModel(Format):
     """A folder for `tf.saved_model.load`, TensorFlow Serving and further converters.
 
-    Its signatures, each with any number B of pictures:
+    Its signatures, each with any number B of images:
 
         serving_default  images float32 [B, S, S, 3] in 0..255 → probabilities, logits
         uint8            images uint8 [B, S, S, 3] → the same
-        encoded          files string [B], the bytes of picture files → the same
+        encoded          files string [B], the bytes of image files → the same
         classes          nothing → names and ids, string [classes]
     """
 
@@ -60,12 +60,12 @@ def _of_files(bundle: Bundle) -> Function:
     """From the bytes of files, decoded as for evaluation and prediction."""
     side = bundle.specification.image_size
 
-    def picture(contents: tf.Tensor) -> tf.Tensor:
+    def image(contents: tf.Tensor) -> tf.Tensor:
         return decode.fit(decode.decode(contents, at_least=side), side)
 
     def of_files(files: tf.Tensor) -> Named:
         spec = tf.TensorSpec([side, side, 3], tf.uint8)
-        return answer(bundle, tf.map_fn(picture, files, fn_output_signature=spec))
+        return answer(bundle, tf.map_fn(image, files, fn_output_signature=spec))
 
     return tf.function(
         of_files, [tf.TensorSpec([None], tf.string, name='files')], autograph=False

@@ -21,7 +21,7 @@ from vision.export.graphs import probabilities
 _log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).parent
-_PAGE_PICTURES = 8  # enough to find a page that prepares or shows anything wrong
+_PAGE_IMAGES = 8  # enough to find a page that prepares or shows anything wrong
 _NODE = 18  # the oldest Node.js whose WebAssembly and `performance` serve
 # The command of its own splits paths at blanks.
 _CONVERT = """
@@ -37,8 +37,8 @@ class TensorFlowJs(Format):
 
         index.html, *.js, *.css    the page
         model/                     the graph model, serving_default of the SavedModel
-        description.json           classes, how pictures are prepared, and what the
-                                   network says of a picture, to check it with
+        description.json           classes, how images are prepared, and what the
+                                   network says of an image, to check it with
         tfjs/                      TensorFlow.js and its WebAssembly backend
 
     It is run in Node.js, and the page in Chromium where there is one.
@@ -98,25 +98,25 @@ class TensorFlowJs(Format):
         if program is None:
             _log.info('No Chromium on the PATH: the page itself was not opened.')
         else:
-            shown = browser.look(program, target, browser.pngs(images[:_PAGE_PICTURES]))
+            shown = browser.look(program, target, browser.pngs(images[:_PAGE_IMAGES]))
             description = json.loads((target / 'description.json').read_text('ascii'))
             _compare(
                 shown, answers.probabilities, description['classes'], self.tolerance
             )
             _log.info(
-                'The page was opened in %s and shown %d pictures.', program, len(shown)
+                'The page was opened in %s and shown %d images.', program, len(shown)
             )
         return answers
 
 
 def _check(bundle: Bundle) -> dict[str, Any]:
-    """What the network says of a picture that programs can draw by themselves."""
+    """What the network says of an image that programs can draw by themselves."""
     side = bundle.specification.image_size
     values = np.arange(side * side * 3, dtype=np.int64) ** 2 % 251
     images = tf.constant(values.reshape(1, side, side, 3), tf.float32)
     found = probabilities(bundle)(images)['probabilities']
     return {
-        'picture': 'Value i of [image_size, image_size, 3] is i * i mod 251.',
+        'image': 'Value i of [image_size, image_size, 3] is i * i mod 251.',
         'probabilities': found.numpy()[0].tolist(),
     }
 
@@ -140,15 +140,15 @@ def _check_node() -> None:
 
 def _ask_node(target: Path, images: np.ndarray) -> Answers:
     with tempfile.TemporaryDirectory(prefix='tapestry-export-') as folder:
-        pictures, answers = Path(folder, 'pictures'), Path(folder, 'answers')
-        pictures.write_bytes(images.tobytes())
+        input_file, answers = Path(folder, 'images'), Path(folder, 'answers')
+        input_file.write_bytes(images.tobytes())
         printed = _run(
             'Node.js',
             [
                 'node',
                 str(_HERE / 'node_runner.js'),
                 str(target.absolute()),
-                str(pictures),
+                str(input_file),
                 str(answers),
             ],
             dict(os.environ),
@@ -187,11 +187,11 @@ def _compare(
     tolerance: float,
 ) -> None:
     """Raises UserError unless the page shows the most likely classes, best first."""
-    for number, (picture, expected) in enumerate(zip(shown, answers), start=1):
+    for number, (image, expected) in enumerate(zip(shown, answers), start=1):
         best = np.sort(expected)[::-1][: browser.TOP]
-        labels, found = list(picture.top), np.array(list(picture.top.values()))
+        labels, found = list(image.top), np.array(list(image.top.values()))
         if (
-            picture.failure
+            image.failure
             or len(found) != len(best)
             or not all(
                 np.allclose(found, each, rtol=0, atol=tolerance)
@@ -199,13 +199,13 @@ def _compare(
             )
         ):
             raise UserError(
-                f'Expected the page to show the probabilities {best} for picture '
+                f'Expected the page to show the probabilities {best} for image '
                 f'{number}, as Node.js does, got '
-                f'{picture.failure or picture.top}.'
+                f'{image.failure or image.top}.'
             )
         names = [classes[label] for label in labels]
-        if list(picture.words) != names:
+        if list(image.words) != names:
             raise UserError(
-                f'Expected the page to name the classes {names} for picture '
-                f'{number}, got {list(picture.words)}.'
+                f'Expected the page to name the classes {names} for image '
+                f'{number}, got {list(image.words)}.'
             )

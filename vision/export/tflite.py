@@ -86,7 +86,7 @@ class Dynamic(_TfLite):
 
     name = 'tflite_dynamic'
     path = 'model_dynamic.tflite'
-    tolerance = 0.25  # 0.08 to 0.12 of trained networks, of pictures on the edge
+    tolerance = 0.25  # 0.08 to 0.12 of trained networks, of images on the edge
     agreement = 0.95
 
     def convert(
@@ -99,9 +99,9 @@ class Dynamic(_TfLite):
 
 
 class Int8(_TfLite):
-    """Weights and activations of 8 bits, from uint8 pictures to float32 probabilities.
+    """Weights and activations of 8 bits, from uint8 images to float32 probabilities.
 
-    Ranges of activations are measured on a sample of pictures. What prepares pixels,
+    Ranges of activations are measured on a sample of images. What prepares pixels,
     local response norm and the softmax stay float32: they take little time, and
     8 bits do not hold the range of a square, nor a thousand probabilities.
     """
@@ -140,8 +140,8 @@ def _one_by_one(sample: np.ndarray) -> Iterator[list[np.ndarray]]:
     # With both ends of the range among the pixels, each value has a step of its own.
     sample[0, 0, 0] = 0
     sample[0, -1, -1] = 255
-    for picture in sample:
-        yield [picture[np.newaxis]]
+    for image in sample:
+        yield [image[np.newaxis]]
 
 
 def _left_out(tensors: list[str]) -> tf.lite.experimental.QuantizationDebugOptions:

@@ -74,7 +74,7 @@ class Head(tf.Module):
         return self.classify(self.pool(x), training, seed)
 
     def pool(self, x: tf.Tensor) -> tf.Tensor:
-        """The features of each picture, `[B, features]`: the same in both modes.
+        """The features of each image, `[B, features]`: the same in both modes.
 
         Raises:
             ValueError: the head flattens maps, and this one has another size.
@@ -87,10 +87,10 @@ class Head(tf.Module):
             raise ValueError(
                 f'Expected a map of shape {self.map_shape} for a head that '
                 f'flattens it, received {tuple(x.shape[1:])}: resize the '
-                'pictures, or choose pooling average or max.'
+                'images, or choose pooling average or max.'
             )
         # Where the shape is known only later: a reshape alone would deal pixels out to
-        # the wrong pictures.
+        # the wrong images.
         x = tf.ensure_shape(x, [None, *self.map_shape])
         return tf.reshape(x, [-1, self.features])
 

@@ -121,9 +121,9 @@ class AuxiliaryHead(tf.Module):
     ) -> tf.Tensor:
         height, width = x.shape[1:3]
         if height is None or height != width:
-            # The reshape below would deal the cells out to the wrong pictures.
+            # The reshape below would deal the cells out to the wrong images.
             raise ValueError(
-                'Expected square pictures of a known size in training, '
+                'Expected square images of a known size in training, '
                 f'received a map of {height}×{width}.'
             )
         window, stride = self._pool(height)
@@ -142,7 +142,7 @@ class AuxiliaryHead(tf.Module):
             raise ValueError(
                 f'Expected a map of at least {self.cells} pixels for an '
                 f'auxiliary head made for {self.map_size}, received '
-                f'{map_size}: train on larger pictures.'
+                f'{map_size}: train on larger images.'
             )
         stride = map_size // self.cells
         return map_size - (self.cells - 1) * stride, stride

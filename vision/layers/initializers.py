@@ -35,7 +35,7 @@ def centered_he_normal(shape: tuple[int, ...]) -> tf.Tensor:
     """`he_normal` with the mean over each unit's inputs subtracted.
 
     What comes out of a ReLU is positive, so a kernel whose weights do not cancel pushes
-    all pictures the same way, and behind twenty layers they look alike. Centered, a
+    all images the same way, and behind twenty layers they look alike. Centered, a
     network without batch norm starts to learn much sooner. Huang et al., 2017: Centered
     weight normalization in accelerating training of deep neural networks.
     """

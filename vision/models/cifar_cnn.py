@@ -1,4 +1,4 @@
-"""Blocks of convolutions with batch norm: a plain network for pictures of 32 pixels."""
+"""Blocks of convolutions with batch norm: a plain network for images of 32 pixels."""
 
 import tensorflow as tf
 
@@ -27,7 +27,7 @@ def cifar_cnn(
 
     Args:
         classes: number of classes.
-        image_size: side in pixels of the pictures to train on; each block halves it.
+        image_size: side in pixels of the images to train on; each block halves it.
         normalization: a key of `NORMALIZATIONS`.
         filters: channels of each block.
         convolutions: how many of them a block has in front of its pool.

@@ -59,7 +59,7 @@ PAPER_STEM: Stem = (
     Pool(2),
 )
 
-# "TensorFlow in Action", chapter 6: a stride-1 stem for pictures of 56 pixels.
+# "TensorFlow in Action", chapter 6: a stride-1 stem for images of 56 pixels.
 SMALL_IMAGE_STEM: Stem = (
     Conv('conv1', 64, 7),
     Pool(2),
@@ -116,7 +116,7 @@ def _network(
 
     Args:
         classes: number of classes.
-        image_size: side in pixels of the pictures to train on, at least 32. The
+        image_size: side in pixels of the images to train on, at least 32. The
             auxiliary heads are made for it and adapt their pooling to others as long
             as the map is large enough.
         stem: the layers in front of block 3a.
@@ -189,7 +189,7 @@ def inception_v1(
     aux_dropout: float = 0.7,
     **options,
 ) -> Network:
-    """Inception v1 with a stride-1 stem for small pictures, and LRN."""
+    """Inception v1 with a stride-1 stem for small images, and LRN."""
     return _network(
         classes,
         image_size,

@@ -108,7 +108,7 @@ def mobilenet_v2(
 
     Args:
         classes: number of classes.
-        image_size: side in pixels of the pictures to train on, at least 32.
+        image_size: side in pixels of the images to train on, at least 32.
         normalization: a key of `NORMALIZATIONS`.
         alpha: factor of the channels of all layers but the last convolution, which it
             can only widen. There are weights for 0.35, 0.5, 0.75, 1, 1.3 and 1.4.

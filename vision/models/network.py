@@ -12,21 +12,21 @@ from vision.models.outputs import Outputs
 
 
 class Network(tf.Module):
-    """Pictures `[B, H, W, 3]` in 0..255 → `Outputs` of float32 logits.
+    """Images `[B, H, W, 3]` in 0..255 → `Outputs` of float32 logits.
 
     Outside training any H and W from the model's smallest up will do, unless the head
     flattens its map. In training the auxiliary heads, where there are any, need square
-    pictures.
+    images.
 
     Args:
-        stages: what the pictures pass through in turn, each called as
+        stages: what the images pass through in turn, each called as
             `stage(x, training)`, a `Dropout` with the seed behind it.
         channels: channels of the last stage's output.
-        map_size: its side in pixels for pictures of `image_size`.
+        map_size: its side in pixels for images of `image_size`.
         classes: number of classes.
-        image_size: side in pixels of the pictures to train on.
+        image_size: side in pixels of the images to train on.
         min_image_size: the smallest such side at which a pixel is left to classify.
-        normalization: a key of `NORMALIZATIONS`, applied to the pictures first.
+        normalization: a key of `NORMALIZATIONS`, applied to the images first.
         heads: auxiliary heads by the stage whose output they take.
         dtype: floating-point type of the arithmetic; variables and logits are float32.
         **head: options of `Head`.
@@ -55,7 +55,7 @@ class Network(tf.Module):
             raise ValueError(f'Expected at least 2 classes, received {classes}.')
         if image_size < min_image_size:
             raise ValueError(
-                f'Expected pictures of at least {min_image_size} pixels '
+                f'Expected images of at least {min_image_size} pixels '
                 f'for {name}, received image_size={image_size}.'
             )
         if normalization not in NORMALIZATIONS:
@@ -87,15 +87,15 @@ class Network(tf.Module):
         return self._run(images, training, seed, heads=training)
 
     def every_head(self, images: tf.Tensor) -> Outputs:
-        """The logits of all heads in inference; as in training, of square pictures."""
+        """The logits of all heads in inference; as in training, of square images."""
         return self._run(images, training=False, seed=None, heads=True)
 
     def measure(self, images: tf.Tensor, share: tf.Tensor) -> None:
         """Takes a batch into the averages of the batch norms, as in inference.
 
         With shares of 1, 1/2, 1/3, ... in turn, batches of one size leave the mean and
-        the variance of all their pictures in place of what averages moved along while
-        the weights changed and the pictures were augmented. Frozen norms stay. "Precise
+        the variance of all their images in place of what averages moved along while
+        the weights changed and the images were augmented. Frozen norms stay. "Precise
         batch norm": Wu and Johnson, 2021, section 3, https://arxiv.org/abs/2105.07576.
 
         Args:
@@ -146,7 +146,7 @@ class Network(tf.Module):
     def classify(
         self, features: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
     ) -> Outputs:
-        """Returns the logits of pictures whose `features` are known.
+        """Returns the logits of images whose `features` are known.
 
         Args:
             features: `[B, features]`, as `features` returns them.
@@ -156,7 +156,7 @@ class Network(tf.Module):
         return Outputs(self.head.classify(features, training, seed))
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
-        """What the head pools out of pictures in inference, float32 `[B, features]`."""
+        """What the head pools out of images in inference, float32 `[B, features]`."""
         x = self.until(list(self.stages)[-1], images)
         return tf.cast(self.head.pool(x), tf.float32)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-# Mean of ImageNet's training pictures as blue, green, red, in BVLC's GoogLeNet
+# Mean of ImageNet's training images as blue, green, red, in BVLC's GoogLeNet
 # (train_val.prototxt, https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet).
 CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
 
@@ -30,14 +30,14 @@ def symmetric(images: tf.Tensor) -> tf.Tensor:
 
 
 def center(images: tf.Tensor) -> tf.Tensor:
-    """Subtracts each picture's own mean over pixels and channels; range ±255."""
+    """Subtracts each image's own mean over pixels and channels; range ±255."""
     return images - tf.reduce_mean(images, [1, 2, 3], keepdims=True)
 
 
 def standardize(images: tf.Tensor) -> tf.Tensor:
-    """Brings each picture to mean 0 and deviation 1 over pixels and channels.
+    """Brings each image to mean 0 and deviation 1 over pixels and channels.
 
-    The deviation counts as at least 1/√pixels, so that a uniform picture becomes 0.
+    The deviation counts as at least 1/√pixels, so that a uniform image becomes 0.
     """
     return tf.image.per_image_standardization(images)
 

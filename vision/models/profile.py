@@ -16,13 +16,13 @@ def count_numbers(variables: Iterable[tf.Variable]) -> int:
 
 
 def count_macs(model: tf.Module, image_size: int) -> int:
-    """Multiplications with accumulation in one picture's forward pass, without heads.
+    """Multiplications with accumulation in one image's forward pass, without heads.
 
     Counted in the traced graph, by `count_graph_macs`.
     """
-    pictures = tf.TensorSpec([1, image_size, image_size, 3], tf.uint8)
+    spec = tf.TensorSpec([1, image_size, image_size, 3], tf.uint8)
     forward = tf.function(lambda images: model(images).main)
-    return count_graph_macs(forward.get_concrete_function(pictures).graph)
+    return count_graph_macs(forward.get_concrete_function(spec).graph)
 
 
 def count_graph_macs(graph: tf.Graph) -> int:

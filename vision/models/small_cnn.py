@@ -26,7 +26,7 @@ def small_cnn(
 
     Args:
         classes: number of classes.
-        image_size: side in pixels of the pictures to train on; each convolution's pool
+        image_size: side in pixels of the images to train on; each convolution's pool
             halves it.
         normalization: a key of `NORMALIZATIONS`.
         filters: channels of each convolution.

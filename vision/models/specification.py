@@ -9,15 +9,15 @@ from vision import models
 
 @dataclasses.dataclass(frozen=True)
 class Specification:
-    """What a picture must look like to enter a network, and what its answers mean.
+    """What an image must look like to enter a network, and what its answers mean.
 
     It is stored with the weights, so that evaluation, prediction and exports cannot
-    prepare pictures in another way than training did.
+    prepare images in another way than training did.
 
     Attributes:
         model: a key of `vision.models.MODELS`.
         classes: names of the classes in the order of the logits.
-        image_size: side in pixels that pictures are resized to.
+        image_size: side in pixels that images are resized to.
         normalization: a key of `NORMALIZATIONS`; the model applies it itself.
         channels: order of the channels that the model takes.
         options: what else the model was made with: its own options, and those of its

@@ -101,7 +101,7 @@ def xception(
 
     Args:
         classes: number of classes.
-        image_size: side in pixels of the pictures to train on, at least 32.
+        image_size: side in pixels of the images to train on, at least 32.
         normalization: a key of `NORMALIZATIONS`.
         dtype: floating-point type of the arithmetic.
         **options: of `Network` and of `Head`.

@@ -1,4 +1,4 @@
-"""The same picture twice: the same file, the same pixels, or nearly the same look."""
+"""The same image twice: the same file, the same pixels, or nearly the same look."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -31,9 +31,9 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class Duplicates:
-    """Pairs of pictures, first < second in the order of the survey.
+    """Pairs of images, first < second in the order of the survey.
 
-    Of k pictures that are the same, the first is paired with each of the others, so
+    Of k images that are the same, the first is paired with each of the others, so
     that k copies make k - 1 pairs. The first is in train where any of them is.
 
     pairs: int64 [K, 2].
@@ -68,21 +68,21 @@ def find(survey: Survey) -> Duplicates:
 
 
 def leaked(survey: Survey, duplicates: Duplicates, split: str) -> np.ndarray:
-    """The pictures of a split that have a duplicate in the training split."""
+    """The images of a split that have a duplicate in the training split."""
     in_train, in_split = survey.members('train'), survey.members(split)
-    # The pictures of train come first, so the second of a pair is the other split's.
+    # The images of train come first, so the second of a pair is the other split's.
     first, second = duplicates.pairs.T
     return np.unique(second[in_train[first] & in_split[second]])
 
 
 def conflicts(survey: Survey, duplicates: Duplicates) -> np.ndarray:
-    """bool [K]: whether the two pictures of a pair belong to different classes."""
+    """bool [K]: whether the two images of a pair belong to different classes."""
     labels = survey.labels[duplicates.pairs]
     return labels[:, 0] != labels[:, 1]
 
 
 def _first_copies(survey: Survey) -> np.ndarray:
-    """int64 [N]: for each picture the first one that is the same, often itself."""
+    """int64 [N]: for each image the first one that is the same, often itself."""
     files, pixels = survey.facts['file_digest'], survey.facts['pixel_digest']
     # The same bytes have the same pixels, if they have any.
     by_file = _firsts(files, np.flatnonzero(files))
@@ -101,7 +101,7 @@ def _firsts(digests: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def _near_pairs(survey: Survey, first: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Pairs [K, 2] of different pictures that look alike, and whether that is all."""
+    """Pairs [K, 2] of different images that look alike, and whether that is all."""
     distinct = first == np.arange(len(first))
     flat = survey.facts['contrast'] < FLAT / 255
     candidates = np.flatnonzero(distinct & survey.good & ~flat)
@@ -120,7 +120,7 @@ def _correlation(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
     for start in range(0, len(pairs), _PART):
         part = thumbnails[pairs[start : start + _PART]].astype(np.float32)
         part = part.reshape(*part.shape[:2], -1, 3)
-        # A picture is alike its copy in black and white.
+        # An image is alike its copy in black and white.
         colourless = (np.ptp(part, axis=3).mean(2) < COLOURLESS).any(1)
         part[colourless] = part[colourless] @ _LUMINANCE
         part -= part.mean((2, 3), keepdims=True)
@@ -131,7 +131,7 @@ def _correlation(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def _with_copies(near: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Adds, for each picture of a pair that has copies, these copies' pairs."""
+    """Adds, for each image of a pair that has copies, these copies' pairs."""
     copies = defaultdict(list)
     for first, copy in exact.tolist():
         copies[first].append(copy)

@@ -1,4 +1,4 @@
-"""Pictures of a split, one at a time: as bytes, as pixels, and at the size to show."""
+"""Images of a split, one at a time: as bytes, as pixels, and at the size to show."""
 
 import os
 
@@ -13,7 +13,7 @@ SIDE = 144  # Pixels: two of them fit beside each other on a phone.
 
 
 def read(split: Split, index: int) -> bytes:
-    """The encoded bytes of a picture of a split of files.
+    """The encoded bytes of an image of a split of files.
 
     Raises OSError where the file cannot be read.
     """
@@ -33,7 +33,7 @@ def _read_all(descriptor: int) -> bytes:
         return file.read()
 
 
-# Traced: step by step it takes as long as a hundred pictures.
+# Traced: step by step it takes as long as a hundred images.
 _decode = tf.function(
     decode, input_signature=[tf.TensorSpec([], tf.string)], autograph=False
 )
@@ -42,7 +42,7 @@ _decode = tf.function(
 def pixels(split: Split, index: int) -> np.ndarray:
     """uint8 [h, w, 3], as training sees it before it is fitted.
 
-    Raises OSError or tf.errors.OpError where the picture cannot be read.
+    Raises OSError or tf.errors.OpError where the image cannot be read.
     """
     if split.images is not None:
         return split.images[index]
@@ -51,16 +51,16 @@ def pixels(split: Split, index: int) -> np.ndarray:
 
 
 def thumbnail(split: Split, index: int, side: int = SIDE) -> Image.Image:
-    """The whole picture, shrunk to fit a square of this side, never enlarged."""
+    """The whole image, shrunk to fit a square of this side, never enlarged."""
     image = Image.fromarray(pixels(split, index))
     image.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=3)
     return image
 
 
 def tile(split: Split, index: int, side: int = SIDE) -> np.ndarray:
-    """The whole picture in the middle of a white square, uint8 [side, side, 3]."""
+    """The whole image in the middle of a white square, uint8 [side, side, 3]."""
     image = thumbnail(split, index, side)
-    # Whole pixels are repeated, so that small pictures stay what they are.
+    # Whole pixels are repeated, so that small images stay what they are.
     factor = side // max(image.size)
     image = image.resize(
         (image.width * factor, image.height * factor), Image.Resampling.NEAREST

@@ -1,4 +1,4 @@
-"""One look at one picture: its header by Pillow, its pixels by TensorFlow."""
+"""One look at one image: its header by Pillow, its pixels by TensorFlow."""
 
 import functools
 import hashlib
@@ -19,11 +19,11 @@ from vision.data.decoding import decode
 from vision.data.fetch import on_host, why_undecodable
 from vision.survey.images import read
 
-THUMBNAIL = 12  # Pixels a side of what is kept of each picture: 432 bytes.
+THUMBNAIL = 12  # Pixels a side of what is kept of each image: 432 bytes.
 _HASHED = 32  # Pixels a side that the perceptual hash is made from.
 _LEVELS = np.arange(256) / 255
 
-# A few bytes a picture, so that a million of them need no more than a few hundred MB.
+# A few bytes an image, so that a million of them need no more than a few hundred MB.
 FACTS = np.dtype(
     [
         ('good', np.bool_),  # TensorFlow decodes it; sizes and pixels are 0 otherwise.
@@ -40,8 +40,8 @@ FACTS = np.dtype(
         ),  # Mean and standard deviation of luminance, in 0..1.
         ('contrast', np.float32),
         ('means', np.float64, 3),  # Of each channel and its square, in 0..255, once the
-        ('squares', np.float64, 3),  # picture is fitted to the image size.
-        # 64 bits: a million pictures agree in one pair in 1 of 37 million datasets.
+        ('squares', np.float64, 3),  # image is fitted to the image size.
+        # 64 bits: a million images agree in one pair in 1 of 37 million datasets.
         ('file_digest', np.uint64),  # 0 where there are no bytes.
         ('pixel_digest', np.uint64),
         ('hash', np.uint64),  # Perceptual.
@@ -59,7 +59,7 @@ class Seen(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """A picture of a split: uint8 [h, w, 3], and fitted to the image size."""
+    """An image of a split: uint8 [h, w, 3], and fitted to the image size."""
 
     place: int
     contents: bytes  # Empty in memory.
@@ -68,7 +68,7 @@ class Decoded(NamedTuple):
 
 
 def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Decoded]:
-    """Decodes pictures of a split, many at a time, in their order.
+    """Decodes images of a split, many at a time, in their order.
 
     Leaves out what takes a closer look: files that are not plain, and bad ones.
     """
@@ -93,18 +93,18 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
         return index, contents, image, decode.fit(image, image_size)
 
     with tf.device('/CPU:0'):
-        pictures = tf.data.Dataset.from_tensor_slices(indices)
-        pictures = pictures.map(
+        dataset = tf.data.Dataset.from_tensor_slices(indices)
+        dataset = dataset.map(
             tf.autograph.experimental.do_not_convert(load), tf.data.AUTOTUNE
         )
-        pictures = pictures.ignore_errors(log_warning=False)
-    for picture in pictures.as_numpy_iterator():
-        yield Decoded(*picture)
+        dataset = dataset.ignore_errors(log_warning=False)
+    for element in dataset.as_numpy_iterator():
+        yield Decoded(*element)
 
 
-@functools.cache  # Tracing takes longer than a hundred pictures.
+@functools.cache  # Tracing takes longer than a hundred images.
 def _decoder(image_size: int) -> Callable:
-    """Makes `contents -> (picture uint8 [h, w, 3], fitted to the size)`."""
+    """Makes `contents -> (image uint8 [h, w, 3], fitted to the size)`."""
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
     def decode_and_fit(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -114,16 +114,16 @@ def _decoder(image_size: int) -> Callable:
     return decode_and_fit
 
 
-def look_at(picture: Decoded) -> Seen:
-    """Looks at a picture that can be decoded."""
+def look_at(image: Decoded) -> Seen:
+    """Looks at an image that can be decoded."""
     facts = np.zeros(1, FACTS)[0]
     refused = ''
-    if picture.contents:
-        facts['file_digest'] = _digest(picture.contents)
-        refused = _describe_header(facts, picture.contents)
+    if image.contents:
+        facts['file_digest'] = _digest(image.contents)
+        refused = _describe_header(facts, image.contents)
     else:
         facts['mode'] = b'RGB'
-    thumbnail = _describe_pixels(facts, picture.pixels, picture.fitted)
+    thumbnail = _describe_pixels(facts, image.pixels, image.fitted)
     return Seen(facts, thumbnail, refused=refused)
 
 

@@ -1,4 +1,4 @@
-"""Pictures that training cannot use, or that a person should look at first."""
+"""Images that training cannot use, or that a person should look at first."""
 
 import functools
 from pathlib import PurePath
@@ -20,7 +20,7 @@ KINDS = {
     'extreme aspect': f'one side more than {EXTREME:g} times the other',
     'single colour': 'every pixel has the same colour',
     'converted': 'palette, alpha, CMYK, 16 or 1 bit: converted to 8-bit RGB',
-    'rotated': 'EXIF says that the picture is to be turned or mirrored',
+    'rotated': 'EXIF says that the image is to be turned or mirrored',
     'animated': 'only the first of several frames counts',
 }
 _PLAIN_MODES = ('RGB', 'L', '')
@@ -29,15 +29,15 @@ _SAME_FORMAT = {'MPO': 'JPEG', 'DIB': 'BMP'}
 
 
 class Problem(NamedTuple):
-    """Something about one picture of the survey; kind is one of KINDS."""
+    """Something about one image of the survey; kind is one of KINDS."""
 
     kind: str
-    picture: int
+    image: int
     detail: str
 
 
 def find(survey: Survey) -> list[Problem]:
-    """All problems, by kind in the order of KINDS, then by picture."""
+    """All problems, by kind in the order of KINDS, then by image."""
     facts = survey.facts
     height, width = facts['height'], facts['width']
     short, long = np.minimum(height, width), np.maximum(height, width)
@@ -73,16 +73,16 @@ def _where(kind: str, mask: np.ndarray, detail) -> list[Problem]:
 def _extensions(survey: Survey) -> list[Problem]:
     found: list[Problem] = []
     formats = survey.facts['format'].tolist()
-    for picture, content in enumerate(formats):
+    for image, content in enumerate(formats):
         if not content:
             continue
         content = content.decode()
         content = _SAME_FORMAT.get(content, content)
-        suffix = PurePath(survey.name(picture)).suffix.lower()
+        suffix = PurePath(survey.name(image)).suffix.lower()
         named = _formats().get(suffix, content)
         if _SAME_FORMAT.get(named, named) != content:
             found.append(
-                Problem('wrong extension', picture, f'a {content} file named {suffix}')
+                Problem('wrong extension', image, f'a {content} file named {suffix}')
             )
     return found
 

@@ -1,4 +1,4 @@
-"""The numbers that describe a survey, each over exactly the pictures it names."""
+"""The numbers that describe a survey, each over exactly the images it names."""
 
 from collections import Counter
 from typing import Any
@@ -33,7 +33,7 @@ def describe(values: np.ndarray) -> dict[str, float]:
 
 
 def class_counts(source: Source) -> dict[str, np.ndarray]:
-    """split -> int64 [classes], over all pictures, surveyed or not."""
+    """split -> int64 [classes], over all images, surveyed or not."""
     return {
         name: np.bincount(source.splits[name].labels, minlength=len(source.classes))
         for name in SPLITS
@@ -66,7 +66,7 @@ def imbalance(source: Source) -> dict[str, Any]:
 
 
 def sizes(survey: Survey, where: np.ndarray) -> dict[str, dict[str, float]]:
-    """Width, height and aspect (width / height) of decodable pictures where true."""
+    """Width, height and aspect (width / height) of decodable images where true."""
     facts = survey.facts[where & survey.good]
     return {
         'width': describe(facts['width']),
@@ -96,17 +96,17 @@ def common(values: np.ndarray) -> dict[str, int]:
 def channels(survey: Survey) -> dict[str, Any]:
     """Mean and standard deviation of the training split's channels, in 0..255.
 
-    Over all pixels of all its decodable pictures, each fitted to the image size.
+    Over all pixels of all its decodable images, each fitted to the image size.
     """
     facts = survey.facts[survey.members('train') & survey.good]
     if not len(facts):
-        return {'pictures': 0}
+        return {'images': 0}
     mean = facts['means'].mean(0)
-    # Every fitted picture has as many pixels, so the means' mean is the pixels' mean.
+    # Every fitted image has as many pixels, so the means' mean is the pixels' mean.
     variance = facts['squares'].mean(0) - np.square(mean)
     std = np.sqrt(np.maximum(variance, 0))
     return {
-        'pictures': len(facts),
+        'images': len(facts),
         'image_size': survey.image_size,
         'mean_255': mean.tolist(),
         'std_255': std.tolist(),
@@ -123,7 +123,7 @@ def outliers(values: np.ndarray) -> np.ndarray:
 
 
 def brightness(survey: Survey) -> dict[str, Any]:
-    """Brightness and contrast in 0..1, and how many pictures stand out by them."""
+    """Brightness and contrast in 0..1, and how many images stand out by them."""
     facts = survey.facts[survey.good]
     if not len(facts):
         return {'brightness': describe(facts['brightness'])}
@@ -138,7 +138,7 @@ def brightness(survey: Survey) -> dict[str, Any]:
 
 
 def extremes(survey: Survey, count: int) -> dict[str, np.ndarray]:
-    """The darkest, the brightest and the lowest-contrast pictures."""
+    """The darkest, the brightest and the lowest-contrast images."""
     good = np.flatnonzero(survey.good)
     light = good[np.argsort(survey.facts['brightness'][good], kind='stable')]
     contrast = good[np.argsort(survey.facts['contrast'][good], kind='stable')]

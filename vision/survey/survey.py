@@ -1,4 +1,4 @@
-"""Looks at every picture once and keeps a few numbers of each."""
+"""Looks at every image once and keeps a few numbers of each."""
 
 import contextlib
 import warnings
@@ -14,15 +14,15 @@ from vision.survey.look import FACTS, THUMBNAIL, Seen, decoded, look_at, look_cl
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What was seen of N pictures: train first, then validation, then test.
+    """What was seen of N images: train first, then validation, then test.
 
     split: uint8 [N], the split's place in SPLITS.
-    index: int64 [N], the picture's place in its split.
+    index: int64 [N], the image's place in its split.
     labels: int32 [N].
     facts: FACTS [N].
     thumbnails: uint8 [N, 12, 12, 3].
-    undecodable: picture -> why TensorFlow cannot decode it.
-    refused: picture -> why Pillow does not open it although TensorFlow does.
+    undecodable: image -> why TensorFlow cannot decode it.
+    refused: image -> why Pillow does not open it although TensorFlow does.
     """
 
     source: Source
@@ -40,42 +40,42 @@ class Survey:
 
     @property
     def good(self) -> np.ndarray:
-        """bool [N], whether TensorFlow decodes the picture."""
+        """bool [N], whether TensorFlow decodes the image."""
         return self.facts['good']
 
-    def place(self, picture: int) -> tuple[Split, int]:
-        """The picture's split and its place there."""
-        return self.source.splits[self.split_name(picture)], int(self.index[picture])
+    def place(self, image: int) -> tuple[Split, int]:
+        """The image's split and its place there."""
+        return self.source.splits[self.split_name(image)], int(self.index[image])
 
-    def split_name(self, picture: int) -> str:
-        return SPLITS[self.split[picture]]
+    def split_name(self, image: int) -> str:
+        return SPLITS[self.split[image]]
 
-    def name(self, picture: int) -> str:
+    def name(self, image: int) -> str:
         """The path relative to the data directory."""
-        split, index = self.place(picture)
+        split, index = self.place(image)
         return str(split.names[index])
 
-    def class_name(self, picture: int) -> str:
-        return self.source.classes[self.labels[picture]]
+    def class_name(self, image: int) -> str:
+        return self.source.classes[self.labels[image]]
 
     def members(self, split: str) -> np.ndarray:
-        """bool [N], whether the picture belongs to the split."""
+        """bool [N], whether the image belongs to the split."""
         return self.split == SPLITS.index(split)
 
 
 def survey(
     source: Source,
     image_size: int = 0,
-    max_pictures: int = 0,
+    max_images: int = 0,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Survey:
-    """Looks at the pictures of all splits.
+    """Looks at the images of all splits.
 
-    image_size: the side to which pictures are fitted; 0: the dataset's own.
-    max_pictures: look at no more than these, evenly spread; 0: at all.
-    progress: called with the number of pictures seen since the last call.
+    image_size: the side to which images are fitted; 0: the dataset's own.
+    max_images: look at no more than these, evenly spread; 0: at all.
+    progress: called with the number of images seen since the last call.
     """
-    chosen = {name: _spread(source, name, max_pictures) for name in SPLITS}
+    chosen = {name: _spread(source, name, max_images) for name in SPLITS}
     index = np.concatenate(list(chosen.values()))
     split = np.repeat(
         np.arange(len(SPLITS), dtype=np.uint8), [len(each) for each in chosen.values()]
@@ -99,37 +99,37 @@ def survey(
     return result
 
 
-def _spread(source: Source, name: str, max_pictures: int) -> np.ndarray:
-    """int64: the places of the pictures to look at, at least one of each split."""
+def _spread(source: Source, name: str, max_images: int) -> np.ndarray:
+    """int64: the places of the images to look at, at least one of each split."""
     count = len(source.splits[name])
     total = sum(map(len, source.splits.values()))
-    if not 0 < max_pictures < total:
+    if not 0 < max_images < total:
         return np.arange(count)
-    wanted = max(max_pictures * count // total, 1)
+    wanted = max(max_images * count // total, 1)
     return np.arange(wanted) * count // wanted
 
 
 def _look_at_split(result: Survey, name: str, progress: Callable[[int], None]) -> None:
     split = result.source.splits[name]
     members = np.flatnonzero(result.members(name))
-    picture_of = dict(zip(result.index[members].tolist(), members.tolist()))
+    image_of = dict(zip(result.index[members].tolist(), members.tolist()))
     # TensorFlow decodes in threads of its own. More of Python's would wait for each
     # other: with two it takes twice as long.
-    for picture in decoded(split, result.index[members], result.image_size):
-        _note(result, picture_of.pop(int(picture.place)), look_at(picture))
+    for image in decoded(split, result.index[members], result.image_size):
+        _note(result, image_of.pop(int(image.place)), look_at(image))
         progress(1)
-    for index, rest in picture_of.items():
+    for index, rest in image_of.items():
         _note(result, rest, look_closely(split, index, result.image_size))
         progress(1)
 
 
-def _note(result: Survey, picture: int, seen: Seen) -> None:
-    result.facts[picture] = seen.facts
-    result.thumbnails[picture] = seen.thumbnail
+def _note(result: Survey, image: int, seen: Seen) -> None:
+    result.facts[image] = seen.facts
+    result.thumbnails[image] = seen.thumbnail
     if seen.undecodable:
-        result.undecodable[picture] = seen.undecodable
+        result.undecodable[image] = seen.undecodable
     if seen.refused:
-        result.refused[picture] = seen.refused
+        result.refused[image] = seen.refused
 
 
 @contextlib.contextmanager

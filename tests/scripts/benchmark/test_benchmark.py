@@ -65,14 +65,14 @@ def small(monkeypatch):
 
 @pytest.fixture
 def files(tmp_path, monkeypatch) -> None:
-    """A dataset of 12 training pictures in files, one of them broken."""
+    """A dataset of 12 training images in files, one of them broken."""
     splits = {}
     for name, count in zip(data.SPLITS, [12, 1, 1], strict=True):
         paths = [str(tmp_path / f'{name}{index}.png') for index in range(count)]
         for path in paths:
             tf.io.write_file(path, tf.io.encode_png(tf.zeros([24, 24, 3], tf.uint8)))
         splits[name] = Split(np.zeros(count, np.int32), paths, paths=paths)
-    Path(splits['train'].paths[3]).write_bytes(b'not a picture')
+    Path(splits['train'].paths[3]).write_bytes(b'not an image')
     source = Source('files', ('a', 'b'), splits, 24, fixed_size=True)
     monkeypatch.setitem(DATASETS, 'files', lambda *arguments: source)
 
@@ -166,7 +166,7 @@ def test_bare_decoding_is_left_out_of_larger_files(caplog):
     places = {modes.FILES: parts}
     assert not modes._bare_decoding('bare reading', places, Settings(mode='input'))
     assert caplog.messages == [
-        'Left out: bare reading, since the pictures lie in larger files.'
+        'Left out: bare reading, since the images lie in larger files.'
     ]
 
 
@@ -179,7 +179,7 @@ def test_bare_decoding_is_left_out_of_larger_files(caplog):
     ],
 )
 def test_what_bare_decoding_decodes(tmp_path, extension, side, shape):
-    path = tmp_path / f'picture{extension}'
+    path = tmp_path / f'image{extension}'
     Image.new('RGB', (24, 24)).save(path)
     paths = [str(path)] * 2
     decoded = contestants._decoding(paths, side)(tf.constant(paths))
@@ -190,7 +190,7 @@ def test_what_bare_decoding_decodes(tmp_path, extension, side, shape):
 
 def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
     monkeypatch.setattr(contestants, 'FILES_AT_ONCE', 3)
-    path = str(tmp_path / 'picture.png')
+    path = str(tmp_path / 'image.png')
     tf.io.write_file(path, tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)))
     for count, images in [(1, 1), (9, 2), (100, 3)]:
         split = Split(np.zeros(count, np.int32), [path] * count, paths=[path] * count)
@@ -201,7 +201,7 @@ def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_input_peers(tmp_path, files, capfd):
-    # A broken file ends no run: it was found when the pictures went to memory.
+    # A broken file ends no run: it was found when the images went to memory.
     content = measured(
         'input_peers',
         tmp_path,
@@ -262,7 +262,7 @@ def test_input_peers_refuses(overrides, message, tmp_path, files):
 def test_end_to_end(tmp_path):
     content = measured('end_to_end', tmp_path, steps=4, precision='float32')
     rates = medians(content)
-    assert list(rates) == ['the training loop', 'steps on made-up pictures']
+    assert list(rates) == ['the training loop', 'steps on made-up images']
     first, second = rates.values()
     assert list(content['ratios'].values()) == [pytest.approx(first / second)]
     assert content['settings']['steps'] == 4
@@ -347,7 +347,7 @@ def test_flops_of_a_training_step():
     )
     source = contestants.synthetic_source(config, classes=10)
     ours = modes._steps(config, source, 'ours')
-    # The first convolution has no gradient by the pictures; the others have both.
+    # The first convolution has no gradient by the images; the others have both.
     first = 16 * 16 * 4 * (3 * 3 * 3) * 2
     second = 16 * 16 * 8 * (5 * 5 * 4) * 3
     classifier = 8 * 10 * 3
@@ -371,9 +371,9 @@ def test_flops_of_a_training_step():
     ],
 )
 def test_macs(function, macs):
-    pictures = tf.TensorSpec([1, 8, 8, 4])
+    images = tf.TensorSpec([1, 8, 8, 4])
     assert (
-        count_graph_macs(tf.function(function).get_concrete_function(pictures).graph)
+        count_graph_macs(tf.function(function).get_concrete_function(images).graph)
         == macs
     )
 

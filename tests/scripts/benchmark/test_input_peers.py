@@ -1,4 +1,4 @@
-"""How Keras' input is asked for the same pictures and augmentations."""
+"""How Keras' input is asked for the same images and augmentations."""
 
 import os
 import warnings
@@ -20,10 +20,10 @@ ALL = ('flip', 'vertical_flip', 'rotate:18', 'shift', 'zoom:0.1')
 def split(tmp_path) -> Split:
     """Nine JPEG files of three classes; each is evenly as bright as its label says."""
     labels = np.arange(9, dtype=np.int32) % 3
-    paths = [str(tmp_path / f'picture{index}.JPEG') for index in range(9)]
+    paths = [str(tmp_path / f'image{index}.JPEG') for index in range(9)]
     for path, label in zip(paths, labels):
-        picture = np.full([24, 24, 3], 100 * label, np.uint8)
-        tf.io.write_file(path, tf.io.encode_jpeg(picture))
+        image = np.full([24, 24, 3], 100 * label, np.uint8)
+        tf.io.write_file(path, tf.io.encode_jpeg(image))
     return Split(labels, paths, paths=paths, side=24)
 
 
@@ -43,7 +43,7 @@ def test_the_folder_of_links_is_gone_afterwards(split):
             '1/7.jpeg',
             '2/2.jpeg',
             '2/5.jpeg',
-        ]  # Whole batches: the ninth picture is left out.
+        ]  # Whole batches: the ninth image is left out.
         assert all(link.is_symlink() for link in links)
         assert os.readlink(Path(folder, '1/7.jpeg')) == split.paths[7]
     assert not Path(folder).exists()
@@ -67,7 +67,7 @@ def test_links_to_relative_paths(split, tmp_path, monkeypatch):
         assert Path(folder, '0/0.jpeg').exists()
 
 
-def test_both_give_the_pictures_and_their_labels(split, capsys):
+def test_both_give_the_images_and_their_labels(split, capsys):
     config = configured()
     with input_peers.linked(split, batch_size=4) as folder:
         images, labels = next(input_peers.generator(folder, config))
@@ -145,7 +145,7 @@ def test_augmentations_need_a_counterpart():
         input_peers.check_augmentations(['rotate:1', 'rotate:2'])
 
 
-def test_pictures_need_to_be_files(split):
+def test_images_need_to_be_files(split):
     input_peers.check_files(split)
     in_memory = Split(
         split.labels, split.names, images=np.zeros([9, 4, 4, 3], np.uint8)
@@ -158,7 +158,7 @@ def test_pictures_need_to_be_files(split):
     with pytest.raises(ConfigError, match='received .* parts of larger files. Name'):
         input_peers.check_files(parts)
     for ending, shown in {'.webp': '.webp', '': 'no ending'}.items():
-        paths = [*split.paths[:8], f'picture{ending}']
+        paths = [*split.paths[:8], f'image{ending}']
         with pytest.raises(ConfigError, match=f'in .bmp, .* received {shown}. Name'):
             input_peers.check_files(Split(split.labels, split.names, paths=paths))
 
@@ -171,7 +171,7 @@ def test_a_broken_file_is_explained(split, place, capsys):
             each = input_peers.contestants(folder, configured(), warmup_steps=1)[place]
         assert each.turn(3) > 0
         for path in split.paths:
-            Path(path).write_bytes(b'not a picture')
+            Path(path).write_bytes(b'not an image')
         with pytest.raises(DatasetError, match='received one that cannot. Pass --cac'):
             each.turn(3)
     assert capsys.readouterr() == ('', '')

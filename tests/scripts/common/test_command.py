@@ -47,7 +47,7 @@ def weights(tmp_path_factory) -> Path:
 
 def test_flags_are_the_settings_of_a_run_in_other_groups():
     fields = {field.name: field for field in model_fields()}
-    assert list(fields)[:4] == ['run_dir', 'weights', 'temperature', 'arithmetic']
+    assert list(fields)[:4] == ['run_dir', 'weights', 'temperature', 'precision']
     for field in dataclasses.fields(Config):
         if field.name in fields and field.name != 'run_dir':
             ours = fields[field.name]
@@ -55,7 +55,7 @@ def test_flags_are_the_settings_of_a_run_in_other_groups():
             assert ours.metadata == {
                 **field.metadata,
                 'group': 'Weights that are not of a run',
-                'shapes_results': True,
+                'affects_results': True,
             }
 
 
@@ -65,7 +65,7 @@ def test_flags_are_the_settings_of_a_run_in_other_groups():
         ({'weights': 'beste'}, 'one of best, last; .* Did you mean best'),
         ({'temperature': -1.0}, '--temperature to be at least 0'),
         ({'temperature': float('nan')}, '--temperature to be at least 0'),
-        ({'arithmetic': 'float64'}, 'one of float32, bfloat16, float16'),
+        ({'precision': 'float64'}, 'one of float32, bfloat16, float16'),
     ],
 )
 def test_values_that_are_not_allowed(settings, message):
@@ -116,7 +116,7 @@ def test_weights_of_somebody_else(parse, weights):
         '--image_size=16',
         f'--labels={weights.parent}/labels.txt',
         '--temperature=2',
-        '--arithmetic=bfloat16',
+        '--precision=bfloat16',
     )
     classifier = load_classifier()
     assert (classifier.classes, classifier.image_size) == (('cat', 'dog'), 16)
@@ -165,7 +165,7 @@ def test_decoders_are_held_back_and_their_messages_lost():
     program = (
         'import os, sys\n'
         'from scripts.common import command\n'
-        'with command.decoders_held_back() as stderr:\n'
+        'with command.native_stderr_suppressed() as stderr:\n'
         '    os.write(2, b"noise")\n'
         '    print("ours", file=stderr, flush=True)\n'
         'print("after", file=sys.stderr)\n'

@@ -25,9 +25,9 @@ CLASSES = (
 
 @pytest.fixture(scope='session')
 def make_evaluation():
-    """Called with the number of classes and of pictures, and the share it knows.
+    """Called with the number of classes and of images, and the share it knows.
 
-    Another seed makes another network on pictures of the same names.
+    Another seed makes another network on images of the same names.
     """
 
     def make(classes=7, count=200, right=0.7, known=None, seed=0, **replaced):

@@ -1,4 +1,4 @@
-"""Networks on the same pictures, in pairs."""
+"""Networks on the same images, in pairs."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ def evaluations(make_evaluation):
 
 
 def mistaken(evaluation, count):
-    """The same, but for so many pictures that were named correctly."""
+    """The same, but for so many images that were named correctly."""
     logits = evaluation.main.copy()
     rows = np.flatnonzero(evaluation.correct)[:count]
     logits[rows, (evaluation.labels[rows] + 1) % logits.shape[1]] = 99
@@ -53,7 +53,7 @@ def report(evaluations):
     return made['report.md']
 
 
-def test_pairs_count_every_picture_and_bound_the_difference(evaluations):
+def test_pairs_count_every_image_and_bound_the_difference(evaluations):
     compared = compare(evaluations, ['a', 'b', 'c'])
     assert [(p.first, p.second) for p in compared.pairs] == [(0, 1), (0, 2), (1, 2)]
     for pair in compared.pairs:
@@ -108,7 +108,7 @@ def test_several_pairs_are_several_chances_of_luck(evaluations):
             assert ('Nothing is corrected for several comparisons' in text) == expected
 
 
-def test_only_pictures_that_all_could_decode_count(evaluations):
+def test_only_images_that_all_could_decode_count(evaluations):
     first, second = evaluations[:2]
     kept = np.delete(np.arange(200), [3, 50])
     partly = dataclasses.replace(
@@ -124,7 +124,7 @@ def test_only_pictures_that_all_could_decode_count(evaluations):
     assert comparison.numbers(compared, {})['data']['evaluated'] == 198
 
 
-def test_other_pictures_are_refused_before_any_is_looked_at(make_evaluation):
+def test_other_images_are_refused_before_any_is_looked_at(make_evaluation):
     evaluations = [make_evaluation(count=count) for count in (200, 150)]
     seen_by = [(each.classifier, each.source) for each in evaluations]
     check_same([seen_by[0], seen_by[0]], 'test')
@@ -147,7 +147,7 @@ def test_classes_that_a_network_does_not_know_are_refused_before_too(make_evalua
 def test_classes_are_matched_where_datasets_have_them_in_other_orders(evaluations):
     first, second = evaluations[:2]
     source = second.source
-    # The last class has no pictures in the dataset of the first run.
+    # The last class has no images in the dataset of the first run.
     order = np.array([5, 3, 1, 0, 2, 4, 6])
     moved = dataclasses.replace(
         source,

@@ -92,7 +92,7 @@ def test_mistake_is_explained_in_a_line(mistake, message):
 
 @pytest.fixture(scope='module')
 def runs(tmp_path_factory) -> Path:
-    """A run on pictures of `cat|s` and `dog`, one of which is broken.
+    """A run on images of `cat|s` and `dog`, one of which is broken.
 
     The decoder talks about those of the test split on the process's standard error.
     """
@@ -104,22 +104,22 @@ def runs(tmp_path_factory) -> Path:
             where.mkdir(parents=True)
             for i in range(count):  # the classes overlap, so that there are mistakes
                 pixels = rng.integers(low, 196 + low, [16, 16, 3], np.uint8)
-                picture = Image.fromarray(pixels // (1 + i % 3))
+                image = Image.fromarray(pixels // (1 + i % 3))
                 if split != 'test':
-                    picture.save(where / f'{i}.png')
+                    image.save(where / f'{i}.png')
                     continue
                 contents = io.BytesIO()
-                picture.save(contents, 'JPEG')
+                image.save(contents, 'JPEG')
                 jpeg = contents.getvalue()
                 (where / f'{i}.jpg').write_bytes(jpeg[:20] + b'\0\0\0' + jpeg[20:])
-    (folder / 'data/test/dog/broken.png').write_bytes(b'no picture')
+    (folder / 'data/test/dog/broken.png').write_bytes(b'no image')
     train_run(folder, 'a')
     return folder
 
 
 @pytest.fixture(scope='module')
 def two_runs(runs) -> Path:
-    """The same, with another run on the same pictures."""
+    """The same, with another run on the same images."""
     train_run(runs, 'b', seed=1)
     return runs
 
@@ -174,9 +174,9 @@ def test_whole_evaluation(runs):
     # No word of the decoder's, though mistakes are decoded again to be drawn.
     done = call(f'--run_dir={runs}/a', '--calibrate', '--batch_size=7')
     assert (done.returncode, done.stderr) == (0, '')
-    assert 'Pictures    image_folder, test: 40 pictures, 2 classes' in done.stdout
+    assert 'Images      image_folder, test: 40 images, 2 classes' in done.stdout
     assert 'dog/broken.png' in done.stdout
-    assert '1 picture could not be decoded and is in none of these' in done.stdout
+    assert '1 image could not be decoded and is in none of these' in done.stdout
     folder = runs / 'a/evaluation/test'
     assert f'Report      {folder}/report.md' in done.stdout.replace(
         '\n            ', ' '
@@ -189,7 +189,7 @@ def test_whole_evaluation(runs):
     assert found['data']['evaluated'] == 40 and found['data']['undecodable'] == 1
     assert found['data']['data_dir'] == f'{runs}/data'
     stored = json.loads((runs / 'a/calibration.json').read_text(encoding='utf-8'))
-    assert stored['split'] == 'validation' and stored['pictures'] == 40
+    assert stored['split'] == 'validation' and stored['images'] == 40
     assert found['calibration']['temperature'] == stored['temperature'] != 1
     card = (folder / 'MODEL_CARD.md').read_text(encoding='utf-8')
     assert '| learning_rate | 0.003 |' in card and r'cat\|s' in card
@@ -206,7 +206,7 @@ def test_whole_evaluation(runs):
         (['--split_seed=7'], 'Expected the --split_seed=4321 that the run was trained'),
         (
             ['--calibrate', '--data_dir=other'],
-            'Expected the pictures of the run with --cal',
+            'Expected the images of the run with --cal',
         ),
         (
             ['--calibrate', '--dataset=shapes'],
@@ -214,7 +214,7 @@ def test_whole_evaluation(runs):
         ),
     ],
 )
-def test_pictures_that_a_run_must_not_be_asked_about(
+def test_images_that_a_run_must_not_be_asked_about(
     runs, evaluate_here, arguments, message
 ):
     with pytest.raises(ConfigError, match=message):
@@ -236,7 +236,7 @@ def test_other_data_has_a_report_of_its_own(runs, evaluate_here, tmp_path):
 
 
 @pytest.mark.slow
-def test_pictures_of_the_run_by_another_name_are_its_own(
+def test_images_of_the_run_by_another_name_are_its_own(
     runs, evaluate_here, tmp_path, capsys
 ):
     (tmp_path / 'holidays').symlink_to(runs / 'data')
@@ -293,7 +293,7 @@ def test_where_no_temperature_is_best_no_other_split_is_looked_at():
     named = classifier.logits(images).main.numpy().argmax(1).astype(np.int32)
     # Of validation it is right about all; none of test can be decoded.
     split = Split(named, [f'{i}.png' for i in range(40)], images)
-    bad = dataclasses.replace(split, weights=np.zeros(40, np.float32))
+    bad = dataclasses.replace(split, sample_weights=np.zeros(40, np.float32))
     source = Source(
         'noise',
         ('cat', 'dog'),
@@ -307,11 +307,11 @@ def test_where_no_temperature_is_best_no_other_split_is_looked_at():
         evaluate.look(classifier, Config(), source, evaluate.Settings(calibrate=True))
 
 
-def test_runs_on_other_pictures_are_not_compared(runs, evaluate_here, tmp_path):
+def test_runs_on_other_images_are_not_compared(runs, evaluate_here, tmp_path):
     """Nor looked at: those of the first could not be, without an error of their own."""
     shutil.copytree(runs / 'data', tmp_path / 'data')
     for i in range(12):
-        (tmp_path / f'data/test/cat|s/{i}.jpg').write_bytes(b'no picture')
+        (tmp_path / f'data/test/cat|s/{i}.jpg').write_bytes(b'no image')
     (tmp_path / 'data/test/dog/0.jpg').unlink()
     shutil.copytree(runs / 'a', tmp_path / 'b')
     config = json.loads((tmp_path / 'b/config.json').read_text(encoding='utf-8'))

@@ -45,7 +45,7 @@ def test_curves_of_the_worst_and_the_best(make_evaluation, classes, drawn):
     size(figures.precision_recall(evaluation))
 
 
-def test_classes_without_pictures_have_no_curve():
+def test_classes_without_images_have_no_curve():
     assert figures.curve_classes(np.array([0.5, np.nan, 0.2])) == [0, 2]
 
 

@@ -35,13 +35,13 @@ def folder(make_evaluation, tmp_path_factory):
     output.write(
         evaluation,
         folder,
-        Config(data_dir='my|pictures'),
+        Config(data_dir='my|images'),
         {'command': ['evaluate'], 'gpus': []},
     )
     return folder, evaluation
 
 
-def test_predictions_have_a_row_for_each_picture(folder):
+def test_predictions_have_a_row_for_each_image(folder):
     folder, evaluation = folder
     found = rows(folder / 'predictions.csv')
     assert [row['path'] for row in found] == evaluation.names
@@ -63,7 +63,7 @@ def test_figures_recomputed_from_predictions_with_scikit_learn(folder):
     results = json.loads(
         (folder / 'results.json').read_bytes().decode('utf-8', 'surrogateescape')
     )
-    assert results['data']['data_dir'] == 'my|pictures'
+    assert results['data']['data_dir'] == 'my|images'
     assert results['top1'] == pytest.approx(metrics.accuracy_score(labels, named))
     names = [row['name'] for row in results['classes']]
     assert names == list(evaluation.classes)
@@ -103,10 +103,10 @@ def test_report_links_only_to_what_is_there_and_escapes_names(folder):
         assert local and all((folder / link).is_file() for link in local)
         assert 'one\ntwo' not in text and '*star* <b>' not in text
     report = (folder / 'report.md').read_text(encoding='utf-8')
-    assert 'fitted to 50 pictures of validation | 1.5000' in report
+    assert 'fitted to 50 images of validation | 1.5000' in report
     assert r'broken\|\\udcff.png: Not a JPEG' in report
     assert r'| a\|b |' in report
-    assert r'| From | my\|pictures |' in report
+    assert r'| From | my\|images |' in report
 
 
 def test_what_no_longer_applies_is_removed_and_the_rest_left(
@@ -123,7 +123,7 @@ def test_what_no_longer_applies_is_removed_and_the_rest_left(
     assert {path.name for path in written} | {'notes.txt'} == {
         path.name for path in tmp_path.iterdir()
     }
-    assert 'Every picture is named correctly.' in (tmp_path / 'report.md').read_text(
+    assert 'Every image is named correctly.' in (tmp_path / 'report.md').read_text(
         encoding='utf-8'
     )
 

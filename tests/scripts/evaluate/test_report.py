@@ -66,7 +66,7 @@ def test_cautions_are_true(of_run, step, split, config, temperature, views, expe
         assert part in caution
 
 
-def test_weights_of_others_were_not_chosen_by_the_pictures(evaluation, config):
+def test_weights_of_others_were_not_chosen_by_the_images(evaluation, config):
     other = dataclasses.replace(evaluation, split_name='validation')
     assert report.cautions(other, config) == []
 
@@ -77,10 +77,8 @@ def test_views_are_counted(evaluation, config, views, number):
     evaluation = dataclasses.replace(evaluation, views=views)
     text = report.build(evaluation, config, results(evaluation, config, {}))
     averaged = ', averaged' if number > 1 else ''
-    assert f'| Views of each picture | {number}{averaged} |' in text
-    assert (f'; {number} views of each' in terminal.pictures(evaluation)) == (
-        number > 1
-    )
+    assert f'| Views of each image | {number}{averaged} |' in text
+    assert (f'; {number} views of each' in terminal.images(evaluation)) == (number > 1)
 
 
 def test_figures_are_in_percent(evaluation, config):
@@ -104,20 +102,20 @@ def test_figures_are_in_percent(evaluation, config):
             40,
             40,
             12,
-            'Of the 12 classes with pictures, those of which least is found first; '
+            'Of the 12 classes with images, those of which least is found first; '
             '[classes.csv](classes.csv) has all 40 of the dataset.',
             12,
         ),
-        (40, 40, 20, 'Of the 20 classes with pictures, those of which', 20),
+        (40, 40, 20, 'Of the 20 classes with images, those of which', 20),
         (
             40,
             40,
             21,
-            'Of the 21 classes with pictures, the 10 of which least is found, then '
+            'Of the 21 classes with images, the 10 of which least is found, then '
             'the 10 of which most is; [classes.csv](classes.csv) has all 40',
             20,
         ),
-        (40, 40, 200, 'Of the 40 classes with pictures, the 10 of which least', 20),
+        (40, 40, 200, 'Of the 40 classes with images, the 10 of which least', 20),
     ],
 )
 def test_note_on_classes_is_about_those_shown(
@@ -126,7 +124,7 @@ def test_note_on_classes_is_about_those_shown(
     evaluation = make_evaluation(classes, count)
     text = report.build(evaluation, config, results(evaluation, config, {}))
     section = text.partition('## Classes')[2].partition('## Confusion')[0]
-    assert ('with pictures' in section) == (says is not None)
+    assert ('with images' in section) == (says is not None)
     assert says is None or says in section
     lines = [line for line in section.splitlines() if line.startswith('| ')]
     assert len(lines) == rows + 3  # head, rule and mean

@@ -1,8 +1,8 @@
-"""Which pictures are meant, and which must not be."""
+"""Which images are meant, and which must not be."""
 
 import pytest
 
-from scripts.common.dataset_settings import picture_config
+from scripts.common.dataset_settings import image_config
 from scripts.evaluate.settings import (
     Settings,
     check_calibration,
@@ -30,7 +30,7 @@ def test_there_are_as_many_views_to_choose_from_as_there_are():
     ],
 )
 def test_same_data_is_the_same_dataset_in_the_same_place(given, same):
-    assert same_data(OWN, picture_config(OWN, given)) == same
+    assert same_data(OWN, image_config(OWN, given)) == same
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_same_data_is_the_same_dataset_in_the_same_place(given, same):
         {'split_seed': 6, 'data_dir': './mine'},
     ],
 )
-def test_pictures_of_a_run_are_not_split_anew(given):
+def test_images_of_a_run_are_not_split_anew(given):
     name, value = next(iter(given.items()))
     own = getattr(OWN, name)
     with pytest.raises(
@@ -50,7 +50,7 @@ def test_pictures_of_a_run_are_not_split_anew(given):
         match=f'Expected the --{name}={own} that the run '
         f'was trained with, received {value}: .* Leave --{name} out',
     ):
-        check_splits(OWN, picture_config(OWN, given))
+        check_splits(OWN, image_config(OWN, given))
 
 
 @pytest.mark.parametrize(
@@ -62,18 +62,18 @@ def test_pictures_of_a_run_are_not_split_anew(given):
         {'test_fraction': 0.2, 'dataset': 'shapes'},
     ],
 )
-def test_other_pictures_may_be_split_as_one_likes(given):
-    check_splits(OWN, picture_config(OWN, given))
+def test_other_images_may_be_split_as_one_likes(given):
+    check_splits(OWN, image_config(OWN, given))
 
 
-def test_temperature_is_fitted_to_pictures_of_the_run():
-    check_calibration(OWN, picture_config(OWN, {'data_dir': 'mine'}))
+def test_temperature_is_fitted_to_images_of_the_run():
+    check_calibration(OWN, image_config(OWN, {'data_dir': 'mine'}))
     with pytest.raises(
         ConfigError,
-        match='pictures of the run with --calibrate, '
+        match='images of the run with --calibrate, '
         'image_folder mine, received image_folder yours: .* a link to '
         'them at mine',
     ):
-        check_calibration(OWN, picture_config(OWN, {'data_dir': 'yours'}))
+        check_calibration(OWN, image_config(OWN, {'data_dir': 'yours'}))
     with pytest.raises(ConfigError, match='image_folder mine, received shapes: '):
-        check_calibration(OWN, picture_config(OWN, {'dataset': 'shapes'}))
+        check_calibration(OWN, image_config(OWN, {'dataset': 'shapes'}))

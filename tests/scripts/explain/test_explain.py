@@ -211,7 +211,7 @@ def test_endpoint_that_is_none(classifier):
         explain.choose_endpoint(classifier.network, 'pool9')
 
 
-def test_pictures_of_the_run_by_every_method(classifier, tmp_path, capsys):
+def test_images_of_the_run_by_every_method(classifier, tmp_path, capsys):
     chosen = choosing.of_run(classifier, samples=3, seed=0)
     explain.write(
         classifier, chosen, Settings(method=('all',), steps=2), 'pool2', None, tmp_path
@@ -235,7 +235,7 @@ def test_pictures_of_the_run_by_every_method(classifier, tmp_path, capsys):
     assert told.endswith(f'  {tmp_path}/sheet.png\n  {tmp_path}/explanations.csv\n')
 
 
-def test_a_run_on_few_pictures_is_explained_on_validation_pictures(classifier):
+def test_a_run_on_few_images_is_explained_on_validation_images(classifier):
     config = dataclasses.replace(classifier.run.config, overfit_batches=1)
     few = copy.copy(classifier)
     few.run = classifier.run._replace(config=config)
@@ -244,7 +244,7 @@ def test_a_run_on_few_pictures_is_explained_on_validation_pictures(classifier):
     assert all(name.startswith('validation/') for name in chosen.split.names)
 
 
-def test_pictures_that_have_moved(tmp_path, classifier):
+def test_images_that_have_moved(tmp_path, classifier):
     for label, name in enumerate(classifier.classes):
         for number in range(20):
             path = tmp_path / name / f'{number}.png'
@@ -262,7 +262,7 @@ def test_pictures_that_have_moved(tmp_path, classifier):
 
 
 @pytest.mark.slow
-def test_the_flag_of_pictures_that_have_moved(run_dir, tmp_path):
+def test_the_flag_of_images_that_have_moved(run_dir, tmp_path):
     done = call(f'--run_dir={run_dir}', f'--data_dir={tmp_path}')
     assert done.returncode == 1
     assert f"got data_dir='{tmp_path}'" in done.stderr
@@ -326,7 +326,7 @@ def test_what_is_written_does_not_wait_for_the_end(output, tmp_path):
             assert full.height > 1.8 * half.height
 
 
-def test_pictures_and_maps_are_not_kept(output):
+def test_images_and_maps_are_not_kept(output):
     written, report, alive = output(), Report(), []
     for place in range(3):
         pixels, each = PIXELS.copy(), explanation(place)
@@ -386,7 +386,7 @@ def test_a_map_that_means_nothing_is_called_so(after, random, row, verdict):
     ]
 
 
-def test_given_pictures_some_of_them_bad(run_dir, tmp_path):
+def test_given_images_some_of_them_bad(run_dir, tmp_path):
     rng = np.random.default_rng(0)
     for name in ('a/same.png', 'b/same.png', 'b/Same.jpg'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -397,7 +397,7 @@ def test_given_pictures_some_of_them_bad(run_dir, tmp_path):
     Path(odd.decode(errors='surrogateescape')).write_bytes(
         (tmp_path / 'a/same.png').read_bytes()
     )
-    (tmp_path / 'b/bad\n.png').write_bytes(b'no picture')
+    (tmp_path / 'b/bad\n.png').write_bytes(b'no image')
     out = tmp_path / 'out'
     done = call(
         f'--run_dir={run_dir}',
@@ -410,7 +410,7 @@ def test_given_pictures_some_of_them_bad(run_dir, tmp_path):
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'bad\\n.png: Not a JPEG' in done.stderr
     assert 'none.png: No such file' in done.stderr
-    assert done.stderr.splitlines()[-1] == '2 of 6 pictures could not be explained.'
+    assert done.stderr.splitlines()[-1] == '2 of 6 images could not be explained.'
     found = rows(out)
     assert len(found) == 4 and {row['class'] for row in found} == {'circle'}
     overlays = {row['overlay'] for row in found}

@@ -33,7 +33,7 @@ def test_help_is_short_and_needs_no_tensorflow():
         'test_fraction',
         'split_seed',
         'output',
-        'max_pictures',
+        'max_images',
         'seed',
     ):
         assert len(re.findall(rf'^  --{name}\b', done.stdout, re.MULTILINE)) == 1
@@ -43,10 +43,10 @@ def test_help_is_short_and_needs_no_tensorflow():
     'mistake, message',
     [
         (
-            '--max_picture=3',
-            'There is no flag --max_picture. Did you mean --max_pictures?',
+            '--max_image=3',
+            'There is no flag --max_image. Did you mean --max_images?',
         ),
-        ('--max_pictures=-1', 'Expected --max_pictures to be at least 0, received -1.'),
+        ('--max_images=-1', 'Expected --max_images to be at least 0, received -1.'),
         (
             '--test_fraction=2',
             'Expected --test_fraction to be 0.001 to 0.9, received 2',
@@ -72,7 +72,7 @@ def test_missing_data_is_explained(tmp_path):
 
 
 @pytest.mark.slow
-def test_whole_run_on_a_folder_of_pictures(tmp_path):
+def test_whole_run_on_a_folder_of_images(tmp_path):
     rng = np.random.default_rng(0)
     for label in ('<b>cat', 'dog'):
         (tmp_path / 'data' / label).mkdir(parents=True)
@@ -84,7 +84,7 @@ def test_whole_run_on_a_folder_of_pictures(tmp_path):
     Image.fromarray(pixels).save(jpeg, quality=90)
     contents = jpeg.read_bytes()
     jpeg.write_bytes(contents[:20] + b'\0\0\0' + contents[20:])
-    (tmp_path / 'data/dog/broken.png').write_bytes(b'no picture')
+    (tmp_path / 'data/dog/broken.png').write_bytes(b'no image')
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/notes.txt').write_text('mine')
     done = call(
@@ -93,7 +93,7 @@ def test_whole_run_on_a_folder_of_pictures(tmp_path):
         f'--output={tmp_path}/out',
     )
     assert (done.returncode, done.stderr) == (0, '')
-    assert 'image_folder: 26 pictures, 2 classes' in done.stdout
+    assert 'image_folder: 26 images, 2 classes' in done.stdout
     assert re.search(r'^ +1  undecodable: ', done.stdout, re.MULTILINE)
     files = done.stdout.partition('Written:\n')[2].split()
     assert files[0] == f'{tmp_path}/out/index.html'
@@ -102,5 +102,5 @@ def test_whole_run_on_a_folder_of_pictures(tmp_path):
     }
     assert '&lt;b&gt;cat' in (tmp_path / 'out/index.html').read_text(encoding='utf-8')
     numbers = json.loads((tmp_path / 'out/summary.json').read_text(encoding='utf-8'))
-    assert sum(numbers['pictures'].values()) == 26
+    assert sum(numbers['images'].values()) == 26
     assert numbers['problems']['undecodable']['count'] == 1

@@ -97,10 +97,10 @@ def test_page_escapes_names_of_classes_and_files(written):
 
 def test_page_says_what_matters_first(written):
     text = read((written / 'index.html').read_text(encoding='utf-8')).text
-    assert '22 pictures of 2 classes.' in text
-    assert '1 picture cannot be decoded.' in text
-    assert '1 of the 4 validation pictures have a duplicate in train.' in text
-    assert '2 of the 3 test pictures have a duplicate in train.' in text
+    assert '22 images of 2 classes.' in text
+    assert '1 image cannot be decoded.' in text
+    assert '1 of the 4 validation images have a duplicate in train.' in text
+    assert '2 of the 3 test images have a duplicate in train.' in text
     assert '1 pair of duplicates with different classes.' in text
     assert 'a JPEG file named .png' in text
 
@@ -138,8 +138,8 @@ def test_csv_lists_every_pair(written):
 
 def test_summary_has_the_numbers(written):
     numbers = json.loads((written / 'summary.json').read_text(encoding='utf-8'))
-    assert numbers['pictures'] == {'train': 15, 'validation': 4, 'test': 3}
-    assert numbers['surveyed'] == numbers['pictures']
+    assert numbers['images'] == {'train': 15, 'validation': 4, 'test': 3}
+    assert numbers['surveyed'] == numbers['images']
     assert numbers['classes'][1] == {
         'label': 1,
         'id': 'cat',
@@ -159,12 +159,12 @@ def test_summary_has_the_numbers(written):
         'train-validation': 1,
         'train-test': 2,
     }
-    assert numbers['problems']['undecodable']['pictures'][0]['path'].endswith(
+    assert numbers['problems']['undecodable']['images'][0]['path'].endswith(
         'cat/broken.jpg'
     )
 
 
-def test_pictures_are_pictures(written):
+def test_images_are_images(written):
     for name in FILES:
         if name.endswith('.png'):
             pixels = imread(written / name)[..., :3]
@@ -210,7 +210,7 @@ def test_report_fits_a_terminal(findings):
     text = '\n'.join(lines)
     assert re.search(r'^majority baseline +53\.3 % +50\.0 % +33\.3 %$', text, re.M)
     assert re.search(
-        r'^ +2  of the 3 test pictures have a duplicate in train$', text, re.M
+        r'^ +2  of the 3 test images have a duplicate in train$', text, re.M
     )
     assert re.search(r'^ +1  undecodable: ', text, re.M)
 
@@ -244,18 +244,18 @@ def test_samples_are_of_the_class_and_follow_the_seed(many, findings):
     for survey_ in (many.survey, findings.survey):
         chosen = choices.samples(survey_, 0)
         assert len(chosen) == min(20, len(survey_.source.classes))
-        for label, pictures in chosen.items():
-            assert set(survey_.labels[pictures]) == {label}
-            assert {survey_.split_name(i) for i in pictures} == {'train'}
-            assert len(set(pictures)) == len(pictures)
+        for label, images in chosen.items():
+            assert set(survey_.labels[images]) == {label}
+            assert {survey_.split_name(i) for i in images} == {'train'}
+            assert len(set(images)) == len(images)
     assert choices.samples(many.survey, 0) == choices.samples(many.survey, 0)
-    # Class 0 has nine training pictures, five of which are shown.
+    # Class 0 has nine training images, five of which are shown.
     assert choices.samples(many.survey, 0)[0] != choices.samples(many.survey, 1)[0]
 
 
 def test_nothing_decodable_is_said_and_not_a_crash(tmp_path):
     bad = str(tmp_path / 'bad.jpg')
-    Path(bad).write_bytes(b'no picture')
+    Path(bad).write_bytes(b'no image')
     split = Split(np.zeros(1, np.int32), ['bad.jpg'], paths=[bad])
     found = summarize(
         survey(Source('bad', ('a',), dict.fromkeys(SPLITS, split), 8, fixed_size=False))
@@ -263,7 +263,7 @@ def test_nothing_decodable_is_said_and_not_a_crash(tmp_path):
     (tmp_path / 'out').mkdir()
     names = [path.name for path in output.write(found, tmp_path / 'out', 0)]
     assert names == ['index.html', 'classes.png', 'duplicates.csv', 'summary.json']
-    assert 'No picture can be decoded.' in terminal.report(found)
+    assert 'No image can be decoded.' in terminal.report(found)
     assert found.numbers['duplicates']['pairs']['file'] == 2
 
 

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image
 
 from scripts.export import __main__ as export
-from scripts.export import pictures, readme, settings, staging
+from scripts.export import images, readme, settings, staging
+from scripts.export.images import find as find_images
 from scripts.export.settings import Settings
 from scripts.export.staging import OutputError, staged
 from trainers.inference import classifier
@@ -85,9 +86,9 @@ def everything_in(folder: Path) -> set[str]:
 
 @pytest.fixture
 def few(monkeypatch) -> None:
-    """Fewer pictures, for speed."""
-    monkeypatch.setattr(pictures, 'COMPARED', 10)
-    monkeypatch.setattr(pictures, 'MEASURED', 10)
+    """Fewer images, for speed."""
+    monkeypatch.setattr(images, 'COMPARED', 10)
+    monkeypatch.setattr(images, 'MEASURED', 10)
 
 
 def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys):
@@ -99,7 +100,7 @@ def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys)
             Settings(output=str(output), overwrite=overwrite),
         )
     said = capsys.readouterr().out
-    assert '10 pictures of the validation split of shapes' in said
+    assert '10 images of the validation split of shapes' in said
     assert everything_in(tmp_path) == {'out'}
     assert everything_in(output) == {
         'README.md',
@@ -119,7 +120,7 @@ def test_exports_a_run_and_says_how_to_use_it(run_dir, trained):
         '--formats=saved_model,tflite_float32,onnx',
     )
     assert (code, complained) == (0, '')
-    assert '100 pictures of the validation split of shapes' in said
+    assert '100 images of the validation split of shapes' in said
     assert said.count('passed') == 3
     folder = run_dir / 'export'
     assert everything_in(folder) == {
@@ -150,11 +151,11 @@ def check_readme(
 ) -> None:
     """Runs the lines of the README one after the other, in one process of their own."""
     text = (folder / 'README.md').read_text('utf-8')
-    picture = Image.fromarray(load('shapes').splits['test'].images[0])
-    image = np.asarray(picture.resize([trained.image_size] * 2))
-    Image.fromarray(image).save(folder / 'picture.png')
+    image = Image.fromarray(load('shapes').splits['test'].images[0])
+    image = np.asarray(image.resize([trained.image_size] * 2))
+    Image.fromarray(image).save(folder / 'image.png')
     blocks = [block.partition('```')[0] for block in text.split('```python\n')[1:]]
-    prepare = blocks[0].replace('picture.jpg', 'picture.png')
+    prepare = blocks[0].replace('image.jpg', 'image.png')
     lines = [prepare, 'all_of_them = {}']
     for name in names:
         block = next(b for b in blocks if b == readme.USAGE[name])
@@ -185,7 +186,7 @@ def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
         UserError,
         match='nothing was written:\n  tflite_int8: the '
         r'largest difference of a probability is .*, at most 0 is[\s\S]*'
-        'Leave those out of --formats, or pass more pictures',
+        'Leave those out of --formats, or pass more images',
     ):
         export.export(trained, [Demanding()], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()
@@ -260,7 +261,7 @@ def test_a_network_that_diverged_is_told_before_anything_is_converted(
     )
     with pytest.raises(
         UserError,
-        match='got others for 10 of 10 pictures: a run, is '
+        match='got others for 10 of 10 images: a run, is '
         'damaged, or its training diverged',
     ):
         export.export(diverged, [Failing()], Settings(output=str(tmp_path / 'out')))
@@ -498,28 +499,28 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
             pytest.fail('it cannot be written')
 
 
-def test_pictures_of_a_run_are_spread_over_the_classes(trained):
-    found = pictures.find(trained, '')
+def test_images_of_a_run_are_spread_over_the_classes(trained):
+    found = find_images(trained, '')
     assert found.compared.shape == (100, 32, 32, 3)
     assert found.measured.shape == (100, 32, 32, 3)
     split = load('shapes').splits['validation']
-    thirty = pictures._spread(split, 30)
+    thirty = images._spread(split, 30)
     assert np.bincount(thirty.labels).tolist() == [3] * 10
     rare = Split(
         np.array([0] * 8 + [1], np.int32),
         [str(i) for i in range(9)],
         images=np.zeros([9, 4, 4, 3], np.uint8),
     )
-    assert np.bincount(pictures._spread(rare, 4).labels).tolist() == [3, 1]
+    assert np.bincount(images._spread(rare, 4).labels).tolist() == [3, 1]
 
 
-def test_pictures_that_are_broken_are_left_out(trained, tmp_path, caplog):
+def test_images_that_are_broken_are_left_out(trained, tmp_path, caplog):
     images = load('shapes').splits['test'].images
     for i in range(5):
         Image.fromarray(images[i]).save(tmp_path / f'{i}.png')
     (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8\xff no more')
     (tmp_path / 'empty.png').touch()
-    found = pictures.find(trained, str(tmp_path))
+    found = find_images(trained, str(tmp_path))
     assert len(found.compared) + len(found.measured) == 5
     assert found.compared.max() > 0
     skipped = [record.getMessage() for record in caplog.records]
@@ -527,48 +528,48 @@ def test_pictures_that_are_broken_are_left_out(trained, tmp_path, caplog):
     assert any('empty.png: The file is empty' in line for line in skipped)
 
 
-def test_no_picture_at_all_is_an_error(trained, tmp_path):
+def test_no_image_at_all_is_an_error(trained, tmp_path):
     (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8\xff no more')
-    with pytest.raises(UserError, match='none of 1 picture can be decoded'):
-        pictures.find(trained, str(tmp_path))
-    with pytest.raises(UserError, match='Expected --pictures to be a picture, or'):
-        pictures.find(trained, str(tmp_path / 'nothing'))
+    with pytest.raises(UserError, match='none of 1 image can be decoded'):
+        images.find(trained, str(tmp_path))
+    with pytest.raises(UserError, match='Expected --images to be an image, or'):
+        images.find(trained, str(tmp_path / 'nothing'))
 
 
-def test_a_single_picture_serves_for_both(trained, tmp_path):
+def test_a_single_image_serves_for_both(trained, tmp_path):
     image = load('shapes').splits['test'].images[0]
     Image.fromarray(image).save(tmp_path / 'one.png')
-    found = pictures.find(trained, str(tmp_path / 'one.png'))
+    found = find_images(trained, str(tmp_path / 'one.png'))
     assert np.array_equal(found.compared[0], image)
     assert np.array_equal(found.measured[0], image)
 
 
-def test_lost_training_pictures_are_explained(run_dir, tmp_path):
+def test_lost_training_images_are_explained(run_dir, tmp_path):
     moved = tmp_path / 'run'
     shutil.copytree(run_dir, moved)
     config = json.loads((moved / 'config.json').read_text())
     config |= {'dataset': 'image_folder', 'data_dir': str(tmp_path / 'gone')}
     (moved / 'config.json').write_text(json.dumps(config))
-    with pytest.raises(UserError, match='Or pass others with --pictures'):
-        pictures.find(classifier.from_run(moved), '')
+    with pytest.raises(UserError, match='Or pass others with --images'):
+        images.find(classifier.from_run(moved), '')
 
 
-def test_a_run_on_a_few_batches_is_compared_on_all_pictures(few, trained):
+def test_a_run_on_a_few_batches_is_compared_on_all_images(few, trained):
     config = dataclasses.replace(trained.run.config, overfit_batches=1, batch_size=2)
     run = trained.run._replace(config=config)
     overfitted = classifier.Classifier(
         trained.network, trained.specification, 'a run', run=run
     )
-    found, expected = pictures.find(overfitted, ''), pictures.find(trained, '')
+    found, expected = images.find(overfitted, ''), images.find(trained, '')
     np.testing.assert_array_equal(found.compared, expected.compared)
 
 
 @pytest.mark.parametrize('asked', [False, True])
-def test_pictures_are_downloaded_only_when_asked_for_now(trained, monkeypatch, asked):
+def test_images_are_downloaded_only_when_asked_for_now(trained, monkeypatch, asked):
     config = dataclasses.replace(trained.run.config, download=not asked)
     found = []
     monkeypatch.setattr(
-        pictures, 'load_source', lambda config: found.append(config) or load('shapes')
+        images, 'load_source', lambda config: found.append(config) or load('shapes')
     )
     before = classifier.Classifier(
         trained.network,
@@ -576,18 +577,18 @@ def test_pictures_are_downloaded_only_when_asked_for_now(trained, monkeypatch, a
         'a run',
         run=trained.run._replace(config=config),
     )
-    pictures.find(before, '', download=asked, measures=False)
+    images.find(before, '', download=asked, measures=False)
     assert [each.download for each in found] == [asked]
 
 
-def test_pictures_to_measure_are_decoded_only_for_who_measures(few, trained):
-    assert pictures.find(trained, '', measures=False).measured.shape == (0, 32, 32, 3)
+def test_images_to_measure_are_decoded_only_for_who_measures(few, trained):
+    assert images.find(trained, '', measures=False).measured.shape == (0, 32, 32, 3)
     assert [name for name, form in FORMATS.items() if form.measures] == ['tflite_int8']
 
 
-def test_weights_without_a_run_need_pictures(trained, tmp_path):
+def test_weights_without_a_run_need_images(trained, tmp_path):
     alone = classifier.Classifier(trained.network, trained.specification, 'a file')
-    with pytest.raises(ConfigError, match='Expected --pictures=FOLDER.*a file, has no'):
+    with pytest.raises(ConfigError, match='Expected --images=FOLDER.*a file, has no'):
         export.export(alone, [], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()
     assert export.default_output(alone) == 'exports/cifar_cnn'
@@ -595,12 +596,12 @@ def test_weights_without_a_run_need_pictures(trained, tmp_path):
 
 @pytest.mark.slow
 def test_googlenet_in_every_format(data_folder, tmp_path):
-    with_dogs = tmp_path / 'pictures'
+    with_dogs = tmp_path / 'images'
     shutil.unpack_archive(data_folder / 'cats_and_dogs.zip', with_dogs)
     code, said, complained = call(
         '--model=googlenet',
         f'--pretrained={data_folder / "googlenet_bvlc.npz"}',
-        f'--pictures={with_dogs}/cats_and_dogs/test/dogs',
+        f'--images={with_dogs}/cats_and_dogs/test/dogs',
         f'--formats={",".join(PYTHON_FORMATS)}',
         f'--output={tmp_path / "out"}',
     )

@@ -136,7 +136,7 @@ def test_a_table_cuts_names_to_the_width(classifier):
         (Temperature(1.5), 'probabilities at temperature 1.5'),
         (
             Temperature(1.5, 'validation', 1200),
-            'probabilities calibrated on 1,200 pictures of validation',
+            'probabilities calibrated on 1,200 images of validation',
         ),
     ],
 )

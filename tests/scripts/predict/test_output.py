@@ -63,7 +63,7 @@ def test_a_link_stays_a_link(tmp_path):
         ('file/x.csv', 'Not a directory. Choose another --output'),
         (
             'photo.JPG',
-            r'such as predictions.csv, got the name of a picture: .*photo.JPG',
+            r'such as predictions.csv, got the name of an image: .*photo.JPG',
         ),
     ],
 )

@@ -54,7 +54,7 @@ def run_dir(tmp_path_factory) -> Path:
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp('pictures')
+    root = tmp_path_factory.mktemp('images')
     rng = np.random.default_rng(0)
     for name in ('b.png', 'a.jpg', 'new\nline.png', '--top.png'):
         pixels = rng.integers(0, 256, [20, 24, 3], np.uint8)
@@ -62,7 +62,7 @@ def folder(tmp_path_factory) -> Path:
     # The decoder talks about this one on the standard error of the process.
     contents = (root / 'a.jpg').read_bytes()
     (root / 'talkative.jpg').write_bytes(contents[:20] + b'\0\0\0' + contents[20:])
-    (root / 'broken.png').write_bytes(b'no picture')
+    (root / 'broken.png').write_bytes(b'no image')
     return root
 
 
@@ -91,7 +91,7 @@ def test_help_is_short_and_needs_no_tensorflow():
 @pytest.mark.parametrize(
     'arguments, message',
     [
-        ([], 'Expected pictures: files, folders or patterns, such as in python -m'),
+        ([], 'Expected images: files, folders or patterns, such as in python -m'),
         (['x', '--top=0'], 'Expected --top to be at least 1, received 0.'),
         (['x', '--tops=1'], 'There is no flag --tops. Did you mean --top?'),
     ],
@@ -138,7 +138,7 @@ def test_the_format_follows_from_the_output(settings, expected):
 
 @pytest.mark.slow
 def test_whole_run_in_a_table(run_dir, folder):
-    # Flags may stand behind the pictures.
+    # Flags may stand behind the images.
     done = call(str(folder), f'--run_dir={run_dir}', '--top=2')
     lines = done.stdout.decode().splitlines()
     assert lines[0].startswith(f'{run_dir}, best weights, epoch 1; probabilities not')
@@ -148,13 +148,13 @@ def test_whole_run_in_a_table(run_dir, folder):
     # No word of the decoder's.
     assert done.stderr.decode().splitlines() == [
         f'{folder}/broken.png: Not a JPEG, PNG, GIF, BMP or WebP file',
-        '1 of 6 pictures could not be predicted.',
+        '1 of 6 images could not be predicted.',
     ]
     assert done.returncode == 1
 
 
 @pytest.mark.slow
-def test_on_a_terminal_a_bad_picture_is_named_once(run_dir, folder):
+def test_on_a_terminal_a_bad_image_is_named_once(run_dir, folder):
     ours, theirs = pty.openpty()
     command = [
         sys.executable,

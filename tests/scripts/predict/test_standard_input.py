@@ -1,4 +1,4 @@
-"""Pictures and lists of pictures that come through a stream."""
+"""Images and lists of images that come through a stream."""
 
 import io
 import os
@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.predict.standard_input import pictures
+from scripts.predict.standard_input import images
 
 
 def read(contents: bytes) -> list:
     with tempfile.TemporaryFile() as spool:
-        return list(pictures(io.BufferedReader(io.BytesIO(contents)), spool))
+        return list(images(io.BufferedReader(io.BytesIO(contents)), spool))
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_long_list_comes_in_parts(tmp_path):
     reader, writer = os.pipe()
     with os.fdopen(reader, 'rb') as stream, tempfile.TemporaryFile() as spool:
         os.write(writer, b'0.png\n1.png\n2.png\n3.png')
-        found = pictures(stream, spool)
+        found = images(stream, spool)
         assert [next(found).name for _ in range(3)] == ['0.png', '1.png', '2.png']
         os.close(writer)
         assert [each.name for each in found] == ['3.png']
@@ -61,14 +61,14 @@ def test_files_of_a_list_are_looked_up_and_folders_are_not_searched(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'GIF', 'BMP', 'WEBP', 'TIFF'])
-def test_a_picture(tmp_path, kind):
+def test_a_image(tmp_path, kind):
     rng = np.random.default_rng(1)
     Image.fromarray(rng.integers(0, 256, [40, 300, 3], np.uint8)).save(
         tmp_path / 'x', kind
     )
     contents = (tmp_path / 'x').read_bytes()
     with tempfile.TemporaryFile() as spool:
-        (found,) = pictures(io.BufferedReader(io.BytesIO(contents)), spool)
+        (found,) = images(io.BufferedReader(io.BytesIO(contents)), spool)
         assert Path(found.path).read_bytes() == contents
     assert (found.name, found.size, found.error) == ('-', len(contents), '')
 

@@ -1,4 +1,4 @@
-"""Networks with random weights, and pictures for them."""
+"""Networks with random weights, and images for them."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def make_classifier():
 
 @pytest.fixture(scope='session')
 def make_source():
-    """Called with the classes and how many pictures each split has."""
+    """Called with the classes and how many images each split has."""
 
     def make(classes, count=20, image_size=8, ids=(), seed=0):
         rng = np.random.default_rng(seed)

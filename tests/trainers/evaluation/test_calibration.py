@@ -8,7 +8,7 @@ from trainers.evaluation import metrics as measures
 from trainers.evaluation.calibration import CalibrationError
 
 
-def test_pictures_fall_into_bins_by_confidence():
+def test_images_fall_into_bins_by_confidence():
     confidence = np.array([0.0, 1 / 15, 0.1, 0.98, 1.0], np.float64)
     found = calibration.reliability(confidence, np.array([0, 0, 1, 1, 0], bool))
     assert found.counts.tolist() == [2, 1] + [0] * 12 + [2]
@@ -54,8 +54,8 @@ def test_temperature_of_the_logits_moves_with_them():
 @pytest.mark.parametrize(
     'right, message',
     [
-        (True, 'Expected mistakes among the 40 pictures'),
-        (False, 'these 40 pictures it is no better than guessing'),
+        (True, 'Expected mistakes among the 40 images'),
+        (False, 'these 40 images it is no better than guessing'),
     ],
 )
 def test_where_no_temperature_is_best_it_says_why(right, message):

@@ -1,4 +1,4 @@
-"""Every picture once, bad ones apart, and figures that agree with training's."""
+"""Every image once, bad ones apart, and figures that agree with training's."""
 
 import dataclasses
 
@@ -23,7 +23,7 @@ def classifier(make_classifier):
     return make_classifier(CLASSES)
 
 
-def test_1003_pictures_in_batches_of_64_are_1003(classifier, make_source):
+def test_1003_images_in_batches_of_64_are_1003(classifier, make_source):
     source = make_source(CLASSES, 1003)
     done = []
     found = evaluate(
@@ -89,22 +89,22 @@ def test_figures_of_every_head_agree_with_training(
 
 @pytest.fixture(scope='module')
 def source(tmp_path_factory):
-    """Pictures of three classes of the six, one in seven broken."""
-    root = tmp_path_factory.mktemp('pictures')
+    """Images of three classes of the six, one in seven broken."""
+    root = tmp_path_factory.mktemp('images')
     rng = np.random.default_rng(0)
     for label in 'fbd':
         for i in range(7):
             path = root / 'test' / label / f'{i}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(rng.integers(0, 256, [8, 8, 3], np.uint8)).save(path)
-        path.write_bytes(b'no picture')
+        path.write_bytes(b'no image')
         (root / 'train' / label).mkdir(parents=True)
         for i in range(3):
             Image.new('RGB', (8, 8)).save(root / 'train' / label / f'{i}.png')
     return data.load('image_folder', str(root), HeldOut())
 
 
-def test_bad_pictures_are_in_no_figure_and_are_listed(classifier, source):
+def test_bad_images_are_in_no_figure_and_are_listed(classifier, source):
     found = evaluate(classifier, source, 'test', batch_size=4, max_bad_fraction=0.5)
     assert len(found) == 18 == found.confusion.sum() == found.reliability.counts.sum()
     assert [file.name for file in found.bad_files] == [
@@ -118,7 +118,7 @@ def test_bad_pictures_are_in_no_figure_and_are_listed(classifier, source):
         name.split('/')[1]: CLASSES[label]
         for name, label in zip(found.names, found.labels)
     } == {'b': 'b', 'd': 'd', 'f': 'f'}
-    # A picture's logits are its own, not those of a neighbour's place.
+    # An image's logits are its own, not those of a neighbour's place.
     paths = np.array(source.splits['test'].paths)[found.indices]
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths])
     np.testing.assert_allclose(found.main, classifier.logits(pixels).main, atol=1e-5)
@@ -135,14 +135,16 @@ def test_rows_that_stay_are_moved_up_and_not_copied():
     np.testing.assert_array_equal(evaluation._moved_up(values, every), values)
 
 
-def test_too_many_bad_pictures_are_an_error(classifier, source):
-    with pytest.raises(DatasetError, match='At most 5.00% of the 30 pictures'):
+def test_too_many_bad_images_are_an_error(classifier, source):
+    with pytest.raises(DatasetError, match='At most 5.00% of the 30 images'):
         evaluate(classifier, source, 'test', max_bad_fraction=0.05)
 
 
-def test_no_good_picture_at_all_is_an_error(classifier, make_source):
+def test_no_good_image_at_all_is_an_error(classifier, make_source):
     source = make_source(CLASSES, 3)
-    bad = dataclasses.replace(source.splits['test'], weights=np.zeros(3, np.float32))
+    bad = dataclasses.replace(
+        source.splits['test'], sample_weights=np.zeros(3, np.float32)
+    )
     source = dataclasses.replace(source, splits={**source.splits, 'test': bad})
     with pytest.raises(DatasetError, match='none of its 3 could be decoded'):
         evaluate(classifier, source, 'test')
@@ -152,7 +154,7 @@ def test_answers_that_are_not_finite_are_an_error(make_classifier, make_source):
     classifier = make_classifier(CLASSES)
     variable = classifier.network.variables[0]
     variable.assign(np.full(variable.shape, np.nan))
-    with pytest.raises(UserError, match='20 of 20 pictures, such as test/0'):
+    with pytest.raises(UserError, match='20 of 20 images, such as test/0'):
         evaluate(classifier, make_source(CLASSES), 'test')
 
 
@@ -163,6 +165,6 @@ def test_temperature_is_fitted_to_what_was_evaluated(classifier, make_source):
     labels = np.where(np.arange(60) % 3, found.predicted, found.labels)
     found = dataclasses.replace(found, labels=labels.astype(np.int32))
     temperature = fit_temperature(found)
-    assert (temperature.split, temperature.pictures) == ('validation', 60)
+    assert (temperature.split, temperature.images) == ('validation', 60)
     fitted = dataclasses.replace(found, temperature=temperature)
     assert fitted.tempered_losses.mean() < found.losses.mean()

@@ -86,7 +86,7 @@ def test_losses_of_huge_logits_are_finite():
     )
 
 
-def test_confusion_matrix_counts_each_picture_once_row_by_label():
+def test_confusion_matrix_counts_each_image_once_row_by_label():
     matrix = measures.confusion_matrix(
         np.array([0, 0, 2, 2], np.int32), np.array([0, 1, 2, 0]), 3
     )
@@ -107,7 +107,7 @@ def test_most_confused_come_in_order_and_no_more_than_asked_for():
 
 def test_class_figures_and_their_means_agree_with_scikit_learn():
     logits, labels = answers(300)
-    labels[labels == 3] = 4  # a class without pictures
+    labels[labels == 3] = 4  # a class without images
     logits[:, 5] = -9  # a class that is never named
     predicted = logits.argmax(1)
     matrix = measures.confusion_matrix(labels, predicted, 7)
@@ -168,7 +168,7 @@ def test_average_precision_agrees_with_scikit_learn(coarse):
         )
 
 
-def test_class_without_pictures_has_no_curve():
+def test_class_without_images_has_no_curve():
     scores, labels = answers(20, 3)
     labels[:] = 0
     curve = measures.of_class(scores, labels, 2)

@@ -83,8 +83,8 @@ def test_a_run_is_read_back_with_all_that_it_knows(run_dir):
     assert last.origin == f'{run_dir}, last weights, epoch 2'
 
 
-def test_it_scores_the_test_pictures_as_the_run_did(run_dir):
-    # The whole way: weights, normalization and pictures are those of training.
+def test_it_scores_the_test_images_as_the_run_did(run_dir):
+    # The whole way: weights, normalization and images are those of training.
     classifier = from_run(run_dir)
     source = load_source(Config(**SETTINGS))
     hits = 0
@@ -165,7 +165,7 @@ def test_types_of_the_arithmetic(run_dir, images):
         assert (logits != exact).numpy().any()
 
 
-def test_any_number_of_pictures_is_one_trace(run_dir, images):
+def test_any_number_of_images_is_one_trace(run_dir, images):
     classifier = from_run(run_dir)
     two = classifier.logits(images[:2]).main
     np.testing.assert_array_equal(two, classifier.logits(images).main[:2])
@@ -187,7 +187,7 @@ def test_memory_of_the_largest_operation():
     network = create('cifar_cnn', classes=2, image_size=32, filters=(4, 8, 8))
     specification = Specification('cifar_cnn', ('a', 'b'), 32, 'unit')
     # The first convolution's map of 4 channels goes in, and another comes out.
-    assert Classifier(network, specification, '').bytes_per_picture >= (
+    assert Classifier(network, specification, '').bytes_per_image >= (
         2 * 4 * 32 * 32 * 4
     )
 
@@ -241,6 +241,15 @@ def test_raw_and_averaged_weights_of_one_step_have_temperatures_of_their_own(cop
     assert from_run(last).temperature.value == 1
 
 
+def test_a_temperature_stored_by_version_0_1(copy):
+    run = from_run(copy).run
+    (copy / 'calibration.json').write_text(
+        f'{{"temperature": 1.5, "split": "validation", "pictures": 40, '
+        f'"step": {run.step}, "averaged": true}}'
+    )
+    assert from_run(copy).temperature == Temperature(1.5, 'validation', 40)
+
+
 @pytest.mark.parametrize(
     'content',
     [
@@ -250,11 +259,11 @@ def test_raw_and_averaged_weights_of_one_step_have_temperatures_of_their_own(cop
         '{"step": 0, "averaged": true}',
         'null',
         '{"step": STEP, "averaged": true, "temperature": 0, "split": "test", '
-        '"pictures": 1}',
+        '"images": 1}',
         '{"step": STEP, "averaged": true, "temperature": NaN, "split": "test", '
-        '"pictures": 1}',
+        '"images": 1}',
         '{"step": STEP, "averaged": true, "temperature": "1", "split": "test", '
-        '"pictures": 1}',
+        '"images": 1}',
     ],
 )
 def test_a_garbled_temperature(copy, content):

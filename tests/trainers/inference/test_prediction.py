@@ -1,4 +1,4 @@
-"""Predictions of pictures from files, folders, patterns and arrays."""
+"""Predictions of images from files, folders, patterns and arrays."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ from PIL import Image
 
 from trainers.inference import prediction
 from trainers.inference.classifier import Classifier, Temperature
-from trainers.inference.picture_files import PictureFile, find
+from trainers.inference.image_files import ImageFile, find
 from trainers.inference.prediction import Options, Prediction, predict, stream
 from trainers.inference.scoring import score
 from vision.data import Split
@@ -31,8 +31,8 @@ def classifier() -> Classifier:
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory) -> Path:
-    """Pictures of several sizes and kinds, and some that are none."""
-    root = tmp_path_factory.mktemp('pictures')
+    """Images of several sizes and kinds, and some that are none."""
+    root = tmp_path_factory.mktemp('images')
     rng = np.random.default_rng(1)
     for place, name in enumerate(
         (
@@ -53,7 +53,7 @@ def folder(tmp_path_factory) -> Path:
         pixels = rng.integers(0, 256, [16 + 5 * place, 20, 3], np.uint8)
         kind = 'PNG' if name.endswith(('png', 'suffix')) else None
         Image.fromarray(pixels).save(root / name, kind)
-    (root / 'broken.png').write_bytes(b'no picture')
+    (root / 'broken.png').write_bytes(b'no image')
     (root / 'empty.png').touch()
     (root / 'notes.txt').write_text('text')
     (root / 'nothing').mkdir()
@@ -104,7 +104,7 @@ def test_a_folder_is_searched_in_order(folder, monkeypatch):
         ('a.png/b.png', 'Not a directory'),
         ('nowhere.png', 'No such file or directory'),
         ('empty.png', 'The file is empty'),
-        ('nothing', 'No pictures in this folder'),
+        ('nothing', 'No images in this folder'),
         ('', 'No such file or directory'),
         ('a\0b', 'embedded null'),
         ('/dev/null', 'A pipe or a device, not a file'),
@@ -237,7 +237,7 @@ def test_arrays_and_files_in_one_list_keep_their_order(classifier, folder):
         [[1, 2]],
     ],
 )
-def test_an_array_that_is_no_picture(classifier, wrong):
+def test_an_array_that_is_no_image(classifier, wrong):
     with pytest.raises(
         UserError,
         match=r'uint8 \[H, W, 3\] of values 0..255, received '
@@ -297,13 +297,13 @@ def test_a_stream_is_taken_in_parts(classifier, folder, monkeypatch):
     monkeypatch.setattr(prediction, '_CHUNK_SECONDS', float('inf'))
     asked = 0
 
-    def pictures():
+    def images():
         nonlocal asked
         for asked in range(1, 12):
-            yield PictureFile(str(asked), str(folder / 'a.png'))
+            yield ImageFile(str(asked), str(folder / 'a.png'))
 
     seen = []
-    for predictions in stream(classifier, pictures(), Options()):
+    for predictions in stream(classifier, images(), Options()):
         seen += [each.file for each in predictions]
         assert asked == len(seen)
     assert seen == [str(i) for i in range(1, 12)]
@@ -315,22 +315,22 @@ def test_a_slow_list_is_taken_in_small_parts(classifier, folder, monkeypatch):
     monkeypatch.setattr(prediction, 'MAX_BATCH', 2)
     monkeypatch.setattr(prediction.time, 'monotonic', lambda: now)
 
-    def pictures():
+    def images():
         nonlocal now
         for i in range(8):
             now += prediction._CHUNK_SECONDS
-            yield PictureFile(str(i), str(folder / 'a.png'))
+            yield ImageFile(str(i), str(folder / 'a.png'))
 
-    parts = [len(part) for part in stream(classifier, pictures(), Options())]
+    parts = [len(part) for part in stream(classifier, images(), Options())]
     assert parts == [2, 2, 2, 2]
 
 
 def test_batches_are_sized_to_memory(classifier, monkeypatch):
-    small, large = (PictureFile('x', 'x', size) for size in (10_000, 10_000_000))
+    small, large = (ImageFile('x', 'x', size) for size in (10_000, 10_000_000))
     asked = []
 
-    def fits(pictures: int, side: int) -> bool:
-        asked.append(pictures * 3 * side**2)
+    def fits(images: int, side: int) -> bool:
+        asked.append(images * 3 * side**2)
         return asked[-1] < 1_000_000_000
 
     monkeypatch.setattr(prediction, 'fits_in_memory', fits)

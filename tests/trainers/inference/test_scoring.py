@@ -1,4 +1,4 @@
-"""What a network says of every picture, and of several views of each."""
+"""What a network says of every image, and of several views of each."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_commands_offer_the_views_that_there_are():
 
 
 @pytest.mark.parametrize('batch_size', [1, 4, 11, 64])
-def test_each_picture_is_looked_at_in_its_place(classifier, images, batch_size):
+def test_each_image_is_looked_at_in_its_place(classifier, images, batch_size):
     found = score(classifier, images, batch_size=batch_size)
     assert found.dtype == np.float32 and found.shape == (11, 3)
     for image, logits in zip(images, found):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from trainers.reporting.plots import picture_grid, plot_curves
+from trainers.reporting.plots import image_grid, plot_curves
 
 
 def make_rows(epochs: int, averaged: bool = True) -> list[dict[str, float | int]]:
@@ -24,14 +24,14 @@ def make_rows(epochs: int, averaged: bool = True) -> list[dict[str, float | int]
 
 
 def count_colour(path, colour: str) -> int:
-    """How many pixels of a picture have a colour, '#rrggbb'."""
+    """How many pixels of an image have a colour, '#rrggbb'."""
     pixels = (imread(path)[..., :3] * 255).round().astype(np.uint8)
     wanted = np.frombuffer(bytes.fromhex(colour[1:]), np.uint8)
     return int((pixels == wanted).all(-1).sum())
 
 
 def has_colour(path, colour: str) -> bool:
-    """Whether a colour, '#rrggbb', is in a picture."""
+    """Whether a colour, '#rrggbb', is in an image."""
     return count_colour(path, colour) > 0
 
 
@@ -86,7 +86,7 @@ def test_curves_of_what_there_is(tmp_path):
 
 def test_a_grid_repeats_whole_pixels(tmp_path):
     images = np.random.default_rng(0).integers(0, 256, [5, 50, 40, 3], np.uint8)
-    grid = picture_grid(images, list('abcde'), tmp_path / 'grid.png', columns=3)
+    grid = image_grid(images, list('abcde'), tmp_path / 'grid.png', columns=3)
     # 50 pixels become 150; cells are at least 144 wide, with gaps of 12 around.
     assert grid.dtype == np.uint8
     assert grid.shape == (2 * (150 + 22 + 12) + 12, 3 * (144 + 12) + 12, 3)
@@ -98,8 +98,8 @@ def test_a_grid_repeats_whole_pixels(tmp_path):
     np.testing.assert_array_equal(stored, grid)
 
 
-def test_large_pictures_keep_their_size():
-    assert picture_grid(np.zeros([1, 200, 300, 3], np.uint8), ['a']).shape == (
+def test_large_images_keep_their_size():
+    assert image_grid(np.zeros([1, 200, 300, 3], np.uint8), ['a']).shape == (
         200 + 22 + 24,
         300 + 24,
         3,
@@ -108,23 +108,23 @@ def test_large_pictures_keep_their_size():
 
 def test_titles_are_coloured_by_correctness():
     images = np.full([2, 144, 144, 3], 255, np.uint8)
-    grid = picture_grid(images, ['right', 'wrong'], correct=[True, False])
+    grid = image_grid(images, ['right', 'wrong'], correct=[True, False])
     right, wrong = grid[:34, :162].astype(int), grid[:34, 162:].astype(int)
     assert (right[..., 1] - right[..., 0]).max() > 80 > right[..., 0].min()
     assert (wrong[..., 0] - wrong[..., 1]).max() > 80 > wrong[..., 1].min()
     assert (right[..., 0] <= right[..., 1]).all()
     assert (wrong[..., 1] <= wrong[..., 0]).all()
-    plain = picture_grid(images, ['right', 'wrong']).astype(int)
+    plain = image_grid(images, ['right', 'wrong']).astype(int)
     assert (plain[..., 0] == plain[..., 1]).all() and plain.min() < 100
 
 
 @pytest.mark.filterwarnings('error')
 def test_odd_titles_stay_in_their_cells():
     images = np.full([2, 144, 144, 3], 255, np.uint8)
-    grid = picture_grid(images, ['a very long title ' * 9, ''])
+    grid = image_grid(images, ['a very long title ' * 9, ''])
     assert grid[:, 12 + 144 :].min() == 255
     assert grid[:, : 12 + 144].min() < 100
-    picture_grid(images, ['$not math', '猫'])
+    image_grid(images, ['$not math', '猫'])
 
 
 @pytest.mark.parametrize(
@@ -139,4 +139,4 @@ def test_odd_titles_stay_in_their_cells():
 )
 def test_grids_that_make_no_sense(images, titles, correct, message):
     with pytest.raises(ValueError, match=message):
-        picture_grid(images, titles, correct=correct)
+        image_grid(images, titles, correct=correct)

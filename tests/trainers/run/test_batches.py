@@ -1,4 +1,4 @@
-"""Which pictures the statistics of batch norms are measured on."""
+"""Which images the statistics of batch norms are measured on."""
 
 import numpy as np
 import pytest
@@ -34,10 +34,10 @@ def batches(source: data.Source, **settings) -> list[data.Batch]:
 def test_whole_batches_and_at_most_an_epoch(source, settings, count):
     found = batches(source, **settings)
     assert len(found) == count
-    assert all((batch.weights.numpy() == 1).all() for batch in found)
+    assert all((batch.sample_weights.numpy() == 1).all() for batch in found)
 
 
-def test_different_training_pictures_as_evaluation_has_them(source):
+def test_different_training_images_as_evaluation_has_them(source):
     found = batches(source, precise_bn=64, image_size_schedule=('16@0',))
     images = np.concatenate([batch.images for batch in found])
     assert images.shape == (64, 32, 32, 3)

@@ -1,4 +1,4 @@
-"""Which pictures are decoded before a run, and where they are kept."""
+"""Which images are decoded before a run, and where they are kept."""
 
 import dataclasses
 from pathlib import Path
@@ -18,7 +18,7 @@ CROP = ('random_resized_crop', 'flip')
 
 @pytest.fixture
 def decoders(monkeypatch):
-    """Decoders that take no time: black pictures, and an empty file on disk."""
+    """Decoders that take no time: black images, and an empty file on disk."""
 
     def to_memory(split: Split, side: int, *unused) -> Split:
         black = np.zeros([len(split), side, side, 3], np.uint8)
@@ -45,7 +45,7 @@ def _source(folder, sides, fixed_size: bool) -> Source:
             tf.io.write_file(path, tf.io.encode_png(image))
         labels = (np.arange(6) % 2).astype(np.int32)
         splits[name] = Split(labels, [f'{name}/{i}' for i in range(6)], paths=paths)
-    return Source('pictures', ('a', 'b'), splits, 16, fixed_size)
+    return Source('images', ('a', 'b'), splits, 16, fixed_size)
 
 
 @pytest.fixture(scope='module')
@@ -63,7 +63,7 @@ def _decode(source: Source, **settings) -> Source:
 
 
 def _sides(source: Source) -> dict[str, int | None]:
-    """The side of each split's decoded pictures, None where they are files."""
+    """The side of each split's decoded images, None where they are files."""
     return {
         name: None if split.images is None else split.side
         for name, split in source.splits.items()
@@ -88,19 +88,19 @@ def _all(side: int | None) -> dict[str, int | None]:
         ({'image_size_schedule': ('8@0', '12@2'), 'image_size': 12}, 16, 12),
     ],
 )
-def test_pictures_of_one_size_are_decoded(
+def test_images_of_one_size_are_decoded(
     fixed, cache, settings, train, evaluated, tmp_path
 ):
     source = _decode(fixed, cache=cache, cache_dir=str(tmp_path), **settings)
     assert _sides(source) == _all(evaluated) | {'train': train}
     assert bool(list(tmp_path.glob('*.uint8'))) is (cache == 'disk')
     for name, split in source.splits.items():
-        assert split.names == fixed.splits[name].names and split.weights.all()
+        assert split.names == fixed.splits[name].names and split.sample_weights.all()
 
 
 @pytest.mark.usefixtures('decoders')
 @pytest.mark.parametrize('cache', ['auto', 'ram', 'disk'])
-def test_pictures_of_many_sizes_are_fitted_where_nothing_is_cropped(
+def test_images_of_many_sizes_are_fitted_where_nothing_is_cropped(
     varied, cache, tmp_path
 ):
     source = _decode(
@@ -128,7 +128,7 @@ def test_crops_of_many_sizes_cannot_be_kept(varied, cache, settings, tmp_path):
     with pytest.raises(ConfigError) as error:
         _decode(varied, cache=cache, cache_dir=str(tmp_path), **settings)
     assert str(error.value) == (
-        f'--cache={cache} keeps pictures of one size, but crops and '
+        f'--cache={cache} keeps images of one size, but crops and '
         '--image_size_schedule need the full ones, and these differ in size. Pass '
         '--cache=auto or --cache=off.'
     )
@@ -144,8 +144,8 @@ def test_off_decodes_nothing(fixed, varied):
 def test_auto_decodes_only_what_fits_a_quarter_of_memory(fixed, monkeypatch):
     asked = []
 
-    def fits(pictures: int, side: int, share: float) -> bool:
-        asked.append((pictures, side, share))
+    def fits(images: int, side: int, share: float) -> bool:
+        asked.append((images, side, share))
         return len(asked) < 3
 
     monkeypatch.setattr(data, 'fits_in_memory', fits)
@@ -184,14 +184,16 @@ def test_what_cannot_be_decoded_is_recorded_and_the_bar_moved_on(tmp_path, monke
     monkeypatch.setattr(caching, 'tqdm', Bar)
     config = Config(cache='disk', cache_dir=str(tmp_path / 'cache'))
     splits = decoded(config, source, bad_files).splits
-    np.testing.assert_array_equal(splits['validation'].weights, [1, 1, 1, 0, 1, 1])
+    np.testing.assert_array_equal(
+        splits['validation'].sample_weights, [1, 1, 1, 0, 1, 1]
+    )
     assert [file.name for file in bad_files.items()] == ['validation/3']
     assert [(bar.n, bar.total) for bar in bars] == 3 * [(6, 6)]
     assert len(list((tmp_path / 'cache').glob('*.uint8'))) == 3
 
 
 @pytest.mark.usefixtures('decoders')
-def test_disk_lies_beside_the_pictures_unless_told_otherwise(fixed, tmp_path):
+def test_disk_lies_beside_the_images_unless_told_otherwise(fixed, tmp_path):
     _decode(fixed, cache='disk', data_dir=str(tmp_path))
     assert len(list((tmp_path / '.tapestry').glob('*.uint8'))) == 3
     with pytest.raises(DatasetError, match='pass --cache_dir'):

@@ -180,7 +180,7 @@ def test_results(finished):
         for result in (results[split], results['by_weights']['raw'][split]):
             assert list(result) == ['loss', 'top1', 'top5']
             assert result['loss'] > 0
-            assert 8 * result['top1'] in range(9)  # one batch of 8 pictures
+            assert 8 * result['top1'] in range(9)  # one batch of 8 images
             assert result['top1'] <= result['top5'] <= 1
 
 
@@ -239,7 +239,7 @@ def test_results_are_those_of_the_best_epoch(finished):
                 'learning_rate': 4,
                 'images_per_second': 4,
             },
-            'training pictures',
+            'training images',
         ),
         (
             'validation',
@@ -347,7 +347,7 @@ def test_plateau_lowers_the_rate(tmp_path):
     assert 'the learning rate drops to 0.5 ' in (tmp_path / 'train.log').read_text()
 
 
-def test_batch_norms_have_the_statistics_of_pictures_as_they_are(tmp_path):
+def test_batch_norms_have_the_statistics_of_images_as_they_are(tmp_path):
     settings = {
         'model': 'cifar_cnn',
         'model_options': ('filters:4-4', 'block_dropout:0.5'),
@@ -417,7 +417,7 @@ def test_size_schedule(tmp_path, finished):
 
 
 def test_size_that_the_heads_cannot_take(tmp_path):
-    with pytest.raises(ConfigError, match='train on larger pictures'):
+    with pytest.raises(ConfigError, match='train on larger images'):
         run(tmp_path / 'run', image_size_schedule=('32@0', '4@1'))
 
 
@@ -479,10 +479,10 @@ def test_divergence_ends_the_run_and_spoils_nothing(tmp_path):
 
 @pytest.fixture
 def one_broken(tmp_path) -> Path:
-    """Tiny ImageNet in small, 3 classes of 10 pictures, one of which is none."""
+    """Tiny ImageNet in small, 3 classes of 10 images, one of which is none."""
     rng = np.random.default_rng(0)
 
-    def picture() -> bytes:
+    def image() -> bytes:
         pixels = rng.integers(0, 256, [64, 64, 3], np.uint8)
         return tf.io.encode_jpeg(pixels).numpy()
 
@@ -492,12 +492,12 @@ def one_broken(tmp_path) -> Path:
         folder = root / 'train' / wnid / 'images'
         folder.mkdir(parents=True)
         for index in range(10):
-            (folder / f'{wnid}_{index}.JPEG').write_bytes(picture())
-    (root / 'train/n02/images/n02_4.JPEG').write_bytes(b'not a picture')
+            (folder / f'{wnid}_{index}.JPEG').write_bytes(image())
+    (root / 'train/n02/images/n02_4.JPEG').write_bytes(b'not an image')
     val = root / 'val/images'
     val.mkdir(parents=True)
     for index in range(len(wnids)):
-        (val / f'val_{index}.JPEG').write_bytes(picture())
+        (val / f'val_{index}.JPEG').write_bytes(image())
     lines = [f'val_{index}.JPEG\t{wnid}\n' for index, wnid in enumerate(wnids)]
     (root / 'val/val_annotations.txt').write_text(''.join(lines))
     (root / 'wnids.txt').write_text('\n'.join(wnids))
@@ -507,7 +507,7 @@ def one_broken(tmp_path) -> Path:
 
 @pytest.mark.parametrize('cache', ['ram', pytest.param('off', marks=pytest.mark.slow)])
 @pytest.mark.parametrize('max_bad_fraction', [0.05, 0.01])
-def test_broken_picture(tmp_path, one_broken, cache, max_bad_fraction):
+def test_broken_image(tmp_path, one_broken, cache, max_bad_fraction):
     run_dir = tmp_path / 'run'
     settings = {
         'dataset': 'tiny_imagenet',
@@ -523,7 +523,7 @@ def test_broken_picture(tmp_path, one_broken, cache, max_bad_fraction):
     if max_bad_fraction == 0.05:
         assert run(run_dir, **settings)['epochs'] == 1
     else:  # one of 33 is more than 1 %
-        with pytest.raises(DatasetError, match='of the 33 pictures .*undecodable'):
+        with pytest.raises(DatasetError, match='of the 33 images .*undecodable'):
             run(run_dir, **settings)
     with (run_dir / 'bad_files.csv').open(newline='') as file:
         header, (path, name, reason) = csv.reader(file)

@@ -320,7 +320,7 @@ def test_features_are_computed_once(pretrained, tmp_path, monkeypatch):
     second = run(tmp_path / 'second', **settings)
     assert len(traced) == 1
     assert second['test'] == first['test']
-    # Pictures prepared in another way have other features.
+    # Images prepared in another way have other features.
     run(tmp_path / 'third', **settings, image_size=24)
     assert len(traced) == 2
 
@@ -390,7 +390,7 @@ def test_stopped_while_features_are_computed(pretrained, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_kept_features_then_pictures(pretrained, tmp_path):
+def test_kept_features_then_images(pretrained, tmp_path):
     settings = {**TWO_PHASES, 'pretrained': str(pretrained), 'features': 'cached'}
     run(tmp_path / 'run', **settings)
     moved = changed(weights(pretrained, 'best'), weights(tmp_path / 'run'))

@@ -167,7 +167,7 @@ def test_size_schedule_refused(schedule, message):
         (
             ('backbone',),
             {'augment': ('flip',)},
-            'augmented pictures differ in every epoch; received --augment=flip',
+            'augmented images differ in every epoch; received --augment=flip',
         ),
         (
             ('backbone',),

@@ -1,4 +1,4 @@
-"""The losses of single pictures, against Keras."""
+"""The losses of single images, against Keras."""
 
 import keras
 import numpy as np

@@ -50,7 +50,7 @@ def test_means_are_over_the_weight():
     assert means({'weight': 4, 'loss': 2, 'top1': 3}) == {'loss': 0.5, 'top1': 0.75}
 
 
-def test_mean_over_no_pictures_is_no_number():
+def test_mean_over_no_images_is_no_number():
     assert math.isnan(means({'weight': 0, 'loss': 0})['loss'])
 
 

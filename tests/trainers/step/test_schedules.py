@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from trainers.settings.config import Config
 from trainers.step import schedules
-from trainers.step.schedules import COURSES
+from trainers.step.schedules import SCHEDULES
 
 PEAK = 0.4
 STEPS_PER_EPOCH = 10
@@ -65,21 +65,21 @@ def test_closed_form(schedule, settings, expected):
         ), step
 
 
-@pytest.mark.parametrize('schedule', COURSES)
+@pytest.mark.parametrize('schedule', SCHEDULES)
 def test_warm_up_rises_linearly_to_the_full_rate(schedule):
     start = rate(0, schedule=schedule)
     risen = [rate(step, schedule=schedule, warmup_epochs=1) for step in range(10)]
     assert risen == pytest.approx([start * (step + 1) / 10 for step in range(10)])
 
 
-@pytest.mark.parametrize('schedule', COURSES)
+@pytest.mark.parametrize('schedule', SCHEDULES)
 def test_the_course_takes_what_the_warm_up_leaves(schedule):
     for step in range(0, 31, 5):
         shorter = rate(step, epochs=3, schedule=schedule)
         assert rate(10 + step, schedule=schedule, warmup_epochs=1) == shorter
 
 
-@pytest.mark.parametrize('schedule', COURSES)
+@pytest.mark.parametrize('schedule', SCHEDULES)
 def test_warm_up_longer_than_the_run(schedule):
     last = rate(9, epochs=1, schedule=schedule, warmup_epochs=5)
     assert last == pytest.approx(rate(0, schedule=schedule) * 10 / 50)

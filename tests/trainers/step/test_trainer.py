@@ -108,7 +108,7 @@ def eagerly():
 def head_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
     targets = 0.9 * tf.one_hot(batch.labels, CLASSES) + 0.1 / CLASSES
     losses = -tf.reduce_sum(targets * tf.nn.log_softmax(logits), 1)
-    return tf.reduce_sum(batch.weights * losses) / COUNT
+    return tf.reduce_sum(batch.sample_weights * losses) / COUNT
 
 
 def terms(trainer: Trainer, batch: Batch) -> dict[str, tf.Tensor]:
@@ -179,14 +179,14 @@ def test_weight_0_has_no_influence(trainer):
     changed = Batch(
         tf.tensor_scatter_nd_update(batch.images, index, other.images[2:3]),
         tf.tensor_scatter_nd_update(batch.labels, index, (batch.labels[2:3] + 1) % 4),
-        batch.weights,
+        batch.sample_weights,
     )
     assert same(after(trainer, batch), after(trainer, changed))
     counted = Batch(changed.images, changed.labels, tf.ones(COUNT))
     assert not same(after(trainer, batch), after(trainer, counted))
 
 
-def test_batch_without_a_picture_is_no_trouble(trainer):
+def test_batch_without_a_image_is_no_trouble(trainer):
     trainer.train_step(make_batch(weights=(0, 0, 0, 0)))
     losses = trainer.losses.read()
     assert losses['main_loss'] == 0
@@ -292,7 +292,7 @@ def test_layer_decay_shortens_the_steps(trainer, eagerly, optimizer):
         np.testing.assert_allclose(short, full * 0.5**depth, rtol=1e-3, atol=2e-7)
 
 
-def test_evaluation_counts_every_picture_once(trainer):
+def test_evaluation_counts_every_image_once(trainer):
     rng = np.random.default_rng(2)
     images = rng.integers(0, 256, [6, SIZE, SIZE, 3], np.uint8)
     labels = np.array([0, 1, 2, 3, 0, 1], np.int32)

@@ -1,4 +1,4 @@
-"""Small splits of pictures, in memory and as files."""
+"""Small splits of images, in memory and as files."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from vision.data import Split
 
 @pytest.fixture(scope='session')
 def noise() -> Split:
-    """23 random pictures of 24x24 in memory, three classes."""
+    """23 random images of 24x24 in memory, three classes."""
     rng = np.random.default_rng(5)
     return Split(
         labels=(np.arange(23) % 3).astype(np.int32),
@@ -20,7 +20,7 @@ def noise() -> Split:
 
 @pytest.fixture
 def files(noise, tmp_path) -> Split:
-    """The same pictures as PNG files."""
+    """The same images as PNG files."""
     paths = [str(tmp_path / f'{i}.png') for i in range(len(noise))]
     for path, image in zip(paths, noise.images):
         tf.io.write_file(path, tf.io.encode_png(image))

@@ -85,7 +85,7 @@ def _expected(name: str, at_least: int | None) -> np.ndarray:
 )
 def test_bad_files_cost_their_own_place_only(folder, side):
     good = ['a.png', 'b.jpg', 'c.jpg', 'large.jpg', 'large turned.jpg', 'wide.png']
-    # Where all have one side, a plain batch, and one with a picture of another size,
+    # Where all have one side, a plain batch, and one with an image of another size,
     # are shortcuts of their own.
     rows = [
         [*PLAIN, *PLAIN],
@@ -102,7 +102,9 @@ def test_bad_files_cost_their_own_place_only(folder, side):
     for row, batch in zip(rows, batches):
         expected = np.stack([_expected(name, at_least) for name in row])
         np.testing.assert_array_equal(batch.images, expected)
-        np.testing.assert_array_equal(batch.weights, [name in GOOD for name in row])
+        np.testing.assert_array_equal(
+            batch.sample_weights, [name in GOOD for name in row]
+        )
     # This one has the side already, so that nothing is resized.
     upright = ImageOps.exif_transpose(Image.open(folder / 'c.jpg'))
     for batch in (batches[1], batches[3]):
@@ -117,7 +119,7 @@ def test_bad_files_cost_their_own_place_only(folder, side):
         assert reasons[name] == 'Not a JPEG, PNG, GIF, BMP or WebP file'
 
 
-def test_pictures_may_lie_within_one_file(folder):
+def test_images_may_lie_within_one_file(folder):
     names = [*GOOD, 'cut.png']
     contents = {**GOOD, **BAD}
     lengths = [len(contents[name]) for name in names]

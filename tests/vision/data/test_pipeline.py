@@ -54,7 +54,7 @@ def _assert_same(first: list, second: list):
 
 @pytest.fixture
 def counting(noise):
-    """Pictures that show their own index: flat grey i, label 0."""
+    """Images that show their own index: flat grey i, label 0."""
     images = np.arange(23, dtype=np.uint8)[:, None, None, None]
     return dataclasses.replace(noise, images=np.tile(images, [1, 8, 8, 3]))
 
@@ -159,7 +159,7 @@ DECODERS = {'memory': decode_to_memory, 'disk': decode_to_disk}
     'where, side, lists',
     [
         ('fixed', 24, ((), ALL, NO_CROP)),
-        # Pictures of the network's size have no full resolution left to crop from.
+        # Images of the network's size have no full resolution left to crop from.
         ('fixed', 20, ((), NO_CROP)),
         ('jpegs', 20, ((), NO_CROP)),
     ],
@@ -178,7 +178,7 @@ def test_decoded_before_or_not_gives_the_same_bits(
     _assert_same(evaluated, expected)
 
 
-def test_partners_and_shares_are_there_where_pictures_are_mixed(noise):
+def test_partners_and_shares_are_there_where_images_are_mixed(noise):
     for batch in _train(noise, CROP) + _train(noise):
         assert len(batch) == 5 and batch.partners is None and batch.shares is None
     for batch in _train(noise, ALL) + _train(noise, NO_CROP):
@@ -187,8 +187,8 @@ def test_partners_and_shares_are_there_where_pictures_are_mixed(noise):
         assert (batch.shares >= 0.5).all() and (batch.shares <= 1).all()
 
 
-def test_shares_say_how_much_of_a_picture_is_its_own(noise):
-    # Pictures of all 0 and all 255, so that a mean is a share.
+def test_shares_say_how_much_of_a_image_is_its_own(noise):
+    # Images of all 0 and all 255, so that a mean is a share.
     black_and_white = np.zeros_like(noise.images)
     black_and_white[::2] = 255
     split = dataclasses.replace(noise, images=black_and_white)
@@ -203,7 +203,7 @@ def test_shares_say_how_much_of_a_picture_is_its_own(noise):
 
 
 def test_each_epoch_is_a_permutation_of_its_own(noise, counting):
-    # 23 pictures, all but three of them in each epoch of four batches.
+    # 23 images, all but three of them in each epoch of four batches.
     epochs = _order(counting, seed=0, end_step=40).reshape(10, 20)
     assert all(len(set(epoch)) == 20 for epoch in epochs)
     assert len({tuple(epoch) for epoch in epochs}) == 10
@@ -213,13 +213,13 @@ def test_each_epoch_is_a_permutation_of_its_own(noise, counting):
         assert set(batch.images[:, 0, 0, 0]) == set(range(23))
 
 
-def test_labels_follow_their_pictures(counting):
+def test_labels_follow_their_images(counting):
     for batch in _list(
         train_batches(counting, batch_size=5, image_size=8, seed=0, end_step=8)
     ):
         np.testing.assert_array_equal(batch.labels, batch.images[:, 0, 0, 0] % 3)
         assert batch.labels.dtype == np.int32
-        np.testing.assert_array_equal(batch.weights, np.ones(5, np.float32))
+        np.testing.assert_array_equal(batch.sample_weights, np.ones(5, np.float32))
 
 
 def test_the_seed_decides_order_and_augmentation(noise):
@@ -299,14 +299,14 @@ def test_batches_have_static_shapes(where, augment, request):
         spec = batches.element_spec
         assert spec.images == tf.TensorSpec([5, 20, 20, 3], tf.uint8)
         assert spec.labels == tf.TensorSpec([5], tf.int32)
-        assert spec.weights == tf.TensorSpec([5], tf.float32)
+        assert spec.sample_weights == tf.TensorSpec([5], tf.float32)
     if augment:
         assert train.element_spec.partners == tf.TensorSpec([5], tf.int32)
         assert train.element_spec.shares == tf.TensorSpec([5], tf.float32)
 
 
 @pytest.mark.parametrize('batch_size', [1, 5, 23, 40])
-def test_evaluation_counts_every_picture_once_in_order(noise, batch_size):
+def test_evaluation_counts_every_image_once_in_order(noise, batch_size):
     batches = _list(eval_batches(noise, batch_size=batch_size, image_size=24))
     images, labels, weights = (
         np.concatenate([getattr(b, name) for b in batches])
@@ -318,12 +318,12 @@ def test_evaluation_counts_every_picture_once_in_order(noise, batch_size):
     np.testing.assert_array_equal(np.flatnonzero(weights), np.arange(23))
 
 
-def test_evaluation_fits_the_pictures_and_keeps_their_weights(noise):
+def test_evaluation_fits_the_images_and_keeps_their_weights(noise):
     weights = np.ones(23, np.float32)
     weights[4] = 0
-    split = dataclasses.replace(noise, weights=weights)
+    split = dataclasses.replace(noise, sample_weights=weights)
     batch = _list(eval_batches(split, batch_size=23, image_size=16))[0]
-    np.testing.assert_array_equal(batch.weights, weights)
+    np.testing.assert_array_equal(batch.sample_weights, weights)
     for image, original in zip(batch.images, noise.images):
         np.testing.assert_array_equal(image, decode.fit(tf.constant(original), 16))
 

@@ -36,10 +36,10 @@ def _source(**changes) -> Source:
     return Source(**{**fields, **changes})
 
 
-def test_split_holds_images_or_paths_and_weighs_each_picture_one():
+def test_split_holds_images_or_paths_and_weighs_each_image_one():
     assert len(_split()) == 2
     files = _split(images=None, paths=['x.png', 'y.png'])
-    np.testing.assert_array_equal(files.weights, np.ones(2, np.float32))
+    np.testing.assert_array_equal(files.sample_weights, np.ones(2, np.float32))
 
 
 @pytest.mark.parametrize(
@@ -58,10 +58,13 @@ def test_split_holds_images_or_paths_and_weighs_each_picture_one():
         (dict(images=None), 'either images or paths, got neither'),
         (dict(images=np.zeros([2, 4, 4, 3])), 'images must be uint8'),
         (dict(images=np.zeros([2, 4, 4, 1], np.uint8)), r'got uint8 \[2, 4, 4, 1\]'),
-        (dict(names=['a']), '2 labels, 1 names, 2 pictures, 2 weights'),
-        (dict(images=None, paths=['x']), '2 labels, 2 names, 1 pictures, 2 weights'),
-        (dict(weights=np.ones(3, np.float32)), '3 weights'),
-        (dict(weights=np.ones(2)), 'weights must be float32'),
+        (dict(names=['a']), '2 labels, 1 names, 2 images, 2 sample_weights'),
+        (
+            dict(images=None, paths=['x']),
+            '2 labels, 2 names, 1 images, 2 sample_weights',
+        ),
+        (dict(sample_weights=np.ones(3, np.float32)), '3 sample_weights'),
+        (dict(sample_weights=np.ones(2)), 'sample_weights must be float32'),
     ],
 )
 def test_split_refuses_what_does_not_fit_together(changes, message):
@@ -88,7 +91,7 @@ def test_source_names_its_classes_as_ids_by_default():
             dict(splits={'train': _split()}),
             'expected the splits train, validation, test',
         ),
-        (dict(image_size=5), r'every picture must be 5x5, got \[4, 4\]'),
+        (dict(image_size=5), r'every image must be 5x5, got \[4, 4\]'),
     ],
 )
 def test_source_refuses_what_does_not_fit_together(changes, message):

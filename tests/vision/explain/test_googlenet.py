@@ -1,4 +1,4 @@
-"""What the maps of a network that knows ImageNet are worth, on real pictures."""
+"""What the maps of a network that knows ImageNet are worth, on real images."""
 
 import zipfile
 
@@ -48,8 +48,8 @@ def test_deleting_what_is_highlighted_costs_more_than_chance(network, images, me
     images = images[::2]
     classes = probabilities(network, images).argmax(1)
 
-    def score(pictures: tf.Tensor) -> np.ndarray:
-        return probabilities(network, pictures)[np.arange(6), classes]
+    def score(views: tf.Tensor) -> np.ndarray:
+        return probabilities(network, views)[np.arange(6), classes]
 
     maps = METHODS[method](network, images, classes)
     found = occlusion_check(score, images, maps, repeats=3)

@@ -14,7 +14,7 @@ from vision.models import Network, create, mobilenet_v2
 CLASSES = np.array([2, 0, 1])
 
 
-def pictures(size: int, count: int = 3) -> np.ndarray:
+def make_images(size: int, count: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, [count, size, size, 3], np.uint8)
 
 
@@ -30,7 +30,7 @@ def logits(endpoint: str, x: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize('endpoint', ['conv1_1', 'pool1', 'pool2'])
 def test_weights_are_finite_differences(endpoint):
-    images = pictures(16)
+    images = make_images(16)
     x = small().until(endpoint, images).numpy()
     step, area = 1e-3, x.shape[1] * x.shape[2]
     weights = np.zeros([3, x.shape[3]])
@@ -47,7 +47,7 @@ def test_weights_are_finite_differences(endpoint):
 
 @pytest.mark.parametrize('endpoint', ['conv1_1', 'pool2'])
 def test_plus_plus_is_equation_19_of_the_exponential(endpoint):
-    images = pictures(16)
+    images = make_images(16)
     x = small().until(endpoint, images)
     with tf.GradientTape() as tape:
         tape.watch(x)
@@ -101,7 +101,7 @@ def keras_pair() -> tuple[Network, keras.Model]:
 )
 def test_keras_has_the_same_map(endpoint, layer):
     model, twin = keras_pair()
-    images = pictures(64)
+    images = make_images(64)
     both = keras.Model(twin.input, [twin.get_layer(layer).output, twin.output])
     with tf.GradientTape() as tape:
         x, scores = both(images / np.float32(127.5) - 1, training=False)
@@ -118,7 +118,7 @@ def test_nothing_that_speaks_for_a_class_is_a_map_of_zeros():
     network = create('cifar_cnn', classes=2, image_size=16, filters=(4,), dense=())
     network.head.classifier.kernel.assign(-tf.ones([4, 2]))
     for method in (grad_cam, grad_cam_plus_plus):
-        np.testing.assert_array_equal(method(network, pictures(16), [0, 1, 0]), 0)
+        np.testing.assert_array_equal(method(network, make_images(16), [0, 1, 0]), 0)
 
 
 def test_the_default_is_the_last_map_of_more_than_a_pixel():

@@ -22,7 +22,7 @@ OPTIONS: dict[str, dict] = {
 }
 
 
-def pictures(size: int, count: int = 2) -> np.ndarray:
+def make_images(size: int, count: int = 2) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, [count, size, size, 3], np.uint8)
 
 
@@ -38,7 +38,7 @@ def network(request) -> Network:
 def test_every_model_has_maps_by_every_method(network):
     shapes = endpoint_shapes(network)
     assert list(shapes) == list(network.stages)
-    images = pictures(32)
+    images = make_images(32)
     middle = list(shapes)[len(shapes) // 2]
     for endpoint in (middle, default_endpoint(network)):
         side = shapes[endpoint][:2]
@@ -73,7 +73,7 @@ def mask(side: int, row: int, column: int) -> np.ndarray:
 
 
 def looking_at(row: int, column: int) -> Network:
-    """A network that sees no more than a quarter of its pictures."""
+    """A network that sees no more than a quarter of its images."""
     tf.random.set_seed(0)
     stages = {
         'conv1': ConvBlock(3, 6, 1),
@@ -92,22 +92,24 @@ def test_a_map_points_at_what_the_network_sees(method, row, column):
     # One of two opposite classes has something that speaks for it.
     kernel = network.head.classifier.kernel
     kernel.assign(tf.stack([kernel[:, 0], -kernel[:, 0]], 1))
-    images = np.repeat(pictures(16), 2, 0)
+    images = np.repeat(make_images(16), 2, 0)
     maps = np.maximum(METHODS[method](network, images, [0, 1, 0, 1], None), 0)
     assert np.all(maps.max((1, 2)).reshape(2, 2).max(1) > 0)
     np.testing.assert_array_equal(maps * (1 - mask(16, row, column)), 0)
 
 
 def test_pixels_that_the_network_does_not_see_contribute_nothing():
-    maps = integrated_gradients(looking_at(1, 0), pictures(16), [0, 1], steps=2).numpy()
+    maps = integrated_gradients(
+        looking_at(1, 0), make_images(16), [0, 1], steps=2
+    ).numpy()
     assert maps.shape == (2, 16, 16) and np.isfinite(maps).all() and np.any(maps)
     np.testing.assert_array_equal(maps * (1 - mask(16, 1, 0)), 0)
 
 
 @EACH_METHOD
-def test_a_picture_s_map_does_not_depend_on_the_batch(method):
+def test_a_image_s_map_does_not_depend_on_the_batch(method):
     network = looking_at(0, 0)
-    images, classes = pictures(16, 3), np.array([0, 1, 1])
+    images, classes = make_images(16, 3), np.array([0, 1, 1])
     together = METHODS[method](network, images, classes)
     for place in range(3):
         alone = METHODS[method](
@@ -121,7 +123,7 @@ def test_a_picture_s_map_does_not_depend_on_the_batch(method):
 @EACH_METHOD
 def test_unknown_endpoint(method):
     with pytest.raises(ValueError, match="received 'conv3'. Did you mean conv"):
-        METHODS[method](looking_at(0, 0), pictures(16), [0, 1], 'conv3')
+        METHODS[method](looking_at(0, 0), make_images(16), [0, 1], 'conv3')
 
 
 @EACH_METHOD
@@ -129,7 +131,7 @@ def test_low_precision_ends_in_float32(method):
     network = create(
         'cifar_cnn', classes=2, image_size=16, filters=(4, 8), dtype=tf.bfloat16
     )
-    maps = METHODS[method](network, pictures(16), [0, 1], 'conv1_1')
+    maps = METHODS[method](network, make_images(16), [0, 1], 'conv1_1')
     assert maps.dtype == tf.float32 and np.isfinite(maps).all() and np.any(maps)
 
 
@@ -138,7 +140,7 @@ def test_low_precision_ends_in_float32(method):
 def test_contributions_add_up(baseline, endpoint):
     tf.random.set_seed(0)
     network = create('cifar_cnn', classes=3, image_size=16, filters=(8, 8), dense=(8,))
-    images, classes = pictures(16, 4), np.array([0, 1, 2, 0])
+    images, classes = make_images(16, 4), np.array([0, 1, 2, 0])
     start = BASELINES[baseline](tf.cast(images, tf.float32))
     before, after = (
         tf.gather(network(x).main, classes, batch_dims=1) for x in (start, images)
@@ -153,7 +155,7 @@ def test_contributions_add_up(baseline, endpoint):
     assert gaps[1] <= gaps[0] + 1e-6
 
 
-def test_a_picture_of_one_colour_contributes_nothing_beside_its_mean():
+def test_a_image_of_one_colour_contributes_nothing_beside_its_mean():
     network = looking_at(0, 0)
     grey = np.full([1, 16, 16, 3], 90, np.uint8)
     maps = integrated_gradients(network, grey, [0], baseline='mean')
@@ -169,4 +171,4 @@ def test_a_picture_of_one_colour_contributes_nothing_beside_its_mean():
 )
 def test_options_out_of_range(options, message):
     with pytest.raises(ValueError, match=message):
-        integrated_gradients(looking_at(0, 0), pictures(16), [0, 1], **options)
+        integrated_gradients(looking_at(0, 0), make_images(16), [0, 1], **options)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from vision.explain import delete, highlighted, occlusion_check
 
 
-def pictures(count: int = 2, height: int = 32, width: int = 32) -> np.ndarray:
+def make_images(count: int = 2, height: int = 32, width: int = 32) -> np.ndarray:
     shape = [count, height, width, 3]
     return np.random.default_rng(0).integers(0, 256, shape, np.uint8)
 
@@ -46,7 +46,7 @@ def test_what_does_not_speak_for_the_class_is_never_highlighted():
 
 
 def test_only_the_region_is_deleted():
-    images = pictures(1, 32, 48)
+    images = make_images(1, 32, 48)
     regions = np.zeros([1, 32, 48], bool)
     regions[0, 5:20, 7:30] = True
     deleted = delete(tf.constant(images), regions).numpy()
@@ -57,7 +57,7 @@ def test_only_the_region_is_deleted():
 
 
 def test_a_right_map_costs_more_than_chance_and_a_wrong_one_less():
-    images = tf.constant(pictures())
+    images = tf.constant(make_images())
     right = corner(1.0, 1.0)
     found = occlusion_check(brightness_of_corner, images, right)
     np.testing.assert_array_equal(found.before, brightness_of_corner(images))
@@ -67,7 +67,7 @@ def test_a_right_map_costs_more_than_chance_and_a_wrong_one_less():
 
 
 def test_the_seed_decides_the_random_regions():
-    images, maps = tf.constant(pictures()), corner(1.0, 1.0)
+    images, maps = tf.constant(make_images()), corner(1.0, 1.0)
     first, again, other = (
         occlusion_check(brightness_of_corner, images, maps, seed=seed).random
         for seed in (0, 0, 1)
@@ -84,7 +84,7 @@ def test_single_pixels_among_evidence_against_the_class_are_no_region():
 
 def test_a_map_of_zeros_deletes_nothing():
     found = occlusion_check(
-        brightness_of_corner, tf.constant(pictures()), corner(0.0, 0.0)
+        brightness_of_corner, tf.constant(make_images()), corner(0.0, 0.0)
     )
     np.testing.assert_array_equal(found.drop, 0)
     np.testing.assert_allclose(found.random_drop, 0, atol=1e-4)

@@ -1,4 +1,4 @@
-"""A small network with drawn weights, and pictures for it."""
+"""A small network with drawn weights, and images for it."""
 
 import numpy as np
 import pytest
@@ -49,8 +49,8 @@ def expected_of():
 
 
 @pytest.fixture(scope='session')
-def pictures() -> np.ndarray:
-    """Built-in pictures, uint8 [20, 32, 32, 3]."""
+def images() -> np.ndarray:
+    """Built-in images, uint8 [20, 32, 32, 3]."""
     images = load('shapes').splits['validation'].images
     assert images is not None
     return images[:20]

@@ -33,7 +33,7 @@ def test_another_top_1_fails():
     found = compared([[0.47, 0.53, 0], [0, 0, 1]], expected)
     assert found.agreement == 0.5
     assert found.failures == (
-        'the top-1 of 50.0% of the pictures agrees, at least 90% has to',
+        'the top-1 of 50.0% of the images agrees, at least 90% has to',
     )
 
 
@@ -46,7 +46,7 @@ def test_ties_are_no_disagreement():
 def test_what_does_not_add_up_to_1_fails():
     found = compared([[0.7, 0.2, 0.11], [0.304, 0.3, 0.396]])
     assert found.failures == (
-        'the probabilities of a picture add up to 1.01 instead of 1',
+        'the probabilities of an image add up to 1.01 instead of 1',
     )
 
 
@@ -59,14 +59,14 @@ def test_a_second_softmax_fails():
     assert 'largest difference of a probability is 0.41' in found.failures[0]
 
 
-def unsure(pictures=8, classes=1000):
+def unsure(images=8, classes=1000):
     """Probabilities that are all small, the largest 0.005 or less."""
-    drawn = np.random.default_rng(0).uniform(0.1, 1, [pictures, classes])
+    drawn = np.random.default_rng(0).uniform(0.1, 1, [images, classes])
     return (drawn / drawn.sum(-1, keepdims=True)).astype(np.float32)
 
 
 @pytest.mark.parametrize('constant', [np.mean, np.median])
-def test_the_same_answer_to_all_pictures_fails(constant):
+def test_the_same_answer_to_all_images_fails(constant):
     expected = unsure()
     assert expected.max() < 0.005
     answer = constant(expected, axis=0)
@@ -77,7 +77,7 @@ def test_the_same_answer_to_all_pictures_fails(constant):
 
 
 @pytest.mark.parametrize('classes, rest', [(2, 0.0), (3, 0.05)])
-def test_the_most_frequent_answer_to_all_pictures_fails(classes, rest):
+def test_the_most_frequent_answer_to_all_images_fails(classes, rest):
     rare = np.full([20, classes], rest, np.float32)
     rare[:, 0] = 1 - rest * (classes - 1)
     rare[0] = rare[0, ::-1]
@@ -95,7 +95,7 @@ def test_a_little_noise_in_an_unsure_answer_passes():
     assert 0 < found.error < found.spread / 5
 
 
-def test_one_picture_and_a_model_that_hardly_looks_are_compared_otherwise():
+def test_one_image_and_a_model_that_hardly_looks_are_compared_otherwise():
     assert compared([[0.6, 0.25, 0.15]], EXPECTED[:1]).failures == ()
     still = np.repeat(EXPECTED[:1], 3, axis=0)
     assert compared(still + np.float32(1e-7), still).failures == ()

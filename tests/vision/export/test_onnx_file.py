@@ -27,9 +27,9 @@ def target(bundle, tmp_path_factory):
     return target
 
 
-def test_says_what_the_model_says(bundle, target, expected_of, pictures):
-    answers = FORM.run(target, pictures)
-    assert compare(FORM, answers, expected_of(bundle, pictures)).failures == ()
+def test_says_what_the_model_says(bundle, target, expected_of, images):
+    answers = FORM.run(target, images)
+    assert compare(FORM, answers, expected_of(bundle, images)).failures == ()
 
 
 def test_describes_itself(bundle, target):
@@ -41,7 +41,7 @@ def test_describes_itself(bundle, target):
     (taken,) = session.get_inputs()
     (given,) = session.get_outputs()
     assert (taken.name, taken.shape[1:]) == ('images', [32, 32, 3])
-    assert isinstance(taken.shape[0], str)  # any number of pictures
+    assert isinstance(taken.shape[0], str)  # any number of images
     assert given.name == 'probabilities'
 
 

@@ -8,7 +8,7 @@ from vision.export.checking import SUM_TOLERANCE
 from vision.models import MODELS, default_normalization
 from vision.models.normalization import NORMALIZATIONS
 
-# The smallest pictures that each takes, and few channels where that can be chosen.
+# The smallest images that each takes, and few channels where that can be chosen.
 SIZES = {
     'inception_v1': 56,
     'inception_v1_compact': 56,
@@ -23,9 +23,9 @@ PLAIN = [name for name in FORMATS if name != 'tensorflowjs']
 DIFFERENT = ['saved_model', 'tflite_float32', 'tflite_int8', 'onnx']
 
 
-def check(bundle, expected_of, pictures, folder, names):
+def check(bundle, expected_of, images, folder, names):
     side = bundle.specification.image_size
-    repeated = pictures.repeat(-(-side // 32), 1).repeat(-(-side // 32), 2)
+    repeated = images.repeat(-(-side // 32), 1).repeat(-(-side // 32), 2)
     images = repeated[:, :side, :side]
     # Logits of weights at random may be of any size: probabilities are not to be all 0
     # or 1.
@@ -40,14 +40,14 @@ def check(bundle, expected_of, pictures, folder, names):
             assert found.difference <= form.tolerance, name
             assert found.total == pytest.approx(1, abs=SUM_TOLERANCE), name
         else:
-            # One that gives the same answer to all pictures would not pass.
+            # One that gives the same answer to all images would not pass.
             assert np.ptp(expected, 0).max() > form.tolerance
             assert found.failures == (), name
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('model', MODELS)
-def test_every_model(model, make_bundle, expected_of, pictures, tmp_path):
+def test_every_model(model, make_bundle, expected_of, images, tmp_path):
     bundle = make_bundle(
         model,
         SIZES.get(model, 32),
@@ -57,7 +57,7 @@ def test_every_model(model, make_bundle, expected_of, pictures, tmp_path):
     check(
         bundle,
         expected_of,
-        pictures,
+        images,
         tmp_path,
         PLAIN if model == 'cifar_cnn' else DIFFERENT,
     )
@@ -65,8 +65,6 @@ def test_every_model(model, make_bundle, expected_of, pictures, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('normalization', NORMALIZATIONS)
-def test_every_normalization(
-    normalization, make_bundle, expected_of, pictures, tmp_path
-):
+def test_every_normalization(normalization, make_bundle, expected_of, images, tmp_path):
     bundle = make_bundle(normalization=normalization, filters=(4, 8))
-    check(bundle, expected_of, pictures, tmp_path, DIFFERENT[1:])
+    check(bundle, expected_of, images, tmp_path, DIFFERENT[1:])

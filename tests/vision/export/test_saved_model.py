@@ -37,7 +37,7 @@ def signatures(folder):
 
 
 @pytest.fixture(scope='module')
-def odd_pictures(data_folder, tmp_path_factory) -> list[Path]:
+def odd_images(data_folder, tmp_path_factory) -> list[Path]:
     folder = tmp_path_factory.mktemp('odd')
     with zipfile.ZipFile(data_folder / 'odd_images.zip') as archive:
         archive.extractall(folder)
@@ -112,28 +112,28 @@ def test_uint8_and_floats_give_the_same(bundle, signatures, expected_of):
     )
 
 
-def test_files_are_decoded_as_for_prediction(signatures, odd_pictures):
-    images, good = images_of(odd_pictures, 56)
+def test_files_are_decoded_as_for_prediction(signatures, odd_images):
+    images, good = images_of(odd_images, 56)
     assert 20 < good.sum() < len(good)
-    contents = [path.read_bytes() for path, fine in zip(odd_pictures, good) if fine]
+    contents = [path.read_bytes() for path, fine in zip(odd_images, good) if fine]
     from_files = signatures['encoded'](files=tf.constant(contents))
     from_images = signatures['uint8'](images=tf.constant(images[good]))
     for name in ('probabilities', 'logits'):
         assert np.array_equal(from_files[name], from_images[name])
 
 
-def test_broken_files_are_refused(signatures, odd_pictures):
-    _, good = images_of(odd_pictures, 56)
-    for path in [path for path, fine in zip(odd_pictures, good) if not fine]:
+def test_broken_files_are_refused(signatures, odd_images):
+    _, good = images_of(odd_images, 56)
+    for path in [path for path, fine in zip(odd_images, good) if not fine]:
         with pytest.raises(tf.errors.InvalidArgumentError):
             signatures['encoded'](files=tf.constant([path.read_bytes()]))
 
 
-def test_what_is_no_picture_is_called_so(signatures):
+def test_what_is_no_image_is_called_so(signatures):
     with pytest.raises(
         tf.errors.InvalidArgumentError, match='Not a JPEG, PNG, GIF, BMP or WebP file'
     ):
-        signatures['encoded'](files=tf.constant([b'no picture']))
+        signatures['encoded'](files=tf.constant([b'no image']))
 
 
 def test_names_its_classes(bundle, signatures):

@@ -106,7 +106,7 @@ def test_it_says_what_the_model_says(form, tiny, page, caplog):
     assert answers.milliseconds > 0
     assert compare(form, answers, expected(tiny, images)).failures == ()
     told = (
-        'shown 8 pictures'
+        'shown 8 images'
         if browser.find()
         else 'No Chromium on the PATH: the page itself was not opened'
     )
@@ -121,14 +121,14 @@ def test_the_folder_is_complete_in_itself(page):
         'style.css',
         'app.js',
         'network.js',
-        'picture.js',
+        'image.js',
         'model',
         'tfjs',
         'description.json',
     }
 
 
-def test_the_page_prepares_pictures_as_the_pipeline_does(program, tiny, page):
+def test_the_page_prepares_images_as_the_pipeline_does(program, tiny, page):
     """Other shapes, EXIF orientation, and a JPEG, which browsers decode themselves."""
     wide = np.asarray(Image.fromarray(noise(1, 9)[0]).resize((150, 100)))
     turned = Image.Exif()
@@ -139,24 +139,24 @@ def test_the_page_prepares_pictures_as_the_pipeline_does(program, tiny, page):
         'turned.jpg': file(wide, 'JPEG', quality=95, exif=turned.tobytes()),
     }
     shown = browser.look(
-        program, page, [browser.Picture(*each) for each in files.items()]
+        program, page, [browser.Image(*each) for each in files.items()]
     )
     for found, contents in zip(shown, files.values()):
         image = decode.fit(decode.decode(tf.constant(contents)), 32).numpy()
         assert largest(found, expected(tiny, image[None])[0]) < 5e-3, found.name
 
 
-def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_picture(
+def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_image(
     program, tiny, page
 ):
     good = browser.pngs(noise(1, 32))[0]
-    bad = browser.Picture('<i>letter</i>.txt', b'dear')
+    bad = browser.Image('<i>letter</i>.txt', b'dear')
     first, second, third = browser.look(program, page, [good, bad, good])
     assert first == third
     assert len(first.top) == len(CLASSES)
     assert list(first.words) == [CLASSES[label] for label in first.top]
     assert second.name == '<i>letter</i>.txt'
-    assert second.failure == 'This is not a picture that the browser can read.'
+    assert second.failure == 'This is not an image that the browser can read.'
     assert not second.top
 
 

@@ -1,4 +1,4 @@
-"""The page: nothing from elsewhere, and pictures resized as TensorFlow does."""
+"""The page: nothing from elsewhere, and images resized as TensorFlow does."""
 
 import json
 import re
@@ -43,7 +43,7 @@ def resized(node: str, folder: Path, pixels: np.ndarray, size: int) -> np.ndarra
             node,
             '-e',
             RESIZE,
-            str(PAGE / 'picture.js'),
+            str(PAGE / 'image.js'),
             str(folder / 'from'),
             str(side),
             str(size),

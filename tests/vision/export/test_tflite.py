@@ -28,16 +28,16 @@ def convert(name, bundle, folder, sample):
 @pytest.mark.parametrize(
     'name', ['tflite_float32', 'tflite_float16', 'tflite_dynamic', 'tflite_int8']
 )
-def test_says_what_the_model_says(name, bundle, expected_of, pictures, tmp_path):
-    target = convert(name, bundle, tmp_path, pictures[10:])
-    answers = FORMATS[name].run(target, pictures)
-    found = compare(FORMATS[name], answers, expected_of(bundle, pictures))
+def test_says_what_the_model_says(name, bundle, expected_of, images, tmp_path):
+    target = convert(name, bundle, tmp_path, images[10:])
+    answers = FORMATS[name].run(target, images)
+    found = compare(FORMATS[name], answers, expected_of(bundle, images))
     assert found.failures == ()
     assert answers.probabilities.dtype == np.float32
 
 
-def test_int8_takes_pixels_as_they_are(bundle, pictures, tmp_path):
-    target = convert('tflite_int8', bundle, tmp_path, pictures // 2)
+def test_int8_takes_pixels_as_they_are(bundle, images, tmp_path):
+    target = convert('tflite_int8', bundle, tmp_path, images // 2)
     model = Interpreter(str(target))
     (taken,) = model.get_input_details()
     (given,) = model.get_output_details()
@@ -49,7 +49,7 @@ def test_int8_takes_pixels_as_they_are(bundle, pictures, tmp_path):
     assert details['tfl.quantize']['quantization'] == (1.0, -128)
 
 
-def test_int8_keeps_local_response_norm_in_float(make_bundle, pictures, tmp_path):
+def test_int8_keeps_local_response_norm_in_float(make_bundle, images, tmp_path):
     stages = {'conv': ConvBlock(3, 8, 3, stride=2), 'norm': LocalResponseNorm()}
     network = Network(
         stages,
@@ -62,7 +62,7 @@ def test_int8_keeps_local_response_norm_in_float(make_bundle, pictures, tmp_path
         dropout=0.0,
     )
     bundle = make_bundle(filters=(4, 8))._replace(network=network)
-    target = convert('tflite_int8', bundle, tmp_path, pictures[:2])
+    target = convert('tflite_int8', bundle, tmp_path, images[:2])
     details = Interpreter(str(target)).get_tensor_details()
     sums = [d for d in details if 'neighbours' in d['name']]
     assert sums
@@ -70,9 +70,9 @@ def test_int8_keeps_local_response_norm_in_float(make_bundle, pictures, tmp_path
 
 
 @pytest.mark.parametrize('name', ['tflite_float32', 'tflite_int8'])
-def test_a_disk_that_refuses_is_told_from_a_converter(name, bundle, pictures, tmp_path):
+def test_a_disk_that_refuses_is_told_from_a_converter(name, bundle, images, tmp_path):
     with pytest.raises(FileNotFoundError):
-        convert(name, bundle, tmp_path / 'nothing', pictures[:2])
+        convert(name, bundle, tmp_path / 'nothing', images[:2])
 
 
 def test_says_what_is_missing(monkeypatch):
@@ -81,11 +81,11 @@ def test_says_what_is_missing(monkeypatch):
         FORMATS['tflite_int8'].check_available()
 
 
-def test_a_damaged_file_is_refused(bundle, pictures, tmp_path):
-    target = convert('tflite_float32', bundle, tmp_path, pictures)
+def test_a_damaged_file_is_refused(bundle, images, tmp_path):
+    target = convert('tflite_float32', bundle, tmp_path, images)
     target.write_bytes(target.read_bytes()[:100])
     with pytest.raises(UserError, match='Expected tflite to run model_float32.tflite'):
-        FORMATS['tflite_float32'].run(target, pictures)
+        FORMATS['tflite_float32'].run(target, images)
 
 
 class Strings(tf.Module):
@@ -96,8 +96,8 @@ class Strings(tf.Module):
         return Outputs(tf.cast(lengths, tf.float32))
 
 
-def test_what_cannot_be_converted_is_explained(make_bundle, pictures, tmp_path):
+def test_what_cannot_be_converted_is_explained(make_bundle, images, tmp_path):
     bundle = make_bundle(filters=(4, 8))._replace(network=Strings())
     with pytest.raises(UserError, match='Leave tflite_float32 out of --formats'):
-        convert('tflite_float32', bundle, tmp_path, pictures)
+        convert('tflite_float32', bundle, tmp_path, images)
     assert not list(tmp_path.iterdir())

@@ -46,7 +46,7 @@ def test_flattening_takes_only_the_map_that_the_head_is_made_for():
     assert head(_map()).shape == (3, 3)
     message = r'shape \(4, 4, 5\) .* received \(2, 2, 20\)'
     with pytest.raises(ValueError, match=message):
-        head(_map(2, 20))  # as many values in each picture
+        head(_map(2, 20))  # as many values in each image
 
 
 def test_flattening_looks_at_maps_whose_shape_was_unknown_when_traced():

@@ -98,8 +98,8 @@ def test_head_agrees_with_keras(map_size):
     twin = keras.Model(x, classifier(dense(y)))
     dense.set_weights([head.dense.kernel, head.dense.bias])
     classifier.set_weights([head.classifier.kernel, head.classifier.bias])
-    pictures = _noise(2, map_size, map_size, 3)
-    np.testing.assert_allclose(head(pictures), twin(pictures), atol=1e-5)
+    images = _noise(2, map_size, map_size, 3)
+    np.testing.assert_allclose(head(images), twin(images), atol=1e-5)
 
 
 @pytest.mark.parametrize('made_for', [14, 8, 4, 2])
@@ -128,8 +128,8 @@ def test_head_on_too_small_a_map():
 
 
 def test_head_on_an_oblong_map():
-    # 8×12 pooled as if square would make three pictures out of two.
-    with pytest.raises(ValueError, match='Expected square pictures.* 8×12'):
+    # 8×12 pooled as if square would make three images out of two.
+    with pytest.raises(ValueError, match='Expected square images.* 8×12'):
         AuxiliaryHead(3, 8, classes=5)(_noise(2, 8, 12, 3))
 
 

@@ -98,7 +98,7 @@ def _auxiliary(x, name: str):
 
 
 def _keras_model(stem: Callable, size: int, dtype: str) -> keras.Model:
-    """The network on normalized pictures; logits of the three heads."""
+    """The network on normalized images; logits of the three heads."""
     keras.config.set_dtype_policy(dtype)
     try:
         return _functional_model(stem, size)
@@ -107,8 +107,8 @@ def _keras_model(stem: Callable, size: int, dtype: str) -> keras.Model:
 
 
 def _functional_model(stem: Callable, size: int) -> keras.Model:
-    pictures = keras.Input([size, size, 3])
-    x, aux = stem(pictures), []
+    images = keras.Input([size, size, 3])
+    x, aux = stem(images), []
     for name in BLOCKS:
         x = _block(x, name)
         if name in ('3b', '4e'):
@@ -116,7 +116,7 @@ def _functional_model(stem: Callable, size: int) -> keras.Model:
         if name in ('4a', '4d'):
             aux.append(_auxiliary(x, name))
     x = layers.Flatten()(layers.AveragePooling2D(x.shape[1])(x))
-    return keras.Model(pictures, [layers.Dense(CLASSES, name='classifier')(x), *aux])
+    return keras.Model(images, [layers.Dense(CLASSES, name='classifier')(x), *aux])
 
 
 def _ours(model: tf.Module) -> dict[str, tf.Module]:
@@ -143,7 +143,7 @@ class Step(NamedTuple):
     gradients: dict[str, np.ndarray]
 
 
-# What is done to the pictures, outside the Keras model.
+# What is done to the images, outside the Keras model.
 NORMALIZATIONS = {
     'center': lambda x: x - x.mean((1, 2, 3), keepdims=True),
     'unit': lambda x: x / 255,
@@ -175,7 +175,7 @@ SYSTEMS = {
 
 @functools.cache
 def _steps(system: str) -> tuple[Step, Step]:
-    """Our training step and Keras's, on the same weights and pictures."""
+    """Our training step and Keras's, on the same weights and images."""
     name, stem, normalization, size, dtype, _ = SYSTEMS[system]
     tf.random.set_seed(1)
     model = create(
@@ -194,10 +194,10 @@ def _steps(system: str) -> tuple[Step, Step]:
     images = rng.integers(0, 256, [2, size, size, 3], np.uint8)
     labels = tf.constant([1, 6])
     twin = _keras_model(stem, size, dtype)
-    pictures = NORMALIZATIONS[normalization](images.astype(np.float32))
+    normalized = NORMALIZATIONS[normalization](images.astype(np.float32))
     return (
         _our_step(model, images, labels),
-        _keras_step(model, twin, pictures, labels),
+        _keras_step(model, twin, normalized, labels),
     )
 
 
@@ -215,13 +215,13 @@ def _our_step(model: tf.Module, images: np.ndarray, labels: tf.Tensor) -> Step:
 
 
 def _keras_step(
-    model: tf.Module, twin: keras.Model, pictures: np.ndarray, labels: tf.Tensor
+    model: tf.Module, twin: keras.Model, images: np.ndarray, labels: tf.Tensor
 ) -> Step:
     for name, layer in _ours(model).items():
         twin.get_layer(name).set_weights([layer.kernel, layer.bias])
     targets = keras.utils.to_categorical(labels, CLASSES)
     with tf.GradientTape() as tape:
-        logits = twin(pictures, training=True)
+        logits = twin(images, training=True)
         # The book's heads end in softmax.
         losses = [
             keras.losses.CategoricalCrossentropy()(targets, layers.Softmax()(each))

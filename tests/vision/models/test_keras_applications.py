@@ -26,7 +26,7 @@ class Family(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Ours by name and options, on pictures of a size."""
+    """Ours by name and options, on images of a size."""
 
     name: str
     size: int
@@ -131,11 +131,11 @@ def _results(case: str) -> Results:
     for _, variable, weight in pairs:
         weight.assign(variable)
     images = np.random.default_rng(2).integers(0, 256, [4, size, size, 3], np.uint8)
-    pictures = images / np.float32(127.5) - 1
+    normalized = images / np.float32(127.5) - 1
     outputs = model(images).main, model.features(images)
-    inference, features = zip(outputs, twin(pictures, training=False))
+    inference, features = zip(outputs, twin(normalized, training=False))
     with tf.GradientTape(persistent=True) as tape:
-        training = model(images, training=True).main, twin(pictures, training=True)[0]
+        training = model(images, training=True).main, twin(normalized, training=True)[0]
         losses = [_loss(logits) for logits in training]
     trainable = [(name, both) for name, *both in pairs if both[0].trainable]
     ours, theirs = [

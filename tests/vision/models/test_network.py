@@ -363,13 +363,13 @@ def test_measuring_needs_no_dropout_and_leaves_inference_as_it_is():
         np.testing.assert_array_equal(variable, value)
 
 
-def test_shares_add_up_to_all_pictures():
+def test_shares_add_up_to_all_images():
     network = _network()
     measure = tf.function(network.measure, autograph=False)
     for count in (1, 2, 3):
         measure(_images(count), tf.constant(1 / count))
     everything = tf.concat([_images(count) for count in (1, 2, 3)], 0)
-    # Only what the first norm gets does not depend on how pictures are batched.
+    # Only what the first norm gets does not depend on how images are batched.
     norm = network.batch_norms()[0]
     assert norm is network.stages['first'].norm
     found = norm.moving_mean.numpy(), norm.moving_variance.numpy()

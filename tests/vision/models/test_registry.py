@@ -19,7 +19,7 @@ from vision.models import (
 CLASSES = 3
 SEED = tf.constant([1, 2])
 
-# The smallest pictures that a model takes, where that is not 32 pixels.
+# The smallest images that a model takes, where that is not 32 pixels.
 SMALLEST = {'small_cnn': 4, 'cifar_cnn': 8}
 
 WITH_HEADS = [name for name in MODELS if 'auxiliary' in option_names(name)]
@@ -143,13 +143,13 @@ def test_training_without_dropout_needs_none(name):
 
 
 @every_model
-def test_a_picture_does_not_depend_on_its_batch(name):
+def test_a_image_does_not_depend_on_its_batch(name):
     model, images = _model(name), _images(3)
     _assert_close(model(images).main[:1], model(images[:1]).main)
 
 
 @every_model
-def test_uint8_and_float_pictures_agree(name):
+def test_uint8_and_float_images_agree(name):
     model, images = _model(name), _images()
     np.testing.assert_array_equal(
         model(images).main, model(tf.cast(images, tf.float32)).main
@@ -157,7 +157,7 @@ def test_uint8_and_float_pictures_agree(name):
 
 
 @every_model
-def test_inference_takes_pictures_of_any_shape(name):
+def test_inference_takes_images_of_any_shape(name):
     model = _model(name, pooling='average')
     function = tf.function(
         model, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]
@@ -168,7 +168,7 @@ def test_inference_takes_pictures_of_any_shape(name):
 
 
 @every_model
-def test_training_takes_larger_pictures_than_the_model_is_made_for(name):
+def test_training_takes_larger_images_than_the_model_is_made_for(name):
     model = _model(name, pooling='average')
     outputs = model(_images(2, 64, 64), training=True, seed=SEED)
     shapes = [logits.shape for logits in (outputs.main, *outputs.aux)]
@@ -176,8 +176,8 @@ def test_training_takes_larger_pictures_than_the_model_is_made_for(name):
 
 
 @pytest.mark.parametrize('name', WITH_HEADS)
-def test_training_on_oblong_pictures(name):
-    with pytest.raises(ValueError, match='Expected square pictures'):
+def test_training_on_oblong_images(name):
+    with pytest.raises(ValueError, match='Expected square images'):
         _model(name)(_images(2, 64, 96), training=True, seed=SEED)
 
 
@@ -254,7 +254,7 @@ def test_options_out_of_range(name, wrong, right, message):
 
 
 @every_model
-def test_the_smallest_pictures(name):
+def test_the_smallest_images(name):
     smallest = SMALLEST.get(name, 32)
     model = create(name, classes=CLASSES, image_size=smallest)
     assert model(_images(2, smallest, smallest)).main.shape == (2, CLASSES)

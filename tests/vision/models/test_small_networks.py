@@ -50,7 +50,7 @@ def _system_d(block: str, size: int) -> keras.Model:
 
 
 class Case(NamedTuple):
-    """Ours by name and options; theirs and its option; size and scale of pictures."""
+    """Ours by name and options; theirs and its option; size and scale of images."""
 
     name: str
     options: dict
@@ -129,11 +129,11 @@ def test_agrees_with_keras(case):
     images = np.random.default_rng(2).integers(
         0, 256, [8, case.size, case.size, 3], np.uint8
     )
-    pictures = images / np.float32(case.scale)
-    _assert_close(model(images).main, twin(pictures, training=False), 1e-5)
+    normalized = images / np.float32(case.scale)
+    _assert_close(model(images).main, twin(normalized, training=False), 1e-5)
     with tf.GradientTape(persistent=True) as tape:
         logits = model(images, training=True).main
-        expected_logits = twin(pictures, training=True)
+        expected_logits = twin(normalized, training=True)
         loss, expected_loss = _loss(logits), _loss(expected_logits)
     _assert_close(logits, expected_logits, 1e-5)
     weights = [weight.value for weight in twin.weights]

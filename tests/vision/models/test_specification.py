@@ -28,10 +28,10 @@ def test_builds_the_model_that_it_describes():
 
 
 def test_the_model_applies_the_normalization_itself():
-    picture = np.random.default_rng(1).integers(0, 200, [1, 40, 40, 3], np.uint8)
+    image = np.random.default_rng(1).integers(0, 200, [1, 40, 40, 3], np.uint8)
     model = SPECIFICATION.build()
-    # Each picture's own mean is taken away, so a brighter one gives the same answer.
-    np.testing.assert_allclose(model(picture).main, model(picture + 55).main, rtol=1e-3)
+    # Each image's own mean is taken away, so a brighter one gives the same answer.
+    np.testing.assert_allclose(model(image).main, model(image + 55).main, rtol=1e-3)
 
 
 def test_takes_only_what_it_knows():

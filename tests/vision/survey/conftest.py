@@ -67,7 +67,7 @@ def planted() -> dict[str, bytes]:
 
 @pytest.fixture(scope='session')
 def folder(tmp_path_factory) -> Path:
-    """The planted pictures as <split>/<class>/<file>."""
+    """The planted images as <split>/<class>/<file>."""
     root = tmp_path_factory.mktemp('planted')
     for name, contents in planted().items():
         path = root / name
@@ -86,7 +86,7 @@ def make_source(splits: dict[str, Split]) -> Source:
 
 @pytest.fixture(scope='session')
 def source(folder) -> Source:
-    """The same pictures as files, in the order of `planted`."""
+    """The same images as files, in the order of `planted`."""
     splits = {}
     for name in SPLITS:
         paths = [path for path in planted() if path.startswith(f'{name}/')]
@@ -103,7 +103,7 @@ def seen(source) -> Survey:
 
 @pytest.fixture(scope='session')
 def ranges(folder) -> Source:
-    """The same pictures within one file for each split."""
+    """The same images within one file for each split."""
     splits = {}
     for name in SPLITS:
         blobs = {k: v for k, v in planted().items() if k.startswith(f'{name}/')}

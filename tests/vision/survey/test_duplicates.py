@@ -75,7 +75,7 @@ def test_planted_copies(seen):
 
 
 def in_memory(*splits: list[np.ndarray]) -> Source:
-    """Train, validation and test of these pictures, all of one class."""
+    """Train, validation and test of these images, all of one class."""
     return Source(
         'memory',
         ('a',),
@@ -137,7 +137,7 @@ def test_black_and_white_copy_is_near_but_other_colours_are_not():
     assert ('near', 'train/0', 'test/0') not in described(seen, duplicates.find(seen))
 
 
-def test_pictures_without_contrast_do_not_resemble_each_other():
+def test_images_without_contrast_do_not_resemble_each_other():
     rng = np.random.default_rng(0)
     flat = [np.full([48, 48, 3], level, np.uint8) for level in range(100, 130)]
     dull = [image + rng.integers(0, 2, image.shape, np.uint8) for image in flat]
@@ -158,7 +158,7 @@ def test_search_ends_where_everything_resembles_everything(monkeypatch):
 
 
 @pytest.mark.parametrize('change, alike', [(0, True), (4, True), (60, False)])
-def test_noise_on_a_picture(change, alike):
+def test_noise_on_a_image(change, alike):
     rng = np.random.default_rng(1)
     a = soft(0)
     mixed = (1 - change / 64) * a + change / 64 * rng.permutation(

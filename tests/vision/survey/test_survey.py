@@ -1,4 +1,4 @@
-"""What is known of each picture, from wherever it comes."""
+"""What is known of each image, from wherever it comes."""
 
 import dataclasses
 
@@ -13,9 +13,7 @@ from vision.survey.survey import survey
 
 
 def found(seen) -> set[tuple[str, str]]:
-    return {
-        (p.kind, seen.name(p.picture).split('/', 1)[1]) for p in problems.find(seen)
-    }
+    return {(p.kind, seen.name(p.image).split('/', 1)[1]) for p in problems.find(seen)}
 
 
 def test_problems_are_those_that_were_planted(seen):
@@ -56,12 +54,12 @@ def test_formats_modes_and_sizes_are_counted(seen):
 
 
 def test_sizes_of_system_a_are_of_train_only(seen):
-    # One of the 15 training pictures cannot be decoded.
+    # One of the 15 training images cannot be decoded.
     assert statistics.sizes_of_system_a(seen)['height']['count'] == 14
     assert statistics.sizes_of_system_a(seen)['classes'] == 2
 
 
-def test_channels_are_those_of_all_fitted_training_pictures(source, seen):
+def test_channels_are_those_of_all_fitted_training_images(source, seen):
     split = source.splits['train']
     fitted = []
     for path in split.paths:
@@ -70,7 +68,7 @@ def test_channels_are_those_of_all_fitted_training_pictures(source, seen):
                 fitted.append(fit(decode(file.read()), 32).numpy())
     pixels = np.stack(fitted).reshape(-1, 3) / 255
     channels = statistics.channels(seen)
-    assert channels['pictures'] == 14
+    assert channels['images'] == 14
     np.testing.assert_allclose(channels['mean'], pixels.mean(0), rtol=1e-5)
     np.testing.assert_allclose(channels['std'], pixels.std(0), rtol=1e-5)
     np.testing.assert_allclose(channels['mean_255'], 255 * pixels.mean(0), rtol=1e-5)
@@ -113,7 +111,7 @@ def test_byte_ranges_give_the_same_facts(seen, ranges):
     assert found(within) == found(seen)
 
 
-def test_pictures_in_memory_have_pixels_but_no_file():
+def test_images_in_memory_have_pixels_but_no_file():
     few = shapes.load()
     splits = {
         name: dataclasses.replace(
@@ -121,7 +119,7 @@ def test_pictures_in_memory_have_pixels_but_no_file():
             labels=split.labels[:9],
             names=split.names[:9],
             images=split.images[:9],
-            weights=split.weights[:9],
+            sample_weights=split.sample_weights[:9],
         )
         for name, split in few.splits.items()
     }
@@ -137,10 +135,10 @@ def test_pictures_in_memory_have_pixels_but_no_file():
 
 
 def test_a_limit_spreads_evenly_and_keeps_every_split(source):
-    part = survey(source, max_pictures=11)
+    part = survey(source, max_images=11)
     assert [int(part.members(name).sum()) for name in SPLITS] == [7, 2, 1]
     assert part.index.tolist() == [0, 2, 4, 6, 8, 10, 12, 0, 2, 0]
-    assert len(survey(source, max_pictures=22)) == 22
+    assert len(survey(source, max_images=22)) == 22
 
 
 def test_progress_adds_up(source):

@@ -1,4 +1,4 @@
-"""Augmentations: pure functions of pictures and seeds, and their composition."""
+"""Augmentations: pure functions of images and seeds, and their composition."""
 
 from vision.data.augment.compose import Augmenter
 from vision.data.augment.specs import (

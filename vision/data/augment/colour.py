@@ -65,7 +65,7 @@ def turn_hue(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
 def random_erasing(
     images: tf.Tensor, seeds: tf.Tensor, chance: float = 0.5, max_area: float = 0.33
 ) -> tf.Tensor:
-    """Fills a rectangle of 2 % .. max_area with noise, in `chance` of the pictures.
+    """Fills a rectangle of 2 % .. max_area with noise, in `chance` of the images.
 
     Its aspect ratio is 0.3..1/0.3 (Zhong et al. 2017, arXiv:1708.04896).
     """
@@ -85,9 +85,9 @@ def random_erasing(
 def rectangle(
     seeds: tf.Tensor, shape: tf.TensorShape, width: tf.Tensor, height: tf.Tensor
 ) -> tf.Tensor:
-    """Rectangles anywhere within pictures of a shape; bool [B, H, W, 1].
+    """Rectangles anywhere within images of a shape; bool [B, H, W, 1].
 
-    width, height: float32 [B], shares of the picture's; more than all of it is all.
+    width, height: float32 [B], shares of the image's; more than all of it is all.
     """
 
     def covered(seed: tf.Tensor, share: tf.Tensor, length: int) -> tf.Tensor:
@@ -102,7 +102,7 @@ def rectangle(
 
 
 def luminance(images: tf.Tensor) -> tf.Tensor:
-    """The gray picture, [B, H, W, 1]."""
+    """The gray image, [B, H, W, 1]."""
     return tf.reduce_sum(images * tf.constant(LUMINANCE), -1, keepdims=True)
 
 
@@ -112,7 +112,7 @@ def blend(origin: tf.Tensor, images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor
 
 
 def each(numbers: tf.Tensor) -> tf.Tensor:
-    """One number a picture, [B], as [B, 1, 1, 1]."""
+    """One number an image, [B], as [B, 1, 1, 1]."""
     return tf.reshape(numbers, [-1, 1, 1, 1])
 
 

@@ -1,4 +1,4 @@
-"""What a list of augmentations does to the pictures of a batch."""
+"""What a list of augmentations does to the images of a batch."""
 
 from collections.abc import Callable, Sequence
 
@@ -18,7 +18,7 @@ from vision.data.source import DatasetError
 
 
 class Augmenter:
-    """A list of augmentations, applied in order to pictures of any size.
+    """A list of augmentations, applied in order to images of any size.
 
     A crop that comes first is taken from the full resolution; everything else happens
     at the size that the network wants, so that numbers in pixels are the network's.
@@ -26,7 +26,7 @@ class Augmenter:
 
     Args:
         specs: 'name', 'name:number', ...; see `parse`.
-        size: side in pixels of the pictures that come out.
+        size: side in pixels of the images that come out.
 
     Raises:
         DatasetError: an entry cannot be read, or something follows a mixing one.
@@ -38,7 +38,7 @@ class Augmenter:
         for spec, step in zip(specs, self._steps[:-1]):
             if step.name in MIXING:
                 raise DatasetError(
-                    f'{spec} mixes finished pictures, so expected it '
+                    f'{spec} mixes finished images, so expected it '
                     f'at the end, got {",".join(specs)}.'
                 )
         self.crops = bool(self._steps) and self._steps[0].name == 'random_resized_crop'
@@ -47,7 +47,7 @@ class Augmenter:
 
     @property
     def mixes(self) -> bool:
-        """Whether pictures are mixed with others, and labels with theirs."""
+        """Whether images are mixed with others, and labels with theirs."""
         return bool(self._steps) and self._steps[-1].name in MIXING
 
     def takes(self, side: int) -> bool:
@@ -97,11 +97,11 @@ class Augmenter:
         Args:
             images: uint8 [B, h, w, 3].
             seeds: int64 [B].
-            weights: float32 [B]; what is mixed with a picture of weight 0 stays whole.
+            weights: float32 [B]; what is mixed with an image of weight 0 stays whole.
             prepared: whether `prepare` has been at them.
 
         Returns:
-            The pictures, and the share of each that is its own, float32 [B]; None
+            The images, and the share of each that is its own, float32 [B]; None
             where nothing is mixed.
         """
         if not self._steps[1 if prepared and self.crops else 0 :]:

@@ -1,6 +1,6 @@
-"""Random numbers that depend on nothing but a seed of each picture.
+"""Random numbers that depend on nothing but a seed of each image.
 
-A seed is an int64; what is drawn from it is the same whatever batch the picture is in,
+A seed is an int64; what is drawn from it is the same whatever batch the image is in,
 on whatever thread, compiled or not. The generator is SplitMix64 (Steele, Lea and Flood
 2014, doi:10.1145/2660193.2660195), which is a few integer operations on a whole batch:
 TensorFlow's own stateless operations take one seed a call.
@@ -32,10 +32,10 @@ def split(seeds: tf.Tensor, count: int) -> list[tf.Tensor]:
 
 
 def of_examples(key: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
-    """A seed for each picture; int64 of the shape of the indices.
+    """A seed for each image; int64 of the shape of the indices.
 
     key: int64 [2], the run's seed and the epoch.
-    indices: int64, which of the split's pictures.
+    indices: int64, which of the split's images.
     """
     first, second = tf.unstack(_unsigned(key))
     drawn = _mix(_mix(first, 1, _GAMMA) + second, 1, _GAMMA)

@@ -1,8 +1,8 @@
 """Augmentations that move pixels, each as an affine map, and the one resampling.
 
-Each is `(seeds, side, size, *numbers) -> Affine`: seeds int64 [B], side the pictures'
+Each is `(seeds, side, size, *numbers) -> Affine`: seeds int64 [B], side the images'
 pixels a side, size what the network wants. Neighbours in a list are multiplied into one
-map, so a picture is interpolated once however often it is turned, shifted and scaled.
+map, so an image is interpolated once however often it is turned, shifted and scaled.
 Reflections fill what lies outside.
 """
 
@@ -17,11 +17,11 @@ from vision.data.augment import draws
 class Affine(NamedTuple):
     """Where pixels come from: old (x, y) = matrix @ new (x, y) + offset.
 
-    Both are measured in pixels from the picture's centre.
+    Both are measured in pixels from the image's centre.
 
     matrix: float32 [B, 2, 2].
     offset: float32 [B, 2].
-    size: side of the new picture in pixels.
+    size: side of the new image in pixels.
     exact: whether pixels land on pixels, so that nothing is interpolated; then the
         matrix has only 1 and -1 on its diagonal.
     """
@@ -107,7 +107,7 @@ def random_resolution(
 ) -> Affine:
     """Resizes by 1 - fraction .. 1 + fraction to whole pixels, then pads or crops back.
 
-    The padding is the picture's reflection, and as wide on each side.
+    The padding is the image's reflection, and as wide on each side.
     """
     del size
     scaled = tf.round(side * draws.uniform(seeds, 1 - fraction, 1 + fraction))

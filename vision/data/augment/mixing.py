@@ -1,8 +1,8 @@
-"""Augmentations that mix each picture with the one before it in the batch.
+"""Augmentations that mix each image with the one before it in the batch.
 
 Each is `(images, seeds, alpha) -> (images, shares)`: float32 [B, S, S, 3] in 0..255 in
 and out, seeds int64 [B]. shares, float32 [B] in 0.5..1, is how much of each result is
-the picture itself; alpha shapes the beta distribution that shares are drawn from.
+the image itself; alpha shapes the beta distribution that shares are drawn from.
 """
 
 import math
@@ -19,7 +19,7 @@ _SHARES = 4096  # So many different ones, each as likely.
 def mixup(
     images: tf.Tensor, seeds: tf.Tensor, alpha: float = 0.2
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A weighted mean of two pictures (Zhang et al. 2017, arXiv:1710.09412)."""
+    """A weighted mean of two images (Zhang et al. 2017, arXiv:1710.09412)."""
     shares = _beta(seeds, alpha)
     return partners(images) + each(shares) * (images - partners(images)), shares
 
@@ -27,7 +27,7 @@ def mixup(
 def cutmix(
     images: tf.Tensor, seeds: tf.Tensor, alpha: float = 1.0
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """A rectangle of the other picture (Yun et al. 2019, arXiv:1905.04899)."""
+    """A rectangle of the other image (Yun et al. 2019, arXiv:1905.04899)."""
     for_share, for_place = draws.split(seeds, 2)
     # A square of half the area, rounded up, would be more than half.
     side = images.shape[1]

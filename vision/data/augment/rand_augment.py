@@ -1,7 +1,7 @@
 """RandAugment (Cubuk et al. 2019, arXiv:1909.13719), on a whole batch at once.
 
 Every operation is one of four: a table of new values for each channel, a distance to
-the gray picture, one to the blurred picture, or an affine map. Each picture draws one
+the gray image, one to the blurred image, or an affine map. Each image draws one
 operation; the others leave it as it is.
 """
 
@@ -54,7 +54,7 @@ def rand_augment(
 
 
 def apply(images: tf.Tensor, operation: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-    """Applies to each picture an operation of its own.
+    """Applies to each image an operation of its own.
 
     images: float32 [B, S, S, 3] in 0..255; the result too.
     operation: int32 [B], an index of OPERATIONS.
@@ -97,7 +97,7 @@ def apply(images: tf.Tensor, operation: tf.Tensor, strength: tf.Tensor) -> tf.Te
 def _tables(
     images: tf.Tensor, chosen: Callable[[str], tf.Tensor], strength: tf.Tensor
 ) -> tf.Tensor:
-    """New values of 0..255 in each channel of each picture; float32 [B, 3, 256]."""
+    """New values of 0..255 in each channel of each image; float32 [B, 3, 256]."""
     values = tf.range(256, dtype=tf.float32)
     level = tf.abs(strength)[:, tf.newaxis, tf.newaxis]
     signed = strength[:, tf.newaxis, tf.newaxis]

@@ -19,11 +19,11 @@ from vision.data.datasets.layout import (
     typical_size,
 )
 from vision.data.source import DatasetError, HeldOut, Source, Split, take
-from vision.data.storage.index import find_pictures
+from vision.data.storage.index import find_images
 
 CLASSES = ('cats', 'dogs')
 FOLDERS = ('cats_and_dogs_filtered', 'cats_and_dogs', 'dogs-vs-cats')
-_BATCH, _EVERY = 32, 5  # Of the validation pictures, every fifth batch is for the test.
+_BATCH, _EVERY = 32, 5  # Of the validation images, every fifth batch is for the test.
 _NUMBERED = re.compile(r'(?:cat|dog)\.[0-9]+\.jpg')  # As in Kaggle's folder.
 _NUMBERS = {
     'train': range(1000),
@@ -38,10 +38,10 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     data_dir is one of these folders, or the folder that holds it:
 
     `cats_and_dogs_filtered/{train,validation}/{cats,dogs}`, the archive of TensorFlow's
-    tutorials. Its test split is taken from the validation pictures: shuffled by
+    tutorials. Its test split is taken from the validation images: shuffled by
     held_out.seed, every fifth batch of 32, which is 4, 9, 14, ... of batches 0..31. The
     tutorial takes the first fifth of the batches of a set that is shuffled anew each
-    time, so that its test and validation pictures mix; here they stay apart.
+    time, so that its test and validation images mix; here they stay apart.
 
     The same with a folder `test`, or without `validation`: what is missing is then
     taken from each class of train.
@@ -88,14 +88,14 @@ def _has_classes(root: Path) -> bool:
 
 
 def _numbered(folder: Path) -> Set[str]:
-    """The pictures that Kaggle's folder holds."""
+    """The images that Kaggle's folder holds."""
     if not folder.is_dir():
         return set()
     return {path.name for path in folder.iterdir() if _NUMBERED.fullmatch(path.name)}
 
 
 def _from_folders(root: Path, seed: int) -> dict[str, Split]:
-    paths = find_pictures(root)
+    paths = find_images(root)
     splits = {
         SPLIT_NAMES[folder]: class_split(root, folder, paths, CLASSES)
         for folder in subfolders(root)
@@ -108,7 +108,7 @@ def _from_folders(root: Path, seed: int) -> dict[str, Split]:
 
 
 def _every_fifth_batch(validation: Split, seed: int) -> dict[str, Split]:
-    """Makes validation and test of the validation pictures, each in their order."""
+    """Makes validation and test of the validation images, each in their order."""
     order = np.random.Generator(np.random.PCG64(seed)).permutation(len(validation))
     batches = np.empty_like(order)
     batches[order] = np.arange(len(order)) // _BATCH
@@ -116,7 +116,7 @@ def _every_fifth_batch(validation: Split, seed: int) -> dict[str, Split]:
     if not chosen.any():
         raise DatasetError(
             f'Expected more than {_BATCH * (_EVERY - 1)} validation '
-            'pictures, to make the test split of every fifth batch of '
+            'images, to make the test split of every fifth batch of '
             f'{_BATCH}, got {len(order)}. Add some, or a folder test.'
         )
     return {
@@ -136,7 +136,7 @@ def _by_number(root: Path) -> dict[str, Split]:
     if missing:
         raise DatasetError(
             'Expected cat.0.jpg ... cat.2499.jpg and the same of dogs '
-            f'in {root / folder}, got {len(found)} pictures, without '
+            f'in {root / folder}, got {len(found)} images, without '
             f'{len(missing)} of these: {shorten(missing)}. Extract the '
             'archive again.'
         )

@@ -15,7 +15,7 @@ from vision.data.datasets.layout import (
     how_to_get,
 )
 from vision.data.source import DatasetError, HeldOut, Source, Split
-from vision.data.storage.index import find_pictures
+from vision.data.storage.index import find_images
 
 IMAGE_SIZE = 32
 CLASSES = (
@@ -31,8 +31,8 @@ CLASSES = (
     'truck',
 )
 _BATCHES = {'train': [f'data_batch_{i}' for i in range(1, 6)], 'test': ['test_batch']}
-_PICTURES = 10_000  # In each batch.
-_PICTURE_BYTES = 3 * IMAGE_SIZE**2
+_IMAGES = 10_000  # In each batch.
+_IMAGE_BYTES = 3 * IMAGE_SIZE**2
 
 
 class _Batch(NamedTuple):
@@ -51,7 +51,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     data_dir is the folder of the official archive, binary `cifar-10-batches-bin` or
     Python `cifar-10-batches-py`, or the folder that holds it: both are read into memory
     as the same splits. Or a folder of files `{train,test}/<class>/*`, which stay on
-    disk. The validation split is taken from each class of the 50,000 training pictures.
+    disk. The validation split is taken from each class of the 50,000 training images.
 
     Raises DatasetError where there is none of these, or a part of one is not whole.
     """
@@ -83,7 +83,7 @@ def _read_splits(data_dir: str) -> dict[str, Split]:
 
 
 def _from_files(root: Path) -> dict[str, Split]:
-    paths = find_pictures(root)
+    paths = find_images(root)
     splits = {name: class_split(root, name, paths, CLASSES) for name in _BATCHES}
     check_every_class(root / 'train', CLASSES, splits['train'])
     return splits
@@ -111,19 +111,19 @@ def _in_memory(batches: Sequence[_Batch], files: Sequence[str]) -> Split:
     labels = np.concatenate([batch.labels for batch in batches]).astype(np.int32)
     pixels = np.concatenate([batch.pixels for batch in batches])
     images = pixels.reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE).transpose(0, 2, 3, 1)
-    names = [f'{file}/{i:05d}' for file in files for i in range(_PICTURES)]
+    names = [f'{file}/{i:05d}' for file in files for i in range(_IMAGES)]
     return Split(labels, names, images=np.ascontiguousarray(images))
 
 
 def _read_binary(file: Path) -> _Batch:
-    """Records of a label and a picture's bytes, nothing else."""
-    expected, size = _PICTURES * (1 + _PICTURE_BYTES), file.stat().st_size
+    """Records of a label and an image's bytes, nothing else."""
+    expected, size = _IMAGES * (1 + _IMAGE_BYTES), file.stat().st_size
     if size != expected:
         raise DatasetError(
             f'{file}: expected {expected:,} bytes, got {size:,}; '
             'extract the archive again.'
         )
-    records = np.fromfile(file, np.uint8).reshape(_PICTURES, -1)
+    records = np.fromfile(file, np.uint8).reshape(_IMAGES, -1)
     return _Batch(records[:, 0], records[:, 1:])
 
 
@@ -133,8 +133,8 @@ def _read_pickle(file: Path) -> _Batch:
         with open(file, 'rb') as contents:
             batch = _ArrayUnpickler(contents, encoding='latin1').load()
         labels = np.array(batch['labels'], np.uint8)
-        pixels = batch['data'].bytes.reshape(_PICTURES, _PICTURE_BYTES)
-        if labels.shape != (_PICTURES,):
+        pixels = batch['data'].bytes.reshape(_IMAGES, _IMAGE_BYTES)
+        if labels.shape != (_IMAGES,):
             raise ValueError(f'{len(labels)} labels')
     # A damaged pickle raises anything.
     except Exception as error:

@@ -1,4 +1,4 @@
-"""Pictures listed in a CSV file."""
+"""Images listed in a CSV file."""
 
 import csv
 import os
@@ -19,7 +19,7 @@ from vision.data.source import DatasetError, HeldOut, Source
 
 _DEFAULT_NAME = 'labels.csv'
 _LAYOUT = (
-    'Write a line "path,label" or "path,label,split" for each picture, with '
+    'Write a line "path,label" or "path,label,split" for each image, with '
     'paths relative to the file, and pass --data_dir=FILE.csv.'
 )
 _COLUMNS = {2: 'path,label', 3: 'path,label,split'}
@@ -28,7 +28,7 @@ _LABEL_TITLES = ('label', 'class')
 
 
 class _Row(NamedTuple):
-    """One picture: normalized path, class name, and 'train' where no split is given."""
+    """One image: normalized path, class name, and 'train' where no split is given."""
 
     path: str
     label: str
@@ -36,7 +36,7 @@ class _Row(NamedTuple):
 
 
 def load(data_dir: str, held_out: HeldOut) -> Source:
-    """Your own pictures, listed in a file of path,label or path,label,split.
+    """Your own images, listed in a file of path,label or path,label,split.
 
     data_dir is the CSV file in UTF-8, or a folder with `labels.csv`. A first line with
     titles may be there (path, filename, file or image; label or class; split). Paths
@@ -44,7 +44,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     sorted, as numbers where all are. Splits are named as the folders of image_folder;
     what is missing is taken from each class of train.
 
-    Raises DatasetError with the line where the file is not like that, and for pictures
+    Raises DatasetError with the line where the file is not like that, and for images
     that do not exist.
     """
     file = _find(data_dir)
@@ -62,7 +62,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         )
     if 'train' not in ready:
         raise DatasetError(
-            f'{file}: expected pictures of the split train, got only '
+            f'{file}: expected images of the split train, got only '
             f'{" and ".join(ready)}. {_LAYOUT}'
         )
     check_every_class(file, classes, ready['train'])
@@ -83,9 +83,9 @@ def _find(data_dir: str) -> Path:
 
 
 def _read(file: Path) -> list[_Row]:
-    """The pictures in the order of the lines.
+    """The images in the order of the lines.
 
-    Raises DatasetError for a malformed line, or a second one of the same picture.
+    Raises DatasetError for a malformed line, or a second one of the same image.
     """
     first: dict[str, tuple[int, _Row]] = {}
     for line, fields in _lines(file):
@@ -98,12 +98,12 @@ def _read(file: Path) -> list[_Row]:
                 else f'as {row.label!r} and as {other.label!r}'
             )
             raise DatasetError(
-                f'{file}, line {line}: expected every picture once, got '
+                f'{file}, line {line}: expected every image once, got '
                 f'{row.path} {same}, first in line {earlier}. Remove '
                 'one.'
             )
     if not first:
-        raise DatasetError(f'{file}: expected pictures, got none. {_LAYOUT}')
+        raise DatasetError(f'{file}: expected images, got none. {_LAYOUT}')
     return [row for _, row in first.values()]
 
 

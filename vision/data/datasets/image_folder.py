@@ -1,4 +1,4 @@
-"""Pictures in folders named after their classes."""
+"""Images in folders named after their classes."""
 
 from pathlib import Path
 
@@ -13,22 +13,22 @@ from vision.data.datasets.layout import (
     typical_size,
 )
 from vision.data.source import DatasetError, HeldOut, Source
-from vision.data.storage.index import find_pictures
+from vision.data.storage.index import find_images
 
 _LAYOUT = (
-    'Put the pictures into DIR/<class>/, or into DIR/train/<class>/, '
+    'Put the images into DIR/<class>/, or into DIR/train/<class>/, '
     'DIR/validation/<class>/ and DIR/test/<class>/, and pass --data_dir=DIR.'
 )
 
 
 def load(data_dir: str, held_out: HeldOut) -> Source:
-    """Your own pictures, in folders named after their classes.
+    """Your own images, in folders named after their classes.
 
     Either `<class>/**`, or splits `train/<class>/**`, `validation/...`, `test/...`;
     these are also found under the names training, val, valid and testing, in any case,
     and in the only folder of data_dir. What is missing is taken from each class of
     train. The classes are the sorted names of the folders in train; a class may be
-    missing in the other splits. Pictures outside the folders are not used.
+    missing in the other splits. Images outside the folders are not used.
 
     Raises DatasetError where the folders are not laid out like that.
     """
@@ -37,7 +37,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     root = _unwrap(Path(data_dir))
     folders = _split_folders(root)
     classes = _classes(root / folders['train'])
-    paths = find_pictures(root)
+    paths = find_images(root)
     ready = {
         split: class_split(root, folder, paths, classes)
         for split, folder in folders.items()

@@ -29,7 +29,7 @@ SPLIT_NAMES = {
     'test': 'test',
     'testing': 'test',
 }
-_SAMPLE = 64  # Pictures whose headers are read: the median is known well enough.
+_SAMPLE = 64  # Images whose headers are read: the median is known well enough.
 _SMALLEST, _LARGEST = 16, 224
 
 
@@ -94,12 +94,12 @@ def file_split(
 def class_split(
     root: Path, folder: str, paths: Sequence[str], classes: Sequence[str]
 ) -> Split:
-    """The split of the pictures at `<folder>/<class>/**`; '' for `<class>/**`.
+    """The split of the images at `<folder>/<class>/**`; '' for `<class>/**`.
 
-    paths: relative to root, as find_pictures returns them. One outside the folder or
+    paths: relative to root, as find_images returns them. One outside the folder or
         outside any folder of a class there is left out.
 
-    Raises DatasetError for a class that is not in classes, or no picture.
+    Raises DatasetError for a class that is not in classes, or no image.
     """
     label_of = {name: label for label, name in enumerate(classes)}
     prefix = f'{folder}/' if folder else ''
@@ -120,7 +120,7 @@ def class_split(
         )
     if not names:
         raise DatasetError(
-            f'Expected pictures in {root / folder}/<class>/, got '
+            f'Expected images in {root / folder}/<class>/, got '
             f'{contents(root / folder)}. Add some, or move the folder '
             'elsewhere.'
         )
@@ -128,12 +128,12 @@ def class_split(
 
 
 def check_every_class(where: Path, classes: Sequence[str], train: Split) -> None:
-    """Raises DatasetError naming the classes of which train has no picture."""
+    """Raises DatasetError naming the classes of which train has no image."""
     counts = np.bincount(train.labels, minlength=len(classes))
     empty = [name for name, count in zip(classes, counts) if not count]
     if empty:
         raise DatasetError(
-            f'{where}: expected training pictures of every class, got '
+            f'{where}: expected training images of every class, got '
             f'none of {shorten(empty)}. Add some, or remove the class.'
         )
 
@@ -143,7 +143,7 @@ def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
 
     The shares are of the training split as it was given.
 
-    Raises DatasetError where there is no training picture, or too few.
+    Raises DatasetError where there is no training image, or too few.
     """
     splits = dict(ready)
     left = 1.0
@@ -159,8 +159,8 @@ def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
         kept, taken = stratified_split(train.labels, share / left, held_out.seed)
         if not len(taken):
             raise DatasetError(
-                f'Expected enough training pictures to take a {name} split from each '
-                f'class, got {len(ready["train"])} pictures of '
+                f'Expected enough training images to take a {name} split from each '
+                f'class, got {len(ready["train"])} images of '
                 f'{len(np.unique(train.labels))} classes. Add some, or a {name} split.'
             )
         splits['train'], splits[name] = take(train, kept), take(train, taken)
@@ -169,7 +169,7 @@ def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
 
 
 def typical_size(split: Split) -> int:
-    """The median of the shorter sides of 64 pictures on disk, within 16..224 pixels.
+    """The median of the shorter sides of 64 images on disk, within 16..224 pixels.
 
     Only headers are read. Raises DatasetError where not one of them can be.
     """
@@ -178,7 +178,7 @@ def typical_size(split: Split) -> int:
     if not sides:
         assert split.paths is not None
         raise DatasetError(
-            f'Expected pictures, got {len(at)} files that are none, '
+            f'Expected images, got {len(at)} files that are none, '
             f'such as {split.paths[at[0]]}; see whether they are whole.'
         )
     return max(_SMALLEST, min(_LARGEST, int(np.median(sides))))

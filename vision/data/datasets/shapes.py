@@ -1,6 +1,6 @@
 """The built-in dataset: ten kinds of small drawn shapes, made in two seconds.
 
-Needs no files and writes none. Each picture shows one shape of any position, size,
+Needs no files and writes none. Each image shows one shape of any position, size,
 rotation and colour, filled or outlined, before a coloured background with clutter.
 """
 
@@ -12,12 +12,12 @@ import numpy as np
 from vision.data.source import DatasetError, HeldOut, Source, Split
 
 IMAGE_SIZE = 32
-TRAIN, VALIDATION, TEST = 3_000, 500, 500  # Pictures, the same number of each class.
+TRAIN, VALIDATION, TEST = 3_000, 500, 500  # Images, the same number of each class.
 _SEED = 20_140_917  # The day GoogLeNet appeared; any other would do.
 
 # Everything is computed in float64: with a 1e-16 error no rounding to uint8 depends
-# on the processor, so the pictures are the same bits everywhere.
-# Coordinates run from -1 to 1 across the picture; x to the right, y down.
+# on the processor, so the images are the same bits everywhere.
+# Coordinates run from -1 to 1 across the image; x to the right, y down.
 _PIXEL = 2 / IMAGE_SIZE
 
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -49,7 +49,7 @@ def _source() -> Source:
 
 
 def _draw_all() -> tuple[np.ndarray, np.ndarray]:
-    """All pictures, split after split, balanced and shuffled within each; read-only."""
+    """All images, split after split, balanced and shuffled within each; read-only."""
     classes = len(SHAPES)
     rng = np.random.Generator(np.random.PCG64(_SEED))
     drawn = np.stack(
@@ -58,7 +58,7 @@ def _draw_all() -> tuple[np.ndarray, np.ndarray]:
             for distance in SHAPES.values()
         ],
         1,
-    )  # [pictures of a class, classes, H, W, 3]: any block of rows is balanced.
+    )  # [images of a class, classes, H, W, 3]: any block of rows is balanced.
     images = drawn.reshape(-1, *drawn.shape[2:])
     labels = np.tile(np.arange(classes, dtype=np.int32), len(drawn))
     ends = np.cumsum([TRAIN, VALIDATION, TEST])

@@ -22,7 +22,7 @@ from vision.errors import suggestion
 _NAME = re.compile(r'(?P<dataset>[A-Za-z]\w*)(/[\w.+-]+)?(:[0-9.*]+)?')
 _BATCH = 256  # Records that are parsed at once.
 _HEADER, _FOOTER = 12, 4  # Bytes around a TFRecord's data: its length, checksums.
-_WORTH_KEEPING = 10_000  # Pictures; fewer are found in a second.
+_WORTH_KEEPING = 10_000  # Images; fewer are found in a second.
 
 
 class _Keys(NamedTuple):
@@ -33,11 +33,11 @@ class _Keys(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """Where the N encoded pictures of one split are, as it is saved.
+    """Where the N encoded images of one split are, as it is saved.
 
     labels: int32 [N].
     ranges: int64 [N, 2], offset and length in bytes within the shard.
-    counts: int64 [shards], pictures in each.
+    counts: int64 [shards], images in each.
     """
 
     labels: np.ndarray
@@ -51,7 +51,7 @@ def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
     name: `<name>`, `<name>/<config>`, either with `:<version>`.
     data_dir: the data directory of TFDS; '' for its own default.
 
-    The pictures stay where they are, in TFRecord files. These are read once to find
+    The images stay where they are, in TFRecord files. These are read once to find
     them; where there are many, what was found is kept in `.tapestry` beside the files
     until these change. What is missing of the splits train, validation and test, or has
     no labels (-1), is taken from each class of train; other splits are not used.
@@ -65,9 +65,9 @@ def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
     for split, part in info.splits.items():
         if split in SPLIT_NAMES and part.num_examples:
             shards = [Path(path) for path in part.filepaths]
-            pictures = _split(shards, split, part.num_examples, keys)
-            if (pictures.labels != -1).any():
-                ready[SPLIT_NAMES[split]] = pictures
+            images = _split(shards, split, part.num_examples, keys)
+            if (images.labels != -1).any():
+                ready[SPLIT_NAMES[split]] = images
     if 'train' not in ready:
         raise DatasetError(
             f'tfds:{name}: expected a split train with labels, got '
@@ -196,7 +196,7 @@ def _is_pair(keys: Any) -> bool:
 
 
 def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> Split:
-    """One split, which must have `count` pictures."""
+    """One split, which must have `count` images."""
     folder = shards[0].parent
     again = 'Remove the folder and prepare it again.'
     try:
@@ -207,13 +207,13 @@ def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> Split
         ) from error
     if len(index.labels) != count:
         raise DatasetError(
-            f'{folder}: expected {count} pictures in the split {split}, '
+            f'{folder}: expected {count} images in the split {split}, '
             f'got {len(index.labels)}. {again}'
         )
     names, paths = [], []
-    for shard, pictures in zip(shards, index.counts):
-        names += [f'{shard.name}/{i:05d}' for i in range(pictures)]
-        paths += [str(shard)] * pictures
+    for shard, images in zip(shards, index.counts):
+        names += [f'{shard.name}/{i:05d}' for i in range(images)]
+        paths += [str(shard)] * images
     return Split(index.labels, names, paths=paths, ranges=index.ranges)
 
 
@@ -243,14 +243,14 @@ def _read_index(file: Path, stamp: np.ndarray) -> _Index | None:
 
 
 def _make_index(shards: Sequence[Path], keys: _Keys) -> _Index:
-    pictures = [list(_pictures(shard, keys)) for shard in shards]
-    counts = np.array([len(found) for found in pictures])
-    table = np.array(list(chain(*pictures)), np.int64).reshape(-1, 3)
+    images = [list(_images(shard, keys)) for shard in shards]
+    counts = np.array([len(found) for found in images])
+    table = np.array(list(chain(*images)), np.int64).reshape(-1, 3)
     return _Index(table[:, 0].astype(np.int32), table[:, 1:], counts)
 
 
-def _pictures(shard: Path, keys: _Keys) -> Iterator[tuple[int, int, int]]:
-    """The label, offset and length of each picture; TensorFlow checks the checksums."""
+def _images(shard: Path, keys: _Keys) -> Iterator[tuple[int, int, int]]:
+    """The label, offset and length of each image; TensorFlow checks the checksums."""
     wanted = {
         keys.image: tf.io.FixedLenFeature([], tf.string),
         keys.label: tf.io.FixedLenFeature([], tf.int64),

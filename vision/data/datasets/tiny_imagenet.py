@@ -76,12 +76,12 @@ def _lines(root: Path, name: str) -> list[str]:
 
 
 def _index_train(root: Path, wnids: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Relative paths and int32 labels of all training pictures, class by class."""
+    """Relative paths and int32 labels of all training images, class by class."""
     paths: list[str] = []
     counts = []
     for wnid in wnids:
         folder = f'train/{wnid}/images'
-        names = _pictures(root / folder)
+        names = _images(root / folder)
         if not names:
             raise DatasetError(
                 f'Expected JPEG files in {root / folder}, got none; '
@@ -92,7 +92,7 @@ def _index_train(root: Path, wnids: Sequence[str]) -> tuple[list[str], np.ndarra
     return paths, np.repeat(np.arange(len(wnids), dtype=np.int32), counts)
 
 
-def _pictures(folder: Path) -> list[str]:
+def _images(folder: Path) -> list[str]:
     """The sorted names of the JPEG files in a folder; none where there is no folder."""
     if not folder.is_dir():
         return []
@@ -114,7 +114,7 @@ def _index_test(root: Path, wnids: Sequence[str]) -> Split:
                 f'got {line!r}.'
             )
         labels[name] = label_of[wnid]
-    _check_same(root, set(labels), set(_pictures(root / 'val/images')))
+    _check_same(root, set(labels), set(_images(root / 'val/images')))
     paths = [f'val/images/{name}' for name in sorted(labels)]
     ordered = np.array([labels[name] for name in sorted(labels)], np.int32)
     return _split(root, paths, ordered, np.arange(len(paths)))

@@ -1,4 +1,4 @@
-"""The record of pictures that could not be decoded, and the budget for them."""
+"""The record of images that could not be decoded, and the budget for them."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ _LISTED = 20  # An error that lists thousands of files hides its own advice.
 
 
 class BadFile(NamedTuple):
-    """One picture that could not be decoded, its label, and why."""
+    """One image that could not be decoded, its label, and why."""
 
     name: str
     label: int
@@ -53,6 +53,6 @@ class BadFiles:
         if len(files) > _LISTED:
             lines.append(f'  and {len(files) - _LISTED} more')
         raise DatasetError(
-            f'At most {max_fraction:.2%} of the {total} pictures may be undecodable, '
+            f'At most {max_fraction:.2%} of the {total} images may be undecodable, '
             f'got {len(files)}; replace or remove these:\n' + '\n'.join(lines)
         )

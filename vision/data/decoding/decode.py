@@ -1,9 +1,9 @@
-"""From a file's bytes to a square picture, in graph: one decoder for every purpose.
+"""From a file's bytes to a square image, in graph: one decoder for every purpose.
 
 JPEG, PNG, GIF, BMP and WebP are told apart by content. Whatever is in the file becomes
 RGB: grayscale and palettes are expanded, CMYK is converted, 16 bits are cut to 8, alpha
 is dropped, and an animated GIF is its first frame; animated WebP is refused. The
-picture is turned the way its EXIF orientation says, as viewers show it.
+image is turned the way its EXIF orientation says, as viewers show it.
 """
 
 import functools
@@ -15,7 +15,7 @@ from vision.data.decoding import exif
 
 MAX_PIXELS = 100_000_000  # 300 MB decoded: more than any camera takes in one shot.
 
-_HEADER = 66  # Bytes that say what a file is, and how large the picture in it.
+_HEADER = 66  # Bytes that say what a file is, and how large the image in it.
 _JPEG, _PNG, _GIF, _BMP, _WEBP = b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'BM', b'RIFF'
 _MAGICS = (_JPEG, _PNG, _GIF, _BMP, _WEBP)
 
@@ -26,7 +26,7 @@ def decode(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
     at_least: lets a JPEG be shrunk by 2, 4 or 8 while it is decoded, as long as both
         sides keep so many pixels; that takes less time than decoding all of it.
 
-    Raises tf.errors.InvalidArgumentError where the bytes are not a whole picture, of a
+    Raises tf.errors.InvalidArgumentError where the bytes are not a whole image, of a
     kind that this decoder knows, of at most MAX_PIXELS.
     """
     header = _header(contents)
@@ -71,7 +71,7 @@ def _by_ratios(contents: tf.Tensor) -> list[Callable[[], tf.Tensor]]:
 
 def _decode_by(contents: tf.Tensor, ratio: int) -> tf.Tensor:
     """Decodes a JPEG or PNG file, as it lies; a JPEG becomes smaller by the ratio."""
-    # The accurate transform is as fast as the default, and gives Pillow's picture bit
+    # The accurate transform is as fast as the default, and gives Pillow's image bit
     # for bit. The operation reads PNG as well.
     return tf.io.decode_jpeg(
         contents, channels=3, ratio=ratio, dct_method='INTEGER_ACCURATE'
@@ -113,7 +113,7 @@ def _checks(header: tf.Tensor, kind: tf.Tensor, jpeg_shape: tf.Tensor) -> list:
         # TensorFlow 2.21 overwrites memory that is not its own for some of these.
         check(
             tf.not_equal(kind, _MAGICS.index(_WEBP)) | ~_is_animated_webp(header),
-            'Expected a WebP file of one picture, got an animation',
+            'Expected a WebP file of one image, got an animation',
         ),
         check(area <= MAX_PIXELS, f'Expected at most {MAX_PIXELS} pixels, got', area),
     ]
@@ -131,9 +131,9 @@ def check(condition: tf.Tensor, *words: str | tf.Tensor) -> tf.Operation | None:
 def crop(
     contents: tf.Tensor, window: Callable[..., tf.Tensor], plain: bool = False
 ) -> tf.Tensor:
-    """Decodes a window of a picture; of a plain JPEG, only that; uint8 [h, w, 3].
+    """Decodes a window of an image; of a plain JPEG, only that; uint8 [h, w, 3].
 
-    window: takes the picture's height and width, and returns int32 [4]: top, left,
+    window: takes the image's height and width, and returns int32 [4]: top, left,
         height and width.
     plain: whether `is_plain` holds.
     """
@@ -271,7 +271,7 @@ def _decode_indexed_bmp(contents: tf.Tensor) -> tf.Tensor:
 def fit(image: tf.Tensor, size: int) -> tf.Tensor:
     """Resizes the largest centred square of [..., h, w, 3] to [..., size, size, 3].
 
-    Values are 0..255, uint8 or float32, and keep their dtype. A picture that has the
+    Values are 0..255, uint8 or float32, and keep their dtype. An image that has the
     size already is returned as it is.
     """
     if image.shape[-3:] == [size, size, 3]:

@@ -1,4 +1,4 @@
-"""The orientation that a camera noted in a picture's EXIF data, in graph.
+"""The orientation that a camera noted in an image's EXIF data, in graph.
 
 It is parsed inside the graph rather than when files are indexed: so it travels with the
 decoder into every export, and indexing a million files need not open one of them.

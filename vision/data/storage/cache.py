@@ -1,4 +1,4 @@
-"""Decoding a split once, and keeping the pictures in memory or in one file on disk."""
+"""Decoding a split once, and keeping the images in memory or in one file on disk."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ def decode_to_memory(
 ) -> Split:
     """The same split with images uint8 [N, side, side, 3] in memory.
 
-    Undecodable pictures get the weight 0 and are recorded in bad_files.
+    Undecodable images get the weight 0 and are recorded in bad_files.
     progress: called while the work goes on.
     """
     groups = _decoded(split, side, bad_files, progress)
@@ -41,7 +41,7 @@ def decode_to_disk(
     """The same split with images uint8 [N, side, side, 3] in a memory-mapped file.
 
     The file lies in the folder, is used again by the next run, and is made anew if any
-    picture's size or time of change is another than when it was made. Of two
+    image's size or time of change is another than when it was made. Of two
     processes that want it at once, one makes it. Killed, it starts again.
 
     Raises DatasetError where the folder cannot be written to or is full.
@@ -50,7 +50,7 @@ def decode_to_disk(
     contents = Contents(
         (len(split), side, side, 3),
         np.uint8,
-        'decoded pictures',
+        'decoded images',
         'Make room, choose another --cache_dir, or pass --cache=off.',
     )
 
@@ -79,22 +79,22 @@ def cache_folder(data_dir: str) -> Path:
 def _decoded(
     split: Split, side: int, bad_files: BadFiles | None, progress: Progress | None
 ) -> Groups:
-    """Yields where a group of pictures starts, the pictures, and their weights."""
+    """Yields where a group of images starts, the images, and their sample weights."""
     for start, count, batch in stored.in_order(
         split, _GROUP, side, bad_files, progress
     ):
-        yield start, batch.images[:count], batch.weights[:count]
+        yield start, batch.images[:count], batch.sample_weights[:count]
 
 
-def _replaced(split: Split, images: np.ndarray, weights: np.ndarray) -> Split:
+def _replaced(split: Split, images: np.ndarray, sample_weights: np.ndarray) -> Split:
     return dataclasses.replace(
-        split, images=images, paths=None, ranges=None, weights=weights
+        split, images=images, paths=None, ranges=None, sample_weights=sample_weights
     )
 
 
-def fits_in_memory(pictures: int, side: int, share: float = 0.25) -> bool:
-    """Whether so many decoded pictures take at most this share of the free memory."""
-    return pictures * side**2 * 3 <= share * _available_bytes()
+def fits_in_memory(images: int, side: int, share: float = 0.25) -> bool:
+    """Whether so many decoded images take at most this share of the free memory."""
+    return images * side**2 * 3 <= share * _available_bytes()
 
 
 def _available_bytes() -> int:

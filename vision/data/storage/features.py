@@ -30,12 +30,12 @@ class Features:
 
     values: float32 [N, F].
     labels: int32 [N].
-    weights: float32 [N], 0 for a picture that could not be decoded.
+    sample_weights: float32 [N], 0 for an image that could not be decoded.
     """
 
     values: np.ndarray
     labels: np.ndarray
-    weights: np.ndarray
+    sample_weights: np.ndarray
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -55,7 +55,7 @@ def extract_features(
 ) -> Features:
     """Runs a function once over a split, or takes what an earlier run kept of it.
 
-    Undecodable pictures get the weight 0 and are recorded in bad_files, also where the
+    Undecodable images get the weight 0 and are recorded in bad_files, also where the
     features are from an earlier run.
 
     Args:
@@ -63,11 +63,11 @@ def extract_features(
         width: F, the length of a feature vector.
         key: stands for the weights, the preprocessing and the arithmetic.
         folder: where the features are kept, in a file that is used again while the key,
-            the pictures and the checksum are what they were; None: in memory only.
+            the images and the checksum are what they were; None: in memory only.
         progress: called while the work goes on.
 
     Raises:
-        FeatureError: the features of a picture are not finite.
+        FeatureError: the features of an image are not finite.
         DatasetError: the folder cannot be written to or is full.
         ValueError: the function returns another type or width.
     """
@@ -77,7 +77,7 @@ def extract_features(
         for start, count, batch in batches:
             values = function(tf.constant(batch.images)).numpy()
             _check(values, (batch_size, width), split.names[start : start + count])
-            yield start, values[:count], batch.weights[:count]
+            yield start, values[:count], batch.sample_weights[:count]
 
     shape = (len(split), width)
     if folder is None:
@@ -95,8 +95,8 @@ def extract_features(
         found = stored.on_disk(
             folder / f'features-{name}.float32', split, contents, groups, bad_files
         )
-    values, weights = found
-    return Features(values, split.labels, weights)
+    values, sample_weights = found
+    return Features(values, split.labels, sample_weights)
 
 
 def feature_train_batches(
@@ -108,7 +108,7 @@ def feature_train_batches(
     start_step: int = 0,
     limit: int | None = None,
 ) -> tf.data.Dataset:
-    """As train_batches, with float32 [B, F] in the place of the pictures."""
+    """As train_batches, with float32 [B, F] in the place of the images."""
     take = _taker(features)
     return for_training(
         features,
@@ -124,7 +124,7 @@ def feature_train_batches(
 def feature_eval_batches(
     features: Features, *, batch_size: int, limit: int | None = None
 ) -> tf.data.Dataset:
-    """As eval_batches, with float32 [B, F] in the place of the pictures."""
+    """As eval_batches, with float32 [B, F] in the place of the images."""
     return for_evaluation(
         features, _taker(features), batch_size=batch_size, limit=limit
     )
@@ -132,22 +132,23 @@ def feature_eval_batches(
 
 def _taker(features: Features) -> Callable[[tf.Tensor], Batch]:
     """Makes `indices -> Batch`."""
-    values, labels, weights = (
-        on_host(array) for array in (features.values, features.labels, features.weights)
+    values, labels, sample_weights = (
+        on_host(array)
+        for array in (features.values, features.labels, features.sample_weights)
     )
 
     def take(indices: tf.Tensor) -> Batch:
         return Batch(
             tf.gather(values, indices),
             tf.gather(labels, indices),
-            tf.gather(weights, indices),
+            tf.gather(sample_weights, indices),
         )
 
     return take
 
 
 def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> None:
-    """Raises ValueError or FeatureError unless these are features of the pictures."""
+    """Raises ValueError or FeatureError unless these are features of the images."""
     if values.dtype != np.float32 or values.shape != shape:
         raise ValueError(
             f'Expected features float32 {list(shape)}, received '
@@ -158,6 +159,6 @@ def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> 
         name = names[int(np.argmin(finite))]
         raise FeatureError(
             f'Expected finite features, received infinite or undefined ones for {name}.'
-            ' The weights or the arithmetic are at fault, not the picture: load other '
+            ' The weights or the arithmetic are at fault, not the image: load other '
             'weights, or pass --precision=float32.'
         )

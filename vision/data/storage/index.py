@@ -1,4 +1,4 @@
-"""The pictures of a folder tree, found quickly and remembered for the next time."""
+"""The images of a folder tree, found quickly and remembered for the next time."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from vision.data.source import DatasetError
 EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.gif', '.bmp', '.webp')
 CACHE = '.tapestry'  # A folder for what may be thrown away, inside the data directory.
 _FILE = 'index.json'
-_WORTH_KEEPING = 10_000  # Pictures; fewer are found in less than 0.1 s.
+_WORTH_KEEPING = 10_000  # Images; fewer are found in less than 0.1 s.
 # A file system's clock may stand still for so long: what changes within that time
 # leaves the folder's modification time as it was.
 _TICK_NS = 2_000_000_000
@@ -25,16 +25,16 @@ class _Folder(NamedTuple):
 
     mtime_ns: int
     folders: list[str]
-    pictures: list[str]
+    images: list[str]
 
 
 _Folders = dict[str, _Folder]  # By path relative to the root, '' for the root itself.
 
 
-def find_pictures(root: Path, cache: bool = True) -> list[str]:
-    """The pictures below a folder: relative paths with '/', sorted by code point.
+def find_images(root: Path, cache: bool = True) -> list[str]:
+    """The images below a folder: relative paths with '/', sorted by code point.
 
-    A picture is what has the extension of one. Hidden files and folders and `__MACOSX`
+    An image is what has the extension of one. Hidden files and folders and `__MACOSX`
     are skipped; links are followed, but not from a folder into one that holds it.
 
     With cache, what is found in a large tree is kept in `<root>/.tapestry`, if that can
@@ -50,7 +50,7 @@ def find_pictures(root: Path, cache: bool = True) -> list[str]:
     paths = sorted(
         f'{path}/{name}' if path else name
         for path, folder in folders.items()
-        for name in folder.pictures
+        for name in folder.images
     )
     _check_unicode(root, paths)
     if cache and len(paths) > _WORTH_KEEPING and folders != known:
@@ -87,7 +87,7 @@ def _walk(root: str, known: _Folders) -> Iterator[tuple[str, _Folder]]:
 
 
 def _scan(folder: str, mtime_ns: int) -> _Folder:
-    folders, pictures = [], []
+    folders, images = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
             name = entry.name
@@ -96,8 +96,8 @@ def _scan(folder: str, mtime_ns: int) -> _Folder:
             if entry.is_dir():
                 folders.append(name)
             elif name.lower().endswith(EXTENSIONS):
-                pictures.append(name)
-    return _Folder(mtime_ns, folders, pictures)
+                images.append(name)
+    return _Folder(mtime_ns, folders, images)
 
 
 def _check_unicode(root: Path, paths: list[str]) -> None:

@@ -1,4 +1,4 @@
-"""What is computed once for each picture of a split, kept in memory or in a file."""
+"""What is computed once for each image of a split, kept in memory or in a file."""
 
 import errno
 import hashlib
@@ -19,15 +19,13 @@ from vision.data.download.download import locked
 from vision.data.pipeline import Batch, eval_batches
 from vision.data.source import DatasetError, Split
 
-Progress = Callable[[int, int], None]  # (pictures done, pictures in all)
-# Where a group of pictures starts, what was computed for them, and their weights.
+Progress = Callable[[int, int], None]  # (images done, images in all)
+# Where a group of images starts, what was computed for them, and their sample weights.
 Groups = Iterator[tuple[int, np.ndarray, np.ndarray]]
-MakeGroups = Callable[[BadFiles], Groups]  # Records undecodable pictures.
+MakeGroups = Callable[[BadFiles], Groups]  # Records undecodable images.
 
 _VERSION = 2  # Of the decoder and the record; another one makes a file useless.
-_Bad = list[
-    tuple[int, str]
-]  # The indices of bad pictures, and what is wrong with each.
+_Bad = list[tuple[int, str]]  # The indices of bad images, and what is wrong with each.
 
 _log = logging.getLogger(__name__)
 
@@ -37,7 +35,7 @@ class Contents(NamedTuple):
 
     what: the contents in words, for messages.
     remedy: what else can be done where the disk does not take them.
-    made_of: whatever they depend on besides the pictures and their shape.
+    made_of: whatever they depend on besides the images and their shape.
     checked: whether they are read and compared with their checksum before use.
     """
 
@@ -57,15 +55,15 @@ class Contents(NamedTuple):
 def in_memory(
     shape: tuple[int, ...], dtype: type, groups: Groups
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the groups hold, in one array, and the weights float32 [N]."""
+    """What the groups hold, in one array, and the sample_weights float32 [N]."""
     # Memory by the page, which TensorFlow can share, unlike most of NumPy's.
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     values: np.ndarray = np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
-    weights = np.empty(shape[0], np.float32)
+    sample_weights = np.empty(shape[0], np.float32)
     for start, group, group_weights in groups:
         values[start : start + len(group)] = group
-        weights[start : start + len(group)] = group_weights
-    return values, weights
+        sample_weights[start : start + len(group)] = group_weights
+    return values, sample_weights
 
 
 def on_disk(
@@ -75,11 +73,11 @@ def on_disk(
     groups: MakeGroups,
     bad_files: BadFiles,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the groups hold, in one memory-mapped file, and the weights float32 [N].
+    """What the groups hold, in a memory-mapped file, and sample weights float32 [N].
 
     groups: called where the file is not there yet, is damaged, or is out of date, that
-        is made of other pictures or of something else than what is `made_of` now.
-        Undecodable pictures are recorded in what it is called with.
+        is made of other images or of something else than what is `made_of` now.
+        Undecodable images are recorded in what it is called with.
 
     Of two processes that want the file at once, one makes it. Killed, it starts again.
 
@@ -91,11 +89,11 @@ def on_disk(
         if bad is None:
             bad = _make(file, split, contents, fingerprint, groups)
         values = _mapped(file, contents)
-    weights = split.weights.copy()
+    sample_weights = split.sample_weights.copy()
     for index, reason in bad:
         bad_files.record(split.names[index], int(split.labels[index]), reason)
-        weights[index] = 0
-    return values, weights
+        sample_weights[index] = 0
+    return values, sample_weights
 
 
 def in_order(
@@ -132,7 +130,7 @@ def digest(parts: Iterable[Any]) -> str:
 def _make(
     file: Path, split: Split, contents: Contents, fingerprint: str, groups: MakeGroups
 ) -> _Bad:
-    """Writes `<file>.part`, then renames; returns the bad pictures."""
+    """Writes `<file>.part`, then renames; returns the bad images."""
     bad_files, checksum = BadFiles(), hashlib.blake2b()
     part = file.with_name(f'{file.name}.part')
     try:
@@ -177,7 +175,7 @@ def _check_room(folder: Path, size: int) -> None:
 
 
 def _bad_in(file: Path, contents: Contents, fingerprint: str) -> _Bad | None:
-    """The bad pictures of a file that can be used; None where there is no such file."""
+    """The bad images of a file that can be used; None where there is no such file."""
     fault = 'damaged'
     try:
         record = json.loads(_record(file).read_text(encoding='utf-8'))
@@ -193,7 +191,7 @@ def _bad_in(file: Path, contents: Contents, fingerprint: str) -> _Bad | None:
 
 
 def _checksum(file: Path, contents: Contents, bad: _Bad) -> str:
-    """Of the bad pictures, and before them of the contents if these are checked.
+    """Of the bad images, and before them of the contents if these are checked.
 
     Raises ValueError where the file is of another size.
     """

@@ -18,7 +18,7 @@ function page() {
 }
 
 async function read(name) {
-  const response = await fetch(`pictures/${name}`);
+  const response = await fetch(`images/${name}`);
   return new frame.contentWindow.File([await response.blob()],
     decodeURIComponent(name));
 }
@@ -40,7 +40,7 @@ async function drive() {
   if (state !== 'ready') {
     throw new Error(page().getElementById('status').textContent);
   }
-  const names = await (await fetch('pictures.json')).json();
+  const names = await (await fetch('images.json')).json();
   const transfer = new frame.contentWindow.DataTransfer();
   for (const name of names) {
     transfer.items.add(await read(name));

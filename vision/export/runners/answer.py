@@ -3,7 +3,7 @@
     python answer.py RUNTIME EXPORT IMAGES.npy ANSWERS.npz
 
 IMAGES are uint8 [N, S, S, 3]. ANSWERS will hold the float32 [N, classes] probabilities,
-and the median milliseconds of a picture by itself. What an export has several ways to
+and the median milliseconds of an image by itself. What an export has several ways to
 ask for has to be the same in all of them.
 """
 
@@ -83,7 +83,7 @@ RUNTIMES: dict[str, Callable[[str], dict[str, Predict]]] = {
 
 
 def time_one(predict: Predict, images: np.ndarray) -> float:
-    """Median milliseconds of one picture by itself."""
+    """Median milliseconds of one image by itself."""
     times = []
     for i in range(WARM_UP + TIMED):
         image = images[i % len(images)][np.newaxis]
@@ -104,9 +104,9 @@ def check_same(ways: dict[str, Predict], images: np.ndarray) -> None:
             )
 
 
-def main(runtime: str, path: str, pictures: str, answers: str) -> None:
+def main(runtime: str, path: str, input_file: str, answers: str) -> None:
     ways = RUNTIMES[runtime](path)
-    images = np.load(pictures)
+    images = np.load(input_file)
     check_same(ways, images[:BATCH])
     predict = next(iter(ways.values()))
     starts = range(0, len(images), BATCH)

@@ -42,7 +42,7 @@ function row(name, label, probability) {
   return made;
 }
 
-/** The picture as the network sees it. */
+/** The image as the network sees it. */
 function drawn(pixels, size) {
   const canvas = element('canvas', size < 128 ? 'small' : '');
   canvas.width = canvas.height = size;
@@ -53,7 +53,7 @@ function drawn(pixels, size) {
   }
   canvas.getContext('2d').putImageData(image, 0, 0);
   canvas.setAttribute('role', 'img');
-  canvas.setAttribute('aria-label', 'the picture as the network sees it');
+  canvas.setAttribute('aria-label', 'the image as the network sees it');
   return canvas;
 }
 
@@ -62,7 +62,7 @@ async function classified(file, network, classes) {
   try {
     square = await readSquare(file);
   } catch {
-    return failure(file.name, 'This is not a picture that the browser can read.');
+    return failure(file.name, 'This is not an image that the browser can read.');
   }
   const pixels = resize(square.pixels, square.side, network.size);
   const start = performance.now();
@@ -74,7 +74,7 @@ async function classified(file, network, classes) {
   const notes = [element('p', 'note', `${milliseconds} ms with ` +
     BACKENDS[network.backend])];
   if (isTransparent(square.pixels)) {
-    notes.push(element('p', 'note', 'Parts of the picture are transparent. Browsers ' +
+    notes.push(element('p', 'note', 'Parts of the image are transparent. Browsers ' +
       'show those as black, and so did the network see them.'));
   }
   return element('article', '', drawn(pixels, network.size), element('div', '',
@@ -140,7 +140,7 @@ function taken(transfer, take) {
   if (transfer.files.length) {
     take([...transfer.files]);
   } else {
-    say('That was no picture file: save the picture first, then choose or drop it.',
+    say('That was no image file: save the image first, then choose or drop it.',
       true);
   }
 }
@@ -158,7 +158,7 @@ async function start() {
   document.title = `${description.model}: image classifier`;
   document.querySelector('h1').textContent = description.model;
   document.getElementById('about').textContent = 'Tells ' +
-    `${description.classes.length.toLocaleString('en')} classes apart. Pictures are ` +
+    `${description.classes.length.toLocaleString('en')} classes apart. Images are ` +
     'looked at on this device; none leaves it.';
   tf.wasm.setWasmPaths('tfjs/');
   const network = await loadNetwork('model/model.json', Object.keys(BACKENDS),

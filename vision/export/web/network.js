@@ -8,7 +8,7 @@ const TOLERANCE = 1e-3; // sums in another order; half of the precision has more
  *
  * @param source where the model is: an address or a handler of tf.io.
  * @param backends names of backends, best first.
- * @param expected probabilities of the picture that `checked` draws.
+ * @param expected probabilities of the image that `checked` draws.
  */
 async function loadNetwork(source, backends, expected) {
   // Its threads would need a worker that the page's policy forbids.

@@ -8,7 +8,7 @@ from vision.layers import BatchNorm, InceptionBlock, SeparableConv2D
 from vision.models import mobilenet_v2, xception
 from vision.models.network import Network
 
-# The models that others have trained, and what their pictures were normalized by.
+# The models that others have trained, and what their images were normalized by.
 NORMALIZATIONS = {
     'googlenet': 'caffe',
     'mobilenet_v2': 'symmetric',
@@ -45,7 +45,7 @@ CAFFE_CLASSIFIER = 'loss3/classifier'
 
 
 def normalization_of(model: str) -> str | None:
-    """What pictures must be normalized by for the published weights of a model.
+    """What images must be normalized by for the published weights of a model.
 
     None where there are no such weights.
     """

@@ -18,7 +18,7 @@ _XCEPTION_MD5 = '0a58e3b7378bc2990ea3b43d5981f1f6'
 _XCEPTION_NO_TOP_MD5 = 'b0042744bf5b25fce3cb969f33bebb97'
 
 # Of MobileNetV2: alpha by the output channels of the last block, and the sizes in
-# pixels of the pictures trained on. The wide ones are there for the largest alone
+# pixels of the images trained on. The wide ones are there for the largest alone
 # (https://github.com/keras-team/keras/issues/16452).
 _ALPHAS = {112: 0.35, 160: 0.5, 240: 0.75, 320: 1.0, 416: 1.3, 448: 1.4}
 _SIZES = (96, 128, 160, 192, 224)
@@ -40,7 +40,7 @@ def published(model: Network) -> Published:
     """The file of ImageNet weights for a network.
 
     It has the classifier only for a network of 1000 classes whose head is as plain as
-    Keras's. Of MobileNetV2 there are weights for several sizes of pictures: those for
+    Keras's. Of MobileNetV2 there are weights for several sizes of images: those for
     the network's own size or the next larger are taken, and else the largest.
 
     Raises:

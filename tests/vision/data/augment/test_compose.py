@@ -41,12 +41,12 @@ def augmented(images: tf.Tensor, *specs: str, seeds: tf.Tensor = SEEDS) -> np.nd
 
 
 def assert_close(actual: tf.Tensor, expected: tf.Tensor, levels: int = 1):
-    """Compares uint8 pictures."""
+    """Compares uint8 images."""
     np.testing.assert_allclose(actual.numpy().astype(int), expected, atol=levels)
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
-def test_pictures_are_uint8_of_the_size_and_change_with_the_seed(name, images):
+def test_images_are_uint8_of_the_size_and_change_with_the_seed(name, images):
     out, shares = augmenter(name)(images, SEEDS, WEIGHTS)
     assert out.dtype == tf.uint8 and out.shape == [COUNT, SIDE, SIDE, 3]
     assert (shares is not None) is augmenter(name).mixes is (name in MIXING)
@@ -68,7 +68,7 @@ def test_compiled_is_what_it_is_eagerly(name, images):
 
 
 @pytest.mark.parametrize('name', [name for name in AUGMENTATIONS if name not in MIXING])
-def test_a_picture_is_the_same_at_any_place_of_a_batch(name, images):
+def test_a_image_is_the_same_at_any_place_of_a_batch(name, images):
     turned = augmented(tf.reverse(images, [0]), name, seeds=tf.reverse(SEEDS, [0]))
     assert_close(tf.constant(turned[::-1]), augmented(images, name))
 
@@ -115,9 +115,9 @@ def test_neighbours_that_move_are_one_map(images, specs, functions):
 
 def test_a_step_counts_twice_when_it_is_listed_twice(images):
     many = tf.range(64, dtype=tf.int64)
-    pictures = tf.tile(images[:1], [64, 1, 1, 1])
-    out, _ = augmenter('flip', 'flip')(pictures, many, tf.ones([64]))
-    unchanged = np.all(out == pictures, (1, 2, 3)).sum()
+    tiled = tf.tile(images[:1], [64, 1, 1, 1])
+    out, _ = augmenter('flip', 'flip')(tiled, many, tf.ones([64]))
+    unchanged = np.all(out == tiled, (1, 2, 3)).sum()
     assert 16 < unchanged < 48  # With one seed for both it would be all of them.
 
 
@@ -168,7 +168,7 @@ def test_a_first_crop_is_from_the_full_resolution_also_of_whole_batches():
     assert max(map(np.std, cropped)) > 60 > np.std(decode.fit(image, SIDE))
 
 
-def test_whole_batches_are_cropped_as_single_pictures_but_at_the_border():
+def test_whole_batches_are_cropped_as_single_images_but_at_the_border():
     smooth = tf.constant(photo(40, 40))
     augment = augmenter('random_resized_crop:0.3', 'flip')
     whole = augment(tf.tile(smooth[tf.newaxis], [COUNT, 1, 1, 1]), SEEDS, WEIGHTS)[0]
@@ -194,7 +194,7 @@ def jpeg(image: np.ndarray, subsampling: int) -> tf.Tensor:
 @pytest.mark.parametrize(
     'specs', [('random_resized_crop', 'flip'), ('random_resized_crop:0.3:2',)]
 )
-def test_a_crop_of_a_jpeg_is_that_of_its_picture(specs, height, width):
+def test_a_crop_of_a_jpeg_is_that_of_its_image(specs, height, width):
     whole, halved = (jpeg(photo(height, width), s) for s in (0, 2))
     augment = augmenter(*specs)
     for seed in SEEDS:
@@ -209,7 +209,7 @@ def test_a_crop_of_a_jpeg_is_that_of_its_picture(specs, height, width):
         )
 
 
-def test_a_crop_of_another_file_is_that_of_its_picture():
+def test_a_crop_of_another_file_is_that_of_its_image():
     image = tf.constant(photo(70, 100))
     augment = augmenter('random_resized_crop', 'flip')
     for seed in SEEDS:
@@ -226,7 +226,7 @@ def test_without_a_crop_contents_are_fitted():
 
 
 @pytest.mark.parametrize('name', MIXING)
-def test_what_is_mixed_with_a_bad_picture_stays_whole(name, images):
+def test_what_is_mixed_with_a_bad_image_stays_whole(name, images):
     weights = tf.constant([1.0, 0, 1, 1, 0, 0, 1, 0])
     bad_partner = np.roll(weights, 1) == 0
     out, shares = augmenter(name)(images, SEEDS, weights)
@@ -239,7 +239,7 @@ def test_what_is_mixed_with_a_bad_picture_stays_whole(name, images):
         )
 
 
-def test_pictures_are_mixed_when_they_are_finished(images):
+def test_images_are_mixed_when_they_are_finished(images):
     first, second = own_seeds(2)
     bright = colour.brightness(tf.cast(images, tf.float32), first, 0.5)
     expected, expected_shares = mixing.mixup(bright, second, 1.0)
@@ -268,7 +268,7 @@ def test_mixing_before_the_end_is_refused(specs, named):
     with pytest.raises(DatasetError) as error:
         Augmenter(specs, SIDE)
     assert str(error.value) == (
-        f'{named} mixes finished pictures, so expected it at '
+        f'{named} mixes finished images, so expected it at '
         f'the end, got {",".join(specs)}.'
     )
 

@@ -11,7 +11,7 @@ SIDE = 24
 
 
 @pytest.fixture(scope='module')
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     return np.random.default_rng(2).uniform(0, 255, [SIDE, SIDE, 3]).astype(np.float32)
 
 
@@ -20,7 +20,7 @@ def batch(image: np.ndarray, count: int = len(SEEDS)) -> tf.Tensor:
 
 
 def warp(image: np.ndarray, affine: Affine) -> np.ndarray:
-    """The picture moved in each of the ways that the map holds."""
+    """The image moved in each of the ways that the map holds."""
     return geometry.warp(batch(image, affine.matrix.shape[0]), affine).numpy()
 
 
@@ -41,8 +41,8 @@ def scaled(factor: float, size: int = SIDE) -> Affine:
 @pytest.mark.parametrize(
     'flip, axis', [(geometry.flip, 1), (geometry.vertical_flip, 0)]
 )
-def test_flips_mirror_half_of_the_time_exactly(picture, flip, axis, dtype):
-    image = picture.astype(dtype)
+def test_flips_mirror_half_of_the_time_exactly(image, flip, axis, dtype):
+    image = image.astype(dtype)
     affine = flip(SEEDS, SIDE, SIDE)
     assert affine.exact
     out = warp(image, affine)
@@ -61,10 +61,10 @@ def test_flips_mirror_half_of_the_time_exactly(picture, flip, axis, dtype):
         (geometry.shift, (0.5,), 12),
     ],
 )
-def test_shifts_are_the_windows_of_the_reflected_picture(
-    picture, shift, numbers, reach, dtype
+def test_shifts_are_the_windows_of_the_reflected_image(
+    image, shift, numbers, reach, dtype
 ):
-    image = picture.astype(dtype)
+    image = image.astype(dtype)
     padded = np.pad(image, [[reach, reach], [reach, reach], [0, 0]], 'reflect')
     places = range(2 * reach + 1)
     windows = {
@@ -78,7 +78,7 @@ def test_shifts_are_the_windows_of_the_reflected_picture(
     assert all({place[axis] for place in found} == set(places) for axis in (0, 1))
 
 
-def test_reflections_go_on_beyond_the_pictures_size():
+def test_reflections_go_on_beyond_the_images_size():
     image = np.random.default_rng(1).uniform(0, 255, [4, 4, 3]).astype(np.float32)
     affine = geometry.pad_crop(SEEDS, 4, 4, 16)
     padded = np.pad(image, [[16, 16], [16, 16], [0, 0]], 'reflect')
@@ -113,9 +113,9 @@ def test_quarter_turns_are_those_of_numpy(turns, side):
         geometry.random_resized_crop(SEEDS, SIDE, SIDE, 1.0, 1.0),
     ],
 )
-def test_what_does_not_move_is_the_identity(picture, identity):
-    out = warp(picture, identity)
-    np.testing.assert_allclose(out, batch(picture, len(out)), atol=1e-2)
+def test_what_does_not_move_is_the_identity(image, identity):
+    out = warp(image, identity)
+    np.testing.assert_allclose(out, batch(image, len(out)), atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_what_does_not_move_is_the_identity(picture, identity):
         (geometry.shift, geometry.vertical_flip),
     ],
 )
-def test_two_exact_maps_are_one_after_the_other(picture, first, second):
+def test_two_exact_maps_are_one_after_the_other(image, first, second):
     first, second = first(SEEDS, SIDE, SIDE), second(SEEDS + 1000, SIDE, SIDE)
     both = first.then(second)
     assert both.exact
-    apart = geometry.warp(geometry.warp(batch(picture), first), second)
-    np.testing.assert_array_equal(warp(picture, both), apart)
+    apart = geometry.warp(geometry.warp(batch(image), first), second)
+    np.testing.assert_array_equal(warp(image, both), apart)
 
 
-def test_two_shifts_are_one_that_loses_nothing_at_the_edge(picture):
+def test_two_shifts_are_one_that_loses_nothing_at_the_edge(image):
     there, back = moved(5, -3), moved(-5, 3)
-    np.testing.assert_array_equal(warp(picture, there.then(back))[0], picture)
-    apart = geometry.warp(tf.constant(warp(picture, there)), back)
-    np.testing.assert_array_equal(apart[0, :-3, 5:], picture[:-3, 5:])
+    np.testing.assert_array_equal(warp(image, there.then(back))[0], image)
+    apart = geometry.warp(tf.constant(warp(image, there)), back)
+    np.testing.assert_array_equal(apart[0, :-3, 5:], image[:-3, 5:])
 
 
 def test_an_inexact_map_makes_both_inexact():
@@ -148,24 +148,24 @@ def test_an_inexact_map_makes_both_inexact():
     assert not flip.then(rotate).exact and not rotate.then(flip).exact
 
 
-def test_then_keeps_the_order(picture):
+def test_then_keeps_the_order(image):
     turn, shift = turned(90), moved(5, 0)
     # Away from the edges, where a shift loses what then cannot be turned.
-    turned_first = np.roll(np.rot90(picture), -5, 1)[:, :-5]
-    shifted_first = np.rot90(np.roll(picture, -5, 1)[:, :-5])
+    turned_first = np.roll(np.rot90(image), -5, 1)[:, :-5]
+    shifted_first = np.rot90(np.roll(image, -5, 1)[:, :-5])
     turn_shift, shift_turn = (
-        warp(picture, turn.then(shift)),
-        warp(picture, shift.then(turn)),
+        warp(image, turn.then(shift)),
+        warp(image, shift.then(turn)),
     )
     np.testing.assert_allclose(turn_shift[0, :, :-5], turned_first, atol=0.02)
     np.testing.assert_allclose(shift_turn[0, 5:], shifted_first, atol=0.02)
     assert np.abs(turn_shift - shift_turn).max() > 50
 
 
-def test_then_takes_the_second_size(picture):
+def test_then_takes_the_second_size(image):
     both = turned(90).then(scaled(2.0, 12))
-    expected = warp(np.rot90(picture), scaled(2.0, 12))
-    np.testing.assert_allclose(warp(picture, both), expected, atol=0.02)
+    expected = warp(np.rot90(image), scaled(2.0, 12))
+    np.testing.assert_allclose(warp(image, both), expected, atol=0.02)
 
 
 def reference(image: np.ndarray, affine: Affine) -> np.ndarray:
@@ -238,25 +238,25 @@ def test_random_resolution_is_of_whole_pixels(side):
     assert set(np.round(sides)) == set(expected)
 
 
-def test_random_resolution_pads_alike_on_each_side(picture):
-    for image, side in zip(*_resized(picture)):
-        expected = tf.image.resize(picture, [side, side]).numpy()
+def test_random_resolution_pads_alike_on_each_side(image):
+    for resized, side in zip(*_resized(image)):
+        expected = tf.image.resize(image, [side, side]).numpy()
         lost = abs(SIDE - side) // 2
         if side >= SIDE:
             expected = expected[lost : lost + SIDE, lost : lost + SIDE]
         else:
-            image = image[lost : lost + side, lost : lost + side]
-        # The outermost pixels lie beyond the middle of the picture's own.
-        np.testing.assert_allclose(image[2:-2, 2:-2], expected[2:-2, 2:-2], atol=0.05)
+            resized = resized[lost : lost + side, lost : lost + side]
+        # The outermost pixels lie beyond the middle of the image's own.
+        np.testing.assert_allclose(resized[2:-2, 2:-2], expected[2:-2, 2:-2], atol=0.05)
 
 
-def _resized(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures at random resolutions, and their sides, where those are even."""
+def _resized(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Images at random resolutions, and their sides, where those are even."""
     affine = geometry.random_resolution(SEEDS, SIDE, SIDE, 0.25)
     sides = np.round(SIDE / affine.matrix.numpy()[:, 0, 0]).astype(int)
     even = sides % 2 == 0
     assert {18, 22, 26, 30} <= set(sides[even])
-    return warp(picture, affine)[even], sides[even]
+    return warp(image, affine)[even], sides[even]
 
 
 @pytest.mark.parametrize('height, width', [(24, 24), (30, 40), (60, 20), (7, 100)])
@@ -323,7 +323,7 @@ def test_a_crop_is_its_window_resized(size):
     for cropped, (top, left, rows, columns) in zip(out, windows):
         window = image[top : top + rows, left : left + columns]
         expected = tf.image.resize(window, [size, size]).numpy()
-        # Outermost, a window resized ends where the picture goes on.
+        # Outermost, a window resized ends where the image goes on.
         inner = np.ix_(_inside(size, rows), _inside(size, columns))
         np.testing.assert_allclose(cropped[inner], expected[inner], atol=0.05)
 

@@ -8,7 +8,7 @@ SEEDS = tf.range(2000, dtype=tf.int64)
 COUNT = len(SEEDS)
 
 
-def pictures(size: int = 8) -> tf.Tensor:
+def make_images(size: int = 8) -> tf.Tensor:
     rng = np.random.default_rng(3)
     return tf.constant(rng.uniform(0, 255, [COUNT, size, size, 3]), tf.float32)
 
@@ -28,7 +28,7 @@ def test_shares_are_at_least_half(mix, size, alpha):
 
 
 def test_mixup_is_the_weighted_mean_with_the_one_before():
-    images = pictures()
+    images = make_images()
     mixed, shares = mixing.mixup(images, SEEDS, 1.0)
     own = shares.numpy()[:, None, None, None]
     expected = own * images + (1 - own) * np.roll(images, 1, 0)
@@ -37,7 +37,7 @@ def test_mixup_is_the_weighted_mean_with_the_one_before():
 
 
 def test_cutmix_has_a_rectangle_of_the_one_before_and_the_rest_its_own():
-    images = pictures()
+    images = make_images()
     mixed, shares = mixing.cutmix(images, SEEDS)
     own = np.all(mixed == images, -1)
     cut = np.all(mixed == np.roll(images, 1, 0), -1)
@@ -51,7 +51,7 @@ def test_cutmix_has_a_rectangle_of_the_one_before_and_the_rest_its_own():
 
 @pytest.mark.parametrize('mix', [mixing.mixup, mixing.cutmix])
 def test_a_seed_draws_the_same_share_in_any_batch(mix):
-    images = pictures()
+    images = make_images()
     mixed, shares = mix(images, SEEDS)
     part, part_shares = mix(images[5:9], SEEDS[5:9])
     np.testing.assert_array_equal(part_shares, shares[5:9])

@@ -50,7 +50,7 @@ def test_identity(photos):
     np.testing.assert_array_equal(apply('identity', photos, 0.9), photos)
 
 
-# Pillow rounds the gray picture and cuts fractions off, so it may be a level lower;
+# Pillow rounds the gray image and cuts fractions off, so it may be a level lower;
 # then what is farther away by a factor of 1.9 may be two.
 @pytest.mark.parametrize('strength', STRENGTHS)
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_equalize_is_pillows_within_a_bin(photos):
 
 
 @pytest.mark.parametrize('name', ['autocontrast', 'equalize'])
-def test_constant_pictures_stay_as_they_are(name):
+def test_constant_images_stay_as_they_are(name):
     for level in (0, 7, 255):
         flat = np.full([2, 8, 8, 3], level, np.uint8)
         np.testing.assert_array_equal(apply(name, flat, 0.9), flat)
@@ -157,7 +157,7 @@ def test_results_stay_in_range(name):
         assert out.min() >= 0 and out.max() <= 255 and out.shape == noise.shape
 
 
-def test_each_picture_has_an_operation_of_its_own(photos):
+def test_each_image_has_an_operation_of_its_own(photos):
     count = len(OPERATIONS)
     images = np.tile(photos[:1], [count, 1, 1, 1])
     out = rand_augment.apply(

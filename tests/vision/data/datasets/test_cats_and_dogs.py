@@ -10,33 +10,33 @@ from vision.data import DatasetError, HeldOut, check_disjoint, load
 
 
 @pytest.fixture(scope='module')
-def picture():
+def image():
     contents = io.BytesIO()
     Image.new('RGB', (40, 30)).save(contents, 'JPEG')
     return contents.getvalue()
 
 
 @pytest.fixture
-def filtered(tmp_path, picture):
-    """The layout of the tutorials' archive, with half as many pictures to train on."""
+def filtered(tmp_path, image):
+    """The layout of the tutorials' archive, with half as many images to train on."""
     root = tmp_path / 'cats_and_dogs_filtered'
     for split, count in (('train', 500), ('validation', 500)):
         for kind in ('cat', 'dog'):
             folder = root / split / f'{kind}s'
             folder.mkdir(parents=True)
             for i in range(count):
-                (folder / f'{kind}.{i}.jpg').write_bytes(picture)
+                (folder / f'{kind}.{i}.jpg').write_bytes(image)
     (root / 'vectorize.py').touch()
     return root
 
 
 @pytest.fixture
-def kaggle(tmp_path, picture):
+def kaggle(tmp_path, image):
     folder = tmp_path / 'dogs-vs-cats' / 'train'
     folder.mkdir(parents=True)
     for kind in ('cat', 'dog'):
         for i in range(2600):
-            (folder / f'{kind}.{i}.jpg').write_bytes(picture if i == 0 else b'')
+            (folder / f'{kind}.{i}.jpg').write_bytes(image if i == 0 else b'')
     return folder
 
 
@@ -50,7 +50,7 @@ def _counts(source):
     return {name: len(split) for name, split in source.splits.items()}
 
 
-def test_every_fifth_batch_of_the_validation_pictures_is_the_test(filtered):
+def test_every_fifth_batch_of_the_validation_images_is_the_test(filtered):
     source = _load(filtered, seed=7)
     assert source.classes == ('cats', 'dogs')
     assert _counts(source) == {'train': 1000, 'validation': 808, 'test': 192}
@@ -83,13 +83,11 @@ def test_ready_splits_are_kept(filtered):
     assert _counts(_load(filtered)) == {'train': 900, 'validation': 100, 'test': 1000}
 
 
-def test_too_few_validation_pictures_make_no_test(filtered):
+def test_too_few_validation_images_make_no_test(filtered):
     for kind in ('cat', 'dog'):
         for i in range(64, 500):
             (filtered / f'validation/{kind}s/{kind}.{i}.jpg').unlink()
-    with pytest.raises(
-        DatasetError, match='more than 128 validation pictures.*got 128'
-    ):
+    with pytest.raises(DatasetError, match='more than 128 validation images.*got 128'):
         _load(filtered)
 
 
@@ -124,7 +122,7 @@ def test_missing_numbers_are_named(kaggle):
     (kaggle / 'dog.2550.jpg').unlink()  # Not used.
     with pytest.raises(
         DatasetError,
-        match='got 5197 pictures, without 2 of these: cat.3.jpg, dog.2000.jpg',
+        match='got 5197 images, without 2 of these: cat.3.jpg, dog.2000.jpg',
     ):
         _load(kaggle)
 
@@ -137,7 +135,7 @@ def test_missing_numbers_are_named(kaggle):
         ('nowhere', 'got no such folder'),
     ],
 )
-def test_no_pictures_are_told_where_to_get_them(tmp_path, folder, got):
+def test_no_images_are_told_where_to_get_them(tmp_path, folder, got):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DatasetError) as error:
         _load(tmp_path / folder if folder else '')
@@ -145,7 +143,7 @@ def test_no_pictures_are_told_where_to_get_them(tmp_path, folder, got):
         assert part in str(error.value)
 
 
-def test_the_real_pictures(data_folder, tmp_path):
+def test_the_real_images(data_folder, tmp_path):
     with zipfile.ZipFile(data_folder / 'cats_and_dogs.zip') as archive:
         archive.extractall(tmp_path)
     source = _load(tmp_path)

@@ -9,38 +9,38 @@ from vision.data import DatasetError, HeldOut, check_disjoint, load
 from vision.data.datasets import cifar10
 
 BATCHES = [*(f'data_batch_{i}' for i in range(1, 6)), 'test_batch']
-COUNT = 20  # Pictures in each batch; the real 10,000 take too long.
+COUNT = 20  # Images in each batch; the real 10,000 take too long.
 
 
 @pytest.fixture(autouse=True)
 def small_batches(monkeypatch):
-    monkeypatch.setattr(cifar10, '_PICTURES', COUNT)
+    monkeypatch.setattr(cifar10, '_IMAGES', COUNT)
 
 
 @pytest.fixture
-def pictures():
-    """uint8 [120, 32, 32, 3], all batches; of picture i the label is i % 10."""
+def images():
+    """uint8 [120, 32, 32, 3], all batches; of image i the label is i % 10."""
     return np.random.default_rng(1).integers(0, 256, [6 * COUNT, 32, 32, 3], np.uint8)
 
 
 @pytest.fixture
-def binary(tmp_path, pictures):
+def binary(tmp_path, images):
     folder = tmp_path / 'cifar-10-batches-bin'
     folder.mkdir()
     for number, name in enumerate(BATCHES):
         with open(folder / f'{name}.bin', 'wb') as file:
             for i in range(number * COUNT, (number + 1) * COUNT):
-                file.write(bytes([i % 10]) + pictures[i].transpose(2, 0, 1).tobytes())
+                file.write(bytes([i % 10]) + images[i].transpose(2, 0, 1).tobytes())
     return folder
 
 
 @pytest.fixture
-def pickled(tmp_path, pictures):
+def pickled(tmp_path, images):
     folder = tmp_path / 'cifar-10-batches-py'
     folder.mkdir()
     for number, name in enumerate(BATCHES):
         batch = slice(number * COUNT, (number + 1) * COUNT)
-        data = pictures[batch].transpose(0, 3, 1, 2).tobytes()
+        data = images[batch].transpose(0, 3, 1, 2).tobytes()
         labels = np.arange(6 * COUNT)[batch] % 10
         (folder / name).write_bytes(_pickle_of_python_2(data, labels.tolist()))
     return folder
@@ -88,12 +88,12 @@ def _load(root, **held_out):
     return source
 
 
-def test_the_binary_version_is_read_into_memory(binary, pictures):
+def test_the_binary_version_is_read_into_memory(binary, images):
     source = _load(binary, seed=3)
     assert (source.image_size, source.fixed_size) == (32, True)
     assert source.classes[:2] == ('airplane', 'automobile')
     test = source.splits['test']
-    np.testing.assert_array_equal(test.images, pictures[5 * COUNT :])
+    np.testing.assert_array_equal(test.images, images[5 * COUNT :])
     np.testing.assert_array_equal(test.labels, np.arange(COUNT) % 10)
     assert test.names[17] == 'test_batch/00017'
     assert [len(split) for split in source.splits.values()] == [90, 10, 20]
@@ -103,7 +103,7 @@ def test_the_binary_version_is_read_into_memory(binary, pictures):
             batch, number = of.split('/')
             at = BATCHES.index(batch) * COUNT + int(number)
             assert label == at % 10
-            np.testing.assert_array_equal(image, pictures[at])
+            np.testing.assert_array_equal(image, images[at])
 
 
 def test_the_parent_will_do(binary):

@@ -6,14 +6,14 @@ from PIL import Image
 
 from vision.data import DatasetError, HeldOut, check_disjoint, load
 
-ROWS = [f'pictures/{i}.png,{"cat" if i % 2 else "dog"}' for i in range(20)]
+ROWS = [f'images/{i}.png,{"cat" if i % 2 else "dog"}' for i in range(20)]
 
 
 @pytest.fixture
 def folder(tmp_path):
-    (tmp_path / 'pictures').mkdir()
+    (tmp_path / 'images').mkdir()
     for i in range(20):
-        Image.new('RGB', (40, 30)).save(tmp_path / f'pictures/{i}.png')
+        Image.new('RGB', (40, 30)).save(tmp_path / f'images/{i}.png')
     return tmp_path
 
 
@@ -24,7 +24,7 @@ def _load(folder, lines, name='list.csv', encoding='utf-8', data_dir=None):
     return source
 
 
-def test_pictures_are_split_by_class(folder):
+def test_images_are_split_by_class(folder):
     source = _load(folder, ROWS)
     assert (source.name, source.classes, source.image_size) == (
         'csv',
@@ -52,11 +52,11 @@ def test_splits_that_are_given_are_kept(folder):
     lines += [f'{row},val' for row in ROWS[10:]]
     source = _load(folder, lines)
     assert [len(split) for split in source.splits.values()] == [8, 10, 2]
-    assert source.splits['validation'].names[0] == 'pictures/10.png'
+    assert source.splits['validation'].names[0] == 'images/10.png'
 
 
-def test_a_class_needs_training_pictures(folder):
-    lines = [f'{row},train' for row in ROWS[:10]] + ['pictures/11.png,horse,test']
+def test_a_class_needs_training_images(folder):
+    lines = [f'{row},train' for row in ROWS[:10]] + ['images/11.png,horse,test']
     with pytest.raises(DatasetError, match='every class, got none of horse'):
         _load(folder, lines)
 
@@ -74,7 +74,7 @@ def test_paths_may_be_absolute_and_the_list_elsewhere(folder):
     source = _load(folder, lines, name='lists/list.csv')
     paths = sum((list(split.paths) for split in source.splits.values()), [])
     assert {os.path.realpath(path) for path in paths} == {
-        str(folder / f'pictures/{i}.png') for i in range(20)
+        str(folder / f'images/{i}.png') for i in range(20)
     }
 
 
@@ -87,7 +87,7 @@ def test_paths_may_be_absolute_and_the_list_elsewhere(folder):
     ],
 )
 def test_classes_are_sorted_as_numbers_where_all_are(folder, labels, classes):
-    lines = [f'pictures/{i}.png,{labels[i % 3]}' for i in range(20)] + ['']
+    lines = [f'images/{i}.png,{labels[i % 3]}' for i in range(20)] + ['']
     source = _load(folder, lines)
     assert source.classes == classes
     assert np.unique(source.splits['train'].labels).tolist() == [0, 1, 2]
@@ -97,22 +97,22 @@ def test_classes_are_sorted_as_numbers_where_all_are(folder, labels, classes):
     'line, message',
     [
         (
-            'pictures/1.png',
-            "list.csv, line 21: expected path,label, got 'pictures/1.png'",
+            'images/1.png',
+            "list.csv, line 21: expected path,label, got 'images/1.png'",
         ),
-        ('pictures/x.png,cat,train', 'line 21: expected path,label, got'),
-        ('pictures/x.png,', 'line 21: expected a label, got an empty one'),
+        ('images/x.png,cat,train', 'line 21: expected path,label, got'),
+        ('images/x.png,', 'line 21: expected a label, got an empty one'),
         (',cat', 'line 21: expected a path, got an empty one'),
-        ('pictures/x.png,cat', 'got 1 of 21 that do not exist: pictures/x.png'),
-        ('pictures,cat', 'got 1 of 21 that do not exist: pictures'),
+        ('images/x.png,cat', 'got 1 of 21 that do not exist: images/x.png'),
+        ('images,cat', 'got 1 of 21 that do not exist: images'),
         (
             ROWS[3],
-            'line 21: expected every picture once, got pictures/3.png again, first '
+            'line 21: expected every image once, got images/3.png again, first '
             'in line 4',
         ),
         (
-            './pictures//3.png,dog',
-            "got pictures/3.png as 'dog' and as 'cat', first in line 4",
+            './images//3.png,dog',
+            "got images/3.png as 'dog' and as 'cat', first in line 4",
         ),
     ],
 )
@@ -124,19 +124,19 @@ def test_a_wrong_line_is_named(folder, line, message):
 @pytest.mark.parametrize(
     'lines, message',
     [
-        (['pictures/1.png'], 'line 1: expected path,label or path,label,split, got'),
+        (['images/1.png'], 'line 1: expected path,label or path,label,split, got'),
         (
             ['path,label,width,height'],
             'line 1: expected path,label or path,label,split',
         ),
         (
-            ['pictures/1.png,cat,dev'],
+            ['images/1.png,cat,dev'],
             "line 1: expected a split of train, .*, got 'dev'",
         ),
-        (['pictures/1.png,cat,'], "line 1: expected a split of train, .*, got ''"),
-        (['pictures/1.png,cat,test'], 'pictures of the split train, got only test'),
-        (['path,label'], 'expected pictures, got none'),
-        ([''], 'expected pictures, got none'),
+        (['images/1.png,cat,'], "line 1: expected a split of train, .*, got ''"),
+        (['images/1.png,cat,test'], 'images of the split train, got only test'),
+        (['path,label'], 'expected images, got none'),
+        ([''], 'expected images, got none'),
         (['"' + 200_000 * 'x'], 'line 1: field larger than field limit'),
     ],
 )
@@ -147,7 +147,7 @@ def test_a_wrong_file_is_told_what_to_write(folder, lines, message):
 
 def test_another_encoding_is_named(folder):
     with pytest.raises(DatasetError, match='text in UTF-8, got the byte 0xe4'):
-        _load(folder, ['pictures/1.png,bär'], encoding='latin1')
+        _load(folder, ['images/1.png,bär'], encoding='latin1')
 
 
 def test_no_file_is_told_what_to_pass(tmp_path):

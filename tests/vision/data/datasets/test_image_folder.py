@@ -14,7 +14,7 @@ def _draw(path, size=(40, 30)):
 
 
 def _folders(root, *parents, count=10, classes=('cat', 'dog')):
-    """Small pictures in <root>/<parent>/<class>/ for each parent."""
+    """Small images in <root>/<parent>/<class>/ for each parent."""
     for parent in parents or ('',):
         for name in classes:
             for i in range(count):
@@ -80,7 +80,7 @@ def test_the_only_folder_may_hold_the_splits(tmp_path):
     assert source.splits['test'].names == inner.splits['test'].names
 
 
-def test_pictures_lie_as_deep_as_they_like_and_strays_are_left_out(tmp_path):
+def test_images_lie_as_deep_as_they_like_and_strays_are_left_out(tmp_path):
     _folders(tmp_path)
     _draw(tmp_path / 'cat/a/b/deep.png')
     _draw(tmp_path / 'overview.png')
@@ -110,7 +110,7 @@ def test_a_class_may_be_missing_in_other_splits_but_not_be_new(tmp_path):
         _load(tmp_path)
 
 
-def test_a_class_without_pictures_is_named(tmp_path):
+def test_a_class_without_images_is_named(tmp_path):
     _folders(tmp_path, 'train')
     (tmp_path / 'train/horse').mkdir()
     with pytest.raises(DatasetError, match='of every class, got none of horse'):
@@ -131,10 +131,10 @@ def test_a_class_without_pictures_is_named(tmp_path):
             ['train/cat/1.png', 'val/cat/1.png', 'valid/cat/1.png'],
             'one folder for the validation split, got val and valid',
         ),
-        (['cat/1.txt', 'dog/1.txt'], 'Expected pictures in .*<class>/, got cat, dog'),
+        (['cat/1.txt', 'dog/1.txt'], 'Expected images in .*<class>/, got cat, dog'),
         (
             ['train/cat/1.png', 'train/dog/1.png', 'test/1.png'],
-            'Expected pictures in .*test/<class>/, got 1.png',
+            'Expected images in .*test/<class>/, got 1.png',
         ),
     ],
 )
@@ -164,14 +164,14 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('count, counts', [(3, (2, 2, 2)), (2, None), (1, None)])
-def test_each_split_needs_a_picture(tmp_path, count, counts):
+def test_each_split_needs_a_image(tmp_path, count, counts):
     _folders(tmp_path, count=count)
     if counts:
         assert _counts(_load(tmp_path)) == counts
     else:
         with pytest.raises(
             DatasetError,
-            match=f'from each class, got {2 * count} pictures of 2 classes. Add some',
+            match=f'from each class, got {2 * count} images of 2 classes. Add some',
         ):
             _load(tmp_path)
 
@@ -192,12 +192,12 @@ def test_the_size_is_the_median_of_the_shorter_sides(tmp_path, size, expected):
     _folders(tmp_path)
     for i in range(12):
         _draw(tmp_path / f'cat/{i}.png', size)
-    (tmp_path / 'dog/0.png').write_text('not a picture')
+    (tmp_path / 'dog/0.png').write_text('not an image')
     source = _load(tmp_path)
     assert (source.image_size, source.fixed_size) == (expected, False)
 
 
-def test_files_that_are_no_pictures_are_noticed(tmp_path):
+def test_files_that_are_no_images_are_noticed(tmp_path):
     for name in ('cat', 'dog'):
         for i in range(9):
             (tmp_path / name).mkdir(exist_ok=True)

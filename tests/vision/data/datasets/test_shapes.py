@@ -5,7 +5,7 @@ import pytest
 
 from vision.data import DatasetError, HeldOut, check_disjoint, load
 
-# Of all pictures and labels; a different drawing is a different dataset.
+# Of all images and labels; a different drawing is a different dataset.
 GOLDEN = '4559035dff22b0339e04819b3da4d719c3ec732ef465cdf319c5058c11e1e726'
 
 
@@ -29,7 +29,7 @@ def test_sizes_balance_and_order():
         assert (np.diff(split.labels) != 0).mean() > 0.8  # Shuffled, not in blocks.
 
 
-def test_no_two_pictures_are_the_same():
+def test_no_two_images_are_the_same():
     splits = load('shapes').splits.values()
     images = np.concatenate([split.images for split in splits])
     assert len({image.tobytes() for image in images}) == len(images)

@@ -32,17 +32,17 @@ def _prepare(
     supervised=('image', 'label'),
     **options,
 ):
-    """Writes the dataset `knots` of random pictures, without the network."""
+    """Writes the dataset `knots` of random images, without the network."""
     kind_of = features or _features()
 
     def example(split, i):
         rng = np.random.default_rng([i, len(split)])
-        pictures = {
+        images = {
             key: rng.integers(0, 256, [size or 20 + i for size in kind.shape], np.uint8)
             for key, kind in kind_of.items()
             if isinstance(kind, kinds.Image)
         }
-        return {key: pictures.get(key, label(split, i)) for key in kind_of}
+        return {key: images.get(key, label(split, i)) for key in kind_of}
 
     class Knots(
         tensorflow_datasets.core.GeneratorBasedBuilder, skip_registration=True
@@ -102,7 +102,7 @@ def _read(split, i):
 
 
 @pytest.mark.parametrize('encoding, channels', [('png', 3), ('png', 1), ('jpeg', 3)])
-def test_every_picture_is_found_in_the_shards(tmp_path, encoding, channels):
+def test_every_image_is_found_in_the_shards(tmp_path, encoding, channels):
     builder = _prepare(tmp_path, _features((None, None, channels), encoding))
     source = _load(tmp_path)
     assert (source.name, source.classes) == ('tfds:knots', CLASSES)
@@ -120,7 +120,7 @@ def test_every_picture_is_found_in_the_shards(tmp_path, encoding, channels):
     assert train.names[-1].startswith('knots-train.tfrecord-00001-of-00002/')
 
 
-def test_the_size_is_that_of_the_feature_or_of_the_pictures(tmp_path, knots):
+def test_the_size_is_that_of_the_feature_or_of_the_images(tmp_path, knots):
     _prepare(tmp_path / 'fixed', _features((28, 28, 1)))
     fixed = _load(tmp_path / 'fixed')
     assert (fixed.image_size, fixed.fixed_size) == (28, True)
@@ -162,7 +162,7 @@ def test_there_must_be_something_to_train_on(tmp_path, splits, label, message):
         _load(tmp_path)
 
 
-def test_some_pictures_without_labels_are_refused(tmp_path):
+def test_some_images_without_labels_are_refused(tmp_path):
     _prepare(tmp_path, label=lambda split, i: -1 if i == 4 else 0)
     with pytest.raises(
         DatasetError, match='labels must lie in 0..2, got -1 for knots-'
@@ -227,7 +227,7 @@ def test_a_version_can_be_named(knots):
             lambda file: file.write_bytes(b'x' + file.read_bytes()[1:]),
             'corrupted record',
         ),
-        (lambda file: file.write_bytes(b''), 'expected 30 pictures in'),
+        (lambda file: file.write_bytes(b''), 'expected 30 images in'),
         (lambda file: file.unlink(), 'No such file'),
     ],
 )

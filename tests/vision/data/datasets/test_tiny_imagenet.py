@@ -11,7 +11,7 @@ WNIDS = ('n02', 'n01', 'n03')  # Not in sorted order, as in the archive.
 
 @pytest.fixture
 def layout(tmp_path):
-    """A small archive: 3 classes, 10 training pictures each, 4 in val."""
+    """A small archive: 3 classes, 10 training images each, 4 in val."""
     root = tmp_path / 'tiny-imagenet-200'
     jpeg = tf.io.encode_jpeg(np.full([64, 64, 3], 128, np.uint8)).numpy()
     for wnid in WNIDS:
@@ -104,7 +104,7 @@ def test_a_part_that_is_missing_is_named(layout):
         _load(layout)
 
 
-def test_a_class_without_pictures_is_named(layout):
+def test_a_class_without_images_is_named(layout):
     for path in (layout / 'train/n03/images').iterdir():
         path.unlink()
     with pytest.raises(DatasetError, match='Expected JPEG files in .*train/n03/images'):
@@ -164,7 +164,7 @@ def test_the_real_archive(tiny_imagenet_dir):
     assert source.classes[test.labels[at]] == 'refrigerator'
 
 
-def test_the_real_pictures_decode_grayscale_ones_too(tiny_imagenet_dir):
+def test_the_real_images_decode_grayscale_ones_too(tiny_imagenet_dir):
     split = _load(tiny_imagenet_dir).splits['test']
     images = decode_to_memory(split, 64).images
     assert images.shape == (1_000, 64, 64, 3)

@@ -57,7 +57,7 @@ def test_evaluation_substitutes_zeros_of_weight_zero(noise, damaged):
 
 
 @pytest.mark.slow
-def test_training_goes_on_with_the_same_good_pictures(files, damaged):
+def test_training_goes_on_with_the_same_good_images(files, damaged):
     options: Any = dict(
         batch_size=4,
         image_size=20,
@@ -80,10 +80,10 @@ def test_training_goes_on_with_the_same_good_pictures(files, damaged):
 def test_decoding_to_memory_keeps_the_weights(noise, damaged):
     bad = BadFiles()
     split = decode_to_memory(damaged, 24, bad)
-    np.testing.assert_array_equal(np.flatnonzero(split.weights == 0), BAD)
+    np.testing.assert_array_equal(np.flatnonzero(split.sample_weights == 0), BAD)
     assert len(bad.items()) == 3
     weights = _all(eval_batches(split, batch_size=23, image_size=24))[2]
-    np.testing.assert_array_equal(weights, split.weights)
+    np.testing.assert_array_equal(weights, split.sample_weights)
 
 
 def test_a_bug_in_the_code_is_not_taken_for_a_bad_file(files, monkeypatch):
@@ -124,7 +124,7 @@ def test_the_budget_passes_and_fails():
     bad.check(3_000, 0.01)
     with pytest.raises(DatasetError) as error:
         bad.check(2_999, 0.01)
-    assert 'At most 1.00% of the 2999 pictures' in str(error.value)
+    assert 'At most 1.00% of the 2999 images' in str(error.value)
     assert 'got 30' in str(error.value)
     assert '19.jpg: truncated' in str(error.value)
     assert '20.jpg' not in str(error.value) and 'and 10 more' in str(error.value)

@@ -30,7 +30,7 @@ def _pillow(contents: bytes) -> np.ndarray:
 
 
 def _smooth(height: int, width: int) -> np.ndarray:
-    """A picture that shrinking does not change much."""
+    """An image that shrinking does not change much."""
     small = Image.fromarray(_image(4, 5))
     return np.asarray(small.resize((width, height), Image.Resampling.BICUBIC))
 
@@ -69,7 +69,7 @@ def test_decode_has_a_static_rank_in_graph():
 
 
 @pytest.mark.parametrize('dtype', [tf.uint8, tf.float32])
-def test_fit_leaves_a_picture_of_the_size_alone(dtype):
+def test_fit_leaves_a_image_of_the_size_alone(dtype):
     image = tf.cast(_image(8, 8), dtype)
     assert fit(image, 8) is image
     dynamic = tf.function(
@@ -92,7 +92,7 @@ def test_fit_is_the_centred_square_resized(height, width):
 
 @pytest.mark.parametrize('function', [fit, resize])
 @pytest.mark.parametrize('side', [6, 12, 30])
-def test_a_batch_is_resized_as_its_pictures_are(function, side):
+def test_a_batch_is_resized_as_its_images_are(function, side):
     batch = (
         tf.constant(_image(2 * side, 3 * side)).numpy().reshape(3, side, 2 * side, 3)
     )
@@ -187,7 +187,7 @@ def _claiming(kind: str, height: int, width: int) -> bytes:
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'GIF', 'BMP', 'VP8', 'VP8L', 'VP8X'])
-def test_a_picture_too_large_is_refused_before_it_is_decoded(kind):
+def test_a_image_too_large_is_refused_before_it_is_decoded(kind):
     # The numbers in VP8 and VP8L have 14 bits.
     side = 16_000 if kind in ('VP8', 'VP8L') else 20_000
     message = _error(_claiming(kind, side, side))
@@ -256,7 +256,7 @@ def test_an_animated_gif_is_its_first_frame_and_webp_is_refused(channels):
     contents = _saved(frames[0], 'GIF', **options)
     np.testing.assert_array_equal(decode(tf.constant(contents)), _pillow(contents))
     message = _error(_saved(frames[0], 'WEBP', **options))
-    assert 'Expected a WebP file of one picture, got an animation' in message
+    assert 'Expected a WebP file of one image, got an animation' in message
 
 
 @pytest.mark.parametrize(
@@ -332,4 +332,4 @@ def test_decode_can_be_exported(tmp_path):
             loaded.serve(tf.constant(contents)), decode(tf.constant(contents))
         )
     with pytest.raises(tf.errors.InvalidArgumentError):
-        loaded.serve(tf.constant('no picture'))
+        loaded.serve(tf.constant('no image'))

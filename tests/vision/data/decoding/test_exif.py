@@ -27,7 +27,7 @@ def _orientation(contents: bytes) -> int:
 
 
 def _pillow(contents: bytes) -> np.ndarray | None:
-    """The upright picture, or None where Pillow gives up."""
+    """The upright image, or None where Pillow gives up."""
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:

@@ -1,4 +1,4 @@
-"""What becomes of the odd and broken pictures of Pillow's test suite."""
+"""What becomes of the odd and broken images of Pillow's test suite."""
 
 import io
 import warnings
@@ -13,7 +13,7 @@ from vision.data import BadFiles, Split, eval_batches
 from vision.data.decoding import exif
 from vision.data.decoding.decode import decode, is_plain
 
-# Height and width once the picture is upright.
+# Height and width once the image is upright.
 DECODED = {
     'app13-multiple.jpg': (160, 256),
     'app13.jpg': (4, 4),
@@ -107,7 +107,7 @@ ALL = sorted({*DECODED, *REFUSED})
 
 @pytest.fixture(scope='module')
 def folder(data_folder, tmp_path_factory):
-    """Where the pictures lie."""
+    """Where the images lie."""
     path = tmp_path_factory.mktemp('odd')
     with zipfile.ZipFile(data_folder / 'odd_images.zip') as archive:
         archive.extractall(path)
@@ -179,7 +179,9 @@ def test_the_pipeline_skips_what_is_refused_and_says_why(folder):
     )
     bad = BadFiles()
     (batch,) = eval_batches(split, batch_size=len(ALL), image_size=32, bad_files=bad)
-    np.testing.assert_array_equal(batch.weights, [name in DECODED for name in ALL])
+    np.testing.assert_array_equal(
+        batch.sample_weights, [name in DECODED for name in ALL]
+    )
     reasons = {file.name: file.reason for file in bad.items()}
     assert set(reasons) == set(REFUSED)
     for name, reason in reasons.items():

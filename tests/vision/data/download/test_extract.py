@@ -326,7 +326,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(extracted, kind):
         content[at] ^= 8
 
 
-def test_a_flipped_bit_in_a_picture_is_named(extracted):
+def test_a_flipped_bit_in_a_image_is_named(extracted):
     content = bytearray(_pack('stored'))
     content[content.index(b'n01\nn02')] ^= 1
     with pytest.raises(

@@ -59,7 +59,7 @@ def plain_graphs():
 
 @pytest.fixture
 def many(files) -> Split:
-    """300 pictures: more than one group of files."""
+    """300 images: more than one group of files."""
     order = np.arange(300) % 23
     return Split(
         files.labels[order],
@@ -80,7 +80,7 @@ def damaged(files) -> Split:
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Decodes whole pictures of the right size with Pillow: graphs take seconds."""
+    """Decodes whole images of the right size with Pillow: graphs take seconds."""
 
     def decoded(split, side, bad_files, progress):
         images = np.stack([np.asarray(Image.open(path)) for path in split.paths])
@@ -113,14 +113,14 @@ def _cached(folder: Path) -> list[str]:
 
 
 @DECODERS
-def test_decoding_gives_the_pictures_and_reports_progress(
+def test_decoding_gives_the_images_and_reports_progress(
     noise, files, decoder, tmp_path
 ):
     seen = []
     split = decoder(files, 24, tmp_path, progress=lambda *at: seen.append(at))
     np.testing.assert_array_equal(split.images, noise.images)
     np.testing.assert_array_equal(split.labels, noise.labels)
-    np.testing.assert_array_equal(split.weights, np.ones(23, np.float32))
+    np.testing.assert_array_equal(split.sample_weights, np.ones(23, np.float32))
     assert split.paths is None and split.names == files.names and split.side == 24
     assert seen == [(23, 23)]
 
@@ -144,7 +144,7 @@ def test_other_sizes_are_fitted(noise, files, decoder, tmp_path):
 def test_bad_files_have_weight_zero_and_are_recorded(noise, damaged, decoder, tmp_path):
     bad_files = BadFiles()
     split = decoder(damaged, 24, tmp_path, bad_files=bad_files)
-    np.testing.assert_array_equal(np.flatnonzero(split.weights == 0), [3, 7, 20])
+    np.testing.assert_array_equal(np.flatnonzero(split.sample_weights == 0), [3, 7, 20])
     assert {file.name for file in bad_files.items()} == {
         'noise/3',
         'noise/7',
@@ -152,16 +152,18 @@ def test_bad_files_have_weight_zero_and_are_recorded(noise, damaged, decoder, tm
     }
     assert not split.images[[3, 7, 20]].any()
     np.testing.assert_array_equal(split.images[0], noise.images[0])
-    assert damaged.weights.all()  # It is left as it was.
+    assert damaged.sample_weights.all()  # It is left as it was.
 
 
 @DECODERS
 def test_a_weight_of_zero_stays(files, decoder, tmp_path):
     weights = np.ones(23, np.float32)
     weights[5] = 0
-    split = dataclasses.replace(files, weights=weights)
+    split = dataclasses.replace(files, sample_weights=weights)
     for _ in range(2):
-        np.testing.assert_array_equal(decoder(split, 24, tmp_path).weights, weights)
+        np.testing.assert_array_equal(
+            decoder(split, 24, tmp_path).sample_weights, weights
+        )
 
 
 @pytest.mark.usefixtures('quick')
@@ -177,7 +179,7 @@ def test_a_cache_is_used_again(noise, files, tmp_path):
     assert not seen and _cached(folder) == ['.json', '.uint8']
 
 
-def test_a_cache_holds_for_its_pictures_and_size_only(noise, files, tmp_path):
+def test_a_cache_holds_for_its_images_and_size_only(noise, files, tmp_path):
     decode_to_disk(files, 24, tmp_path / 'cache')
     assert decode_to_disk(files, 16, tmp_path / 'cache').images.shape[1] == 16
     few = Split(files.labels[:5], files.names[:5], paths=files.paths[:5])
@@ -201,7 +203,7 @@ def test_a_cache_is_made_anew_when_a_file_changed(
     _change(files.paths[7], same_length, seconds)
     with caplog.at_level(logging.INFO, 'vision.data.stored'):
         split = decode_to_disk(files, 24, tmp_path / 'cache')
-    assert 'is out of date: the decoded pictures are made again' in caplog.text
+    assert 'is out of date: the decoded images are made again' in caplog.text
     np.testing.assert_array_equal(split.images[7], white if longer else noise.images[3])
     # Who has the older one keeps it.
     np.testing.assert_array_equal(first.images, noise.images)
@@ -213,7 +215,7 @@ def test_bad_files_are_recorded_again_from_the_cache(damaged, tmp_path, request)
     request.getfixturevalue('no_decoding')
     again = decode_to_disk(damaged, 24, tmp_path / 'cache', used)
     assert used.items() == made.items() and len(used.items()) == 3
-    np.testing.assert_array_equal(again.weights, first.weights)
+    np.testing.assert_array_equal(again.sample_weights, first.sample_weights)
     np.testing.assert_array_equal(again.images, first.images)
 
 
@@ -221,7 +223,7 @@ def test_bad_files_are_recorded_again_from_the_cache(damaged, tmp_path, request)
 def test_a_missing_file_that_came_back_is_decoded(damaged, files, tmp_path):
     decode_to_disk(damaged, 24, tmp_path / 'cache')
     Path(damaged.paths[20]).write_bytes(Path(files.paths[20]).read_bytes())
-    assert decode_to_disk(damaged, 24, tmp_path / 'cache').weights[20] == 1
+    assert decode_to_disk(damaged, 24, tmp_path / 'cache').sample_weights[20] == 1
 
 
 @pytest.mark.usefixtures('quick')
@@ -236,7 +238,7 @@ def test_a_broken_record_is_not_believed(noise, files, tmp_path, contents):
 
 
 @pytest.mark.usefixtures('quick')
-def test_writing_to_the_pictures_does_not_reach_the_file(noise, files, tmp_path):
+def test_writing_to_the_images_does_not_reach_the_file(noise, files, tmp_path):
     decode_to_disk(files, 24, tmp_path / 'cache').images[:] = 0
     split = decode_to_disk(files, 24, tmp_path / 'cache')
     np.testing.assert_array_equal(split.images, noise.images)
@@ -258,19 +260,19 @@ def test_a_full_disk_is_refused_and_nothing_left(files, tmp_path):
             decode_to_disk(files, 24, tmp_path / 'cache')
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    assert f'Cannot keep 0.0 GB of decoded pictures in {tmp_path / "cache"}: ' in str(
+    assert f'Cannot keep 0.0 GB of decoded images in {tmp_path / "cache"}: ' in str(
         error.value
     )
     assert 'choose another --cache_dir, or pass --cache=off' in str(error.value)
     assert not _cached(tmp_path / 'cache')
-    assert decode_to_disk(files, 24, tmp_path / 'cache').weights.all()
+    assert decode_to_disk(files, 24, tmp_path / 'cache').sample_weights.all()
 
 
 class _Child:
-    """Another process that decodes, and waits after each group of pictures."""
+    """Another process that decodes, and waits after each group of images."""
 
     def __init__(self, split: Split, folder: Path, tmp_path: Path):
-        # By way of a file: names of pictures may be longer than an argument.
+        # By way of a file: names of images may be longer than an argument.
         pickled = tmp_path / 'split.pickle'
         pickled.write_bytes(pickle.dumps(split))
         self.process = subprocess.Popen(

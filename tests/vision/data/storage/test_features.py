@@ -60,7 +60,7 @@ def plain_graphs():
 
 
 class Backbone:
-    """Two pixels of each picture, times a factor; counts its calls and traces."""
+    """Two pixels of each image, times a factor; counts its calls and traces."""
 
     def __init__(self, factor: float = 1.0):
         self.calls = self.traces = 0
@@ -91,7 +91,7 @@ def _expected(noise: Split) -> np.ndarray:
 
 
 def _refuse(images: tf.Tensor) -> tf.Tensor:
-    raise AssertionError('Expected no picture to be looked at.')
+    raise AssertionError('Expected no image to be looked at.')
 
 
 def _file(folder: Path) -> Path:
@@ -115,7 +115,7 @@ def in_memory(noise) -> Features:
 
 @pytest.mark.parametrize('kept', [True, False])
 @pytest.mark.parametrize('where', ['noise', 'files'])
-def test_features_are_those_of_each_picture_in_order(
+def test_features_are_those_of_each_image_in_order(
     noise, where, kept, request, tmp_path
 ):
     split, backbone, seen = request.getfixturevalue(where), Backbone(), []
@@ -127,9 +127,9 @@ def test_features_are_those_of_each_picture_in_order(
     )
     np.testing.assert_array_equal(features.values, _expected(noise))
     np.testing.assert_array_equal(features.labels, noise.labels)
-    np.testing.assert_array_equal(features.weights, np.ones(23, np.float32))
-    assert features.values.dtype == features.weights.dtype == np.float32
-    # 23 pictures in batches of 8, the last one padded.
+    np.testing.assert_array_equal(features.sample_weights, np.ones(23, np.float32))
+    assert features.values.dtype == features.sample_weights.dtype == np.float32
+    # 23 images in batches of 8, the last one padded.
     assert (backbone.calls, backbone.traces, len(features)) == (3, 1, 23)
     assert seen == [(8, 23), (16, 23), (23, 23)]
 
@@ -145,13 +145,13 @@ def test_labels_and_weights_are_the_splits_not_the_files(noise, tmp_path):
     _extract(noise, Backbone(), tmp_path)
     weights = np.ones(23, np.float32)
     weights[4] = 0
-    other = dataclasses.replace(noise, labels=noise.labels + 1, weights=weights)
+    other = dataclasses.replace(noise, labels=noise.labels + 1, sample_weights=weights)
     features = _extract(other, _refuse, tmp_path)
     np.testing.assert_array_equal(features.labels, noise.labels + 1)
-    np.testing.assert_array_equal(features.weights, weights)
+    np.testing.assert_array_equal(features.sample_weights, weights)
 
 
-def test_bad_pictures_have_weight_zero_and_are_recorded_each_time(damaged, tmp_path):
+def test_bad_images_have_weight_zero_and_are_recorded_each_time(damaged, tmp_path):
     made, used, alone = BadFiles(), BadFiles(), BadFiles()
     first = _extract(damaged, Backbone(), tmp_path, bad_files=made)
     again = _extract(damaged, _refuse, tmp_path, bad_files=used)
@@ -159,7 +159,9 @@ def test_bad_pictures_have_weight_zero_and_are_recorded_each_time(damaged, tmp_p
     assert [file.name for file in made.items()] == ['noise/20', 'noise/3']
     assert made.items() == used.items() == alone.items()
     for features in (first, again, apart):
-        np.testing.assert_array_equal(np.flatnonzero(features.weights == 0), [3, 20])
+        np.testing.assert_array_equal(
+            np.flatnonzero(features.sample_weights == 0), [3, 20]
+        )
         np.testing.assert_array_equal(features.values, first.values)
 
 
@@ -172,7 +174,7 @@ def test_other_weights_coexist(noise, tmp_path):
         np.testing.assert_array_equal(kept.values, factor * _expected(noise))
 
 
-def test_another_size_of_pictures_is_computed(noise, tmp_path):
+def test_another_size_of_images_is_computed(noise, tmp_path):
     _extract(noise, Backbone(), tmp_path)
     backbone = Backbone()
     _extract(noise, backbone, tmp_path, image_size=16)
@@ -180,7 +182,7 @@ def test_another_size_of_pictures_is_computed(noise, tmp_path):
 
 
 @pytest.mark.parametrize('where', ['contents', 'time', 'pixel'])
-def test_changed_pictures_are_computed_again(noise, files, where, tmp_path, caplog):
+def test_changed_images_are_computed_again(noise, files, where, tmp_path, caplog):
     split = noise if where == 'pixel' else files
     _extract(split, Backbone(), tmp_path / 'cache')
     if where == 'pixel':
@@ -251,7 +253,7 @@ def test_a_damaged_file_is_computed_again(noise, damage, tmp_path, caplog):
     features = _extract(noise, Backbone(), tmp_path)
     assert f'{_file(tmp_path)} is damaged: the features are made again' in caplog.text
     np.testing.assert_array_equal(features.values, _expected(noise))
-    assert features.weights.all()
+    assert features.sample_weights.all()
     _extract(noise, _refuse, tmp_path)
 
 
@@ -328,7 +330,7 @@ class _Child:
     """Another process that extracts, and waits after each batch."""
 
     def __init__(self, split: Split, tmp_path: Path):
-        # By way of a file: names of pictures may be longer than an argument.
+        # By way of a file: names of images may be longer than an argument.
         pickled = tmp_path / 'split.pickle'
         pickled.write_bytes(pickle.dumps(split))
         self.process = subprocess.Popen(
@@ -393,21 +395,21 @@ def _assert_same(first: list, second: list):
             np.testing.assert_array_equal(x, y)
 
 
-def _assert_those_of(batches: list, pictures: list):
-    """The features are those of the pictures in the same places."""
-    assert len(batches) == len(pictures) > 0
-    for batch, of in zip(batches, pictures):
+def _assert_those_of(batches: list, images: list):
+    """The features are those of the images in the same places."""
+    assert len(batches) == len(images) > 0
+    for batch, of in zip(batches, images):
         np.testing.assert_array_equal(
             batch.images, of.images[:, 0, :2].reshape(-1, WIDTH)
         )
         np.testing.assert_array_equal(batch.labels, of.labels)
-        np.testing.assert_array_equal(batch.weights, of.weights)
+        np.testing.assert_array_equal(batch.sample_weights, of.sample_weights)
         assert batch.partners is None and batch.shares is None
 
 
 @pytest.mark.parametrize('limit', [None, 2, 99])
 @pytest.mark.parametrize('batch_size', [5, 23])
-def test_training_takes_the_order_of_the_pictures(noise, in_memory, batch_size, limit):
+def test_training_takes_the_order_of_the_images(noise, in_memory, batch_size, limit):
     options = dict(batch_size=batch_size, seed=3, end_step=13, limit=limit)
     _assert_those_of(
         _list(feature_train_batches(in_memory, **options)),
@@ -428,24 +430,24 @@ def test_any_start_step_gives_the_same_bits(in_memory):
 @pytest.mark.parametrize(
     'batch_size, limit', [(1, None), (5, None), (40, None), (5, 2), (5, 9)]
 )
-def test_evaluation_takes_every_picture_once(noise, in_memory, batch_size, limit):
+def test_evaluation_takes_every_image_once(noise, in_memory, batch_size, limit):
     options = dict(batch_size=batch_size, limit=limit)
     batches = _list(feature_eval_batches(in_memory, **options))
     _assert_those_of(batches, _list(eval_batches(noise, image_size=24, **options)))
-    counted = sum(batch.weights.sum() for batch in batches)
+    counted = sum(batch.sample_weights.sum() for batch in batches)
     assert counted == min(23, batch_size * (limit or 23))
 
 
-def test_bad_pictures_keep_their_weight_in_batches(in_memory):
+def test_bad_images_keep_their_weight_in_batches(in_memory):
     weights = np.ones(23, np.float32)
     weights[4] = 0
-    features = dataclasses.replace(in_memory, weights=weights)
+    features = dataclasses.replace(in_memory, sample_weights=weights)
     shown = _list(feature_train_batches(features, batch_size=23, seed=0, end_step=1))[0]
     np.testing.assert_array_equal(
-        shown.images[shown.weights == 0], in_memory.values[[4]]
+        shown.images[shown.sample_weights == 0], in_memory.values[[4]]
     )
     batches = _list(feature_eval_batches(features, batch_size=23))
-    np.testing.assert_array_equal(batches[0].weights, weights)
+    np.testing.assert_array_equal(batches[0].sample_weights, weights)
 
 
 def _resident() -> int:
@@ -477,7 +479,7 @@ def test_batches_have_static_shapes(in_memory):
         spec = batches.element_spec
         assert spec.images == tf.TensorSpec([5, WIDTH], tf.float32)
         assert spec.labels == tf.TensorSpec([5], tf.int32)
-        assert spec.weights == tf.TensorSpec([5], tf.float32)
+        assert spec.sample_weights == tf.TensorSpec([5], tf.float32)
 
 
 def test_a_batch_that_cannot_be_filled_is_refused(in_memory):

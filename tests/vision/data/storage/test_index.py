@@ -5,12 +5,12 @@ import pytest
 
 from vision.data import DatasetError
 from vision.data.storage import index
-from vision.data.storage.index import find_pictures
+from vision.data.storage.index import find_images
 
 
 @pytest.fixture
 def tree(tmp_path):
-    """Three pictures in folders that last changed a while ago."""
+    """Three images in folders that last changed a while ago."""
     for name in ('b/1.jpg', 'b/2.PNG', 'b/sub/3.jpeg'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -42,13 +42,13 @@ def _count_scans(monkeypatch):
     return scanned, counting
 
 
-def test_pictures_are_sorted_by_code_point(tmp_path):
+def test_images_are_sorted_by_code_point(tmp_path):
     names = ['a-b/1.jpg', 'a/10.jpg', 'a/2.jpg', 'B.jpg', 'b.jpg', 'ä ö/1.jpg']
     for name in reversed(names):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    assert find_pictures(tmp_path) == sorted(names)
-    assert find_pictures(tmp_path)[:2] == ['B.jpg', 'a-b/1.jpg']
+    assert find_images(tmp_path) == sorted(names)
+    assert find_images(tmp_path)[:2] == ['B.jpg', 'a-b/1.jpg']
 
 
 @pytest.mark.parametrize(
@@ -67,16 +67,16 @@ def test_pictures_are_sorted_by_code_point(tmp_path):
         ('folder.jpg/x.jpg', True),
     ],
 )
-def test_a_picture_is_what_has_the_extension_of_one(tmp_path, name, found):
+def test_a_image_is_what_has_the_extension_of_one(tmp_path, name, found):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    assert find_pictures(tmp_path) == [name] * found
+    assert find_images(tmp_path) == [name] * found
 
 
 def test_links_are_followed_but_not_in_circles(tree):
     (tree / 'link').symlink_to('b')
     (tree / 'b/sub/up').symlink_to(tree)
-    assert find_pictures(tree) == [
+    assert find_images(tree) == [
         'b/1.jpg',
         'b/2.PNG',
         'b/sub/3.jpeg',
@@ -96,33 +96,33 @@ def test_a_folder_that_cannot_be_read_is_named(tree, monkeypatch):
 
     monkeypatch.setattr(os, 'scandir', refusing)
     with pytest.raises(DatasetError, match='got .*b/sub: Permission denied'):
-        find_pictures(tree)
+        find_images(tree)
     with pytest.raises(DatasetError, match='got .*nowhere: No such file'):
-        find_pictures(tree / 'nowhere')
+        find_images(tree / 'nowhere')
 
 
 def test_a_name_that_is_not_unicode_is_shown(tmp_path):
     with open(os.fsencode(tmp_path) + b'/\xff.jpg', 'wb'):
         pass
     with pytest.raises(DatasetError, match=r"UTF-8, got '\\udcff.jpg'; rename"):
-        find_pictures(tmp_path)
+        find_images(tmp_path)
 
 
 def test_a_small_tree_leaves_no_index(tree):
-    find_pictures(tree)
+    find_images(tree)
     assert sorted(os.listdir(tree)) == ['b']
 
 
 def test_only_folders_that_changed_are_read_again(tree, always_cached, monkeypatch):
-    before = find_pictures(tree)
+    before = find_images(tree)
     _age(tree)
-    find_pictures(tree)  # The index's own folder was new before.
+    find_images(tree)  # The index's own folder was new before.
     scanned, counting = _count_scans(monkeypatch)
     counting.root = tree
-    assert find_pictures(tree) == before
+    assert find_images(tree) == before
     assert not scanned
     (tree / 'b/sub/0.gif').touch()
-    assert find_pictures(tree) == [*before[:2], 'b/sub/0.gif', before[2]]
+    assert find_images(tree) == [*before[:2], 'b/sub/0.gif', before[2]]
     assert scanned == ['b/sub']
 
 
@@ -130,14 +130,14 @@ def test_a_folder_that_changed_just_now_is_not_remembered(tree, always_cached):
     """Its modification time may stand still while more is added to it."""
     (tree / 'b/new.jpg').touch()
     status = os.stat(tree / 'b')
-    assert len(find_pictures(tree)) == 4
+    assert len(find_images(tree)) == 4
     (tree / 'b/newer.jpg').touch()
     os.utime(tree / 'b', ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert len(find_pictures(tree)) == 5
+    assert len(find_images(tree)) == 5
 
 
 def test_without_cache_none_is_read_or_written(tree, always_cached):
-    find_pictures(tree, cache=False)
+    find_images(tree, cache=False)
     assert not (tree / index.CACHE).exists()
 
 
@@ -152,20 +152,20 @@ def test_without_cache_none_is_read_or_written(tree, always_cached):
     ],
 )
 def test_a_damaged_index_is_replaced(tree, always_cached, damage):
-    before = find_pictures(tree)
+    before = find_images(tree)
     _age(tree)
-    find_pictures(tree)
+    find_images(tree)
     file = tree / '.tapestry/index.json'
     whole = file.read_bytes()
     file.write_bytes(damage(whole))
-    assert find_pictures(tree) == before
+    assert find_images(tree) == before
     assert file.read_bytes() == whole
     assert os.listdir(file.parent) == [file.name]
 
 
 def test_an_index_that_cannot_be_written_is_done_without(tree, always_cached):
     (tree / index.CACHE).write_text('a file in the way')
-    assert len(find_pictures(tree)) == 3
+    assert len(find_images(tree)) == 3
 
 
 def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):

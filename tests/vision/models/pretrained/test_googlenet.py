@@ -200,7 +200,7 @@ def test_a_flipped_bit(fresh, arrays, tmp_path, assert_refused):
 
 @pytest.fixture(scope='module')
 def top5(data_folder):
-    """(pictures [B, 224, 224, 3]) -> the five most likely classes [B, 5]."""
+    """(images [B, 224, 224, 3]) -> the five most likely classes [B, 5]."""
     model = create('googlenet')
     load_googlenet(model, data_folder / 'googlenet_bvlc.npz')
     logits = tf.function(lambda images: model(images).main)
@@ -213,8 +213,8 @@ def top5(data_folder):
     return classify
 
 
-def _picture(content: bytes, size: int) -> np.ndarray:
-    """The middle 224 pixels of a picture squeezed to a square of `size`."""
+def _image(content: bytes, size: int) -> np.ndarray:
+    """The middle 224 pixels of an image squeezed to a square of `size`."""
     image = tf.image.resize(tf.io.decode_jpeg(content, channels=3), [size, size])
     return tf.image.resize_with_crop_or_pad(image, 224, 224).numpy()
 
@@ -235,19 +235,19 @@ def test_cats_and_dogs_are_recognized(data_folder, top5, kind, classes, floor):
             for name in archive.namelist()
             if f'/test/{kind}/' in name and name.endswith('.jpg')
         )
-        images = np.stack([_picture(archive.read(name), 256) for name in names[:40]])
+        images = np.stack([_image(archive.read(name), 256) for name in names[:40]])
     assert np.isin(top5(images)[:, 0], classes).mean() >= floor
 
 
 def test_tiny_imagenet_is_recognized(data_folder, tiny_imagenet_dir, top5):
-    """Pictures of 64 pixels blown up, among all 1000 classes."""
+    """Images of 64 pixels blown up, among all 1000 classes."""
     lines = (data_folder / 'imagenet_synset_words.txt').read_text().splitlines()
     wnids = [line.split()[0] for line in lines]
     annotations = (tiny_imagenet_dir / 'val' / 'val_annotations.txt').read_text()
     rows = sorted(line.split('\t')[:2] for line in annotations.splitlines())[:100]
     labels = np.array([wnids.index(wnid) for _, wnid in rows])
     folder = tiny_imagenet_dir / 'val' / 'images'
-    images = np.stack([_picture((folder / name).read_bytes(), 224) for name, _ in rows])
+    images = np.stack([_image((folder / name).read_bytes(), 224) for name, _ in rows])
     hits = top5(images) == labels[:, None]
     # Measured: top-1 0.25, top-5 0.39. With red and blue exchanged 0.12 and 0.19,
     # without the mean taken off 0.16 and 0.23: either mistake is below the floors.

@@ -4,7 +4,7 @@
 // square, resized as TensorFlow does. A canvas would resize too, but each browser in a
 // way of its own.
 
-/** The largest centred square of a picture, turned upright: {pixels, side}, RGBA. */
+/** The largest centred square of an image, turned upright: {pixels, side}, RGBA. */
 async function readSquare(file) {
   const bitmap = await createImageBitmap(file, {
     imageOrientation: 'from-image',

@@ -1,4 +1,4 @@
-"""The pictures that exports are compared on, and those that int8 is measured on."""
+"""The images that exports are compared on, and those that int8 is measured on."""
 
 import logging
 from collections import Counter
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.common.dataset_settings import picture_config
+from scripts.common.dataset_settings import image_config
 from scripts.common.formatting import counted, printable
-from trainers.inference import picture_files
+from trainers.inference import image_files
 from trainers.inference.classifier import Classifier
 from trainers.run.train import load_source
 from trainers.settings.config import Config, ConfigError
@@ -21,8 +21,8 @@ COMPARED, MEASURED = 100, 100
 _log = logging.getLogger(__name__)
 
 
-class Pictures(NamedTuple):
-    """Pictures as the network takes them, uint8 `[N, S, S, 3]`, RGB.
+class Images(NamedTuple):
+    """Images as the network takes them, uint8 `[N, S, S, 3]`, RGB.
 
     Attributes:
         compared: what model and exports are compared on.
@@ -38,12 +38,12 @@ class Pictures(NamedTuple):
 
 def find(
     classifier: Classifier, given: str, *, measures: bool = True, download: bool = False
-) -> Pictures:
-    """The pictures given by hand, or else those of the run.
+) -> Images:
+    """The images given by hand, or else those of the run.
 
     Args:
         classifier: what takes them.
-        given: a picture, folder or pattern; '' for those of the run.
+        given: an image, folder or pattern; '' for those of the run.
         measures: whether a format measures its ranges.
         download: whether those of the run may be downloaded.
 
@@ -62,42 +62,40 @@ def find(
         origin = f'the validation split of {classifier.run.config.dataset}'
     else:
         raise ConfigError(
-            'Expected --pictures=FOLDER, pictures of the kind that the network is for, '
+            'Expected --images=FOLDER, images of the kind that the network is for, '
             f'to compare the exports on: {printable(classifier.origin)}, has no run '
             'that knows some.'
         )
     images = _decoded(compared, side)
-    return Pictures(
-        images, _decoded(measured, side) if measures else images[:0], origin
-    )
+    return Images(images, _decoded(measured, side) if measures else images[:0], origin)
 
 
 def _source_of(config: Config, download: bool) -> data.Source:
     try:
-        return load_source(picture_config(config, {'download': download}))
+        return load_source(image_config(config, {'download': download}))
     except DatasetError as error:
         raise UserError(
-            f'Expected the pictures that the run was trained with: {error} '
-            'Or pass others with --pictures.'
+            f'Expected the images that the run was trained with: {error} '
+            'Or pass others with --images.'
         ) from error
 
 
 def _split_of(given: str) -> Split:
-    files = list(picture_files.find(given))
+    files = list(image_files.find(given))
     for file in files:
         if file.error:
             _log.warning('Skipping %s: %s', printable(file.name), file.error)
     paths = [file.path for file in files if file.path]
     if not paths:
         raise UserError(
-            'Expected --pictures to be a picture, or a folder or pattern '
+            'Expected --images to be an image, or a folder or pattern '
             f'of them, got {printable(given)}: {files[0].error}.'
         )
     return Split(np.zeros(len(paths), np.int32), paths, paths=paths)
 
 
 def _halves(split: Split) -> tuple[Split, Split]:
-    """Pictures to compare and others to measure; a single one has to do for both."""
+    """Images to compare and others to measure; a single one has to do for both."""
     order = np.random.default_rng(0).permutation(len(split))
     compared, measured = order[0::2][:COMPARED], order[1::2][:MEASURED]
     return (
@@ -107,7 +105,7 @@ def _halves(split: Split) -> tuple[Split, Split]:
 
 
 def _spread(split: Split, count: int) -> Split:
-    """Some pictures of a split, as many of each class as there can be."""
+    """Some images of a split, as many of each class as there can be."""
     order = np.random.default_rng(0).permutation(len(split))
     seen: Counter[int] = Counter()
     ranks = []
@@ -128,12 +126,12 @@ def _decoded(split: Split, side: int) -> np.ndarray:
         split, batch_size=16, image_size=side, bad_files=BadFiles()
     )
     images = np.concatenate(
-        [batch.images.numpy()[batch.weights.numpy() > 0] for batch in batches]
+        [batch.images.numpy()[batch.sample_weights.numpy() > 0] for batch in batches]
     )
     if not len(images):
         raise UserError(
-            f'Expected pictures to compare the exports on, but none of '
-            f'{counted(len(split), "picture")} can be decoded. Pass others '
-            'with --pictures.'
+            f'Expected images to compare the exports on, but none of '
+            f'{counted(len(split), "image")} can be decoded. Pass others '
+            'with --images.'
         )
     return images
