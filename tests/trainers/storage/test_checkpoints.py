@@ -115,7 +115,7 @@ def test_restores_every_bit_in_a_new_process(saved):
     directory, contents = saved
     script = (
         'import sys; from pathlib import Path\n'
-        'from tests.trainers.test_checkpoints import *\n'
+        'from tests.trainers.storage.test_checkpoints import *\n'
         'objects = make_objects()\n'
         'Checkpoints(Path(sys.argv[1]), objects).restore()\n'
         "print(b''.join(values(objects)).hex())\n"
@@ -381,7 +381,7 @@ def test_a_full_disk_costs_no_checkpoint(copy):
 # Imports once, then a child saves until it is killed, for each line that comes in.
 SAVER = """
 import os, sys
-from tests.trainers.test_checkpoints import *
+from tests.trainers.storage.test_checkpoints import *
 for _ in sys.stdin:
     if child := os.fork():
         print(child, flush=True)

@@ -143,7 +143,7 @@ def test_resume_is_allowed_demanded_or_refused(resume, there, message, tmp_path)
 HOLD = """
 import sys
 from pathlib import Path
-from tests.trainers.test_run_directory import *
+from tests.trainers.storage.test_run_directory import *
 run = start(Path(sys.argv[1]))
 print('open', flush=True)
 sys.stdin.read()
