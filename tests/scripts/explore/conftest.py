@@ -1,3 +1,3 @@
-"""The dataset with everything in it that there is to find, for its reports."""
+"""The dataset that the reports of explore are tested on."""
 
-from tests.vision.survey.conftest import *  # noqa: F403
+from survey_dataset import folder, seen, source  # noqa: F401
