@@ -14,11 +14,13 @@ from vision.models.profile import count_parameters
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
+DOCUMENTS = [ROOT / 'README.md', ROOT / 'BUILD.md', *sorted(ROOT.glob('docs/*.md'))]
 
 
-def table(title: str) -> dict[str, str]:
+def table(document: str, title: str) -> dict[str, str]:
     """First and last column of the table whose first heading is `title`."""
-    rows = re.search(rf'^\| {title} \|.*\n\| -.*\n((?:\|.*\n)+)', README, re.MULTILINE)
+    text = (ROOT / 'docs' / document).read_text(encoding='utf-8')
+    rows = re.search(rf'^\| {title} \|.*\n\| -.*\n((?:\|.*\n)+)', text, re.MULTILINE)
     cells = [line.strip('|').split('|') for line in rows[1].splitlines()]
     return {first.strip(' `'): last.strip() for first, *_, last in cells}
 
@@ -30,17 +32,21 @@ def test_training_step_is_the_real_one():
 
 
 def test_all_recipes_are_described():
-    names = [name for row in table('recipe') for name in row.split('`, `')]
+    names = [
+        name for row in table('recipes.md', 'recipe') for name in row.split('`, `')
+    ]
     assert set(names) == RECIPES.keys()
 
 
 @pytest.mark.parametrize('name', models.MODELS)
 def test_parameters(name):
-    count, _, size = table('model')[name].partition(' at ')
+    count, _, size = table('models.md', 'model')[name].partition(' at ')
     model = models.create(name, classes=200, image_size=int(size.removesuffix(' px')))
     assert count_parameters(model) == int(count.replace(',', ''))
 
 
-def test_files_exist():
-    for target in re.findall(r'\]\((?!http)([^)#]+)\)', README):
-        assert (ROOT / target).exists(), target
+@pytest.mark.parametrize('document', DOCUMENTS, ids=lambda path: path.name)
+def test_files_exist(document):
+    text = document.read_text(encoding='utf-8')
+    for target in re.findall(r'\]\((?!http)([^)#]+)\)', text):
+        assert (document.parent / target).exists(), target
