@@ -1,4 +1,4 @@
-"""What we chose of Keras' optimizers, by hand on small numbers."""
+"""The choice of Keras optimizers, checked on small numbers."""
 
 import math
 

@@ -7,8 +7,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.settings.config import Config
-from trainers.step import schedules
-from trainers.step.schedules import SCHEDULES
+from trainers.step import SCHEDULES, schedules
 
 PEAK = 0.4
 STEPS_PER_EPOCH = 10
@@ -73,7 +72,7 @@ def test_warm_up_rises_linearly_to_the_full_rate(schedule):
 
 
 @pytest.mark.parametrize('schedule', SCHEDULES)
-def test_the_course_takes_what_the_warm_up_leaves(schedule):
+def test_the_schedule_spans_what_the_warm_up_leaves(schedule):
     for step in range(0, 31, 5):
         shorter = rate(step, epochs=3, schedule=schedule)
         assert rate(10 + step, schedule=schedule, warmup_epochs=1) == shorter
@@ -98,5 +97,5 @@ def test_warm_up_longer_than_the_run(schedule):
 )
 def test_agrees_with_keras(schedule, oracle):
     for step in range(45):
-        ours = rate(step, schedule=schedule, decay_rate=0.7, decay_epochs=1.5)
-        assert ours == pytest.approx(float(oracle(step)), rel=1e-5, abs=1e-7), step
+        actual = rate(step, schedule=schedule, decay_rate=0.7, decay_epochs=1.5)
+        assert actual == pytest.approx(float(oracle(step)), rel=1e-5, abs=1e-7), step
