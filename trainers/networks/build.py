@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 from typing import Any
 
 import tensorflow as tf
@@ -103,7 +104,7 @@ def build(
     learns = False
     for flag in ('finetune_freeze', 'freeze'):  # left as the first phase has it
         try:
-            network.freeze(*getattr(config, flag))
+            network.freeze(*parse_freeze(getattr(config, flag)))
         except ValueError as error:
             raise ConfigError(f'--{flag}: {error}') from error
         if flag == 'freeze' or config.finetune_epochs:
@@ -177,6 +178,28 @@ def parse_options(model: str, texts: tuple[str, ...]) -> dict[str, Any]:
             )
         parsed[name] = _read(text, value, own[name].default)
     return parsed
+
+
+def parse_freeze(texts: tuple[str, ...]) -> tuple[int | None, bool]:
+    """`('last:2', 'bn')` → `(2, True)`, the arguments of `Network.freeze`.
+
+    Raises:
+        ValueError: a text is none of these, or two contradict each other.
+    """
+    for text in texts:
+        if not re.fullmatch(r'backbone|last:0*[1-9]\d*|bn|none', text):
+            raise ValueError(
+                f'Expected to freeze backbone, last:N, bn or none; received {text!r}.'
+            )
+    parts = set(texts) - {'bn'}
+    if len(parts) > 1 or {'none', 'bn'} <= set(texts):
+        raise ValueError(
+            'Expected to freeze one of backbone, last:N and none, or '
+            f'last:N and bn; received {",".join(texts)}.'
+        )
+    for part in parts - {'none'}:
+        return int(part.partition(':')[2] or 0), 'bn' in texts
+    return None, 'bn' in texts
 
 
 def parse_dense(texts: tuple[str, ...]) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """A network: named stages in a row, auxiliary heads beside them, a head behind."""
 
-import re
 from collections.abc import Iterator, Mapping
 
 import tensorflow as tf
@@ -160,39 +159,40 @@ class Network(tf.Module):
         x = self.until(list(self.stages)[-1], images)
         return tf.cast(self.head.pool(x), tf.float32)
 
-    def freeze(self, *what: str) -> None:
-        """Keeps parts of the network as they are from now on; the rest is trained.
+    def freeze(
+        self, trainable_stages: int | None = None, batch_norms: bool = False
+    ) -> None:
+        """Excludes parts of the network from training, and trains all others.
 
-        What is frozen runs in inference mode also in training, batch norms by their
-        averages, and its variables are no longer among `trainable_variables`. Trace
-        functions anew afterwards: those traced before go on with what they were.
+        Frozen parts run in inference mode in training too, batch norms by their moving
+        averages, and their variables are not in `trainable_variables`. The choice is
+        part of a trace: trace functions anew afterwards.
 
         Args:
-            *what: 'backbone', all stages; 'last:N', all but the last N of those stages
-                that have variables; 'bn', all batch norms, those of auxiliary heads
-                included; none of these, or 'none', nothing. 'last:2' and 'bn' go
-                together.
+            trainable_stages: how many of the stages that have variables are trained,
+                counted from the last; 0 freezes the whole backbone, None no stage.
+            batch_norms: whether all batch norms are frozen, those of auxiliary heads
+                included.
 
         Raises:
-            ValueError: there is no such part, there are fewer stages, or two parts
-                contradict each other.
+            ValueError: there are fewer stages.
         """
-        parts = set(what) - {'bn'}
-        if len(parts) > 1 or {'none', 'bn'} <= set(what):
-            raise ValueError(
-                'Expected to freeze one of backbone, last:N and none, or '
-                f'last:N and bn; received {",".join(what)}.'
-            )
         with_variables = [name for name, s in self.stages.items() if s.variables]
-        trained = len(with_variables)
-        for part in what:
-            trained = min(trained, parse_freeze(part, len(with_variables)))
+        if trainable_stages is None:
+            trainable_stages = len(with_variables)
+        if not 0 <= trainable_stages <= len(with_variables):
+            raise ValueError(
+                f'Expected trainable_stages in 0..{len(with_variables)}, the stages '
+                f'of {self.name} with variables; received {trainable_stages}.'
+            )
         names = list(self.stages)
-        first = names.index(with_variables[-trained]) if trained else len(names)
-        self._frozen = frozenset(names[:first])
+        frozen = names
+        if trainable_stages:
+            frozen = names[: names.index(with_variables[-trainable_stages])]
+        self._frozen = frozenset(frozen)
         for norm in self.batch_norms():
-            norm.frozen = 'bn' in what
-        for name in self._frozen:
+            norm.frozen = batch_norms
+        for name in frozen:
             for norm in _batch_norms(self.stages[name]):
                 norm.frozen = True
 
@@ -265,31 +265,6 @@ class Network(tf.Module):
         for norm in self.batch_norms():
             if norm.frozen:
                 yield from norm.variables
-
-
-def parse_freeze(what: str, stages: int) -> int:
-    """How many of the stages remain trained when `what` is frozen.
-
-    Raises:
-        ValueError: `what` is not one that `Network.freeze` explains, or names more
-            stages than there are.
-    """
-    if what in ('none', 'bn'):
-        return stages
-    if what == 'backbone':
-        return 0
-    match = re.fullmatch(r'last:(\d+)', what)
-    if match is None:
-        raise ValueError(
-            f'Expected to freeze backbone, last:N, bn or none; received {what!r}.'
-        )
-    count = int(match[1])
-    if not 1 <= count <= stages:
-        raise ValueError(
-            f'Expected last:N with N in 1..{stages}, the stages of the '
-            f'network, received {what!r}.'
-        )
-    return count
 
 
 def _batch_norms(module: tf.Module) -> list[BatchNorm]:

@@ -223,3 +223,42 @@ def test_settings_that_change_nothing_are_named(source, settings, useful, messag
         specification = networks.specify(config, source.classes, source.image_size)
         _, notes = networks.build(config, specification, 'float32')
         assert (message in notes) is expected
+
+
+@pytest.mark.parametrize(
+    'texts, expected',
+    [
+        ((), (None, False)),
+        (('none',), (None, False)),
+        (('bn',), (None, True)),
+        (('backbone',), (0, False)),
+        (('backbone', 'bn'), (0, True)),
+        (('last:2',), (2, False)),
+        (('bn', 'last:2'), (2, True)),
+    ],
+)
+def test_what_is_frozen(texts, expected):
+    assert networks.parse_freeze(texts) == expected
+
+
+@pytest.mark.parametrize('wrong', ['last:0', 'last:-1', 'last', 'head', ''])
+def test_parts_that_cannot_be_frozen(wrong):
+    message = f'Expected to freeze backbone, last:N, bn or none; received {wrong!r}'
+    with pytest.raises(ValueError, match=message):
+        networks.parse_freeze((wrong,))
+
+
+@pytest.mark.parametrize(
+    'texts',
+    [
+        ('none', 'bn'),
+        ('backbone', 'last:2'),
+        ('last:1', 'last:2'),
+        ('none', 'backbone'),
+    ],
+)
+def test_frozen_parts_that_contradict_each_other(texts):
+    for text in texts:
+        networks.parse_freeze((text,))
+    with pytest.raises(ValueError, match=f'one of backbone, .* {",".join(texts)}'):
+        networks.parse_freeze(texts)

@@ -414,7 +414,7 @@ def test_kept_features_then_images(pretrained, tmp_path):
         (
             {'freeze': ('last:4',)},
             ConfigError,
-            "--freeze: Expected last:N with N in 1..3, .* received 'last:4'",
+            '--freeze: Expected trainable_stages in 0..3, .* received 4',
         ),
         (
             {'freeze': ('head',)},

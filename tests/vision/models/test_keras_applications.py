@@ -260,16 +260,16 @@ def test_alpha_out_of_range(alpha):
 
 # The last layers that the systems D and E fine-tune; theirs count activations too.
 @pytest.mark.parametrize(
-    'case, freeze, count',
+    'case, stages, count',
     [
-        ('mobilenet_v2-1.3-64', 'last:3', 20),
-        ('xception-64', 'last:1', 4),
+        ('mobilenet_v2-1.3-64', 3, 20),
+        ('xception-64', 1, 4),
     ],
 )
-def test_freezing_all_but_the_last_stages_is_keras_s_last_layers(case, freeze, count):
+def test_freezing_all_but_the_last_stages_is_keras_s_last_layers(case, stages, count):
     name, _, twin_size, options = CASES[case]
     model, twin = _model(CASES[case]), _twin(name, twin_size, **options)
-    model.freeze(freeze)
+    model.freeze(stages)
     trainable = {id(variable) for variable in model.trainable_variables}
     ours = [
         layer
