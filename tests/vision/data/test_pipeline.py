@@ -310,7 +310,7 @@ def test_evaluation_counts_every_image_once_in_order(noise, batch_size):
     batches = _list(eval_batches(noise, batch_size=batch_size, image_size=24))
     images, labels, weights = (
         np.concatenate([getattr(b, name) for b in batches])
-        for name in ('images', 'labels', 'weights')
+        for name in ('images', 'labels', 'sample_weights')
     )
     assert weights.sum() == 23 and all(len(b.labels) == batch_size for b in batches)
     np.testing.assert_array_equal(images[weights == 1], noise.images)

@@ -53,7 +53,7 @@ def images_of(paths: list[Path], side: int) -> tuple[np.ndarray, np.ndarray]:
             split, batch_size=len(names), image_size=side, bad_files=BadFiles()
         )
     )
-    return batches[0].images.numpy(), batches[0].weights.numpy() > 0
+    return batches[0].images.numpy(), batches[0].sample_weights.numpy() > 0
 
 
 def test_runs_in_a_process_of_its_own(bundle, folder, expected_of):

@@ -17,7 +17,7 @@ from vision.data import DatasetError
 from vision.data.download.download import download, locked
 
 # The package has a function of the same name.
-module = importlib.import_module('vision.data.download')
+module = importlib.import_module('vision.data.download.download')
 CONTENT = bytes(range(256)) * 2_048  # 524,288 bytes: eight chunks.
 SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
