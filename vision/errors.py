@@ -1,11 +1,20 @@
-"""The base of every error that a person can mend, and the hints in such errors."""
+"""The base class of errors that the user can correct, and suggestions in messages."""
 
 import difflib
 from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Something outside the program is wrong: commands print it without a traceback."""
+    """Something outside the program is wrong: commands print it without a traceback.
+
+    Attributes:
+        parameters: names of the arguments or settings that the user could change, such
+            as 'data_dir'. Commands append those that are flags of theirs.
+    """
+
+    def __init__(self, message: str, *parameters: str):
+        super().__init__(message)
+        self.parameters = parameters
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

@@ -196,5 +196,5 @@ def test_what_cannot_be_decoded_is_recorded_and_the_bar_moved_on(tmp_path, monke
 def test_disk_lies_beside_the_images_unless_told_otherwise(fixed, tmp_path):
     _decode(fixed, cache='disk', data_dir=str(tmp_path))
     assert len(list((tmp_path / '.tapestry').glob('*.uint8'))) == 3
-    with pytest.raises(DatasetError, match='pass --cache_dir'):
+    with pytest.raises(DatasetError, match='pass a cache_dir'):
         _decode(fixed, cache='disk')

@@ -13,7 +13,7 @@ from vision.data.datasets.layout import (
     complete,
     contents,
     file_split,
-    how_to_get,
+    no_archive,
     shorten,
     subfolders,
     typical_size,
@@ -68,18 +68,17 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 
 def _find(data_dir: str) -> Path:
     if not data_dir:
-        raise DatasetError(
-            'cats_and_dogs needs a data directory, got none. '
-            f'{how_to_get("cats_and_dogs")}'
+        raise no_archive(
+            'cats_and_dogs', 'cats_and_dogs needs a data directory, got none.'
         )
     parent = Path(data_dir)
     for root in (parent, *(parent / folder for folder in FOLDERS)):
         if _has_classes(root) or _numbered(root / 'train') or _numbered(root):
             return root
-    raise DatasetError(
-        f'Expected train/cats and train/dogs, or train/cat.0.jpg and so '
-        f'on, in {data_dir}, got {contents(data_dir)}. '
-        f'{how_to_get("cats_and_dogs")}'
+    raise no_archive(
+        'cats_and_dogs',
+        'Expected train/cats and train/dogs, or train/cat.0.jpg and so on, in '
+        f'{data_dir}, got {contents(data_dir)}.',
     )
 
 

@@ -12,7 +12,7 @@ from vision.data.datasets.layout import (
     class_split,
     complete,
     contents,
-    how_to_get,
+    no_archive,
 )
 from vision.data.source import DatasetError, HeldOut, Source, Split
 from vision.data.storage.index import find_images
@@ -62,9 +62,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 def _read_splits(data_dir: str) -> dict[str, Split]:
     """The splits train and test, as they come."""
     if not data_dir:
-        raise DatasetError(
-            f'cifar10 needs a data directory, got none. {how_to_get("cifar10")}'
-        )
+        raise no_archive('cifar10', 'cifar10 needs a data directory, got none.')
     parent = Path(data_dir)
     for folder, ending, read in (
         ('cifar-10-batches-bin', '.bin', _read_binary),
@@ -75,10 +73,10 @@ def _read_splits(data_dir: str) -> dict[str, Split]:
                 return _from_batches(root, ending, read)
     if (parent / 'train' / CLASSES[0]).is_dir():
         return _from_files(parent)
-    raise DatasetError(
-        f'Expected cifar-10-batches-bin, cifar-10-batches-py or '
-        f'train/{CLASSES[0]} and so on in {data_dir}, got '
-        f'{contents(data_dir)}. {how_to_get("cifar10")}'
+    raise no_archive(
+        'cifar10',
+        'Expected cifar-10-batches-bin, cifar-10-batches-py or '
+        f'train/{CLASSES[0]} and so on in {data_dir}, got {contents(data_dir)}.',
     )
 
 
@@ -96,9 +94,9 @@ def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, Split]:
     }
     missing = [file.name for file in sum(files.values(), []) if not file.is_file()]
     if missing:
-        raise DatasetError(
-            f'{root} lacks {", ".join(missing)}; the archive was not '
-            f'extracted whole. {how_to_get("cifar10")}'
+        raise no_archive(
+            'cifar10',
+            f'{root} lacks {", ".join(missing)}; the archive was not extracted whole.',
         )
     return {
         split: _in_memory([read(file) for file in files[split]], names)

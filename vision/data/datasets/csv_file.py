@@ -20,7 +20,7 @@ from vision.data.source import DatasetError, HeldOut, Source
 _DEFAULT_NAME = 'labels.csv'
 _LAYOUT = (
     'Write a line "path,label" or "path,label,split" for each image, with '
-    'paths relative to the file, and pass --data_dir=FILE.csv.'
+    'paths relative to the file, and pass FILE.csv as data_dir.'
 )
 _COLUMNS = {2: 'path,label', 3: 'path,label,split'}
 _PATH_TITLES = ('path', 'filename', 'file', 'image')
@@ -63,7 +63,8 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     if 'train' not in ready:
         raise DatasetError(
             f'{file}: expected images of the split train, got only '
-            f'{" and ".join(ready)}. {_LAYOUT}'
+            f'{" and ".join(ready)}. {_LAYOUT}',
+            'data_dir',
         )
     check_every_class(file, classes, ready['train'])
     image_size = typical_size(ready['train'])
@@ -74,11 +75,13 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 
 def _find(data_dir: str) -> Path:
     if not data_dir:
-        raise DatasetError(f'csv needs a file, got none. {_LAYOUT}')
+        raise DatasetError(f'csv needs a file, got none. {_LAYOUT}', 'data_dir')
     file = Path(data_dir)
     file = file / _DEFAULT_NAME if file.is_dir() else file
     if not file.is_file():
-        raise DatasetError(f'Expected a CSV file, got no such file: {file}. {_LAYOUT}')
+        raise DatasetError(
+            f'Expected a CSV file, got no such file: {file}. {_LAYOUT}', 'data_dir'
+        )
     return file
 
 
@@ -103,7 +106,7 @@ def _read(file: Path) -> list[_Row]:
                 'one.'
             )
     if not first:
-        raise DatasetError(f'{file}: expected images, got none. {_LAYOUT}')
+        raise DatasetError(f'{file}: expected images, got none. {_LAYOUT}', 'data_dir')
     return [row for _, row in first.values()]
 
 
@@ -131,7 +134,7 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
         ) from error
     except csv.Error as error:
         raise DatasetError(
-            f'{file}, line {reader.line_num}: {error}. {_LAYOUT}'
+            f'{file}, line {reader.line_num}: {error}. {_LAYOUT}', 'data_dir'
         ) from error
 
 
@@ -145,7 +148,8 @@ def _check_columns(file: Path, line: int, fields: Sequence[str], columns: int) -
         expected = _COLUMNS.get(columns) or ' or '.join(_COLUMNS.values())
         raise DatasetError(
             f'{file}, line {line}: expected {expected}, got '
-            f'{",".join(fields)!r}. {_LAYOUT}'
+            f'{",".join(fields)!r}. {_LAYOUT}',
+            'data_dir',
         )
 
 

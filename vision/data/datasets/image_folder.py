@@ -17,7 +17,7 @@ from vision.data.storage.index import find_images
 
 _LAYOUT = (
     'Put the images into DIR/<class>/, or into DIR/train/<class>/, '
-    'DIR/validation/<class>/ and DIR/test/<class>/, and pass --data_dir=DIR.'
+    'DIR/validation/<class>/ and DIR/test/<class>/, and pass DIR as data_dir.'
 )
 
 
@@ -33,7 +33,9 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     Raises DatasetError where the folders are not laid out like that.
     """
     if not data_dir:
-        raise DatasetError(f'image_folder needs a data directory, got none. {_LAYOUT}')
+        raise DatasetError(
+            f'image_folder needs a data directory, got none. {_LAYOUT}', 'data_dir'
+        )
     root = _unwrap(Path(data_dir))
     folders = _split_folders(root)
     classes = _classes(root / folders['train'])
@@ -53,7 +55,7 @@ def _unwrap(root: Path) -> Path:
     """The folder itself, or the only one in it where that is what holds the splits."""
     if not root.is_dir():
         raise DatasetError(
-            f'Expected a folder, got {root}: {contents(root)}. {_LAYOUT}'
+            f'Expected a folder, got {root}: {contents(root)}. {_LAYOUT}', 'data_dir'
         )
     inside = subfolders(root)
     if len(inside) != 1 or inside[0].lower() in SPLIT_NAMES:
@@ -85,7 +87,8 @@ def _split_folders(root: Path) -> dict[str, str]:
     raise DatasetError(
         f'{root}: expected classes, or the folders train, validation '
         'and test with classes in them, got '
-        f'{shorten(subfolders(root))}. {_LAYOUT}'
+        f'{shorten(subfolders(root))}. {_LAYOUT}',
+        'data_dir',
     )
 
 
@@ -94,6 +97,7 @@ def _classes(folder: Path) -> tuple[str, ...]:
     if len(classes) < 2:
         raise DatasetError(
             f'Expected two class folders or more in {folder}, got '
-            f'{contents(folder)}. {_LAYOUT}'
+            f'{contents(folder)}. {_LAYOUT}',
+            'data_dir',
         )
     return tuple(classes)

@@ -48,14 +48,20 @@ def shorten(names: Sequence[str]) -> str:
     return ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
 
 
-def how_to_get(dataset: str) -> str:
-    """Where the archive of a dataset comes from, for an error message."""
+def no_archive(dataset: str, problem: str) -> DatasetError:
+    """The error for a data directory without the archive's files.
+
+    Args:
+        problem: what was expected and what is there, in one sentence.
+    """
     from vision.data.download.archives import ARCHIVES
 
     archive = ARCHIVES[dataset]
-    return (
-        f'Add --download, which gets {archive.url} ({archive.size:,} bytes), or '
-        f'extract that yourself and pass --data_dir=DIR/{archive.folder}.'
+    return DatasetError(
+        f'{problem} Download {archive.url} ({archive.size:,} bytes), extract it and '
+        f'pass DIR/{archive.folder} as data_dir; vision.data.obtain does that.',
+        'data_dir',
+        'download',
     )
 
 

@@ -121,8 +121,10 @@ def _prepared(name: str, data_dir: str) -> Any:
         _check_known(name)
         raise DatasetError(
             f'tfds:{name} is not prepared in '
-            f'{data_dir or constants.DATA_DIR}; add --download to have '
-            'that done, or pass the --data_dir that holds it.'
+            f'{data_dir or constants.DATA_DIR}; prepare it, which vision.data.obtain '
+            'does, or pass the data_dir that holds it.',
+            'data_dir',
+            'download',
         ) from None
     except (OSError, ValueError) as error:
         raise DatasetError(f'tfds:{name} cannot be read: {error}') from error
@@ -130,7 +132,10 @@ def _prepared(name: str, data_dir: str) -> Any:
         raise DatasetError(
             f'tfds:{name}: expected files in the format tfrecord, got '
             f'{builder.info.file_format.value} in {builder.info.data_dir}. Prepare it '
-            "with file_format='tfrecord', which --download does in another --data_dir."
+            "with file_format='tfrecord', which vision.data.obtain does in another "
+            'data_dir.',
+            'data_dir',
+            'download',
         )
     return builder
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vision.data.datasets.layout import how_to_get
+from vision.data.datasets.layout import contents, no_archive
 from vision.data.source import DatasetError, HeldOut, Source, Split, stratified_split
 
 IMAGE_SIZE = 64
@@ -42,33 +42,27 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 
 
 def _find(data_dir: str) -> Path:
-    how = how_to_get('tiny_imagenet')
     if not data_dir:
-        raise DatasetError(f'tiny_imagenet needs a data directory, got none. {how}')
+        raise no_archive(
+            'tiny_imagenet', 'tiny_imagenet needs a data directory, got none.'
+        )
     for root in (Path(data_dir), Path(data_dir) / FOLDER):
         if (root / 'wnids.txt').is_file():
             break
     else:
-        raise DatasetError(
-            f'Expected the folder {FOLDER} with its wnids.txt in '
-            f'{data_dir}, got {_contents(data_dir)}. {how}'
+        raise no_archive(
+            'tiny_imagenet',
+            f'Expected the folder {FOLDER} with its wnids.txt in {data_dir}, got '
+            f'{contents(data_dir)}.',
         )
     parts = ('words.txt', 'train', 'val/images', 'val/val_annotations.txt')
     missing = [part for part in parts if not (root / part).exists()]
     if missing:
-        raise DatasetError(
-            f'{root} lacks {", ".join(missing)}; the archive was '
-            f'not extracted whole. {how}'
+        raise no_archive(
+            'tiny_imagenet',
+            f'{root} lacks {", ".join(missing)}; the archive was not extracted whole.',
         )
     return root
-
-
-def _contents(data_dir: str) -> str:
-    if not os.path.isdir(data_dir):
-        return 'no such folder'
-    names = sorted(os.listdir(data_dir))
-    shown = ', '.join(names[:5]) + (', ...' if len(names) > 5 else '')
-    return shown or 'an empty folder'
 
 
 def _lines(root: Path, name: str) -> list[str]:

@@ -104,7 +104,7 @@ def _explained(archive: Path, folder: Path) -> Iterator[None]:
     try:
         yield
     except DatasetError as error:
-        raise DatasetError(f'{archive}: {error}') from error
+        raise DatasetError(f'{archive}: {error}', *error.parameters) from error
     except OSError as error:
         if error.errno is None:
             raise _damaged(archive, error) from error

@@ -51,7 +51,8 @@ def decode_to_disk(
         (len(split), side, side, 3),
         np.uint8,
         'decoded images',
-        'Make room, choose another --cache_dir, or pass --cache=off.',
+        'Make room, choose another cache_dir, or keep no cache.',
+        ('cache_dir', 'cache'),
     )
 
     def groups(found: BadFiles) -> Groups:
@@ -70,7 +71,8 @@ def cache_folder(data_dir: str) -> Path:
     if not data_dir:
         raise DatasetError(
             'Expected a folder for the cache, since there is no data '
-            'directory; pass --cache_dir.'
+            'directory; pass a cache_dir.',
+            'cache_dir',
         )
     root = Path(data_dir)
     return (root if root.is_dir() else root.parent) / CACHE

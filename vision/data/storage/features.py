@@ -17,7 +17,7 @@ from vision.errors import UserError
 
 Backbone = Callable[[tf.Tensor], tf.Tensor]  # uint8 [B, S, S, 3] -> float32 [B, F].
 
-_REMEDY = 'Make room, or choose another --cache_dir.'
+_REMEDY = 'Make room, or choose another cache_dir.'
 
 
 class FeatureError(UserError):
@@ -89,6 +89,7 @@ def extract_features(
             np.float32,
             'features',
             _REMEDY,
+            ('cache_dir',),
             made_of=f'{image_size} {key}',
             checked=True,
         )
@@ -160,5 +161,7 @@ def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> 
         raise FeatureError(
             f'Expected finite features, received infinite or undefined ones for {name}.'
             ' The weights or the arithmetic are at fault, not the image: load other '
-            'weights, or pass --precision=float32.'
+            'weights, or compute in float32.',
+            'pretrained',
+            'precision',
         )

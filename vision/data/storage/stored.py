@@ -35,6 +35,7 @@ class Contents(NamedTuple):
 
     what: the contents in words, for messages.
     remedy: what else can be done where the disk does not take them.
+    parameters: the arguments that change where or whether they are kept.
     made_of: whatever they depend on besides the images and their shape.
     checked: whether they are read and compared with their checksum before use.
     """
@@ -43,6 +44,7 @@ class Contents(NamedTuple):
     dtype: type
     what: str
     remedy: str
+    parameters: tuple[str, ...]
     made_of: str = ''
     checked: bool = False
 
@@ -161,7 +163,8 @@ def _make(
     except OSError as error:
         raise DatasetError(
             f'Cannot keep {contents.size / 1e9:.1f} GB of {contents.what} in '
-            f'{file.parent}: {error.strerror}. {contents.remedy}'
+            f'{file.parent}: {error.strerror}. {contents.remedy}',
+            *contents.parameters,
         ) from error
     finally:
         part.unlink(missing_ok=True)

@@ -94,7 +94,7 @@ def test_too_few_validation_images_make_no_test(filtered):
 def test_another_class_is_refused(filtered):
     (filtered / 'train/dogs').rename(filtered / 'train/wolves')
     with pytest.raises(
-        DatasetError, match='Expected train/cats and train/dogs.*--down'
+        DatasetError, match='Expected train/cats and train/dogs.*Download'
     ):
         _load(filtered)
     shutil.copytree(filtered / 'train/wolves', filtered / 'train/dogs')
@@ -139,8 +139,9 @@ def test_no_images_are_told_where_to_get_them(tmp_path, folder, got):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DatasetError) as error:
         _load(tmp_path / folder if folder else '')
-    for part in (got, '--download', 'cats_and_dogs_filtered.zip', '--data_dir='):
+    for part in (got, 'Download', 'cats_and_dogs_filtered.zip', 'as data_dir'):
         assert part in str(error.value)
+    assert error.value.parameters == ('data_dir', 'download')
 
 
 def test_the_real_images(data_folder, tmp_path):

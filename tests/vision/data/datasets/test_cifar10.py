@@ -223,5 +223,6 @@ def test_no_data_is_told_where_to_get_it(tmp_path, folder, got):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(DatasetError) as error:
         _load(tmp_path / folder if folder else '')
-    for part in (got, '--download', 'cifar-10-binary.tar.gz', '170,052,171 bytes'):
+    for part in (got, 'Download', 'cifar-10-binary.tar.gz', '170,052,171 bytes'):
         assert part in str(error.value)
+    assert error.value.parameters == ('data_dir', 'download')

@@ -151,7 +151,10 @@ def test_another_encoding_is_named(folder):
 
 
 def test_no_file_is_told_what_to_pass(tmp_path):
-    with pytest.raises(DatasetError, match='got none. Write a line .*--data_dir=FILE'):
+    with pytest.raises(
+        DatasetError, match='got none. Write a line .*FILE.csv as data_dir'
+    ) as error:
         load('csv')
+    assert error.value.parameters == ('data_dir',)
     with pytest.raises(DatasetError, match='no such file: .*labels.csv. Write a line'):
         load('csv', str(tmp_path))

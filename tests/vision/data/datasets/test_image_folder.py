@@ -147,8 +147,11 @@ def test_another_layout_is_told_what_to_do(tmp_path, paths, message):
 
 
 def test_no_folder_is_told_what_to_pass(tmp_path):
-    with pytest.raises(DatasetError, match='got none. Put the .*--data_dir=DIR'):
+    with pytest.raises(
+        DatasetError, match='got none. Put the .*DIR as data_dir'
+    ) as error:
         _load('')
+    assert error.value.parameters == ('data_dir',)
     with pytest.raises(DatasetError, match='nowhere: no such folder. Put the'):
         _load(tmp_path / 'nowhere')
 

@@ -202,7 +202,7 @@ def test_another_file_format_is_named(tmp_path):
 @pytest.mark.parametrize(
     'name, message',
     [
-        ('mnist', 'tfds:mnist is not prepared in .*; add --download'),
+        ('mnist', 'tfds:mnist is not prepared in .*; prepare it, which'),
         ('cifar10/plain:3.0.2', 'tfds:cifar10/plain:3.0.2 is not prepared'),
         ('mnits', "prepared in the data directory, got 'mnits'. Did you mean mnist"),
         ('', r'Expected tfds:<name>, .*, got .*'),
@@ -211,8 +211,10 @@ def test_another_file_format_is_named(tmp_path):
     ],
 )
 def test_what_is_not_there_is_told_how_to_get_it(knots, name, message):
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(DatasetError, match=message) as error:
         _load(knots, name)
+    not_prepared = 'is not prepared' in message or 'prepare it' in message
+    assert error.value.parameters == (('data_dir', 'download') if not_prepared else ())
 
 
 def test_a_version_can_be_named(knots):

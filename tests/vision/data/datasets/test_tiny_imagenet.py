@@ -87,14 +87,15 @@ def test_a_wrong_folder_is_told_how_to_get_the_data(tmp_path, contents, got):
         got,
         'https://cs231n.stanford.edu/tiny-imagenet-200.zip',
         '248,100,043 bytes',
-        '--download',
-        '--data_dir=',
+        'Download',
+        'as data_dir',
     ):
         assert part in str(error.value)
+    assert error.value.parameters == ('data_dir', 'download')
 
 
 def test_no_data_dir_is_told_how_to_get_the_data():
-    with pytest.raises(DatasetError, match='needs a data directory.*--download'):
+    with pytest.raises(DatasetError, match='needs a data directory.*Download'):
         load('tiny_imagenet')
 
 

@@ -263,7 +263,8 @@ def test_a_full_disk_is_refused_and_nothing_left(files, tmp_path):
     assert f'Cannot keep 0.0 GB of decoded images in {tmp_path / "cache"}: ' in str(
         error.value
     )
-    assert 'choose another --cache_dir, or pass --cache=off' in str(error.value)
+    assert 'choose another cache_dir, or keep no cache' in str(error.value)
+    assert error.value.parameters == ('cache_dir', 'cache')
     assert not _cached(tmp_path / 'cache')
     assert decode_to_disk(files, 24, tmp_path / 'cache').sample_weights.all()
 
@@ -329,8 +330,9 @@ def test_the_folder_lies_beside_the_data(tmp_path):
     (tmp_path / 'labels.csv').write_bytes(b'')
     assert cache_folder(str(tmp_path)) == tmp_path / '.tapestry'
     assert cache_folder(str(tmp_path / 'labels.csv')) == tmp_path / '.tapestry'
-    with pytest.raises(DatasetError, match='no data directory; pass --cache_dir'):
+    with pytest.raises(DatasetError, match='no data directory; pass a cache') as error:
         cache_folder('')
+    assert error.value.parameters == ('cache_dir',)
 
 
 def test_fits_in_memory_by_size_and_share(monkeypatch):

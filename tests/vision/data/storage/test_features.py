@@ -274,12 +274,15 @@ def test_features_that_are_not_finite_are_refused(noise, kept, value, tmp_path):
     values = _expected(noise)
     values[10, 3] = value
     batches = iter([values[:8], values[8:16]])
-    with pytest.raises(FeatureError, match='Expected finite .* noise/10. .*precision'):
+    with pytest.raises(
+        FeatureError, match='Expected finite .* noise/10. .*float32'
+    ) as error:
         _extract(
             noise,
             lambda images: tf.constant(next(batches)),
             tmp_path / 'cache' if kept else None,
         )
+    assert error.value.parameters == ('pretrained', 'precision')
     assert not kept or not list((tmp_path / 'cache').iterdir())
 
 
@@ -322,7 +325,8 @@ def test_a_full_disk_is_refused_and_nothing_left(noise, full, tmp_path, monkeypa
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert backbone.calls == (0 if full == 'before' else 3)
     assert f'Cannot keep 0.0 GB of features in {tmp_path}: ' in str(error.value)
-    assert 'Make room, or choose another --cache_dir.' in str(error.value)
+    assert 'Make room, or choose another cache_dir.' in str(error.value)
+    assert error.value.parameters == ('cache_dir',)
     assert not list(tmp_path.iterdir())
 
 
