@@ -1,5 +1,6 @@
 """Trains a network: `python -m scripts.train --model=inception_v1`."""
 
+import dataclasses
 import logging
 import sys
 
@@ -7,7 +8,9 @@ from absl import app, flags
 
 from scripts.common import flags as config_flags
 from scripts.common import quiet
-from trainers.settings.config import ConfigError
+from trainers.settings.config import Config, ConfigError
+from trainers.storage.run_directory import config_of
+from vision.errors import UserError
 
 DESCRIPTION = """
 Trains a network and keeps everything about the run in one folder.
@@ -19,9 +22,9 @@ Trains a network and keeps everything about the run in one folder.
   python -m scripts.train --recipe=system_a --data_dir=tiny-imagenet-200
       The settings of a published system.
 
-The same command again continues a run that was stopped. Exit codes: 0 done, 1 a
-problem that the message explains, 2 a flag that it does not know, 75 stopped by a
-signal with everything saved.
+The same command again resumes a run that was stopped; --run_dir alone is enough, since
+the run records its settings. Exit codes: 0 done, 1 a problem that the message explains,
+2 a flag that it does not know, 75 stopped by a signal with everything saved.
 
   --list_models, --list_datasets, --list_recipes, --list_augmentations
                           Say what there is to choose from, and leave.
@@ -38,17 +41,16 @@ def main(argv: list[str]) -> int:
     """Trains, or lists what there is; returns the exit code."""
     del argv
     try:
-        config = config_flags.config_from_flags()
-    except ConfigError as error:
+        config = config_of(config_flags.given(dataclasses.fields(Config)))
+    except UserError as error:
         print(error, file=sys.stderr)
-        return EXIT_USAGE
+        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_PROBLEM
     # TensorFlow takes seconds to import: help and mistaken settings need not wait.
     quiet.import_tensorflow()
     from scripts.common import listings
     from trainers.reporting.progress import ConsoleHandler
     from trainers.run.signals import EXIT_STOPPED, Stopped
     from trainers.run.train import train
-    from vision.errors import UserError
 
     if listings.show(flags.FLAGS):
         return 0

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainers.storage.run_directory import RunDirectory
+
 ROOT = Path(__file__).parents[1]
 RUNS = Path(__file__).parent / 'earlier_runs' / 'version_0_1'
 TOLERANCE = 1e-5
@@ -51,8 +53,10 @@ def expected(name) -> dict:
     return json.loads((RUNS / 'expected.json').read_text())[name]
 
 
-def run(folder: Path, command: str, *arguments: str) -> str:
-    done = subprocess.run(
+def call(
+    folder: Path, command: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
         [sys.executable, '-m', f'scripts.{command}', *arguments],
         cwd=folder,
         env={**os.environ, 'PYTHONPATH': str(ROOT)},
@@ -60,6 +64,10 @@ def run(folder: Path, command: str, *arguments: str) -> str:
         text=True,
         timeout=300,
     )
+
+
+def run(folder: Path, command: str, *arguments: str) -> str:
+    done = call(folder, command, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -114,30 +122,40 @@ def test_predicts(name, folder, expected):
 
 
 def test_resumes_to_its_end(name, folder, expected):
-    config = json.loads((folder / name / 'config.json').read_text())
-    run(
-        folder,
-        'train',
-        *(
-            f'--{key}={_written(value)}'
-            for key, value in config.items()
-            if key not in ('run_dir', 'resume')
-        ),
-        f'--run_dir={name}',
-        '--resume=must',
-    )
-    metrics = read_metrics(folder / name)
+    run(folder, 'train', f'--run_dir={name}')
+    assert_ended(folder / name, expected)
+
+
+def assert_ended(run_dir: Path, expected: dict) -> None:
+    metrics = read_metrics(run_dir)
     assert len(metrics) == len(expected['metrics'])
     for actual, row in zip(metrics, expected['metrics']):
         assert_close(actual, row)
-    results = json.loads((folder / name / 'results.json').read_text())
+    results = json.loads((run_dir / 'results.json').read_text())
     assert_close(
         {key: results[key] for key in expected['results']}, expected['results']
     )
 
 
-def _written(value) -> str:
-    return ','.join(value) if isinstance(value, list) else str(value)
+@pytest.mark.parametrize('name', ['image_folder'])
+def test_resumes_where_its_images_are_now(name, folder, expected):
+    (folder / 'images').rename(folder / 'moved')
+    output = run(
+        folder, 'train', f'--run_dir={name}', '--data_dir=moved', '--resume=must'
+    )
+    assert '--data_dir=moved is used from now on; images was recorded.' in output
+    assert_ended(folder / name, expected)
+    recorded = RunDirectory.read(folder / name)
+    assert recorded.config.data_dir == 'moved'
+    assert recorded.given is None
+
+
+@pytest.mark.parametrize('name', ['two_phases'])
+def test_refuses_another_value_of_what_affects_results(name, folder):
+    done = call(folder, 'train', f'--run_dir={name}', '--epochs=9', '--seed=3')
+    assert done.returncode == 1
+    assert 'differ:\n  epochs: 2 in the run, 9 now\nLeave them out' in done.stderr
+    assert 'Traceback' not in done.stderr
 
 
 def test_initializes_a_new_run(name, folder, expected):

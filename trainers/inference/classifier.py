@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from trainers.networks import build as networks
 from trainers.networks import pretrained
+from trainers.settings import earlier
 from trainers.settings.config import Config, ConfigError
 from trainers.storage.checkpoints import CheckpointError, read_variables
 from trainers.storage.run_directory import RunDirectory, RunDirectoryError, read_json
@@ -180,7 +181,7 @@ def from_run(
     recorded = RunDirectory.read(directory.path)
     run = Run(
         directory,
-        Config.from_dict(recorded.config),
+        recorded.config,
         state['step'],
         epoch,
         state.get('weights') == 'averaged',
@@ -299,7 +300,7 @@ def read_temperature(run: Run) -> Temperature:
     """
     path = run.directory.calibration
     try:
-        stored = read_json(path)
+        stored = earlier.read_calibration(read_json(path))
         # Raw weights and averaged ones can be of the same step.
         if (stored['step'], stored['averaged']) != (run.step, run.averaged):
             _log.warning(
@@ -312,14 +313,12 @@ def read_temperature(run: Run) -> Temperature:
                 run.step,
             )
             return Temperature()
-        # Version 0.1 wrote 'pictures'.
-        images = stored['images'] if 'images' in stored else stored['pictures']
-        found = Temperature(stored['temperature'], stored['split'], images)
+        found = Temperature(stored['temperature'], stored['split'], stored['images'])
         if not (math.isfinite(found.value) and found.value > 0):
             raise ValueError(f'a temperature of {found.value}')
     except FileNotFoundError:
         return Temperature()
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise RunDirectoryError(
             f'{path}: expected a temperature as python -m scripts.evaluate --calibrate '
             f'writes it, got {error!r}. Remove the file, or run that again.'

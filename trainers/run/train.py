@@ -28,7 +28,7 @@ from trainers.step import precision
 from trainers.step.trainer import Trainer
 from trainers.storage import environment
 from trainers.storage.checkpoints import Checkpoints
-from trainers.storage.run_directory import RunDirectory
+from trainers.storage.run_directory import RunDirectory, run_dir_of
 from vision import data
 from vision.data import BadFiles, Source
 from vision.data.augment import Augmenter
@@ -59,7 +59,7 @@ def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str
     """The run, from the images to the results; `dry` looks at few of them."""
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    config = simplify(config)
+    asked, config = config, simplify(config)
     source = load_source(config)
     begun = begun_specification(config)
     specification = begun or networks.specify(config, source.classes, source.image_size)
@@ -67,11 +67,11 @@ def _run(config: Config, console: ConsoleHandler, dry: bool = False) -> dict[str
         stop = stack.enter_context(stop_on_signals())
         # Built before there is a directory, which would hold on to refused settings.
         trainer, notes = build(config, specification, source, resumed=begun is not None)
-        directory = stack.enter_context(open_directory(config, source))
+        directory = stack.enter_context(open_directory(asked, source))
         stack.enter_context(log_to(directory.log))
         record_environment(directory)
         describe(config, specification, source, trainer, directory)
-        for note in notes:
+        for note in (*directory.notes, *notes):
             _log.warning('%s', note)
         if dry:
             source = _few_of(source, config.batch_size)
@@ -176,39 +176,19 @@ def load_source(config: Config) -> Source:
 def open_directory(config: Config, source: Source) -> RunDirectory:
     """The run's directory, locked for this process."""
     labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
-    return RunDirectory.open(
-        run_dir_of(config),
-        config.to_dict(),
-        config.results_dict(),
-        labels,
-        config.resume,
-        defaults=Config().to_dict(),
-    )
-
-
-def run_dir_of(config: Config) -> Path:
-    """The folder asked for, or the default one."""
-    return Path(config.run_dir or default_run_dir(config))
-
-
-def default_run_dir(config: Config) -> str:
-    """runs/<model>-<dataset>, with the recipe behind it unless it is the default."""
-    parts = [config.model, config.dataset]
-    if config.recipe != 'default':
-        parts.append(config.recipe)
-    return f'runs/{"-".join(parts)}'
+    return RunDirectory.open(run_dir_of(config), config, labels)
 
 
 def begun_specification(config: Config) -> Specification | None:
-    """That of the run to go on with, whose checkpoints have all weights already.
+    """The specification in the newest checkpoint of the run to resume, if there is one.
 
-    None without `pretrained`: then nothing but the settings is needed to start. What a
-    run was started from may be gone when it is resumed.
+    It holds whatever defaults have changed since, and what the run was initialized from
+    may be gone.
 
     Raises:
         CheckpointError: all checkpoints are damaged.
     """
-    if not config.pretrained or config.resume == 'never':
+    if config.resume == 'never':
         return None
     directory = RunDirectory(run_dir_of(config))
     if not directory.checkpoints_last.is_dir():

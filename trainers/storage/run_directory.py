@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from trainers.settings import earlier, recipes
+from trainers.settings.config import Config, ConfigError
 from vision import files
 from vision.errors import UserError
 
@@ -21,15 +23,26 @@ _BEGINNINGS = {'.lock', 'labels.json', '.labels.json.tmp', '.config.json.tmp'}
 
 Labels = list[Any]
 
+# Settings of a single start, with what they are where they are not given.
+_OF_A_START = {'resume': 'auto', 'download': False}
+
 
 class RunDirectoryError(UserError):
     """A directory cannot be used for this run."""
 
 
 class Recorded(NamedTuple):
-    """What a run says about itself."""
+    """What a run recorded about itself.
 
-    config: dict[str, Any]
+    Attributes:
+        config: every setting.
+        given: the settings that differed from those of the recipe at its start; None
+            of a run of version 0.1, which did not record them.
+        labels: id and name of each class.
+    """
+
+    config: Config
+    given: dict[str, Any] | None
     labels: Labels
 
 
@@ -42,11 +55,14 @@ class RunDirectory:
     Attributes:
         path: the directory.
         resumed: whether `open` found a run in it.
+        notes: a sentence for each setting that `open` found to differ from the recorded
+            one without an effect on the results.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.resumed = False
+        self.notes: list[str] = []
         self._lock: int | None = None
 
     @property
@@ -118,43 +134,30 @@ class RunDirectory:
         return self.path / 'calibration.json'
 
     @classmethod
-    def open(
-        cls,
-        path: Path,
-        config: dict[str, Any],
-        compared: dict[str, Any],
-        labels: Labels,
-        resume: str = 'auto',
-        defaults: Mapping[str, Any] | None = None,
-    ) -> 'RunDirectory':
-        """Takes a directory for writing: a new run, or one to go on with.
+    def open(cls, path: Path, config: Config, labels: Labels) -> 'RunDirectory':
+        """Takes a directory for writing: a new run, or one to resume.
 
         Args:
-            config: the whole configuration, in JSON values; config.json holds the
-                newest.
-            compared: the settings of it that affect results: those must not change.
-            labels: the classes; they must not change either.
-            resume: whether a run in the directory may ('auto'), 'must', or must 'never'
-                be there.
-            defaults: what settings were like before they could be set, for runs of an
-                earlier version, which do not record them.
+            path: the directory; `config.run_dir` is not used.
+            config: the settings; those that affect results must not differ from the
+                recorded ones. config.json holds the newest.
+            labels: the classes; they must not differ either.
 
         Raises:
-            RunDirectoryError: something else is there, another process has it, the
-                settings differ, or the place cannot be written to.
+            RunDirectoryError: the directory holds something else, another process uses
+                it, the settings or classes differ, or it cannot be written to.
         """
         run = cls(path)
         try:
-            run._check_place(resume)
+            run._check_place(config.resume)
             files.make_directory(path)
             run._take_lock()
             # Again: another process may have begun a run here meanwhile.
-            run.resumed = run._check_place(resume)
-            if run.resumed:
-                run._compare(compared, labels, defaults or {})
-            else:
+            run.resumed = run._check_place(config.resume)
+            given = run._compare(config, labels) if run.resumed else _given(config)
+            if not run.resumed:
                 run.write_json(run.labels, labels)
-            run.write_json(run.config, config)
+            run.write_json(run.config, earlier.written_settings(config, given))
             for folder in (
                 run.checkpoints_last,
                 run.checkpoints_best,
@@ -178,27 +181,33 @@ class RunDirectory:
 
     @classmethod
     def read(cls, path: Path) -> Recorded:
-        """The configuration and labels of a run, without touching it.
+        """The settings and labels of a run of this or an earlier version.
+
+        Nothing in the directory is changed.
 
         Raises:
             RunDirectoryError: there is no run, or it cannot be read.
         """
         run = cls(path)
         try:
-            config = read_json(run.config)
+            content = read_json(run.config)
         except (FileNotFoundError, NotADirectoryError):
             raise RunDirectoryError(
                 f'{path}: expected the directory of a run, but there is no config.json '
                 'in it. Give the --run_dir that the training was started with.'
             ) from None
-        if not isinstance(config, dict):
+        if not isinstance(content, dict):
             raise RunDirectoryError(
                 f'{run.config}: expected a JSON object of settings, got '
-                f'{type(config).__name__}. Restore the file, or choose another '
+                f'{type(content).__name__}. Restore the file, or choose another '
                 '--run_dir.'
             )
         try:
-            return Recorded(config, read_json(run.labels))
+            settings = earlier.read_settings(content)
+        except ConfigError as error:
+            raise RunDirectoryError(f'{run.config}: {error}') from error
+        try:
+            return Recorded(settings.config, settings.given, read_json(run.labels))
         except FileNotFoundError:
             raise RunDirectoryError(
                 f'{run.labels}: expected the classes of the run, but the file is not '
@@ -304,31 +313,111 @@ class RunDirectory:
         os.ftruncate(lock, 0)
         os.write(lock, holder.encode())
 
-    def _compare(
-        self, compared: dict[str, Any], labels: Labels, defaults: Mapping[str, Any]
-    ) -> None:
+    def _compare(self, config: Config, labels: Labels) -> dict[str, Any] | None:
+        """Compares settings and classes with the recorded ones.
+
+        Returns:
+            The settings given so far.
+        """
         recorded = self.read(self.path)
-        missing = object()
-        before = {**_json_form(dict(defaults)), **recorded.config}
-        lines = []
-        for name, new in _json_form(compared).items():
-            old = before.get(name, missing)
-            if not _same(old, new):
-                was = 'not recorded' if old is missing else json.dumps(old)
-                lines.append(f'{name}: {was} in the run, {json.dumps(new)} now')
-        if lines:
-            raise RunDirectoryError(
-                f'{self.path}: expected the settings that the run was started with, '
-                'but these differ:\n  ' + '\n  '.join(lines) + '\nGive the old '
-                'values to resume it, or choose another --run_dir.'
-            )
-        if not _same(recorded.labels, _json_form(labels)):
+        check_same(self.path, recorded.config, config)
+        if recorded.labels != labels:
             raise RunDirectoryError(
                 f'{self.path}: expected the classes that the run was started with '
                 f'({len(recorded.labels)} in {self.labels.name}), but the data now has '
                 f'others ({len(labels)}). Restore the data, or choose another '
                 '--run_dir.'
             )
+        changed = _differences(recorded.config.to_dict(), config.to_dict())
+        for name in ('run_dir', *_OF_A_START):
+            changed.pop(name, None)
+        self.notes = [
+            f'--{name}={value} is used from now on; {before} was recorded.'
+            for name, (before, value) in changed.items()
+        ]
+        if recorded.given is None:
+            return None
+        return recorded.given | {name: value for name, (_, value) in changed.items()}
+
+
+def config_of(given: Mapping[str, Any]) -> Config:
+    """The settings that a command line asks for.
+
+    Where the directory holds a run, they are those that the run recorded, and what is
+    given may differ in settings only that do not affect results.
+
+    Args:
+        given: values of settings by name.
+
+    Raises:
+        ConfigError: a value is not allowed.
+        RunDirectoryError: a setting that affects results differs from the recorded one,
+            or the recorded ones cannot be read.
+    """
+    path = Path(given.get('run_dir') or default_run_dir(_configure(given)))
+    starts_anew = given.get('dry_run') or given.get('resume') == 'never'
+    if starts_anew or not RunDirectory(path).config.is_file():
+        return _configure(given)
+    recorded = RunDirectory.read(path).config
+    config = Config.from_dict(
+        {**recorded.to_dict(), **_OF_A_START, **given, 'run_dir': str(path)}
+    )
+    check_same(path, recorded, config)
+    return config
+
+
+def _configure(given: Mapping[str, Any]) -> Config:
+    return recipes.configure(given.get('recipe', 'default'), dict(given))
+
+
+def run_dir_of(config: Config) -> Path:
+    """The folder of a run: the one given, or the default one."""
+    return Path(config.run_dir or default_run_dir(config))
+
+
+def default_run_dir(config: Config) -> str:
+    """runs/<model>-<dataset>, with the recipe behind it unless it is the default."""
+    parts = [config.model, config.dataset]
+    if config.recipe != 'default':
+        parts.append(config.recipe)
+    return f'runs/{"-".join(parts)}'
+
+
+def check_same(path: Path, recorded: Config, config: Config) -> None:
+    """Makes sure that no setting that affects results differs from the recorded one.
+
+    Raises:
+        RunDirectoryError: one does.
+    """
+    differences = _differences(recorded.results_dict(), config.results_dict())
+    if differences:
+        lines = [
+            f'{name}: {json.dumps(before)} in the run, {json.dumps(now)} now'
+            for name, (before, now) in differences.items()
+        ]
+        raise RunDirectoryError(
+            f'{path}: expected the settings that the run was started with, but these '
+            'differ:\n  ' + '\n  '.join(lines) + '\nLeave them out to resume the run, '
+            'or choose another --run_dir.'
+        )
+
+
+def _differences(before: dict, now: dict) -> dict[str, tuple[Any, Any]]:
+    """The former and the present value of each setting that differs."""
+    return {
+        name: (before[name], value)
+        for name, value in now.items()
+        if before[name] != value
+    }
+
+
+def _given(config: Config) -> dict[str, Any]:
+    """The settings that differ from those of the recipe, and the recipe."""
+    recipe = recipes.configure(config.recipe, {}).to_dict()
+    differing = _differences(recipe, config.to_dict())
+    return {'recipe': config.recipe} | {
+        name: value for name, (_, value) in differing.items()
+    }
 
 
 def read_json(path: Path) -> Any:
@@ -347,18 +436,6 @@ def read_json(path: Path) -> Any:
             f'{path}: expected the JSON that the run wrote: {error}. Restore the file, '
             'or choose another --run_dir.'
         ) from error
-
-
-def _json_form(content: Any) -> Any:
-    """What the content looks like after a trip through a file: tuples are lists."""
-    return json.loads(json.dumps(content))
-
-
-def _same(old: Any, new: Any) -> bool:
-    """Equal as JSON numbers (1 is 1.0), or the same text (NaN is NaN)."""
-    return old == new or (
-        isinstance(old, float) and isinstance(new, float) and old != old and new != new
-    )
 
 
 def _number(value: float | int) -> str:

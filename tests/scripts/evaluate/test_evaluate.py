@@ -315,7 +315,7 @@ def test_runs_on_other_images_are_not_compared(runs, evaluate_here, tmp_path):
     (tmp_path / 'data/test/dog/0.jpg').unlink()
     shutil.copytree(runs / 'a', tmp_path / 'b')
     config = json.loads((tmp_path / 'b/config.json').read_text(encoding='utf-8'))
-    config['data_dir'] = str(tmp_path / 'data')
+    config['settings']['data_dir'] = str(tmp_path / 'data')
     (tmp_path / 'b/config.json').write_text(json.dumps(config), encoding='utf-8')
     with pytest.raises(ComparisonError, match=r'differ, such as test/dog/0.jpg \(dog'):
         evaluate_here(

@@ -548,7 +548,8 @@ def test_lost_training_images_are_explained(run_dir, tmp_path):
     moved = tmp_path / 'run'
     shutil.copytree(run_dir, moved)
     config = json.loads((moved / 'config.json').read_text())
-    config |= {'dataset': 'image_folder', 'data_dir': str(tmp_path / 'gone')}
+    gone = str(tmp_path / 'gone')
+    config['settings'] |= {'dataset': 'image_folder', 'data_dir': gone}
     (moved / 'config.json').write_text(json.dumps(config))
     with pytest.raises(UserError, match='Or pass others with --images'):
         images.find(classifier.from_run(moved), '')

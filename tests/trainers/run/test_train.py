@@ -17,11 +17,11 @@ from trainers.inference.classifier import from_run
 from trainers.reporting.progress import ConsoleHandler
 from trainers.run.loop import DivergedError
 from trainers.run.signals import Stopped
-from trainers.run.train import default_run_dir, load_source, train
+from trainers.run.train import load_source, train
 from trainers.settings.config import Config, ConfigError
 from trainers.step.trainer import Trainer
 from trainers.storage.checkpoints import read_variables
-from trainers.storage.run_directory import RunDirectoryError
+from trainers.storage.run_directory import RunDirectoryError, default_run_dir
 from vision import data
 from vision.data import DatasetError
 from vision.errors import UserError

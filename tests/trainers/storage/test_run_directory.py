@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -14,17 +15,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from trainers.storage.run_directory import RunDirectory, RunDirectoryError
+import vision
+from trainers.settings.config import Config, ConfigError
+from trainers.storage.run_directory import (
+    RunDirectory,
+    RunDirectoryError,
+    config_of,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
-COMPARED = {'model': 'small', 'rate': 0.1, 'size': (56, 56)}
-LABELS = ['cat', 'größer']
+SETTINGS = {'model': 'small_cnn', 'learning_rate': 0.1, 'augment': ('flip', 'zoom:0.1')}
+LABELS = [{'id': 'n1', 'name': 'cat'}, {'id': 'n2', 'name': 'größer'}]
 
 
-def start(path: Path, resume='auto', labels=LABELS, **changes) -> RunDirectory:
+def start(path: Path, labels=LABELS, **changes) -> RunDirectory:
     """Opens a run, with some settings changed."""
-    settings = COMPARED | changes
-    return RunDirectory.open(path, settings, settings, labels, resume)
+    return RunDirectory.open(path, Config(**SETTINGS | changes), labels)
 
 
 def test_a_new_run_has_everything_in_its_place(tmp_path):
@@ -70,50 +76,99 @@ def test_naming_paths_touches_nothing(tmp_path):
 def test_resume_takes_the_same_settings_only(tmp_path):
     with start(tmp_path / 'run'):
         pass
-    with start(tmp_path / 'run', size=(56, 56)) as run:
-        assert run.resumed
+    with start(tmp_path / 'run', augment=('flip', 'zoom:0.1')) as run:
+        assert run.resumed and run.notes == []
     with pytest.raises(RunDirectoryError) as raised:
-        start(tmp_path / 'run', rate=0.2, model='big', new=1)
-    assert 'model: "small" in the run, "big" now' in str(raised.value)
-    assert 'rate: 0.1 in the run, 0.2 now' in str(raised.value)
-    assert 'new: not recorded in the run, 1 now' in str(raised.value)
-    assert 'size' not in str(raised.value)
+        start(tmp_path / 'run', learning_rate=0.2, model='cifar_cnn', precise_bn=1)
+    assert 'model: "small_cnn" in the run, "cifar_cnn" now' in str(raised.value)
+    assert 'learning_rate: 0.1 in the run, 0.2 now' in str(raised.value)
+    assert 'precise_bn: 0 in the run, 1 now' in str(raised.value)
+    assert 'augment' not in str(raised.value)
     assert 'another --run_dir' in str(raised.value)
-    assert RunDirectory.read(tmp_path / 'run').config['rate'] == 0.1
+    assert RunDirectory.read(tmp_path / 'run').config.learning_rate == 0.1
     with start(tmp_path / 'run'):  # The refusal let go of the lock.
         pass
 
 
-def test_settings_that_are_not_compared_may_change(tmp_path):
-    for log_every in (10, 5):
-        config = COMPARED | {'log_every': log_every}
-        RunDirectory.open(tmp_path, config, COMPARED, LABELS).close()
-    assert RunDirectory.read(tmp_path).config['log_every'] == 5
+def test_settings_that_do_not_affect_results_may_change(tmp_path):
+    start(tmp_path, log_every=10).close()
+    with start(tmp_path, log_every=5, run_dir='other', resume='must') as run:
+        assert run.notes == ['--log_every=5 is used from now on; 10 was recorded.']
+    recorded = RunDirectory.read(tmp_path)
+    assert recorded.config.log_every == recorded.given['log_every'] == 5
 
 
-def test_a_run_of_an_earlier_version_has_the_defaults_of_what_is_new(tmp_path):
+def test_config_json_has_the_version_what_was_given_and_all_settings(tmp_path):
+    given = {'recipe': 'system_d', 'epochs': 3, 'run_dir': str(tmp_path / 'run')}
+    config = config_of(given)
+    RunDirectory.open(tmp_path / 'run', config, LABELS).close()
+    content = json.loads((tmp_path / 'run/config.json').read_text())
+    assert content == {
+        'version': vision.__version__,
+        'given': given,
+        'settings': config.to_dict(),
+    }
+
+
+def test_an_existing_run_needs_no_setting_but_its_directory(tmp_path):
+    path = tmp_path / 'run'
+    start(path, data_dir='images', download=True, seed=7).close()
+    config = config_of({'run_dir': str(path)})
+    expected = Config(**SETTINGS, data_dir='images', seed=7, run_dir=str(path))
+    assert config == expected  # Nothing is downloaded unless that is asked for again.
+    start(path, **dataclasses.asdict(config)).close()
+    given = {'run_dir': str(path), 'seed': 7, 'data_dir': 'moved', 'resume': 'must'}
+    config = config_of(given)
+    assert config == dataclasses.replace(expected, data_dir='moved', resume='must')
+    with start(path, **dataclasses.asdict(config)) as run:
+        assert run.notes == [
+            '--data_dir=moved is used from now on; images was recorded.'
+        ]
+    assert RunDirectory.read(path).given['data_dir'] == 'moved'
+
+
+@pytest.mark.parametrize(
+    'given, error, message',
+    [
+        ({'seed': 8}, RunDirectoryError, 'differ:\n  seed: 0 in the run, 8 now\nLeave'),
+        ({'recipe': 'system_d'}, RunDirectoryError, 'recipe: "default" in the run, "s'),
+        ({'epochs': 0}, ConfigError, 'Expected --epochs to be at least 1, received 0'),
+        ({'epoch': 1}, ConfigError, "no setting 'epoch'. Did you mean epochs?"),
+    ],
+)
+def test_what_is_given_for_an_existing_run_must_be_what_it_recorded(
+    given, error, message, tmp_path
+):
     start(tmp_path).close()
-    for value, same in ((0, True), (1, False)):
-        settings = COMPARED | {'new': value}
-        with contextlib.ExitStack() as stack:
-            if not same:
-                stack.enter_context(
-                    pytest.raises(RunDirectoryError, match='new: 0 in the run, 1 now')
-                )
-            RunDirectory.open(
-                tmp_path, settings, settings, LABELS, defaults={'new': 0}
-            ).close()
+    with pytest.raises(error, match=message):
+        config_of({'run_dir': str(tmp_path), **given})
+
+
+@pytest.mark.parametrize('given', [{'resume': 'never'}, {'dry_run': True}])
+def test_a_new_start_does_not_read_what_is_there(given, tmp_path):
+    start(tmp_path, seed=7).close()
+    given = {'run_dir': str(tmp_path), **given}
+    assert config_of(given) == Config(**given)
+
+
+def test_the_default_directory_may_hold_a_run_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert config_of({'model': 'small_cnn'}) == Config(model='small_cnn')
+    path = 'runs/small_cnn-shapes'
+    start(Path(path), epochs=3).close()
+    expected = Config(**SETTINGS, epochs=3, run_dir=path)
+    assert config_of({'model': 'small_cnn'}) == expected
 
 
 def test_numbers_are_compared_as_json(tmp_path):
-    start(tmp_path, rate=math.nan, decay=0).close()
-    assert start(tmp_path, rate=math.nan, decay=0.0).resumed
+    start(tmp_path, learning_rate=1, weight_decay=0).close()
+    assert start(tmp_path, learning_rate=1.0, weight_decay=0.0).resumed
 
 
 def test_other_classes_are_refused(tmp_path):
     start(tmp_path).close()
     with pytest.raises(RunDirectoryError, match=r'classes .*\(2 in labels.json.*\(3\)'):
-        start(tmp_path, labels=['cat', 'dog', 'owl'])
+        start(tmp_path, labels=[*LABELS, {'id': 'n3', 'name': 'owl'}])
 
 
 @pytest.mark.parametrize(
@@ -132,11 +187,11 @@ def test_resume_is_allowed_demanded_or_refused(resume, there, message, tmp_path)
     if there:
         start(path).close()
     if message is None:
-        with start(path, resume) as run:
+        with start(path, resume=resume) as run:
             assert run.resumed == there
     else:
         with pytest.raises(RunDirectoryError, match=message):
-            start(path, resume)
+            start(path, resume=resume)
         assert path.exists() == there
 
 
@@ -177,10 +232,8 @@ def test_a_run_killed_in_its_first_moments_is_new(tmp_path):
         (tmp_path / name).write_text('{"half')
     with start(tmp_path) as run:
         assert not run.resumed
-    assert RunDirectory.read(tmp_path) == (
-        {'model': 'small', 'rate': 0.1, 'size': [56, 56]},
-        LABELS,
-    )
+    recorded = RunDirectory.read(tmp_path)
+    assert (recorded.config, recorded.labels) == (Config(**SETTINGS), LABELS)
 
 
 @pytest.mark.parametrize('name', ['holiday.jpg', 'checkpoints', 'config.json'])
@@ -251,8 +304,8 @@ def test_reading_writes_nothing(tmp_path):
     assert os.listdir(tmp_path) == []
     start(tmp_path).close()
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
-    config, labels = RunDirectory.read(tmp_path)
-    assert config['size'] == [56, 56] and labels == LABELS
+    recorded = RunDirectory.read(tmp_path)
+    assert (recorded.config, recorded.labels) == (Config(**SETTINGS), LABELS)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.rglob('*')}
     (tmp_path / 'labels.json').unlink()
     with pytest.raises(RunDirectoryError, match='labels.json: expected the classes'):
