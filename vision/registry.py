@@ -1,7 +1,7 @@
 """Tables of what can be chosen by name, which import an entry when it is used."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
 from vision.errors import UserError, suggestion
@@ -44,3 +44,25 @@ class Registry(dict[str, Entry]):
             )
         module, _, attribute = self[name].target.partition(':')
         return getattr(importlib.import_module(module), attribute)
+
+
+def lazy_attributes(
+    package: str, names: Collection[str], *modules: str
+) -> Callable[[str], Any]:
+    """The `__getattr__` of a package that imports its modules on first use (PEP 562).
+
+    Args:
+        package: the package's name.
+        names: what it offers.
+        *modules: its modules that define those names.
+    """
+
+    def load(name: str) -> Any:
+        if name in names:
+            for module in modules:
+                attributes = vars(importlib.import_module(f'{package}.{module}'))
+                if name in attributes:
+                    return attributes[name]
+        raise AttributeError(f'module {package!r} has no attribute {name!r}')
+
+    return load

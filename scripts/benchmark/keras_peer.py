@@ -24,7 +24,7 @@ from vision.models.inception_v1 import (
     Pool,
     Stem,
 )
-from vision.models.normalization import NORMALIZATIONS
+from vision.models.registry import NORMALIZATIONS
 
 STEMS: dict[str, Stem] = {
     'inception_v1': SMALL_IMAGE_STEM,
@@ -84,7 +84,7 @@ def training_steps(
         metrics=[['accuracy']] * heads,
         jit_compile=False if lacks_xla else 'auto',
     )
-    images = NORMALIZATIONS[normalization](tf.cast(batch.images, tf.float32))
+    images = NORMALIZATIONS.load(normalization)(tf.cast(batch.images, tf.float32))
     labels = [batch.labels] * heads
 
     def work(steps: int) -> None:

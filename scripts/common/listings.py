@@ -16,7 +16,8 @@ def show(values: flags.FlagValues) -> bool:
     """Prints the lists that the flags ask for; returns whether there were any."""
     listings = {
         'list_models': {
-            name: f'{_summary(make)}{_options(name)}' for name, make in MODELS.items()
+            name: f'{entry.description}{_options(name)}'
+            for name, entry in MODELS.items()
         },
         'list_datasets': {
             **{name: _summary(load) for name, load in DATASETS.items()},

@@ -178,7 +178,7 @@ def choose_endpoint(network: 'Network', name: str) -> str:
         ConfigError: there is no such stage.
     """
     from vision.errors import suggestion
-    from vision.explain import default_endpoint
+    from vision.explain.endpoints import default_endpoint
 
     if name and name not in network.stages:
         raise ConfigError(
@@ -199,7 +199,7 @@ def output_folder(classifier: 'Classifier', output: str) -> Path:
 
 def print_endpoints(network: 'Network') -> None:
     """Prints a table of the network's stages."""
-    from vision.explain import default_endpoint, endpoint_shapes
+    from vision.explain.endpoints import default_endpoint, endpoint_shapes
     from vision.models.profile import count_parameters
 
     default = default_endpoint(network)

@@ -11,7 +11,8 @@ from scripts.explain.settings import Settings
 from trainers.inference.classifier import Classifier
 from vision import data
 from vision.data import BadFiles
-from vision.explain import METHODS, highlighted, occlusion_check
+from vision.explain import METHODS
+from vision.explain.occlusion import highlighted, occlusion_check
 
 _BATCH_SIZE = 8
 
@@ -156,7 +157,7 @@ def _evidence(
         if name == 'integrated_gradients':
             looked_at = settings.endpoint
             options = {'baseline': settings.baseline, 'steps': settings.steps}
-        maps = METHODS[name](
+        maps = METHODS.load(name)(
             classifier.network, images, targets, looked_at or None, **options
         )
         maps = tf.where(tf.math.is_finite(maps), maps, 0)  # of float16, overflown

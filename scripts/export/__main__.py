@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from scripts.export.images import Images
     from scripts.export.results import Result
     from trainers.inference.classifier import Classifier
-    from vision.export import Bundle, Format
+    from vision.export.formats import Bundle, Format
 
 DESCRIPTION = """
 Writes a trained network in the formats of other programs, with normalization,
@@ -73,7 +73,7 @@ def export(
     from scripts.export.results import rows
     from scripts.export.staging import staged, writing
     from vision.errors import UserError
-    from vision.export import Bundle
+    from vision.export.formats import Bundle
 
     output = Path(settings.output or default_output(classifier))
     with staged(output, settings.overwrite) as folder:
@@ -115,9 +115,8 @@ def choose(names: Sequence[str]) -> 'list[Format]':
     """The formats of these names, each once."""
     from vision.export import FORMATS
 
-    if 'all' in names:
-        return list(FORMATS.values())
-    return [FORMATS[name] for name in dict.fromkeys(names)]
+    chosen = FORMATS if 'all' in names else dict.fromkeys(names)
+    return [FORMATS.load(name)() for name in chosen]
 
 
 def default_output(classifier: 'Classifier') -> str:
@@ -165,12 +164,14 @@ def make(
     """Converts to each format and runs what comes out; a SavedModel is always made."""
     from scripts.export.results import Result, size_of
     from scripts.export.staging import writing
-    from vision.export import FORMATS, compare
+    from vision.export import FORMATS
+    from vision.export.checking import compare
 
     results = []
     with contextlib.ExitStack() as stack:
-        saved_model = folder / FORMATS['saved_model'].path
-        if FORMATS['saved_model'] not in forms:
+        first = FORMATS.load('saved_model')()
+        saved_model = folder / first.path
+        if all(form.name != first.name for form in forms):
             scratch = stack.enter_context(
                 tempfile.TemporaryDirectory(prefix='saved_model-', dir=folder)
             )
@@ -186,9 +187,7 @@ def make(
         )
         bar.set_description_str('saved_model: converting')
         with writing(folder):
-            FORMATS['saved_model'].convert(
-                bundle, saved_model, saved_model, images.measured
-            )
+            first.convert(bundle, saved_model, saved_model, images.measured)
         for form in forms:
             target = folder / form.path
             bar.set_description_str(f'{form.name}: converting')

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from scripts.common.formatting import printable
 from scripts.export import results
 from scripts.export.results import Result
-from vision.export import TIE, Bundle
+from vision.export.checking import TIE
+from vision.export.formats import Bundle
 
 _PILLOW = """\
 import numpy as np

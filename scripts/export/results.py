@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from vision.export import Comparison, Format
+from vision.export.checking import Comparison
+from vision.export.formats import Format
 
 COLUMNS = (
     'Format',

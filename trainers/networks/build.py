@@ -154,7 +154,7 @@ def _try_size(network: Network, size: int) -> None:
 def own_options(model: str) -> dict[str, inspect.Parameter]:
     """The options that only some models have, by name."""
     names = set(models.option_names(model)) - _SETTINGS
-    own = inspect.signature(models.MODELS[model]).parameters
+    own = inspect.signature(models.MODELS.load(model)).parameters
     return {name: parameter for name, parameter in own.items() if name in names}
 
 

@@ -1,44 +1,43 @@
-"""What in an image speaks for a class: `METHODS[name](network, images, classes)`.
+"""Which parts of an image are evidence for a class.
 
-Every method takes images `[B, H, W, 3]` in 0..255, int32 `[B]` classes, and the name
-of a stage of the network, and returns float32 maps: what is larger speaks more for the
-class. `occlusion_check` tells whether a map means anything.
+`METHODS.load(name)(network, images, classes, endpoint)` takes images `[B, H, W, 3]` in
+0..255, int32 `[B]` classes and the name of a stage of the network, and returns float32
+maps: the larger a value, the more its pixel speaks for the class. `occlusion_check`
+tests whether a map means anything.
 """
 
-from collections.abc import Callable
+from vision.registry import Entry, Registry
 
-import tensorflow as tf
-
-from vision.explain.endpoints import default_endpoint, endpoint_shapes
-from vision.explain.grad_cam import grad_cam, grad_cam_plus_plus
-from vision.explain.guided import guided_backpropagation, guided_grad_cam
-from vision.explain.integrated_gradients import BASELINES, integrated_gradients
-from vision.explain.occlusion import (
-    OcclusionCheck,
-    delete,
-    highlighted,
-    occlusion_check,
+METHODS = Registry(
+    'a method',
+    {
+        'grad_cam': Entry(
+            'vision.explain.grad_cam:grad_cam',
+            'Channels of a map, weighted by their mean gradient.',
+        ),
+        'grad_cam_plus_plus': Entry(
+            'vision.explain.grad_cam:grad_cam_plus_plus',
+            'Grad-CAM by positive gradients alone, for several objects.',
+        ),
+        'guided': Entry(
+            'vision.explain.guided:guided_grad_cam',
+            'Guided backpropagation times Grad-CAM: edges.',
+        ),
+        'integrated_gradients': Entry(
+            'vision.explain.integrated_gradients:integrated_gradients',
+            'The contribution of each pixel, compared with a baseline.',
+        ),
+    },
 )
 
-METHODS: dict[str, Callable[..., tf.Tensor]] = {
-    'grad_cam': grad_cam,
-    'grad_cam_plus_plus': grad_cam_plus_plus,
-    'guided': guided_grad_cam,
-    'integrated_gradients': integrated_gradients,
-}
-
-__all__ = [
-    'BASELINES',
-    'METHODS',
-    'OcclusionCheck',
-    'default_endpoint',
-    'delete',
-    'endpoint_shapes',
-    'grad_cam',
-    'grad_cam_plus_plus',
-    'guided_backpropagation',
-    'guided_grad_cam',
-    'highlighted',
-    'integrated_gradients',
-    'occlusion_check',
-]
+# Images without content, each as float32 [B, H, W, 3] -> the same.
+BASELINES = Registry(
+    'a baseline',
+    {
+        'black': Entry('tensorflow:zeros_like', 'A black image.'),
+        'mean': Entry(
+            'vision.explain.integrated_gradients:mean_color',
+            'The mean color of each image.',
+        ),
+    },
+)

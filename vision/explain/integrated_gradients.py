@@ -4,27 +4,16 @@ Sundararajan et al., 2017: Axiomatic attribution for deep networks,
 https://arxiv.org/abs/1703.01365.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
+from vision.explain import BASELINES
 from vision.models import Network
 
 
-def _black(images: tf.Tensor) -> tf.Tensor:
-    return tf.zeros_like(images)
-
-
-def _mean_colour(images: tf.Tensor) -> tf.Tensor:
+def mean_color(images: tf.Tensor) -> tf.Tensor:
+    """Images `[B, H, W, 3]` of a single color each, the mean of the image's pixels."""
     return tf.ones_like(images) * tf.reduce_mean(images, [1, 2], keepdims=True)
-
-
-# Images without content, each as float32 [B, H, W, 3] -> the same.
-BASELINES: dict[str, Callable[[tf.Tensor], tf.Tensor]] = {
-    'black': _black,
-    'mean': _mean_colour,
-}
 
 
 def integrated_gradients(
@@ -55,16 +44,13 @@ def integrated_gradients(
         float32 `[B, H, W]`, or `[B, h, w]` of an endpoint; of both signs.
 
     Raises:
-        ValueError: there is no such stage or baseline, or no step.
+        ValueError: there is no such stage, or no step.
+        UserError: there is no such baseline.
     """
-    if baseline not in BASELINES:
-        raise ValueError(
-            f'Expected a baseline of {", ".join(BASELINES)}; received {baseline!r}.'
-        )
     if steps < 1:
         raise ValueError(f'Expected at least 1 step, received {steps}.')
     images, classes = tf.cast(images, tf.float32), tf.cast(classes, tf.int32)
-    end, start = images, BASELINES[baseline](images)
+    end, start = images, BASELINES.load(baseline)(images)
     if endpoint is not None:
         end, start = (_until(network, x, endpoint) for x in (end, start))
     nodes, weights = np.polynomial.legendre.leggauss(steps)

@@ -1,23 +1,32 @@
-"""A trained network for other programs: files that need nothing of this project."""
+"""Exports of a trained network: files that other programs run without this project."""
 
-from vision.export.checking import TIE, Comparison, compare
-from vision.export.formats import Answers, Bundle, Format
-from vision.export.onnx_file import Onnx
-from vision.export.saved_model import SavedModel
-from vision.export.tensorflowjs import TensorFlowJs
-from vision.export.tflite import Dynamic, Float16, Float32, Int8
+from vision.registry import Entry, Registry
 
-FORMATS: dict[str, Format] = {
-    form.name: form
-    for form in (
-        SavedModel(),
-        Float32(),
-        Float16(),
-        Dynamic(),
-        Int8(),
-        Onnx(),
-        TensorFlowJs(),
-    )
-}
-
-__all__ = ['Answers', 'Bundle', 'Comparison', 'FORMATS', 'Format', 'TIE', 'compare']
+FORMATS = Registry(
+    'a format',
+    {
+        'saved_model': Entry(
+            'vision.export.saved_model:SavedModel',
+            'SavedModel of TensorFlow, also for TensorFlow Serving.',
+        ),
+        'tflite_float32': Entry(
+            'vision.export.tflite:Float32', 'TensorFlow Lite in float32.'
+        ),
+        'tflite_float16': Entry(
+            'vision.export.tflite:Float16', 'TensorFlow Lite with float16 weights.'
+        ),
+        'tflite_dynamic': Entry(
+            'vision.export.tflite:Dynamic',
+            'TensorFlow Lite with 8-bit weights and activations quantized per image.',
+        ),
+        'tflite_int8': Entry(
+            'vision.export.tflite:Int8',
+            'TensorFlow Lite with 8-bit weights and activations.',
+        ),
+        'onnx': Entry('vision.export.onnx_file:Onnx', 'ONNX in float32.'),
+        'tensorflowjs': Entry(
+            'vision.export.tensorflowjs:TensorFlowJs',
+            'TensorFlow.js with a web page that classifies images in the browser.',
+        ),
+    },
+)

@@ -4,23 +4,31 @@ Variables are float32 and are made in `__init__` from explicit channel counts. T
 arithmetic runs in the block's `dtype`, to which it casts its variables when called.
 """
 
-from vision.layers.convolution import (
-    Conv2D,
-    ConvBlock,
-    ConvNormActivation,
-    DepthwiseConv2D,
-    SeparableConv2D,
-)
-from vision.layers.dense import Dense
-from vision.layers.dropout import Dropout
-from vision.layers.head import Head
-from vision.layers.inception import AuxiliaryHead, InceptionBlock
-from vision.layers.normalization import (
-    BatchNorm,
-    LocalResponseNorm,
-    local_response_norm,
-)
-from vision.layers.pooling import MaxPool
+from typing import TYPE_CHECKING
+
+from vision.registry import lazy_attributes
+
+if TYPE_CHECKING:
+    from vision.layers.convolution import (
+        Conv2D,
+        ConvBlock,
+        ConvNormActivation,
+        DepthwiseConv2D,
+        SeparableConv2D,
+    )
+    from vision.layers.dense import Dense
+    from vision.layers.dropout import Dropout
+    from vision.layers.head import Head
+    from vision.layers.inception import (
+        AuxiliaryHead,
+        InceptionBlock,
+    )
+    from vision.layers.normalization import (
+        BatchNorm,
+        LocalResponseNorm,
+        local_response_norm,
+    )
+    from vision.layers.pooling import MaxPool
 
 __all__ = [
     'AuxiliaryHead',
@@ -38,3 +46,15 @@ __all__ = [
     'SeparableConv2D',
     'local_response_norm',
 ]
+
+__getattr__ = lazy_attributes(
+    __name__,
+    __all__,
+    'convolution',
+    'dense',
+    'dropout',
+    'head',
+    'inception',
+    'normalization',
+    'pooling',
+)

@@ -5,8 +5,7 @@ import tensorflow as tf
 from vision.layers.activations import relu
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
-
-POOLINGS = ('average', 'max', 'flatten')
+from vision.layers.options import POOLINGS
 
 # Tells the masks of the pooled features from those of the other dropouts of a network.
 _FEATURE_SALT = 3

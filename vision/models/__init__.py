@@ -1,29 +1,31 @@
-"""The networks, by name."""
+"""Networks: one file a family, `Network`, and the weights that others trained."""
 
 import inspect
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from vision.errors import UserError, suggestion
-from vision.layers import Head
-from vision.models import cifar_cnn, inception_v1, mobilenet_v2, small_cnn, xception
-from vision.models.network import Network
-from vision.models.outputs import Outputs
+from vision.models.registry import MODELS, NORMALIZATIONS
+from vision.registry import lazy_attributes
 
-MODELS: dict[str, Callable[..., Network]] = {
-    'inception_v1': inception_v1.inception_v1,
-    'inception_v1_compact': inception_v1.inception_v1_compact,
-    'inception_v1_bn': inception_v1.inception_v1_bn,
-    'googlenet': inception_v1.googlenet,
-    'small_cnn': small_cnn.small_cnn,
-    'cifar_cnn': cifar_cnn.cifar_cnn,
-    'mobilenet_v2': mobilenet_v2.mobilenet_v2,
-    'xception': xception.xception,
-}
+if TYPE_CHECKING:
+    from vision.models.network import Network
+    from vision.models.outputs import Outputs
+
+__all__ = [
+    'MODELS',
+    'NORMALIZATIONS',
+    'Network',
+    'Outputs',
+    'create',
+    'default_image_size',
+    'default_normalization',
+    'option_names',
+]
+
+__getattr__ = lazy_attributes(__name__, __all__, 'network', 'outputs')
 
 
-def create(name: str, **options) -> Network:
-    """Makes the model called `name` with fresh weights.
+def create(name: str, **options) -> 'Network':
+    """Makes the model called `name` with random weights.
 
     The weights are drawn from TensorFlow's global generator: call `tf.random.set_seed`
     first for the same ones again.
@@ -36,7 +38,7 @@ def create(name: str, **options) -> Network:
         UserError: there is no model of that name.
         ValueError: the model does not take an option, or its value.
     """
-    make, accepted = _find(name), option_names(name)
+    make, accepted = MODELS.load(name), option_names(name)
     for option in options:
         if option not in accepted:
             raise ValueError(
@@ -46,13 +48,15 @@ def create(name: str, **options) -> Network:
 
 
 def option_names(name: str) -> list[str]:
-    """What the model called `name` can be told: its own, and those of every model.
+    """The options of the model called `name` and those that all models have.
 
     Raises:
         UserError: there is no model of that name.
     """
-    own = inspect.signature(_find(name)).parameters.values()
-    named = [p.name for p in own if p.kind is not p.VAR_KEYWORD]
+    from vision.layers import Head
+
+    parameters = inspect.signature(MODELS.load(name)).parameters.values()
+    named = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
     head = inspect.signature(Head).parameters.values()
     shared = [p.name for p in head if p.kind is p.KEYWORD_ONLY and p.name != 'name']
     return list(
@@ -61,7 +65,7 @@ def option_names(name: str) -> list[str]:
 
 
 def default_normalization(name: str) -> str:
-    """The normalization that the model called `name` has unless told otherwise.
+    """The normalization of the model called `name` by default.
 
     Raises:
         UserError: there is no model of that name.
@@ -70,7 +74,7 @@ def default_normalization(name: str) -> str:
 
 
 def default_image_size(name: str) -> int:
-    """The side in pixels that the model called `name` has unless told otherwise.
+    """The side in pixels of the images of the model called `name` by default.
 
     Raises:
         UserError: there is no model of that name.
@@ -79,24 +83,4 @@ def default_image_size(name: str) -> int:
 
 
 def _default(name: str, option: str) -> Any:
-    return inspect.signature(_find(name)).parameters[option].default
-
-
-def _find(name: str) -> Callable[..., Network]:
-    if name not in MODELS:
-        raise UserError(
-            f'Expected a model of {", ".join(MODELS)}; received {name!r}.'
-            f'{suggestion(name, MODELS)}'
-        )
-    return MODELS[name]
-
-
-__all__ = [
-    'MODELS',
-    'Network',
-    'Outputs',
-    'create',
-    'default_image_size',
-    'default_normalization',
-    'option_names',
-]
+    return inspect.signature(MODELS.load(name)).parameters[option].default

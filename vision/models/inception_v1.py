@@ -128,7 +128,8 @@ def _network(
         **options: of `Network` and of `Head`.
 
     Raises:
-        ValueError: a number is out of range or the normalization is unknown.
+        ValueError: a number is out of range.
+        UserError: the normalization is unknown.
     """
     common = {'batch_norm': batch_norm, 'dtype': dtype}
     stages: dict[str, tf.Module] = {}

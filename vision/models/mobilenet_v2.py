@@ -116,7 +116,8 @@ def mobilenet_v2(
         **options: of `Network` and of `Head`.
 
     Raises:
-        ValueError: a number is out of range or the normalization is unknown.
+        ValueError: a number is out of range.
+        UserError: the normalization is unknown.
     """
     if alpha <= 0:
         raise ValueError(f'Expected alpha above 0, received {alpha}.')

@@ -6,8 +6,8 @@ import tensorflow as tf
 
 from vision.errors import suggestion
 from vision.layers import AuxiliaryHead, BatchNorm, Dropout, Head
-from vision.models.normalization import NORMALIZATIONS
 from vision.models.outputs import Outputs
+from vision.models.registry import NORMALIZATIONS
 
 
 class Network(tf.Module):
@@ -31,7 +31,8 @@ class Network(tf.Module):
         **head: options of `Head`.
 
     Raises:
-        ValueError: a number is out of range or the normalization is unknown.
+        ValueError: a number is out of range.
+        UserError: the normalization is unknown.
     """
 
     def __init__(
@@ -57,15 +58,11 @@ class Network(tf.Module):
                 f'Expected images of at least {min_image_size} pixels '
                 f'for {name}, received image_size={image_size}.'
             )
-        if normalization not in NORMALIZATIONS:
-            raise ValueError(
-                f'Expected a normalization of {sorted(NORMALIZATIONS)}, '
-                f'received {normalization!r}.'
-            )
         self.classes = classes
         self.image_size = image_size
         self.min_image_size = min_image_size
         self.normalization = normalization
+        self._normalize = NORMALIZATIONS.load(normalization)
         self.dtype = dtype
         self.stages = dict(stages)
         self.heads = dict(heads or {})
@@ -232,8 +229,7 @@ class Network(tf.Module):
         return Outputs(self.head(x, training, seed), tuple(aux))
 
     def _prepared(self, images: tf.Tensor) -> tf.Tensor:
-        x = NORMALIZATIONS[self.normalization](tf.cast(images, tf.float32))
-        return tf.cast(x, self.dtype)
+        return tf.cast(self._normalize(tf.cast(images, tf.float32)), self.dtype)
 
     def _stage(
         self,

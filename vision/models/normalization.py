@@ -5,8 +5,6 @@ same shape. It belongs to the model's specification and runs inside the model, s
 training, evaluation and every export see the same numbers.
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
 
 # Mean of ImageNet's training images as blue, green, red, in BVLC's GoogLeNet
@@ -45,15 +43,3 @@ def standardize(images: tf.Tensor) -> tf.Tensor:
 def caffe(images: tf.Tensor) -> tf.Tensor:
     """Blue, green, red minus their ImageNet means, as BVLC's models take them."""
     return images[..., ::-1] - tf.constant(CAFFE_MEAN_BGR)
-
-
-Normalization = Callable[[tf.Tensor], tf.Tensor]
-
-NORMALIZATIONS: dict[str, Normalization] = {
-    'raw': raw,
-    'unit': unit,
-    'symmetric': symmetric,
-    'center': center,
-    'standardize': standardize,
-    'caffe': caffe,
-}

@@ -39,7 +39,8 @@ def small_cnn(
         **options: of `Network` and of `Head`.
 
     Raises:
-        ValueError: a number is out of range or the normalization is unknown.
+        ValueError: a number is out of range.
+        UserError: the normalization is unknown.
     """
     if not filters or min(filters) < 1:
         raise ValueError(

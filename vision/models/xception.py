@@ -107,7 +107,8 @@ def xception(
         **options: of `Network` and of `Head`.
 
     Raises:
-        ValueError: a number is out of range or the normalization is unknown.
+        ValueError: a number is out of range.
+        UserError: the normalization is unknown.
     """
     stages: dict[str, tf.Module] = {}
     stages['block1_conv1'] = ConvBlock(

@@ -32,6 +32,7 @@ from vision.data import DATASETS, DatasetError, Source, Split
 from vision.layers import Conv2D, ConvBlock, LocalResponseNorm
 from vision.models import MODELS, Network, inception_v1
 from vision.models.profile import count_graph_macs
+from vision.registry import Entry
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -59,7 +60,7 @@ def tiny(classes, image_size=32, normalization='unit', dtype=tf.float32, **optio
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
     """A network and a matrix that take no time."""
-    monkeypatch.setitem(MODELS, 'tiny', tiny)
+    monkeypatch.setitem(MODELS, 'tiny', Entry(f'{__name__}:tiny', 'Tiny.'))
     monkeypatch.setattr(contestants, 'MATRIX_SIDE', 64)
 
 

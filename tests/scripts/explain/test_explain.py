@@ -33,6 +33,7 @@ from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError
 from vision.explain import BASELINES, METHODS
 from vision.models import create
+from vision.registry import Entry
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -268,16 +269,18 @@ def test_the_flag_of_images_that_have_moved(run_dir, tmp_path):
     assert f"got data_dir='{tmp_path}'" in done.stderr
 
 
+def speckled(network, images, classes, endpoint, **options):
+    """Single positive pixels among evidence against the class."""
+    maps = np.full(images.shape[:3], -1, np.float32)
+    maps[:, 5, 7] = 1
+    maps[0, :16] = 1
+    return tf.constant(maps)
+
+
 def test_a_map_that_highlights_nothing_is_no_evidence(classifier, monkeypatch):
     """Single positive pixels among evidence against the class delete nothing."""
-
-    def speckled(network, images, classes, endpoint, **options):
-        maps = np.full(images.shape[:3], -1, np.float32)
-        maps[:, 5, 7] = 1
-        maps[0, :16] = 1
-        return tf.constant(maps)
-
-    monkeypatch.setitem(METHODS, 'integrated_gradients', speckled)
+    entry = Entry(f'{__name__}:speckled', 'Speckled.')
+    monkeypatch.setitem(METHODS, 'integrated_gradients', entry)
     chosen = choosing.of_run(classifier, samples=2, seed=0)
     settings = Settings(method=('integrated_gradients',))
     [found] = explaining.explain(classifier, chosen, settings, 'pool2', target=0)

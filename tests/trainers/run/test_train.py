@@ -27,6 +27,7 @@ from vision.data import DatasetError
 from vision.errors import UserError
 from vision.layers import AuxiliaryHead, ConvBlock
 from vision.models import MODELS, Network
+from vision.registry import Entry
 
 SHORT = {
     'dataset': 'shapes',
@@ -77,7 +78,7 @@ def surroundings():
     root = logging.getLogger()
     level = root.level
     root.setLevel(logging.INFO)
-    MODELS['small'] = small
+    MODELS['small'] = Entry(f'{__name__}:small', 'Small.')
     yield
     del MODELS['small']
     root.setLevel(level)

@@ -5,8 +5,7 @@ import pytest
 from trainers.settings.config import ConfigError, parse_size_schedule
 from trainers.settings.recipes import RECIPES, configure
 from vision.data import DATASETS, augment
-from vision.models import MODELS
-from vision.models.normalization import NORMALIZATIONS
+from vision.models import MODELS, NORMALIZATIONS
 
 # What the two tellings of "TensorFlow in Action", chapter 6, have in common.
 CHAPTER_6 = {

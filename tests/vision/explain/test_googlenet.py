@@ -7,7 +7,9 @@ import pytest
 import tensorflow as tf
 
 from vision.data.decoding.decode import decode, fit
-from vision.explain import METHODS, grad_cam, occlusion_check
+from vision.explain import METHODS
+from vision.explain.grad_cam import grad_cam
+from vision.explain.occlusion import occlusion_check
 from vision.models import Network, create, pretrained
 
 CATS = [f'cats/cat.{number}.jpg' for number in range(700, 706)]
@@ -51,7 +53,7 @@ def test_deleting_what_is_highlighted_costs_more_than_chance(network, images, me
     def score(views: tf.Tensor) -> np.ndarray:
         return probabilities(network, views)[np.arange(6), classes]
 
-    maps = METHODS[method](network, images, classes)
+    maps = METHODS.load(method)(network, images, classes)
     found = occlusion_check(score, images, maps, repeats=3)
     assert found.drop.mean() > found.random_drop.mean() + 0.15
     assert np.mean(found.drop > found.random_drop) >= 0.75

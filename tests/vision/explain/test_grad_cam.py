@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.explain import default_endpoint, grad_cam, grad_cam_plus_plus
+from vision.explain.endpoints import default_endpoint
+from vision.explain.grad_cam import grad_cam, grad_cam_plus_plus
 from vision.layers import BatchNorm
 from vision.models import Network, create, mobilenet_v2
 

@@ -4,13 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.explain import (
-    BASELINES,
-    METHODS,
-    default_endpoint,
-    endpoint_shapes,
-    integrated_gradients,
-)
+from vision.errors import UserError
+from vision.explain import BASELINES, METHODS
+from vision.explain.endpoints import default_endpoint, endpoint_shapes
+from vision.explain.integrated_gradients import integrated_gradients
 from vision.layers import ConvBlock
 from vision.models import MODELS, Network, create
 
@@ -42,9 +39,9 @@ def test_every_model_has_maps_by_every_method(network):
     middle = list(shapes)[len(shapes) // 2]
     for endpoint in (middle, default_endpoint(network)):
         side = shapes[endpoint][:2]
-        for name, method in METHODS.items():
+        for name in METHODS:
             options = {'steps': 2} if name == 'integrated_gradients' else {}
-            maps = method(network, images, [2, 0], endpoint, **options)
+            maps = METHODS.load(name)(network, images, [2, 0], endpoint, **options)
             assert maps.dtype == tf.float32 and np.isfinite(maps).all(), name
             assert maps.shape == (2, *((32, 32) if name == 'guided' else side)), name
             # Of weights at random, a sum without any positive evidence can come out.
@@ -93,7 +90,7 @@ def test_a_map_points_at_what_the_network_sees(method, row, column):
     kernel = network.head.classifier.kernel
     kernel.assign(tf.stack([kernel[:, 0], -kernel[:, 0]], 1))
     images = np.repeat(make_images(16), 2, 0)
-    maps = np.maximum(METHODS[method](network, images, [0, 1, 0, 1], None), 0)
+    maps = np.maximum(METHODS.load(method)(network, images, [0, 1, 0, 1], None), 0)
     assert np.all(maps.max((1, 2)).reshape(2, 2).max(1) > 0)
     np.testing.assert_array_equal(maps * (1 - mask(16, row, column)), 0)
 
@@ -110,9 +107,9 @@ def test_pixels_that_the_network_does_not_see_contribute_nothing():
 def test_a_image_s_map_does_not_depend_on_the_batch(method):
     network = looking_at(0, 0)
     images, classes = make_images(16, 3), np.array([0, 1, 1])
-    together = METHODS[method](network, images, classes)
+    together = METHODS.load(method)(network, images, classes)
     for place in range(3):
-        alone = METHODS[method](
+        alone = METHODS.load(method)(
             network,
             images[place : place + 1].astype(np.float32),
             tf.constant(classes[place : place + 1]),
@@ -123,7 +120,7 @@ def test_a_image_s_map_does_not_depend_on_the_batch(method):
 @EACH_METHOD
 def test_unknown_endpoint(method):
     with pytest.raises(ValueError, match="received 'conv3'. Did you mean conv"):
-        METHODS[method](looking_at(0, 0), make_images(16), [0, 1], 'conv3')
+        METHODS.load(method)(looking_at(0, 0), make_images(16), [0, 1], 'conv3')
 
 
 @EACH_METHOD
@@ -131,7 +128,7 @@ def test_low_precision_ends_in_float32(method):
     network = create(
         'cifar_cnn', classes=2, image_size=16, filters=(4, 8), dtype=tf.bfloat16
     )
-    maps = METHODS[method](network, make_images(16), [0, 1], 'conv1_1')
+    maps = METHODS.load(method)(network, make_images(16), [0, 1], 'conv1_1')
     assert maps.dtype == tf.float32 and np.isfinite(maps).all() and np.any(maps)
 
 
@@ -141,7 +138,7 @@ def test_contributions_add_up(baseline, endpoint):
     tf.random.set_seed(0)
     network = create('cifar_cnn', classes=3, image_size=16, filters=(8, 8), dense=(8,))
     images, classes = make_images(16, 4), np.array([0, 1, 2, 0])
-    start = BASELINES[baseline](tf.cast(images, tf.float32))
+    start = BASELINES.load(baseline)(tf.cast(images, tf.float32))
     before, after = (
         tf.gather(network(x).main, classes, batch_dims=1) for x in (start, images)
     )
@@ -163,12 +160,16 @@ def test_a_image_of_one_colour_contributes_nothing_beside_its_mean():
 
 
 @pytest.mark.parametrize(
-    'options, message',
+    'options, error, message',
     [
-        ({'baseline': 'white'}, "Expected a baseline of black, mean; received 'white'"),
-        ({'steps': 0}, 'Expected at least 1 step, received 0'),
+        (
+            {'baseline': 'white'},
+            UserError,
+            "Expected a baseline of black, mean; received 'white'",
+        ),
+        ({'steps': 0}, ValueError, 'Expected at least 1 step, received 0'),
     ],
 )
-def test_options_out_of_range(options, message):
-    with pytest.raises(ValueError, match=message):
+def test_options_out_of_range(options, error, message):
+    with pytest.raises(error, match=message):
         integrated_gradients(looking_at(0, 0), make_images(16), [0, 1], **options)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.explain import delete, highlighted, occlusion_check
+from vision.explain.occlusion import delete, highlighted, occlusion_check
 
 
 def make_images(count: int = 2, height: int = 32, width: int = 32) -> np.ndarray:

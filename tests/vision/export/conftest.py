@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from vision.data import load
-from vision.export import Bundle
+from vision.export.formats import Bundle
 from vision.models.specification import Specification
 
 

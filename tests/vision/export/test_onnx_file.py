@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from vision.errors import UserError
-from vision.export import FORMATS, compare
+from vision.export import FORMATS
+from vision.export.checking import compare
 from vision.export.description import describe
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('tf2onnx')
-FORM = FORMATS['onnx']
+FORM = FORMATS.load('onnx')()
 
 
 @pytest.fixture(scope='module')

@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from vision.export import FORMATS, compare
-from vision.export.checking import SUM_TOLERANCE
-from vision.models import MODELS, default_normalization
-from vision.models.normalization import NORMALIZATIONS
+from vision.export import FORMATS
+from vision.export.checking import SUM_TOLERANCE, compare
+from vision.models import MODELS, NORMALIZATIONS, default_normalization
 
 # The smallest images that each takes, and few channels where that can be chosen.
 SIZES = {
@@ -33,7 +32,7 @@ def check(bundle, expected_of, images, folder, names):
     bundle = bundle._replace(temperature=float(spread))
     expected = expected_of(bundle, images)
     for name in names:
-        form = FORMATS[name]
+        form = FORMATS.load(name)()
         form.convert(bundle, folder / 'saved_model', folder / form.path, images[10:])
         found = compare(form, form.run(folder / form.path, images), expected)
         if name in QUANTIZED:  # classes that nobody has learned lie close together

@@ -10,11 +10,13 @@ import tensorflow as tf
 from vision import data
 from vision.data import BadFiles, Split
 from vision.errors import UserError
-from vision.export import FORMATS, Bundle, compare, saved_model
+from vision.export import FORMATS, saved_model
+from vision.export.checking import compare
+from vision.export.formats import Bundle
 from vision.export.graphs import Function, answers
 from vision.export.saved_model import _of_files as of_files
 
-FORM = FORMATS['saved_model']
+FORM = FORMATS.load('saved_model')()
 
 
 @pytest.fixture(scope='module')

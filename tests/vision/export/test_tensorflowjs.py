@@ -16,7 +16,9 @@ from trainers.inference import classifier
 from trainers.settings.config import Config
 from vision.data.decoding import decode
 from vision.errors import UserError
-from vision.export import Bundle, browser, compare, converter_environment
+from vision.export import browser, converter_environment
+from vision.export.checking import compare
+from vision.export.formats import Bundle
 from vision.export.saved_model import SavedModel
 from vision.export.tensorflowjs import TensorFlowJs
 from vision.models.specification import Specification

@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from vision.errors import UserError
-from vision.export import FORMATS, compare
+from vision.export import FORMATS
+from vision.export.checking import compare
 from vision.layers import ConvBlock, LocalResponseNorm
 from vision.models import Network, Outputs
 
@@ -20,8 +21,8 @@ def bundle(make_bundle):
 
 
 def convert(name, bundle, folder, sample):
-    target = folder / FORMATS[name].path
-    FORMATS[name].convert(bundle, folder, target, sample)
+    target = folder / FORMATS.load(name)().path
+    FORMATS.load(name)().convert(bundle, folder, target, sample)
     return target
 
 
@@ -30,8 +31,8 @@ def convert(name, bundle, folder, sample):
 )
 def test_says_what_the_model_says(name, bundle, expected_of, images, tmp_path):
     target = convert(name, bundle, tmp_path, images[10:])
-    answers = FORMATS[name].run(target, images)
-    found = compare(FORMATS[name], answers, expected_of(bundle, images))
+    answers = FORMATS.load(name)().run(target, images)
+    found = compare(FORMATS.load(name)(), answers, expected_of(bundle, images))
     assert found.failures == ()
     assert answers.probabilities.dtype == np.float32
 
@@ -78,14 +79,14 @@ def test_a_disk_that_refuses_is_told_from_a_converter(name, bundle, images, tmp_
 def test_says_what_is_missing(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match="pip install 'ai-edge-litert>=2.1,<3'"):
-        FORMATS['tflite_int8'].check_available()
+        FORMATS.load('tflite_int8')().check_available()
 
 
 def test_a_damaged_file_is_refused(bundle, images, tmp_path):
     target = convert('tflite_float32', bundle, tmp_path, images)
     target.write_bytes(target.read_bytes()[:100])
     with pytest.raises(UserError, match='Expected tflite to run model_float32.tflite'):
-        FORMATS['tflite_float32'].run(target, images)
+        FORMATS.load('tflite_float32')().run(target, images)
 
 
 class Strings(tf.Module):

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from vision.models.normalization import NORMALIZATIONS
+from vision.models import NORMALIZATIONS
 
 PIXELS = np.random.default_rng(1).integers(0, 256, [3, 5, 4, 3]).astype(np.float32)
 
@@ -24,7 +24,7 @@ EXPECTED = {
 
 @pytest.mark.parametrize('name', NORMALIZATIONS)
 def test_agrees_with_the_hand_written_one(name):
-    y = NORMALIZATIONS[name](tf.constant(PIXELS))
+    y = NORMALIZATIONS.load(name)(tf.constant(PIXELS))
     assert y.dtype == tf.float32
     np.testing.assert_allclose(y, EXPECTED[name], rtol=1e-5, atol=1e-4)
 
@@ -32,7 +32,8 @@ def test_agrees_with_the_hand_written_one(name):
 @pytest.mark.parametrize('name', NORMALIZATIONS)
 def test_works_in_a_graph_on_images_of_unknown_size(name):
     function = tf.function(
-        NORMALIZATIONS[name], input_signature=[tf.TensorSpec([None, None, None, 3])]
+        NORMALIZATIONS.load(name),
+        input_signature=[tf.TensorSpec([None, None, None, 3])],
     )
     np.testing.assert_allclose(function(PIXELS), EXPECTED[name], rtol=1e-5, atol=1e-4)
 
@@ -50,7 +51,7 @@ def test_works_in_a_graph_on_images_of_unknown_size(name):
 def test_black_and_white_become(name, ends):
     image = np.zeros([1, 2, 2, 3], np.float32)
     image[:, 1] = 255
-    y = NORMALIZATIONS[name](tf.constant(image)).numpy()
+    y = NORMALIZATIONS.load(name)(tf.constant(image)).numpy()
     np.testing.assert_allclose(
         (y[0, 0], y[0, 1]),
         np.broadcast_to(np.reshape(ends, [2, 1, 1]), [2, 2, 3]),
@@ -61,12 +62,12 @@ def test_black_and_white_become(name, ends):
 @pytest.mark.parametrize('name', ['center', 'standardize'])
 @pytest.mark.parametrize('value', [0.0, 93.0, 255.0])
 def test_a_uniform_image_becomes_0(name, value):
-    y = NORMALIZATIONS[name](tf.fill([1, 8, 8, 3], value))
+    y = NORMALIZATIONS.load(name)(tf.fill([1, 8, 8, 3], value))
     np.testing.assert_allclose(y, np.zeros([1, 8, 8, 3]), atol=1e-3)
 
 
 @pytest.mark.parametrize('name', NORMALIZATIONS)
 def test_images_do_not_influence_each_other(name):
-    together = NORMALIZATIONS[name](tf.constant(PIXELS))
-    alone = NORMALIZATIONS[name](tf.constant(PIXELS[1:2]))
+    together = NORMALIZATIONS.load(name)(tf.constant(PIXELS))
+    alone = NORMALIZATIONS.load(name)(tf.constant(PIXELS[1:2]))
     np.testing.assert_allclose(together[1:2], alone, atol=1e-5)

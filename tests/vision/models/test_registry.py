@@ -235,21 +235,32 @@ def test_compiled_training_is_the_same():
 
 @every_model
 @pytest.mark.parametrize(
-    'wrong, right, message',
+    'wrong, right, error, message',
     [
-        (dict(classes=1), dict(classes=2), 'at least 2 classes, received 1'),
+        (
+            dict(classes=1),
+            dict(classes=2),
+            ValueError,
+            'at least 2 classes, received 1',
+        ),
         (
             dict(normalization='none'),
             dict(normalization='unit'),
-            "normalization of .*'caffe'.* received 'none'",
+            UserError,
+            "Expected a normalization of raw, .*, caffe; received 'none'",
         ),
-        (dict(dropout=1.0), dict(dropout=0.9), r'rate in \[0, 1\), received 1.0'),
+        (
+            dict(dropout=1.0),
+            dict(dropout=0.9),
+            ValueError,
+            r'rate in \[0, 1\), received 1.0',
+        ),
     ],
 )
-def test_options_out_of_range(name, wrong, right, message):
+def test_options_out_of_range(name, wrong, right, error, message):
     options = {'classes': 2, 'image_size': 32}
     create(name, **{**options, **right})
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(error, match=message):
         create(name, **{**options, **wrong})
 
 
