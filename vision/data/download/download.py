@@ -1,14 +1,12 @@
 """One file from an address: resumed after a break, checked, and whole or absent."""
 
-import fcntl
 import hashlib
 import logging
-import os
 import re
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
@@ -18,8 +16,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.util import Retry
 
+from vision import files
 from vision.data.source import DatasetError
-from vision.files import flush
 
 Progress = Callable[[int, int | None], None]  # (bytes done, bytes in all if known)
 
@@ -103,46 +101,22 @@ def download(
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Holds `<path>.lock` against other processes and threads; waits, and says so.
+    """Holds `<path>.lock` against other processes and threads; waits, and logs it.
 
-    Creates the folder. Raises DatasetError where no lock can be made there.
+    Creates the folder.
+
+    Raises:
+        DatasetError: no lock can be created there.
     """
-    lock = path.with_name(f'{path.name}.lock')
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _take(lock)
-    except OSError as error:
-        raise DatasetError(
-            f'Cannot write to {path.parent}: {error}. Choose a folder '
-            'in which you may create files.'
-        ) from error
-    try:
-        yield
-    finally:
-        lock.unlink(missing_ok=True)  # While it is held: see _take.
-        os.close(descriptor)
-
-
-def _take(lock: Path) -> int:
-    """Opens the file and locks it; returns the descriptor."""
-    while True:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    with ExitStack() as stack:
         try:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                logging.getLogger(__name__).warning(
-                    'Another process is at work on %s; waiting for it.',
-                    lock.with_suffix(''),
-                )
-                fcntl.flock(descriptor, fcntl.LOCK_EX)
-            # A file that the holder before us has removed locks nobody out.
-            if os.fstat(descriptor).st_nlink:
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+            stack.enter_context(files.locked(path.with_name(f'{path.name}.lock')))
+        except OSError as error:
+            raise DatasetError(
+                f'Cannot write to {path.parent}: {error}. Choose a folder '
+                'in which you may create files.'
+            ) from error
+        yield
 
 
 def _is_there(file: _File) -> bool:
@@ -321,9 +295,7 @@ def _finish(file: _File) -> None:
                 f'{received.digest}: the file was damaged on its way or has been '
                 'replaced. Run again to download it afresh.'
             )
-    flush(file.part)
-    file.part.replace(file.path)
-    flush(file.path.parent)
+    files.publish(file.part, file.path)
     file.origin.unlink(missing_ok=True)
 
 

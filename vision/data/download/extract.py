@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from vision.data.download.download import Progress, locked
 from vision.data.source import DatasetError
-from vision.files import flush
+from vision.files import publish
 
 _CHUNK = 1 << 20  # Bytes held in memory at a time.
 _BLOCK = 4096  # Bytes that a file takes up on the disk are a multiple of this.
@@ -91,8 +91,7 @@ def extract(
                 _check_room(files, folders, folder.parent)
                 _write(files, folders, staging, progress or (lambda done, total: None))
             os.sync()  # Syncing 100,000 files one by one takes minutes.
-            staging.rename(folder)
-            flush(folder.parent)
+            publish(staging, folder)
         finally:
             _remove(staging)
     return folder

@@ -1,15 +1,16 @@
 """The images of a folder tree, found quickly and remembered for the next time."""
 
+import contextlib
 import json
 import os
 import time
-import uuid
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from vision.data.source import DatasetError
+from vision.files import write_atomically
 
 EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.gif', '.bmp', '.webp')
 CACHE = '.tapestry'  # A folder for what may be thrown away, inside the data directory.
@@ -130,14 +131,7 @@ def _read(file: Path) -> _Folders:
 
 def write_cache(file: Path, contents: bytes) -> None:
     """Writes a file whole or not at all; a folder that is read-only is left alone."""
-    # A name of its own, so that processes that write at once do not meet.
-    unfinished = file.with_name(f'{file.name}.{uuid.uuid4().hex}')
-    try:
+    # Without a cache all works as well, only more slowly.
+    with contextlib.suppress(OSError):
         file.parent.mkdir(exist_ok=True)
-        unfinished.write_bytes(contents)
-        os.replace(unfinished, file)
-    except OSError:
-        try:
-            unfinished.unlink(missing_ok=True)
-        except OSError:
-            pass  # Without a cache all works as well, only more slowly.
+        write_atomically(file, contents)

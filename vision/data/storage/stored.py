@@ -18,6 +18,7 @@ from vision.data.decoding.bad_files import BadFiles
 from vision.data.download.download import locked
 from vision.data.pipeline import Batch, eval_batches
 from vision.data.source import DatasetError, Split
+from vision.files import replacing, write_atomically
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
 # Where a group of images starts, what was computed for them, and their sample weights.
@@ -132,42 +133,32 @@ def digest(parts: Iterable[Any]) -> str:
 def _make(
     file: Path, split: Split, contents: Contents, fingerprint: str, groups: MakeGroups
 ) -> _Bad:
-    """Writes `<file>.part`, then renames; returns the bad images."""
+    """Computes and writes the file and its record; returns the bad images."""
     bad_files, checksum = BadFiles(), hashlib.blake2b()
-    part = file.with_name(f'{file.name}.part')
     try:
-        with part.open('wb') as stream:
+        with replacing(file) as stream:
             _check_room(file.parent, contents.size)
             # Written rather than mapped: a full disk is then an error, not a signal.
             for _, group, _ in groups(bad_files):
                 stream.write(group.data)
                 if contents.checked:
                     checksum.update(group.data)
-            stream.flush()
-            os.fsync(stream.fileno())
+            _record(file).unlink(missing_ok=True)
         index_of = {name: index for index, name in enumerate(split.names)}
         bad = [(index_of[item.name], item.reason) for item in bad_files.items()]
         checksum.update(json.dumps(bad).encode())
-        _record(file).unlink(missing_ok=True)
-        part.replace(file)
-        _record(file).write_text(
-            json.dumps(
-                {
-                    'fingerprint': fingerprint,
-                    'checksum': checksum.hexdigest(),
-                    'bad': bad,
-                }
-            ),
-            encoding='utf-8',
-        )
+        record = {
+            'fingerprint': fingerprint,
+            'checksum': checksum.hexdigest(),
+            'bad': bad,
+        }
+        write_atomically(_record(file), json.dumps(record))
     except OSError as error:
         raise DatasetError(
             f'Cannot keep {contents.size / 1e9:.1f} GB of {contents.what} in '
             f'{file.parent}: {error.strerror}. {contents.remedy}',
             *contents.parameters,
         ) from error
-    finally:
-        part.unlink(missing_ok=True)
     return bad
 
 

@@ -307,6 +307,8 @@ def test_two_processes_make_one_good_copy(serve, site, data_dir):
     for process in (first, second):
         process.communicate('\n' * 100)
         assert process.returncode == 0
-    assert 'Another process is at work on' in said and 'tiny_imagenet; waiting' in said
+    assert (
+        'Another process (pid ' in said and 'tiny_imagenet.lock; waiting for it' in said
+    )
     assert len(site.served) == 1
     _check_installed(data_dir, archive, files)

@@ -422,7 +422,7 @@ def test_two_processes_make_one_download(site, path):
     assert [each.wait() for each in (first, second)] == [0, 0]
     for each in (first, second):
         each.communicate()
-    assert 'Another process is at work on' in said and 'data.bin; waiting' in said
+    assert 'Another process (pid ' in said and 'data.bin.lock; waiting for it' in said
     assert site.asked == [None]
     assert path.read_bytes() == CONTENT and _names(path) == ['data.bin']
 

@@ -300,7 +300,7 @@ def test_killed_in_between_nothing_is_taken_for_whole(noise, many, child, tmp_pa
     assert child.line() == '64'
     child.process.send_signal(signal.SIGKILL)
     assert child.process.wait() == -signal.SIGKILL
-    assert '.part' in _cached(tmp_path / 'cache')
+    assert '.tmp' in _cached(tmp_path / 'cache')
     assert not {'.uint8', '.json'} & set(_cached(tmp_path / 'cache'))
     split = decode_to_disk(many, 24, tmp_path / 'cache')
     np.testing.assert_array_equal(split.images, noise.images[np.arange(300) % 23])
@@ -318,7 +318,7 @@ def test_of_two_processes_one_decodes(
     )
     waiting.start()
     waiting.join(0.5)
-    assert waiting.is_alive() and 'Another process is at work' in caplog.text
+    assert waiting.is_alive() and 'Another process (pid ' in caplog.text
     child.process.stdin.write('\n' * 5)
     child.process.stdin.flush()
     waiting.join(60)

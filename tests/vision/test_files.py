@@ -1,0 +1,85 @@
+import logging
+import os
+import threading
+
+import pytest
+
+from vision import files
+
+
+def test_a_lock_names_its_holder_and_leaves_no_files(tmp_path):
+    lock = tmp_path / 'a.lock'
+    with files.locked(lock):
+        with pytest.raises(files.LockedError, match=f'^pid {os.getpid()} on .*started'):
+            _take_in_another_thread(lock, wait=False)
+    assert not list(tmp_path.iterdir())
+    with files.locked(lock, wait=False):
+        pass
+
+
+def test_who_waits_for_a_lock_gets_it_and_says_so(tmp_path, caplog):
+    lock, held, warned = tmp_path / 'a.lock', threading.Event(), threading.Event()
+
+    class Warned(logging.Handler):
+        def emit(self, record):
+            warned.set()
+
+    def hold():
+        with files.locked(lock):
+            held.set()
+            assert warned.wait(60)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert held.wait(60)
+    handler = Warned()
+    logging.getLogger('vision.files').addHandler(handler)
+    try:
+        with files.locked(lock):
+            pass
+    finally:
+        logging.getLogger('vision.files').removeHandler(handler)
+        holder.join()
+    assert f'Another process (pid {os.getpid()} on ' in caplog.text
+    assert f'holds {lock}; waiting for it.' in caplog.text
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_lock_creates_its_folder_or_is_an_error_of_the_system(tmp_path):
+    with files.locked(tmp_path / 'new' / 'a.lock'):
+        assert (tmp_path / 'new' / 'a.lock').is_file()
+    (tmp_path / 'file').touch()
+    with pytest.raises(OSError):
+        with files.locked(tmp_path / 'file' / 'a.lock'):
+            pass
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
+    path = tmp_path / 'a'
+    files.write_atomically(path, 'old')
+    with pytest.raises(KeyboardInterrupt):
+        with files.replacing(path) as file:
+            file.write(b'half')
+            raise KeyboardInterrupt
+    assert path.read_bytes() == b'old' and list(tmp_path.iterdir()) == [path]
+    with files.replacing(path) as file:
+        file.write(b'new')
+        file.flush()
+        assert path.read_bytes() == b'old'
+    assert path.read_bytes() == b'new' and list(tmp_path.iterdir()) == [path]
+
+
+def _take_in_another_thread(lock, wait):
+    errors = []
+
+    def take():
+        try:
+            with files.locked(lock, wait):
+                pass
+        except files.LockedError as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=take)
+    thread.start()
+    thread.join()
+    raise errors[0]
