@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from scripts.common.csv_text import csv_text
 from scripts.common.formatting import counted, printable, short
 from scripts.common.formatting import table as aligned
 from scripts.common.markdown import bullets, code, escape, image, table
@@ -270,7 +271,7 @@ def _csv(compared: Comparison) -> str:
         for name in compared.names
         for title in (f'{name}: predicted', f'{name}: probability')
     ]
-    return output.as_csv(['path', 'label', *titles], zip(*columns))
+    return csv_text(['path', 'label', *titles], zip(*columns))
 
 
 def _accuracy(compared: Comparison) -> bytes:

@@ -1,20 +1,18 @@
 """Figures of an evaluation as PNGs."""
 
-import io
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from scripts.common.formatting import short
 from scripts.common.names import class_name
+from scripts.common.png import figure_png
 from trainers.evaluation import metrics as measures
 from trainers.evaluation.calibration import BINS, Reliability
 from trainers.evaluation.evaluation import Evaluation
@@ -68,7 +66,7 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -
     bar = figure.colorbar(image, shrink=0.7, format=PercentFormatter(1.0))
     bar.set_label('share of the class', color=_INK)
     bar.ax.tick_params(colors=_INK, labelsize=8)
-    return _png(figure, tight=True)
+    return figure_png(figure, tight=True)
 
 
 def _name_cells(
@@ -177,7 +175,7 @@ def reliability(drawn: dict[str, Reliability]) -> bytes:
                 fontsize=9,
                 labelcolor=_INK,
             )
-    return _png(figure)
+    return figure_png(figure)
 
 
 def precision_recall(evaluation: Evaluation) -> bytes:
@@ -220,7 +218,7 @@ def precision_recall(evaluation: Evaluation) -> bytes:
     legend.get_title().set_color(_INK)
     for text in legend.get_texts():
         text.set_parse_math(False)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def _floor(axes: Axes) -> float:
@@ -269,7 +267,7 @@ def intervals(
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.xaxis.set_major_formatter('{x:g} %')
     _dress(axes, title, grid='x')
-    return _png(figure)
+    return figure_png(figure)
 
 
 def _curve(axes: Axes, curve: measures.Curve, label: str, **style: Any) -> None:
@@ -311,15 +309,3 @@ def _dress(axes: Axes, title: str, grid: str = 'y') -> None:
 
 def _title(axes: Axes, title: str) -> None:
     axes.set_title(title, loc='left', fontsize=11, fontweight='bold', color=_INK)
-
-
-def _png(figure: Figure, tight: bool = False) -> bytes:
-    """The figure as a PNG, without the margins around it where it is tight."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
-        # A class name in a script that the font lacks is shown as boxes.
-        warnings.filterwarnings('ignore', message='Glyph')
-        FigureCanvasAgg(figure).print_figure(
-            buffer, format='png', bbox_inches='tight' if tight else None
-        )
-    return buffer.getvalue()

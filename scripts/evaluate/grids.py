@@ -1,13 +1,12 @@
 """Images that a network is wrong about, as it sees them, in grids."""
 
-import io
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.image import imsave
 
 from scripts.common.names import class_name
+from scripts.common.png import png
 from trainers.evaluation.evaluation import Evaluation
 from trainers.reporting.plots import image_grid
 from vision import data
@@ -75,9 +74,7 @@ def draw(
     scale = math.ceil(_SIDE / images.shape[1])
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     grid = image_grid(images, titles, columns=_COLUMNS, correct=correct)
-    buffer = io.BytesIO()
-    imsave(buffer, grid, format='png')
-    return buffer.getvalue()
+    return png(grid)
 
 
 def _brief(evaluation: Evaluation, label: int) -> str:

@@ -1,14 +1,14 @@
 """The files that an evaluation leaves in its folder."""
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from scripts.common.csv_text import csv_text
 from scripts.common.output_folder import replace
 from scripts.evaluate import card, figures, grids, report
 from scripts.evaluate.results import pairs, results
@@ -61,7 +61,7 @@ def _contents(
     found = results(evaluation, config, environment)
     yield (
         'classes.csv',
-        as_csv(
+        csv_text(
             [
                 'label',
                 'id',
@@ -91,7 +91,7 @@ def _contents(
     names = [evaluation.classes[label] for label in labels]
     yield (
         'confusion.csv',
-        as_csv(
+        csv_text(
             ['is', *names],
             (
                 [name, *evaluation.confusion[label, labels].tolist()]
@@ -144,7 +144,7 @@ def _predictions(evaluation: Evaluation) -> str:
         (1 + evaluation.ranks).tolist(),
         *names[best[:, 1:].T],
     ]
-    return as_csv(
+    return csv_text(
         [
             'path',
             'label',
@@ -156,11 +156,3 @@ def _predictions(evaluation: Evaluation) -> str:
         ],
         zip(*columns),
     )
-
-
-def as_csv(columns: Sequence[str], rows: Iterable[Iterable[Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return text.getvalue()

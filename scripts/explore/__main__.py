@@ -73,14 +73,15 @@ def main(argv: list[str]) -> int:
 
 def explore(config: Config, settings: Settings) -> None:
     """Looks at the dataset, prints what there is to see and writes it down."""
-    from scripts.explore import before_after, output, terminal
+    from scripts.common.output_folder import check_writable
+    from scripts.explore import augmentation, output, terminal
     from scripts.explore.summary import summarize
     from trainers.run.train import load_source
     from vision.survey.survey import survey
 
     folder = Path(settings.output or f'exploration/{config.dataset}')
     source = load_source(config)
-    output.check_writable(folder)
+    check_writable(folder)
     total = sum(map(len, source.splits.values()))
     with command.native_stderr_suppressed() as stderr:
         total = min(settings.max_images or total, total)
@@ -89,7 +90,7 @@ def explore(config: Config, settings: Settings) -> None:
         ) as bar:
             seen = survey(source, config.image_size, settings.max_images, bar.update)
         findings = summarize(seen)
-        augmented = before_after.rows(
+        augmented = augmentation.examples(
             source, config.augment, config.image_size, settings.samples, settings.seed
         )
         print(terminal.report(findings), flush=True)

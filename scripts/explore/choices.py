@@ -1,4 +1,4 @@
-"""Which images are shown, of the many that were seen."""
+"""Which images an exploration shows."""
 
 import numpy as np
 
@@ -9,13 +9,13 @@ from vision.survey.survey import Survey
 
 _CLASSES = 20
 _PAIRS = 24
-EXTREMES = 8
+_EXTREMES = 8
 
 
 def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
-    """Label -> some training images of it, for up to 20 labels, evenly spread.
+    """Label -> some training images of it, for up to 20 labels, evenly spaced.
 
-    Eight images of each of few classes, five where there are more than ten.
+    Eight images of each class, five where there are more than ten classes.
     """
     rng = np.random.default_rng(seed)
     usable = survey.members('train') & survey.good
@@ -30,13 +30,15 @@ def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
 
 
 def extremes(survey: Survey) -> dict[str, list[int]]:
-    """The darkest, brightest and lowest-contrast images, eight of each."""
-    found = statistics.extremes(survey, EXTREMES)
-    return {title: images.tolist() for title, images in found.items()}
+    """The eight darkest, brightest and lowest-contrast images, by their title."""
+    return {
+        title: images.tolist()
+        for title, images in statistics.extremes(survey, _EXTREMES).items()
+    }
 
 
 def pairs(findings: Findings) -> list[int]:
-    """Places of pairs that can be shown: conflicts first, then those across splits."""
+    """Indices of decodable pairs: label conflicts first, then pairs across splits."""
     survey, duplicates = findings.survey, findings.duplicates
     splits = survey.split[duplicates.pairs]
     within = splits[:, 0] == splits[:, 1]

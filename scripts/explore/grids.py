@@ -1,65 +1,74 @@
-"""Grids of images as PNGs: samples of the classes, extremes, duplicates."""
+"""Grids of images as PNG files: samples of the classes, outliers, duplicates."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from scripts.common.formatting import brief, printable
 from scripts.common.png import png
+from scripts.common.thumbnails import tile
 from scripts.explore import choices
 from scripts.explore.summary import Findings
 from trainers.reporting.plots import image_grid
 from vision.survey.duplicates import conflicts
-from vision.survey.images import SIDE, blank, tile
+from vision.survey.images import pixels
 from vision.survey.survey import Survey
 
-_GAP = 4  # Pixels between the two images of a pair.
+_SIDE = 144  # Pixels of an image in the grid.
+_GAP = np.full([_SIDE, 4, 3], 255, np.uint8)  # Between the two images of a pair.
 
 
 def samples(survey: Survey, seed: int) -> bytes:
-    """Images of the classes with their words as titles, a class in a row; a PNG."""
-    chosen = choices.samples(survey, seed)
-    width = max(map(len, chosen.values()))
-    images, titles = [], []
-    for label, indices in chosen.items():
-        missing = width - len(indices)
-        images += [tile(*survey.place(i)) for i in indices] + [blank()] * missing
-        titles += [printable(survey.source.classes[label])] * len(indices)
-        titles += [''] * missing
-    return _grid(images, titles, width if len(chosen) <= 10 else 2 * width)
+    """Training images of the classes, titled by the class; a PNG file."""
+    classes = survey.source.classes
+    rows = [
+        (images, [printable(classes[label])] * len(images))
+        for label, images in choices.samples(survey, seed).items()
+    ]
+    return _grid(survey, rows, 1 if len(rows) <= 10 else 2)
 
 
 def extremes(survey: Survey) -> bytes:
-    """The darkest, brightest and lowest-contrast images, a row of each; a PNG."""
-    images, titles = [], []
-    for title, indices in choices.extremes(survey).items():
-        missing = choices.EXTREMES - len(indices)
-        images += [tile(*survey.place(i)) for i in indices] + [blank()] * missing
-        titles += [f'{title}: {brief(survey.name(i), 40)}' for i in indices]
-        titles += [''] * missing
-    return _grid(images, titles, choices.EXTREMES)
+    """The darkest, the brightest and the lowest-contrast images; a PNG file."""
+    rows = []
+    for title, images in choices.extremes(survey).items():
+        names = [brief(survey.name(image), 40) for image in images]
+        rows.append((images, [f'{title}: {names[0]}', *names[1:]]))
+    return _grid(survey, rows)
 
 
-def duplicates(findings: Findings, pairs: Sequence[int]) -> bytes:
-    """Pairs side by side, below their distance, splits and names; a PNG."""
+def _grid(
+    survey: Survey, rows: Sequence[tuple[list[int], list[str]]], across: int = 1
+) -> bytes:
+    """Images with their titles, padded to rows of one length, some rows in a line."""
+    width = max(len(images) for images, _ in rows)
+    tiles, titles = [], []
+    for images, row_titles in rows:
+        missing = width - len(images)
+        tiles += [_tile(survey, image) for image in images]
+        tiles += [np.full([_SIDE, _SIDE, 3], 255, np.uint8)] * missing
+        titles += [*row_titles, *[''] * missing]
+    return png(image_grid(np.stack(tiles), titles, columns=across * width))
+
+
+def duplicates(findings: Findings, pairs: Iterable[int]) -> bytes:
+    """Pairs side by side, titled by distance, splits and names; a PNG file."""
     survey = findings.survey
     conflicting = conflicts(survey, findings.duplicates)
     images, titles = [], []
     for pair in pairs:
         first, second = findings.duplicates.pairs[pair].tolist()
-        gap = np.full([SIDE, _GAP, 3], 255, np.uint8)
-        sides = tile(*survey.place(first)), gap, tile(*survey.place(second))
-        images.append(np.concatenate(sides, 1))
+        tiles = [_tile(survey, first), _GAP, _tile(survey, second)]
+        images.append(np.concatenate(tiles, 1))
         distance = f'{findings.duplicates.distances[pair]} bits'
-        titles.append(
-            f'{"other class" if conflicting[pair] else distance}: '
-            + ' | '.join(
-                f'{survey.split_name(i)} {brief(survey.name(i), 16)}'
-                for i in (first, second)
-            )
+        names = (
+            f'{survey.split_name(image)} {brief(survey.name(image), 16)}'
+            for image in (first, second)
         )
-    return _grid(images, titles, 4)
+        title = 'label conflict' if conflicting[pair] else distance
+        titles.append(f'{title}: {" | ".join(names)}')
+    return png(image_grid(np.stack(images), titles, columns=4))
 
 
-def _grid(images: Sequence[np.ndarray], titles: Sequence[str], columns: int) -> bytes:
-    return png(image_grid(np.stack(images), titles, columns=columns))
+def _tile(survey: Survey, image: int) -> np.ndarray:
+    return tile(pixels(*survey.place(image)), _SIDE)

@@ -3,12 +3,13 @@
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from PIL import Image
 
 from scripts.common.formatting import printable
 
+_LINE = '\n'
 STYLE = """
 :root { color-scheme: light dark; --ink: #24292f; --paper: #ffffff; --soft: #f3f4f6;
   --line: #d8dbe0; --faint: #667080; --accent: #2f5f9e; --alarm: #b3261e; }
@@ -59,80 +60,72 @@ def escape(text: str) -> str:
     return html.escape(printable(text))
 
 
-def page(title: str, body: str) -> str:
+def page(title: str, parts: Iterable[str]) -> str:
     """A whole document that needs no other file."""
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<title>{escape(title)}</title><style>{STYLE}</style></head>\n'
-        f'<body>{body}</body></html>\n'
+        f'<body>{_LINE.join(parts)}</body></html>\n'
     )
 
 
-def section(name: str, title: str, *parts: str) -> str:
-    """A part of the page that the table of contents points to."""
-    content = '\n'.join(part for part in parts if part)
-    return f'<section id="{name}"><h2>{escape(title)}</h2>\n{content}\n</section>'
+def sections(titles: Mapping[str, Iterable[str]]) -> Iterator[str]:
+    """A table of contents, then each section under its title."""
+    names = {title: title.lower().replace(' ', '-') for title in titles}
+    links = (f'<li><a href="#{name}">{title}</a></li>' for title, name in names.items())
+    yield f'<nav aria-label="Contents"><ul>{"".join(links)}</ul></nav>'
+    for title, parts in titles.items():
+        content = f'<h2>{title}</h2>\n{_LINE.join(parts)}'
+        yield f'<section id="{names[title]}">{content}</section>'
 
 
-def paragraph(text: str, kind: str = '') -> str:
-    return f'<p{f" class={kind}" if kind else ""}>{escape(text)}</p>'
+def text(tag: str, words: str, kind: str = '') -> str:
+    """Text in a tag, of a class that the style knows."""
+    attribute = f' class="{kind}"' if kind else ''
+    return f'<{tag}{attribute}>{escape(words)}</{tag}>'
+
+
+def group(tag: str, kind: str, parts: Iterable[str]) -> str:
+    """Parts in a tag of a class that the style knows."""
+    return f'<{tag} class="{kind}">{"".join(parts)}</{tag}>'
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """The first row holds the titles; `left` columns (1, 3 or 9) are aligned left."""
-    lines = [_row(rows[0], 'th'), *(_row(row, 'td') for row in rows[1:])]
-    return (
-        f'<div class="scroll"><table class="left{left}">'
-        + '\n'.join(lines)
-        + '</table></div>'
-    )
-
-
-def _row(cells: Sequence[str], tag: str) -> str:
-    return '<tr>' + ''.join(f'<{tag}>{escape(c)}</{tag}>' for c in cells) + '</tr>'
+    tags = ['th'] + ['td'] * (len(rows) - 1)
+    lines = [
+        f'<tr>{"".join(text(tag, cell) for cell in row)}</tr>'
+        for tag, row in zip(tags, rows)
+    ]
+    return group('div', 'scroll', [group('table', f'left{left}', lines)])
 
 
 def folded(title: str, content: str) -> str:
-    """Content that is shown once its title is tapped."""
-    return f'<details><summary>{escape(title)}</summary>{content}</details>'
+    """Content that is shown once its title is clicked."""
+    return f'<details>{text("summary", title)}{content}</details>'
 
 
 def chart(light: bytes, dark: bytes, description: str) -> str:
-    """A PNG for either theme of the page."""
+    """A PNG for each theme of the page."""
     return (
-        '<div class="scroll"><image>'
-        f'<source srcset="{_data(dark, "png")}" '
-        'media="(prefers-color-scheme: dark)">'
+        '<div class="scroll"><picture>'
+        f'<source srcset="{_data(dark, "png")}" media="(prefers-color-scheme: dark)">'
         f'<img src="{_data(light, "png")}" alt="{escape(description)}">'
-        '</image></div>'
+        '</picture></div>'
     )
 
 
-def figure(image: Image.Image, caption: str, description: str = '') -> str:
-    """An image above its caption, which also describes it unless told otherwise."""
+def figure(image: Image.Image, caption: str) -> str:
+    """An image above its caption, which is its alternative text, too."""
     buffer = io.BytesIO()
     image.save(buffer, 'JPEG', quality=85, subsampling=0)
     small = ' class="small"' if max(image.size) <= 72 else ''
     return (
         f'<figure><img{small} loading="lazy" '
-        f'src="{_data(buffer.getvalue(), "jpeg")}" '
-        f'alt="{escape(description or caption)}">'
+        f'src="{_data(buffer.getvalue(), "jpeg")}" alt="{escape(caption)}">'
         f'<figcaption>{escape(caption)}</figcaption></figure>'
     )
-
-
-def images(figures: Sequence[str]) -> str:
-    return f'<div class="images">{"".join(figures)}</div>'
-
-
-def pairs(framed: Sequence[str]) -> str:
-    return f'<div class="pairs">{"".join(framed)}</div>'
-
-
-def pair(title: str, figures: Sequence[str]) -> str:
-    """Two images side by side in a frame."""
-    return f'<div class="pair"><p>{escape(title)}</p>{images(figures)}</div>'
 
 
 def _data(content: bytes, kind: str) -> str:

@@ -1,18 +1,15 @@
-"""The files that an exploration leaves in its folder."""
+"""The files of an exploration."""
 
-import csv
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.common.output_folder import OutputError, check_writable, replace
+from scripts.common.csv_text import csv_text
+from scripts.common.output_folder import replace
 from scripts.common.png import png
-from scripts.explore import before_after, charts, choices, grids, page
-from scripts.explore.before_after import Row
+from scripts.explore import augmentation, charts, choices, grids, page
+from scripts.explore.augmentation import Augmented
 from scripts.explore.summary import Findings
-
-__all__ = ['check_writable', 'OutputError', 'write']
 
 _NAMES = (
     'index.html',
@@ -39,21 +36,31 @@ _COLUMNS = (
 
 
 def write(
-    findings: Findings, folder: Path, seed: int, augmented: Sequence[Row] = ()
+    findings: Findings, folder: Path, seed: int, augmented: Sequence[Augmented] = ()
 ) -> list[Path]:
-    """Replaces our files in the folder and leaves all others; returns what is there.
+    """Writes the files of this command into the folder and leaves all others.
 
-    A file of an earlier exploration for which there is nothing to show now is removed.
+    A file of an earlier exploration that has no content now is removed.
 
-    Raises OutputError where a file cannot be written.
+    Args:
+        findings: what was found.
+        folder: where to; it exists.
+        seed: of the choice of the sample images.
+        augmented: training images before and after augmentation.
+
+    Returns:
+        The files that were written.
+
+    Raises:
+        OutputError: a file cannot be written.
     """
     return replace(folder, dict(_contents(findings, seed, augmented)), _NAMES)
 
 
 def _contents(
-    findings: Findings, seed: int, augmented: Sequence[Row]
+    findings: Findings, seed: int, augmented: Sequence[Augmented]
 ) -> Iterator[tuple[str, bytes | str]]:
-    """The names of the files, and what belongs into them."""
+    """The names of the files with their contents."""
     survey = findings.survey
     yield 'summary.json', json.dumps(findings.numbers, indent=2, allow_nan=False) + '\n'
     yield 'duplicates.csv', _duplicates_csv(findings)
@@ -65,20 +72,27 @@ def _contents(
     if choices.samples(survey, seed):
         yield 'samples.png', grids.samples(survey, seed)
     if augmented:
-        yield 'augmentation.png', png(before_after.draw(augmented))
+        yield 'augmentation.png', png(augmentation.grid(augmented))
     if pairs := choices.pairs(findings):
         yield 'duplicates.png', grids.duplicates(findings, pairs)
     yield 'index.html', page.build(findings, drawn, seed, augmented)
 
 
 def _duplicates_csv(findings: Findings) -> str:
-    survey, found = findings.survey, findings.duplicates
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator='\n')
-    rows.writerow(_COLUMNS)
-    for pair, distance, kind in zip(found.pairs.tolist(), found.distances, found.kinds):
-        described = [
-            (survey.split_name(i), survey.name(i), survey.class_name(i)) for i in pair
+    survey, pairs = findings.survey, findings.duplicates
+    described = (
+        [
+            text
+            for image in pair
+            for text in (
+                survey.split_name(image),
+                survey.name(image),
+                survey.class_name(image),
+            )
         ]
-        rows.writerow([*described[0], *described[1], distance, kind])
-    return text.getvalue()
+        for pair in pairs.pairs.tolist()
+    )
+    rows = zip(described, pairs.distances, pairs.kinds)
+    return csv_text(
+        _COLUMNS, ([*images, distance, kind] for images, distance, kind in rows)
+    )

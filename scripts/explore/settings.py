@@ -1,10 +1,10 @@
-"""How a dataset is looked at, and which of a run's settings say which dataset."""
+"""The settings of an exploration, and the settings of a run that name its dataset."""
 
 import dataclasses
 
 from trainers.settings.config import Config, check, setting
 
-_LOOKING = 'Looking'
+_EXPLORATION = 'Exploration'
 _USED = (
     'dataset',
     'data_dir',
@@ -19,7 +19,7 @@ _USED = (
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """How much is looked at, and where the result goes.
+    """How many images are read, and where the results are written.
 
     Raises:
         ConfigError: a value is not allowed; the message names the setting.
@@ -27,22 +27,27 @@ class Settings:
 
     output: str = setting(
         '',
-        _LOOKING,
-        'Folder for the page and the images; by default exploration/<dataset>.',
+        _EXPLORATION,
+        'Folder for the HTML page, charts and tables; by default '
+        'exploration/<dataset>.',
     )
     max_images: int = setting(
         0,
-        _LOOKING,
-        'Look at no more than so many images, spread evenly over each '
-        'split; 0: at all.',
+        _EXPLORATION,
+        'Largest number of images to survey, evenly spaced in each split; '
+        '0: all images.',
         minimum=0,
     )
     samples: int = setting(
-        4, _LOOKING, 'Images shown before and after --augment.', minimum=1, maximum=50
+        4,
+        _EXPLORATION,
+        'Training images to show before and after --augment.',
+        minimum=1,
+        maximum=50,
     )
     seed: int = setting(
         0,
-        _LOOKING,
+        _EXPLORATION,
         'Seed of the choice of sample images.',
         minimum=0,
         maximum=2**31 - 1,

@@ -1,7 +1,8 @@
-"""All numbers of an exploration in one dictionary, as `summary.json` has them."""
+"""The numbers of an exploration in one dictionary, which `summary.json` holds."""
 
 from collections import Counter
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -12,37 +13,39 @@ from vision.survey.duplicates import Duplicates
 from vision.survey.problems import Problem
 from vision.survey.survey import Survey
 
-_LISTED = 1000  # Problems of one kind; their count is always of all.
+_LISTED = 1000  # Images of one kind of problem; the count is of all.
 
 
 @dataclass(frozen=True, eq=False)
 class Findings:
-    """What was found, and its numbers; `summarize` makes it."""
+    """The results of an exploration.
+
+    Attributes:
+        survey: facts about each image.
+        problems: suspicious images, by kind.
+        duplicates: pairs of duplicates.
+        numbers: what `summary.json` holds.
+    """
 
     survey: Survey
     problems: list[Problem]
     duplicates: Duplicates
     numbers: dict[str, Any]
 
-    @property
-    def source(self) -> Source:
-        return self.survey.source
-
     def problems_by_kind(self) -> dict[str, list[Problem]]:
-        """Kinds that occur, in the order of problems.KINDS."""
-        found: dict[str, list[Problem]] = {}
-        for problem in self.problems:
-            found.setdefault(problem.kind, []).append(problem)
-        return found
+        """The kinds that occur, in the order of `problems.KINDS`."""
+        return {
+            kind: list(group)
+            for kind, group in groupby(self.problems, lambda problem: problem.kind)
+        }
 
 
 def summarize(survey: Survey) -> Findings:
-    """Looks for problems and duplicates in a survey and counts everything."""
-    found, pairs = problems.find(survey), duplicates.find(survey)
-    findings = Findings(survey, found, pairs, {})
+    """Finds problems and duplicates in a survey, and computes all numbers."""
+    findings = Findings(survey, problems.find(survey), duplicates.find(survey), {})
     source = survey.source
-    everything = np.ones(len(survey), bool)
     files = survey.facts[survey.facts['file_digest'] != 0]
+    everything = np.ones(len(survey), bool)
     findings.numbers.update(
         {
             'dataset': source.name,
@@ -63,7 +66,7 @@ def summarize(survey: Survey) -> Findings:
             'channels': statistics.channels(survey),
             'brightness': statistics.brightness(survey),
             'problems': _problems(findings),
-            'duplicates': _duplicates(survey, pairs),
+            'duplicates': _duplicates(findings),
         }
     )
     return findings
@@ -86,7 +89,7 @@ def _problems(findings: Findings) -> dict[str, Any]:
     survey = findings.survey
     return {
         kind: {
-            'count': len(found),
+            'count': len(images),
             'images': [
                 {
                     'split': survey.split_name(problem.image),
@@ -94,14 +97,15 @@ def _problems(findings: Findings) -> dict[str, Any]:
                     'class': survey.class_name(problem.image),
                     'detail': problem.detail,
                 }
-                for problem in found[:_LISTED]
+                for problem in images[:_LISTED]
             ],
         }
-        for kind, found in findings.problems_by_kind().items()
+        for kind, images in findings.problems_by_kind().items()
     }
 
 
-def _duplicates(survey: Survey, pairs: Duplicates) -> dict[str, Any]:
+def _duplicates(findings: Findings) -> dict[str, Any]:
+    survey, pairs = findings.survey, findings.duplicates
     kinds = Counter(pairs.kinds.tolist())
     splits = Counter(map(tuple, survey.split[pairs.pairs].tolist()))
     return {

@@ -3,7 +3,8 @@
 import pytest
 
 from scripts.common.output_folder import OutputError, check_writable, replace
-from scripts.explore import output
+from scripts.evaluate import output as evaluate_output
+from scripts.explore import output as explore_output
 
 
 def test_folder_that_cannot_be_is_an_error_before_the_work(tmp_path):
@@ -43,4 +44,4 @@ def test_file_that_cannot_be_written_is_an_error(tmp_path):
 
 
 def test_commands_share_it():
-    assert (output.OutputError, output.check_writable) == (OutputError, check_writable)
+    assert (explore_output.replace, evaluate_output.replace) == (replace, replace)

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from scripts.common import formatting as words
+from scripts.common import formatting
+from scripts.common.output_folder import OutputError, check_writable
 from scripts.explore import choices, output, terminal
 from scripts.explore.summary import summarize
 from vision.data import SPLITS, Source, Split
@@ -38,6 +39,7 @@ class Reader(HTMLParser):
         self.open: list[str] = []
         self.references: list[str] = []
         self.ids: list[str] = []
+        self.sources: list[str] = []
         self.images: list[dict] = []
         self.text = ''
 
@@ -46,6 +48,7 @@ class Reader(HTMLParser):
         self.references += [found[k] for k in ('src', 'href', 'srcset') if k in found]
         self.ids += [found['id']] if 'id' in found else []
         self.images += [found] if tag == 'img' else []
+        self.sources += [self.open[-1]] if tag == 'source' else []
         if tag not in ('meta', 'img', 'source'):
             self.open.append(tag)
 
@@ -86,6 +89,8 @@ def test_page_is_whole_and_needs_nothing_else(written):
     assert 'url(' not in document and '@import' not in document
     assert 'prefers-color-scheme: dark' in document and 'width=device-width' in document
     assert all(image['alt'].strip() for image in reader.images)
+    # Browsers choose between the themes of a chart in a `picture` only.
+    assert reader.sources == ['picture'] * 3
 
 
 def test_page_escapes_names_of_classes_and_files(written):
@@ -97,11 +102,11 @@ def test_page_escapes_names_of_classes_and_files(written):
 
 def test_page_says_what_matters_first(written):
     text = read((written / 'index.html').read_text(encoding='utf-8')).text
-    assert '22 images of 2 classes.' in text
+    assert '22 images, 2 classes.' in text
     assert '1 image cannot be decoded.' in text
     assert '1 of the 4 validation images have a duplicate in train.' in text
     assert '2 of the 3 test images have a duplicate in train.' in text
-    assert '1 pair of duplicates with different classes.' in text
+    assert '1 pair of duplicates with different classes (label conflicts).' in text
     assert 'a JPEG file named .png' in text
 
 
@@ -197,11 +202,11 @@ def test_own_files_are_replaced_and_others_kept(findings, tmp_path):
 
 
 def test_folder_that_cannot_be_is_refused_before_the_work(tmp_path):
-    output.check_writable(tmp_path / 'new' / 'folder')
+    check_writable(tmp_path / 'new' / 'folder')
     assert list((tmp_path / 'new' / 'folder').iterdir()) == []
     (tmp_path / 'file').write_text('')
-    with pytest.raises(output.OutputError, match='Expected --output to be a folder'):
-        output.check_writable(tmp_path / 'file')
+    with pytest.raises(OutputError, match='Expected --output to be a folder'):
+        check_writable(tmp_path / 'file')
 
 
 def test_report_fits_a_terminal(findings):
@@ -210,7 +215,7 @@ def test_report_fits_a_terminal(findings):
     text = '\n'.join(lines)
     assert re.search(r'^majority baseline +53\.3 % +50\.0 % +33\.3 %$', text, re.M)
     assert re.search(
-        r'^ +2  of the 3 test images have a duplicate in train$', text, re.M
+        r'^2 of the 3 test images have a duplicate in train\.$', text, re.M
     )
     assert re.search(r'^ +1  undecodable: ', text, re.M)
 
@@ -237,7 +242,7 @@ def test_many_classes_are_cut_in_the_terminal_and_whole_on_the_page(many, tmp_pa
     output.write(many, tmp_path, 0)
     document = (tmp_path / 'index.html').read_text(encoding='utf-8')
     assert len(document) < 10_000_000
-    assert all(name in document for name in many.source.classes)
+    assert all(name in document for name in many.survey.source.classes)
 
 
 def test_samples_are_of_the_class_and_follow_the_seed(many, findings):
@@ -272,9 +277,9 @@ def test_nothing_decodable_is_said_and_not_a_crash(tmp_path):
     [(1234567.0, '1,234,567'), (1234.5, '1,234'), (61.54, '61.5'), (0.1234, '0.123')],
 )
 def test_numbers(value, text):
-    assert words.number(value) == text
+    assert formatting.number(value) == text
 
 
 def test_short_names_keep_their_end():
-    assert words.short('train/cat/12.jpg', 9) == '…t/12.jpg'
-    assert words.short('a\tb', 9) == r'a\tb'
+    assert formatting.short('train/cat/12.jpg', 9) == '…t/12.jpg'
+    assert formatting.short('a\tb', 9) == r'a\tb'

@@ -1,0 +1,84 @@
+"""Training images before and after augmentation, by the pipeline of a run."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from trainers.reporting.plots import image_grid
+from vision.data import Source, Split, take, train_batches
+from vision.data.augment import AUGMENTATIONS
+
+_VERSIONS = 6  # Augmented versions of an image.
+_ALL = ('all',)  # Stands for each of the registered augmentations, one at a time.
+
+
+class Augmented(NamedTuple):
+    """An image and some augmented versions of it.
+
+    Attributes:
+        augment: the augmentations, as in the setting.
+        before: uint8 [S, S, 3].
+        after: the versions, uint8 [S, S, 3] each.
+    """
+
+    augment: str
+    before: np.ndarray
+    after: list[np.ndarray]
+
+
+def examples(
+    source: Source, augment: tuple[str, ...], image_size: int, samples: int, seed: int
+) -> list[Augmented]:
+    """Some training images with augmented versions of each.
+
+    Args:
+        source: the dataset.
+        augment: as in a run; empty for no examples, ('all',) for one example of each
+            augmentation.
+        image_size: side in pixels; 0: the dataset's own.
+        samples: number of examples.
+        seed: of the choice of the images.
+
+    Raises:
+        DatasetError: `augment` names no augmentation.
+    """
+    size = image_size or source.image_size
+    train = source.splits['train']
+    # A pair for each example: its image, and one that may be mixed into it.
+    pairs = np.random.default_rng(seed).choice(len(train), [samples, 2])
+    if augment == _ALL:
+        return [_example(train, pairs[0], (name,), size) for name in AUGMENTATIONS]
+    return [_example(train, pair, augment, size) for pair in pairs if augment]
+
+
+def _example(
+    split: Split, pair: np.ndarray, augment: tuple[str, ...], size: int
+) -> Augmented:
+    def versions(augment: tuple[str, ...], count: int) -> list[np.ndarray]:
+        # An epoch of one batch for each version.
+        batches = train_batches(
+            take(split, pair),
+            batch_size=2,
+            image_size=size,
+            seed=0,
+            end_step=count,
+            augment=augment,
+            shuffle=False,
+        )
+        return [batch.images[1].numpy() for batch in batches]
+
+    return Augmented(
+        ','.join(augment), versions((), 1)[0], versions(augment, _VERSIONS)
+    )
+
+
+def grid(augmented: Sequence[Augmented]) -> np.ndarray:
+    """A row for each example, uint8 [rows, columns, 3] in pixels."""
+    images = [image for row in augmented for image in (row.before, *row.after)]
+    titles = [
+        title
+        for row in augmented
+        for title in ('before', row.augment, *[''] * (len(row.after) - 1))
+    ]
+    return image_grid(np.stack(images), titles, columns=1 + _VERSIONS)
