@@ -60,9 +60,9 @@ def sizes(numbers: dict[str, Any], parts: Iterable[str]) -> Sequence[str | Table
         return ['No image can be decoded.']
     groups = {part: numbers['sizes'][part] for part in parts}
     first = dict(numbers['sizes_of_system_a'])
-    groups[f'first {counted(first.pop("classes"), "class", "classes")} of train'] = (
-        first
-    )
+    count = first.pop('classes')
+    if count < len(numbers['classes']):
+        groups[f'first {count} classes of train'] = first
     table = [
         [f'{part}: {name}', *(number(values[key]) for key in _DESCRIBED)]
         for part, group in groups.items()
