@@ -1,16 +1,12 @@
 """Trains a network: `python -m scripts.train --model=inception_v1`."""
 
 import dataclasses
-import logging
 import sys
 
-from absl import app, flags
-
-from scripts.common import flags as config_flags
-from scripts.common import quiet
-from trainers.settings.config import Config, ConfigError
+from scripts.common import command, flags
+from trainers.reporting.progress import ConsoleHandler
+from trainers.settings.config import Config
 from trainers.storage.run_directory import config_of
-from vision.errors import UserError
 
 DESCRIPTION = """
 Trains a network and keeps everything about the run in one folder.
@@ -23,59 +19,27 @@ Trains a network and keeps everything about the run in one folder.
       The settings of a published system.
 
 The same command again resumes a run that was stopped; --run_dir alone is enough, since
-the run records its settings. Exit codes: 0 done, 1 a problem that the message explains,
-2 a flag that it does not know, 75 stopped by a signal with everything saved.
-
-  --list_models, --list_datasets, --list_recipes, --list_augmentations
-                          Say what there is to choose from, and leave.
+the run records its settings.
 """
 
-EXIT_PROBLEM = 1
-EXIT_USAGE = 2
-
-config_flags.define_listings()
-config_flags.define_config()
+FIELDS = dataclasses.fields(Config)
 
 
-def main(argv: list[str]) -> int:
-    """Trains, or lists what there is; returns the exit code."""
-    del argv
-    try:
-        config = config_of(config_flags.given(dataclasses.fields(Config)))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_PROBLEM
-    # TensorFlow takes seconds to import: help and mistaken settings need not wait.
-    quiet.import_tensorflow()
-    from scripts.common import listings
-    from trainers.reporting.progress import ConsoleHandler
-    from trainers.run.signals import EXIT_STOPPED, Stopped
-    from trainers.run.train import train
-
-    if listings.show(flags.FLAGS):
-        return 0
-    console = ConsoleHandler(sys.stdout)
-    logging.basicConfig(
-        level=logging.INFO, format='%(message)s', handlers=[console], force=True
-    )
-    logging.getLogger('absl').setLevel(logging.WARNING)  # TensorFlow's own notes
-    logging.getLogger('urllib3').setLevel(logging.ERROR)  # of each try to connect
-    try:
-        train(config, console)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return EXIT_USAGE if isinstance(error, ConfigError) else EXIT_PROBLEM
-    except Stopped as stopped:
-        print(stopped, file=sys.stderr)
-        return EXIT_STOPPED
-    return 0
+def prepare(_: list[str]) -> Config:
+    """The settings of the run, new or recorded; raises a UserError where wrong."""
+    return config_of(flags.given(FIELDS))
 
 
 def run() -> None:
     """Parses the command line and trains."""
-    app.run(
-        main, flags_parser=config_flags.parser(DESCRIPTION, config_flags.config_help)
-    )
+    console = ConsoleHandler(sys.stdout)
+
+    def work(config: Config) -> None:
+        from trainers.run.train import train
+
+        train(config, console)
+
+    command.start(DESCRIPTION, FIELDS, prepare, work, log_handler=console)
 
 
 if __name__ == '__main__':

@@ -22,14 +22,12 @@ With --json=FILE everything that is printed is also written as one JSON object:
 import dataclasses
 import logging
 import os
-import sys
 from pathlib import Path
-
-from absl import app
+from typing import NamedTuple
 
 from scripts.benchmark.settings import Settings, config_fields, unused
-from scripts.common import flags, quiet
-from trainers.settings.config import ConfigError
+from scripts.common import command, flags
+from trainers.settings.config import Config
 
 DESCRIPTION = """
 Measures speed, with contestants that take turns in one process.
@@ -45,54 +43,38 @@ Measures speed, with contestants that take turns in one process.
   python -m scripts.benchmark --mode=input_peers --recipe=system_b --data_dir=DIR
       The input pipeline beside Keras' own and bare reading and decoding, on the same
       files.
-
-Exit codes: 0 done, 1 a problem that the message explains, 2 a flag that it does not
-know.
-
-  --list_models, --list_datasets, --list_recipes, --list_augmentations
-                          Say what there is to choose from, and leave.
 """
 
 FIELDS = [*dataclasses.fields(Settings), *config_fields()]
 
 
-def main(argv: list[str]) -> int:
-    """Measures and reports; returns the exit code."""
-    del argv
-    load = os.getloadavg() if hasattr(os, 'getloadavg') else None
-    quiet.import_tensorflow()
-    import tensorflow as tf
+class Request(NamedTuple):
+    """What is measured.
 
-    from scripts.common import listings
-    from vision.errors import UserError
+    Attributes:
+        config: the settings of the run whose parts are measured.
+        settings: how they are measured.
+        load_average: of 1, 5 and 15 minutes before the start, None where unknown.
+    """
 
-    if listings.show(flags.FLAGS):
-        return 0
-    logging.basicConfig(level=logging.WARNING, format='%(message)s', force=True)
-    logging.getLogger('absl').setLevel(logging.ERROR)  # TensorFlow's own notes
-    try:
-        measure(load)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 1
-    except tf.errors.ResourceExhaustedError:
-        print('The memory does not suffice: lower --batch_size.', file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print('Stopped; nothing was written.', file=sys.stderr)
-        return 130
-    return 0
+    config: Config
+    settings: Settings
+    load_average: tuple[float, float, float] | None
 
 
-def measure(load_average: tuple[float, float, float] | None) -> None:
+def prepare(_: list[str]) -> Request:
+    """Reads the flags; raises a ConfigError where a value is not allowed."""
+    load_average = os.getloadavg() if hasattr(os, 'getloadavg') else None
+    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    return Request(flags.config_from_flags(), settings, load_average)
+
+
+def measure(request: Request) -> None:
     """Measures what the flags ask for, prints it and writes it down."""
     from scripts.benchmark import modes, report
 
-    settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    config = flags.config_from_flags()
+    logging.disable(logging.INFO)
+    config, settings, load_average = request
     environment = report.surroundings(load_average)
     ignored = unused(settings.mode, list(flags.given(FIELDS)))
     print(report.header(environment, settings.mode, ignored), flush=True)
@@ -104,10 +86,7 @@ def measure(load_average: tuple[float, float, float] | None) -> None:
 
 def run() -> None:
     """Parses the command line and measures."""
-    flags.define_listings()
-    flags.define(FIELDS)
-    parser = flags.parser(DESCRIPTION, lambda: flags.describe(FIELDS))
-    app.run(main, flags_parser=parser)
+    command.start(DESCRIPTION, FIELDS, prepare, measure)
 
 
 if __name__ == '__main__':

@@ -1,195 +1,174 @@
-"""What the commands that use a trained network share: flags, errors, exit codes."""
+"""How every command starts, logs, fails and stops.
 
-import contextlib
+A command calls `start` from its `run()` function:
+
+    def run() -> None:
+        command.start(DESCRIPTION, FIELDS, prepare, work)
+
+`prepare` runs before TensorFlow is imported, which takes seconds: it reads the flags
+and raises a ConfigError where they are wrong. `work` runs afterwards with what
+`prepare` returned. Neither of them catches errors, prints them or sets up logging: both
+raise a UserError, and `start` turns it into a message and an exit code.
+"""
+
 import dataclasses
+import enum
 import logging
+import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from collections.abc import Callable, Sequence
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 from absl import app
 
 from scripts.common import flags, quiet
-from trainers.settings.config import Config, ConfigError, check, setting
+from trainers.run.signals import Stopped
+from trainers.settings.config import ConfigError
 from vision.errors import UserError
 
-if TYPE_CHECKING:
-    from trainers.inference.classifier import Classifier
+Prepared = TypeVar('Prepared')
 
-EXIT_CODES = """
-Exit codes: 0 done, 1 a problem that the message explains, 2 a flag that it does not
-know, 130 interrupted.
+# Below the description of every command in its help text.
+FOOTER = """
+Exit codes: 0 done, 1 an error that the message explains, 2 a usage error, 75 stopped
+by a signal with everything saved, 130 interrupted.
+
+  --list_models, --list_datasets, --list_recipes, --list_augmentations
+                          List the choices, and exit.
 """
 
-_TRAINED = 'The trained network'
-_OTHERS = 'Weights that are not of a run'
 
+class ExitCode(enum.IntEnum):
+    """What a command tells the shell."""
 
-@dataclasses.dataclass(frozen=True)
-class Trained:
-    """Which trained network is used.
-
-    Raises:
-        ConfigError: a value is not allowed; the message names the setting.
-    """
-
-    run_dir: str = setting(
-        '',
-        _TRAINED,
-        'Folder of a run, which knows all the rest, or of one of its checkpoints.',
-    )
-    weights: str = setting(
-        'best', _TRAINED, 'Which weights of the run.', choices=('best', 'last')
-    )
-    temperature: float = setting(
-        0.0,
-        _TRAINED,
-        'Temperature of the softmax; 0: what scripts.evaluate '
-        '--calibrate has stored with the run, or else 1.',
-        minimum=0,
-    )
-    precision: str = setting(
-        'float32',
-        _TRAINED,
-        'Type of the arithmetic.',
-        choices=('float32', 'bfloat16', 'float16'),
-    )
-    labels: str = setting(
-        '',
-        _OTHERS,
-        'Text file with a class a line for --pretrained; by default the '
-        '1000 of ImageNet.',
-    )
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
-
-
-_OF_OTHERS = (
-    'model',
-    'model_options',
-    'pooling',
-    'dense',
-    'image_size',
-    'pretrained',
-    'weights_dir',
-    'download',
-)
-
-
-def model_fields() -> list[dataclasses.Field]:
-    """The flags that say which network is used."""
-    config = {field.name: field for field in dataclasses.fields(Config)}
-    return [
-        *dataclasses.fields(Trained),
-        *(flags.regrouped(config[name], _OTHERS) for name in _OF_OTHERS),
-    ]
-
-
-def load_classifier() -> 'Classifier':
-    """The network that the flags name.
-
-    Raises:
-        ConfigError: the flags name none, or two.
-        UserError: it cannot be had.
-    """
-    from trainers.inference import classifier
-
-    trained = Trained(**flags.given(dataclasses.fields(Trained)))
-    config = {field.name: field for field in dataclasses.fields(Config)}
-    settings = flags.given([config[name] for name in _OF_OTHERS])
-    if trained.run_dir:
-        of_others = [name for name in settings if name != 'download']
-        if of_others or trained.labels:
-            raise ConfigError(
-                f'Expected no --{of_others[0] if of_others else "labels"} with '
-                '--run_dir: a run knows its network. Leave one of them out.'
-            )
-        return classifier.from_run(
-            Path(trained.run_dir),
-            trained.weights,
-            trained.precision,
-            trained.temperature,
-        )
-    if 'pretrained' not in settings or 'model' not in settings:
-        raise ConfigError(
-            'Expected --run_dir=FOLDER, a run that scripts.train made, or '
-            '--model=NAME with --pretrained=WEIGHTS.'
-        )
-    return classifier.from_pretrained(
-        Config.from_dict(settings),
-        trained.labels,
-        trained.precision,
-        trained.temperature,
-    )
+    DONE = 0
+    ERROR = 1
+    USAGE = 2
+    STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command continues the work.
+    INTERRUPTED = 130  # 128 + SIGINT, as shells report it.
 
 
 def start(
     description: str,
     fields: Sequence[dataclasses.Field],
-    work: Callable[[list[str]], Any],
+    prepare: Callable[[list[str]], Prepared],
+    work: Callable[[Prepared], object],
+    *,
     arguments: bool = False,
-    prepare: Callable[[list[str]], Any] | None = None,
+    log_handler: logging.Handler | None = None,
 ) -> None:
-    """Parses the command line and does the work; does not return.
+    """Parses the command line and runs the command; exits with an `ExitCode`.
 
     Args:
-        description: what stands above the flags in the help text.
-        fields: the flags.
-        work: called with what is not a flag, once TensorFlow is there.
-        arguments: whether there may be anything that is not a flag.
-        prepare: called with the same before TensorFlow is imported, which takes
-            seconds: a ConfigError that it raises shows at once.
+        description: stands above the flags in the help text.
+        fields: the settings that are flags of this command.
+        prepare: called with the arguments that are not flags, before TensorFlow is
+            imported; not called for `--help` and `--list_*`.
+        work: called with what `prepare` returned, once TensorFlow is imported.
+        arguments: whether arguments that are not flags are allowed.
+        log_handler: where log messages go, by default standard error.
+
+    How the command ends:
+        A ConfigError is a usage error. Any other UserError, running out of memory
+        included, is an error. Both print their message on standard error, with the
+        flags of this command that `UserError.parameters` names in a further line.
+        Ctrl-C and SIGTERM raise KeyboardInterrupt, so that temporary files are
+        removed; training replaces that by a stop at the end of a step, `Stopped`. A
+        closed standard output ends the command silently. Every other exception is a
+        bug and shows its traceback.
     """
 
-    def main(argv: list[str]) -> int:
+    def main(argv: list[str]) -> ExitCode:
         try:
-            if prepare is not None and not _asks_for_lists():
-                prepare(argv[1:])
-            quiet.import_tensorflow()
-            from scripts.common import listings
-
-            logging.basicConfig(level=logging.INFO, format='%(message)s', force=True)
-            logging.getLogger('absl').setLevel(logging.ERROR)  # TensorFlow's own notes
-            if not listings.show(flags.FLAGS):
-                work(argv[1:])
-            if sys.stdout is not None:  # as it is after `>&-`
-                sys.stdout.flush()
+            return _run(argv[1:], prepare, work, log_handler)
         except UserError as error:
-            print(error, file=sys.stderr)
-            return 2 if isinstance(error, ConfigError) else 1
+            _print_error(error)
+            usage = isinstance(error, ConfigError)
+            return ExitCode.USAGE if usage else ExitCode.ERROR
+        except Stopped as stopped:
+            print(stopped, file=sys.stderr)
+            return ExitCode.STOPPED
         except KeyboardInterrupt:
-            print('Stopped.', file=sys.stderr)
-            return 130
+            print('Interrupted.', file=sys.stderr)
+            return ExitCode.INTERRUPTED
         except BrokenPipeError:
             quiet.forget_stdout()
-            return 1
-        return 0
+            return ExitCode.ERROR
 
+    signal.signal(signal.SIGTERM, _interrupt)
     flags.define_listings()
     flags.define(fields)
-    # Then flags may also stand behind what is none.
+    # Flags may also follow arguments that are not flags.
     flags.FLAGS.set_gnu_getopt(arguments)
     parser = flags.parser(
-        description + EXIT_CODES, lambda: flags.describe(fields), arguments
+        description + FOOTER, lambda: flags.describe(fields), arguments
     )
     app.run(main, flags_parser=parser)
 
 
-def _asks_for_lists() -> bool:
-    return any(
+def _run(
+    arguments: list[str],
+    prepare: Callable[[list[str]], Prepared],
+    work: Callable[[Prepared], object],
+    log_handler: logging.Handler | None,
+) -> ExitCode:
+    listing = any(
         flags.FLAGS[name].value for name in flags.FLAGS if name.startswith('list_')
+    )
+    prepared = None if listing else prepare(arguments)
+    quiet.import_tensorflow()
+    import tensorflow as tf
+
+    _set_up_logging(log_handler)
+    try:
+        if listing:
+            from scripts.common import listings
+
+            listings.show(flags.FLAGS)
+        else:
+            work(prepared)  # type: ignore[arg-type]
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        raise _exhausted(error) from error
+    if sys.stdout is not None:  # None after `>&-`
+        sys.stdout.flush()
+    return ExitCode.DONE
+
+
+def _set_up_logging(handler: logging.Handler | None) -> None:
+    logging.basicConfig(
+        level=logging.INFO,
+        format='%(message)s',
+        handlers=[handler or quiet.StderrHandler()],
+        force=True,
+    )
+    logging.raiseExceptions = False  # A closed terminal does not end the work.
+    logging.getLogger('absl').setLevel(logging.ERROR)  # TensorFlow's own messages
+    logging.getLogger('urllib3').setLevel(logging.ERROR)  # one for each connection
+
+
+def _exhausted(error: Exception) -> UserError:
+    """The error of a machine whose memory or disk is full."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    reasons = [line for line in lines if 'OOM' in line or 'No space' in line]
+    reason = (reasons or lines or ['the allocation failed'])[0]
+    return UserError(
+        f'Memory or disk space is exhausted: {reason}. Use smaller batches or images, '
+        'or free some.',
+        'batch_size',
+        'image_size',
     )
 
 
-@contextlib.contextmanager
-def native_stderr_suppressed() -> Iterator[TextIO]:
-    """Gives a way to standard error while C libraries talk about images.
+def _print_error(error: UserError) -> None:
+    print(error, file=sys.stderr)
+    named = [f'--{name}' for name in error.parameters if name in flags.FLAGS]
+    if named:
+        *first, last = named
+        listed = f'{", ".join(first)} and {last}' if first else last
+        print(f'See {listed}.', file=sys.stderr)
 
-    They write to the file descriptor, of one image in between those of other threads,
-    and do not say which; the commands say it themselves.
-    """
-    with quiet.stderr_exchanged() as (stderr, _):
-        yield stderr
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise KeyboardInterrupt

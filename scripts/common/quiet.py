@@ -1,66 +1,128 @@
-"""Importing TensorFlow without its start-up notes."""
+"""Standard error without what native code writes to it, and a closed standard output.
+
+C and C++ libraries write to the file descriptor of standard error, past `sys.stderr`:
+TensorFlow when it starts, decoders about an image that they do not name.
+"""
 
 import contextlib
+import logging
 import os
 import sys
 import tempfile
 from collections.abc import Iterator
 from typing import IO, TextIO
 
+from tqdm import tqdm
+
+from vision.errors import UserError
+
 
 @contextlib.contextmanager
 def stderr_exchanged() -> Iterator[tuple[TextIO, IO[bytes]]]:
-    """Has what is written to the file descriptor of standard error go into a file.
+    """Redirects the file descriptor of standard error into a temporary file.
 
-    That is how C libraries write, past `sys.stderr`. Gives a way to what was standard
-    error, and the file.
+    Yields:
+        A stream to the former standard error, and the file.
     """
     sys.stderr.flush()
     with contextlib.ExitStack() as stack:
         stderr = stack.enter_context(
             os.fdopen(os.dup(2), 'w', errors='backslashreplace')
         )
-        said = stack.enter_context(tempfile.TemporaryFile())
-        os.dup2(said.fileno(), 2)
+        captured = stack.enter_context(tempfile.TemporaryFile())
+        os.dup2(captured.fileno(), 2)
         try:
-            yield stderr, said
+            yield stderr, captured
         finally:
             os.dup2(stderr.fileno(), 2)
 
 
 @contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Holds back what is written to standard error, and shows it only after a failure.
+def native_stderr_suppressed() -> Iterator[TextIO]:
+    """Suppresses what native code writes to standard error.
 
-    TensorFlow's C++ side writes to the file descriptor before any of its settings for
-    logging take effect. Whoever sets TF_CPP_MIN_LOG_LEVEL below 3 sees everything.
+    `sys.stderr`, and with it log messages and progress bars, goes on to be shown. An
+    unexpected exception shows what was suppressed. TF_CPP_MIN_LOG_LEVEL below 3 turns
+    the suppression off.
+
+    Yields:
+        A stream to standard error.
     """
     if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3') != '3':
-        yield
+        yield sys.stderr
         return
-    os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
-    with stderr_exchanged() as (stderr, said):
+    with (
+        stderr_exchanged() as (stderr, captured),
+        contextlib.redirect_stderr(stderr),
+    ):
         try:
-            yield
+            yield stderr
+        except (UserError, KeyboardInterrupt, BrokenPipeError):
+            raise
         except BaseException:
-            said.seek(0)
-            os.write(stderr.fileno(), said.read())
+            captured.seek(0)
+            os.write(stderr.fileno(), captured.read())
             raise
 
 
+@contextlib.contextmanager
+def progress_bar(total: int | None, description: str = '') -> Iterator[tqdm]:
+    """A progress bar of images on a terminal, with native standard error suppressed.
+
+    Messages about single bad images are suppressed too: commands that show this bar
+    list such images in their results.
+
+    Args:
+        total: number of images, None where it is not known.
+        description: stands in front of the bar.
+    """
+    with (
+        native_stderr_suppressed(),
+        _muted(logging.getLogger('vision.data.decoding.bad_files')),
+        tqdm(
+            total=total,
+            desc=description or None,
+            unit=' images',
+            delay=1,
+            disable=None,
+            leave=False,
+        ) as bar,
+    ):
+        yield bar
+
+
+@contextlib.contextmanager
+def _muted(logger: logging.Logger) -> Iterator[None]:
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = False
+
+
+class StderrHandler(logging.Handler):
+    """Logs to what `sys.stderr` is at the time, without damaging progress bars."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with contextlib.suppress(OSError):  # A closed terminal does not end the work.
+            tqdm.write(self.format(record), file=sys.stderr)
+
+
 def forget_stdout() -> None:
-    """Lets what is still to be printed vanish: whoever read it has seen enough."""
+    """Discards what is still to be printed: the reader of the pipe has gone."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow and lets it find its devices, quietly.
+    """Imports TensorFlow and finds its devices, without its start-up messages.
 
-    Keras is kept from reading and writing ~/.keras, so that no other backend slips in.
+    Keras is kept from reading and writing ~/.keras, so that its configuration cannot
+    select another backend.
     """
     os.environ['KERAS_BACKEND'] = 'tensorflow'
     os.environ['KERAS_HOME'] = os.path.join(os.devnull, 'keras')  # cannot exist
-    with quiet_stderr():
+    with native_stderr_suppressed():
+        os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
         import tensorflow as tf
 
         tf.config.list_physical_devices()

@@ -16,9 +16,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tqdm import tqdm
-
-from scripts.common import command, flags
+from scripts.common import command, flags, model_settings, quiet
 from scripts.common.dataset_settings import image_config, image_fields
 from scripts.common.formatting import counted
 from scripts.evaluate.settings import (
@@ -52,13 +50,20 @@ confused with what, the surest mistakes, and whether its probabilities can be be
 """
 
 IMAGES = image_fields()
-FIELDS = [*dataclasses.fields(Settings), *command.model_fields(), *IMAGES]
+FIELDS = [*dataclasses.fields(Settings), *model_settings.model_fields(), *IMAGES]
 
 
-def check(arguments: list[str]) -> None:
-    """Raises ConfigError where the flags do not go together."""
-    settings = _settings()
-    model = flags.given(command.model_fields())
+def check(arguments: list[str]) -> tuple[list[str], Settings]:
+    """Reads the flags.
+
+    Returns:
+        The folders of runs to compare, and the settings.
+
+    Raises:
+        ConfigError: a value is not allowed, or flags contradict each other.
+    """
+    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    model = flags.given(model_settings.model_fields())
     if settings.compare:
         _check_comparison(arguments, model)
     elif arguments:
@@ -76,6 +81,7 @@ def check(arguments: list[str]) -> None:
         raise ConfigError(
             'Expected either --temperature or --calibrate, which fits one, not both.'
         )
+    return arguments, settings
 
 
 def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
@@ -96,17 +102,13 @@ def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
             )
 
 
-def evaluate(arguments: list[str]) -> None:
-    """Looks at the images, says what came out, and writes it down."""
-    settings = _settings()
+def evaluate(request: tuple[list[str], Settings]) -> None:
+    """Evaluates one network, or compares several; prints and writes the results."""
+    folders, settings = request
     if settings.compare:
-        _compare(arguments, settings)
+        _compare(folders, settings)
     else:
         _evaluate_one(settings)
-
-
-def _settings() -> Settings:
-    return Settings(**flags.given(dataclasses.fields(Settings)))
 
 
 def _evaluate_one(settings: Settings) -> None:
@@ -115,7 +117,7 @@ def _evaluate_one(settings: Settings) -> None:
     from trainers.run.train import load_source
     from trainers.storage import environment
 
-    classifier = command.load_classifier()
+    classifier = model_settings.load_classifier()
     config = _config(classifier)
     if settings.calibrate:
         _check_calibration(classifier, config)
@@ -128,7 +130,7 @@ def _evaluate_one(settings: Settings) -> None:
     check_writable(folder)
     evaluation = look(classifier, config, source, settings)
     print(terminal.report(evaluation, config), flush=True)
-    with command.native_stderr_suppressed():  # images are decoded again to be drawn
+    with quiet.native_stderr_suppressed():  # images are decoded again to be drawn
         output.write(evaluation, folder, config, environment.describe())
     stored = _store(evaluation) if settings.calibrate else None
     print(terminal.farewell(evaluation, folder, stored))
@@ -197,18 +199,8 @@ def _look(
     """With progress where somebody looks on."""
     from trainers.evaluation.evaluation import evaluate as seen
 
-    with (
-        command.native_stderr_suppressed() as stderr,
-        tqdm(
-            total=len(source.splits[settings.split]),
-            desc=settings.split,
-            delay=1,
-            unit=' images',
-            file=stderr,
-            disable=None,
-            leave=False,
-        ) as bar,
-    ):
+    total = len(source.splits[settings.split])
+    with quiet.progress_bar(total, settings.split) as bar:
 
         def progress(done: int, _: int) -> None:
             bar.update(done - bar.n)
@@ -251,7 +243,7 @@ def _default_folder(
         what = f'{_data_name(config)}-{what}'
     if run is None:
         return Path(f'evaluation/{classifier.specification.model}-{what}')
-    given = flags.given(command.model_fields())
+    given = flags.given(model_settings.model_fields())
     if given.get('weights') == 'last' or Path(given['run_dir']) != run.directory.path:
         what += f'-step-{run.step}'
     return run.directory.evaluation / what
@@ -277,7 +269,7 @@ def _compare(folders: list[str], settings: Settings) -> None:
     from trainers.run.train import load_source
     from trainers.storage import environment
 
-    trained = command.Trained(**flags.given(dataclasses.fields(command.Trained)))
+    trained = model_settings.trained()
     classifiers = [
         from_run(Path(each), trained.weights, trained.precision, trained.temperature)
         for each in folders
@@ -296,7 +288,7 @@ def _compare(folders: list[str], settings: Settings) -> None:
         names,
     )
     print(comparison_report.on_terminal(compared), flush=True)
-    with command.native_stderr_suppressed():
+    with quiet.native_stderr_suppressed():
         replace(
             folder,
             comparison_report.contents(compared, environment.describe()),
@@ -323,7 +315,7 @@ def _comparison_folder(
 
 def run() -> None:
     """Parses the command line and evaluates."""
-    command.start(DESCRIPTION, FIELDS, evaluate, arguments=True, prepare=check)
+    command.start(DESCRIPTION, FIELDS, check, evaluate, arguments=True)
 
 
 if __name__ == '__main__':

@@ -1,13 +1,12 @@
 """Shows what networks go by: `python -m scripts.explain --run_dir=runs/x photo.jpg`."""
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tqdm import tqdm
-
-from scripts.common import command, flags
+from scripts.common import command, flags, model_settings, quiet
 from scripts.common.dataset_settings import image_fields
 from scripts.common.formatting import counted, printable, table
 from scripts.explain.settings import Settings
@@ -43,11 +42,18 @@ costs each image is in explanations.csv.
 """
 
 IMAGES = [field for field in image_fields() if field.name == 'data_dir']
-FIELDS = [*command.model_fields(), *dataclasses.fields(Settings), *IMAGES]
+FIELDS = [*model_settings.model_fields(), *dataclasses.fields(Settings), *IMAGES]
 
 
-def check(arguments: list[str]) -> Settings:
-    """What the flags say; raises ConfigError where they do not go together."""
+def check(arguments: list[str]) -> tuple[list[str], Settings]:
+    """Reads the flags.
+
+    Returns:
+        The arguments that name images, and the settings.
+
+    Raises:
+        ConfigError: a value is not allowed, or flags contradict each other.
+    """
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
     if arguments and flags.given(IMAGES):
         raise ConfigError(
@@ -55,25 +61,25 @@ def check(arguments: list[str]) -> Settings:
             f'images to explain, received both --data_dir and '
             f'{printable(arguments[0])}. Leave one of them out.'
         )
-    return settings
+    return arguments, settings
 
 
-def explain(arguments: list[str]) -> None:
+def explain(request: tuple[list[str], Settings]) -> None:
     """Explains the images that the arguments name, or some of the run's own.
 
     Raises:
-        ConfigError: a flag has a value that is not allowed, or there is no image.
+        ConfigError: there is no image, or no such stage or class.
         UserError: there is no network, nowhere to write to, or an image that could not
             be read; all others are explained then.
     """
     from scripts.common.output_folder import check_writable
     from scripts.explain import choosing, targets
 
-    settings = check(arguments)
+    arguments, settings = request
     if settings.list_endpoints:
         print_endpoints(named_network())
         return
-    classifier = command.load_classifier()
+    classifier = model_settings.load_classifier()
     target = targets.find(classifier, settings.target) if settings.target else None
     endpoint = choose_endpoint(classifier.network, settings.endpoint)
     folder = output_folder(classifier, settings.output)
@@ -131,12 +137,7 @@ def progressing(
     from vision.survey.images import pixels
 
     total = 0 if chosen.split is None else len(chosen.split)
-    with (
-        command.native_stderr_suppressed() as stderr,
-        tqdm(
-            total=total, unit=' images', file=stderr, disable=None, leave=False
-        ) as bar,
-    ):
+    with quiet.progress_bar(total) as bar:
         for batch in explaining.explain(classifier, chosen, settings, endpoint, target):
             for explanation in batch:
                 assert chosen.split is not None
@@ -146,7 +147,7 @@ def progressing(
             output.write_table()
         bar.clear()
         for name, reason in chosen.errors.items():
-            print(f'{printable(name)}: {reason}', file=stderr, flush=True)
+            print(f'{printable(name)}: {reason}', file=sys.stderr, flush=True)
 
 
 def conclude(chosen: 'Chosen', report: 'Report', written: list[Path]) -> None:
@@ -219,9 +220,9 @@ def named_network() -> 'Network':
     from trainers.networks import build as networks
     from vision.models import default_image_size, imagenet
 
-    given = flags.given(command.model_fields())
+    given = flags.given(model_settings.model_fields())
     if 'run_dir' in given or 'pretrained' in given or 'model' not in given:
-        return command.load_classifier().network
+        return model_settings.load_classifier().network
     own = {field.name for field in dataclasses.fields(Config)}
     config = Config.from_dict({n: value for n, value in given.items() if n in own})
     specification = networks.specify(
@@ -232,7 +233,7 @@ def named_network() -> 'Network':
 
 def run() -> None:
     """Parses the command line and explains."""
-    command.start(DESCRIPTION, FIELDS, explain, arguments=True, prepare=check)
+    command.start(DESCRIPTION, FIELDS, check, explain, arguments=True)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from tqdm import tqdm
 
-from scripts.common import command, flags, quiet
+from scripts.common import command, flags, model_settings, quiet
 from scripts.common.formatting import counted, printable, table
 from scripts.export.settings import Settings
 
@@ -47,7 +47,7 @@ BATCH = 8  # images that the model is asked at a time
 # Exports are float32, and so is what they are compared with.
 FIELDS = [
     *dataclasses.fields(Settings),
-    *(field for field in command.model_fields() if field.name != 'precision'),
+    *(field for field in model_settings.model_fields() if field.name != 'precision'),
 ]
 
 
@@ -278,38 +278,36 @@ def native_stderr_suppressed() -> Iterator[TextIO]:
                 logger.removeHandler(handler)
 
 
-def settings_of(arguments: Sequence[str] = ()) -> Settings:
+def settings_of(arguments: Sequence[str]) -> Settings:
     """What the flags say; raises ConfigError where that is wrong."""
     del arguments
     return Settings(**flags.given(dataclasses.fields(Settings)))
 
 
-def work(arguments: list[str]) -> None:
-    """What `command.start` calls."""
-    del arguments
+def work(settings: Settings) -> None:
+    """Builds the converter, or exports the network that the flags name."""
     import tensorflow as tf
 
     from vision.export import converter_environment
 
-    settings = settings_of()
     forms = choose(settings.formats)
     if settings.install_converter:
         converter_environment.build(converter_environment.DEFAULT)
         where = converter_environment.DEFAULT.absolute()
         print(f'The converter to TensorFlow.js is in {where}.', flush=True)
-        if not flags.given(command.model_fields()):
+        if not flags.given(model_settings.model_fields()):
             return
     for form in forms:
         form.check_available()
     # Exports run on the processor; a GPU would round otherwise.
     tf.config.set_visible_devices([], 'GPU')
-    download = flags.given(command.model_fields()).get('download', False)
-    export(command.load_classifier(), forms, settings, download)
+    download = flags.given(model_settings.model_fields()).get('download', False)
+    export(model_settings.load_classifier(), forms, settings, download)
 
 
 def run() -> None:
     """Parses the command line and exports."""
-    command.start(DESCRIPTION, FIELDS, work, prepare=settings_of)
+    command.start(DESCRIPTION, FIELDS, settings_of, work)
 
 
 if __name__ == '__main__':

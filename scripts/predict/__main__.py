@@ -8,9 +8,7 @@ from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from typing import IO, TYPE_CHECKING, cast
 
-from tqdm import tqdm
-
-from scripts.common import command, flags
+from scripts.common import command, flags, model_settings, quiet
 from scripts.common.formatting import counted, printable
 from scripts.predict.settings import Settings
 from trainers.settings.config import ConfigError
@@ -50,14 +48,28 @@ EXAMPLE = (
     'standard input.'
 )
 
-FIELDS = [*command.model_fields(), *dataclasses.fields(Settings)]
+FIELDS = [*model_settings.model_fields(), *dataclasses.fields(Settings)]
 
 
-def predict(arguments: list[str]) -> None:
-    """Predicts the images that the arguments name, and writes that.
+def check(arguments: list[str]) -> tuple[list[str], Settings]:
+    """Reads the flags.
+
+    Returns:
+        The arguments that name images, and the settings.
 
     Raises:
-        ConfigError: a flag has a value that is not allowed, or there is no argument.
+        ConfigError: a value is not allowed, or no argument is given.
+    """
+    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    if not arguments:
+        raise ConfigError(EXAMPLE)
+    return arguments, settings
+
+
+def predict(request: tuple[list[str], Settings]) -> None:
+    """Predicts the images that the arguments name, and writes the predictions.
+
+    Raises:
         UserError: there is no network, nowhere to write to, or an image that could not
             be read; all others have been written then.
     """
@@ -65,8 +77,8 @@ def predict(arguments: list[str]) -> None:
     from trainers.inference.prediction import Options, stream
     from vision.errors import UserError
 
-    settings = _settings(arguments)
-    classifier = command.load_classifier()
+    arguments, settings = request
+    classifier = model_settings.load_classifier()
     options = Options(
         settings.top, settings.threshold, settings.views, settings.batch_size
     )
@@ -78,17 +90,8 @@ def predict(arguments: list[str]) -> None:
             images = list(images)
         layout = _layout(settings, classifier, images)
         write(layout.header)
-        with (
-            command.native_stderr_suppressed() as stderr,
-            tqdm(
-                total=len(images) if isinstance(images, list) else None,
-                delay=1,
-                unit=' images',
-                file=stderr,
-                disable=None,
-                leave=False,
-            ) as bar,
-        ):
+        total = len(images) if isinstance(images, list) else None
+        with quiet.progress_bar(total) as bar:
             for predictions in stream(classifier, images, options):
                 bar.clear()
                 write(b''.join(map(layout.row, predictions)))
@@ -97,7 +100,7 @@ def predict(arguments: list[str]) -> None:
                     for each in bad:
                         print(
                             f'{printable(each.file)}: {each.error}',
-                            file=stderr,
+                            file=sys.stderr,
                             flush=True,
                         )
                 seen, failed = seen + len(predictions), failed + len(bad)
@@ -106,14 +109,6 @@ def predict(arguments: list[str]) -> None:
         raise UserError(
             f'{failed:,} of {counted(seen, "image")} could not be predicted.'
         )
-
-
-def _settings(arguments: list[str]) -> Settings:
-    """What the flags say; raises ConfigError where that, or no argument, is wrong."""
-    settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    if not arguments:
-        raise ConfigError(EXAMPLE)
-    return settings
 
 
 def _images(arguments: list[str], spool: IO[bytes]) -> Iterator['ImageFile']:
@@ -154,7 +149,7 @@ def _share_a_terminal(settings: Settings) -> bool:
 
 def run() -> None:
     """Parses the command line and predicts."""
-    command.start(DESCRIPTION, FIELDS, predict, arguments=True, prepare=_settings)
+    command.start(DESCRIPTION, FIELDS, check, predict, arguments=True)
 
 
 if __name__ == '__main__':

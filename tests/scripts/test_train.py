@@ -81,6 +81,7 @@ def test_missing_dataset_says_how_to_get_it(tmp_path):
     assert done.returncode == 1
     assert 'https://cs231n.stanford.edu/tiny-imagenet-200.zip' in done.stderr
     assert 'as data_dir' in done.stderr and 'Traceback' not in done.stderr
+    assert done.stderr.endswith('\nSee --data_dir and --download.\n')
     assert not (tmp_path / 'run').exists()
 
 

@@ -5,9 +5,6 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-# What sysexits.h calls EX_TEMPFAIL: run the same command again to go on.
-EXIT_STOPPED = 75
-
 
 class Stopped(Exception):
     """A signal stopped the run; the message says what is saved."""

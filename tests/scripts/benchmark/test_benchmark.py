@@ -614,7 +614,8 @@ def test_command_refuses(arguments, code, message, tmp_path):
     done = run(*arguments, f'--json={tmp_path / "a.json"}')
     assert done.returncode == code
     assert message in done.stderr
-    assert len(done.stderr.splitlines()) == 1
+    hint = ['See --data_dir.'] if code == 1 else []
+    assert done.stderr.splitlines()[1:] == hint
     assert not list(tmp_path.iterdir())
 
 

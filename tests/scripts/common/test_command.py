@@ -1,150 +1,53 @@
-"""Which network the flags name, and how a command ends."""
+"""How a command starts, logs, fails and stops."""
 
-import dataclasses
 import subprocess
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from absl import flags as absl_flags
-
-from scripts.common import flags
-from scripts.common.command import Trained, load_classifier, model_fields
-from trainers.settings.config import Config, ConfigError
-from vision.errors import UserError
-from vision.models import create
-from vision.models.pretrained import variables_by_path
 
 ROOT = Path(__file__).resolve().parents[3]
+PROGRAM = """
+import os, signal, sys
+from scripts.common import command, model_settings
+from trainers.run.signals import Stopped
+from trainers.settings.config import ConfigError
+from vision.errors import UserError
+
+def throw(error): raise error
+def tf(): return sys.modules['tensorflow']
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+
+command.start('What it does.', model_settings.model_fields(),
+              lambda arguments: PREPARE, lambda arguments: WORK, arguments=True)
+"""
 
 
-@pytest.fixture
-def parse(monkeypatch):
-    """Defines the flags anew, and parses a command line."""
-    values = absl_flags.FlagValues()
-    define = {
-        kind: lambda name, default, text, function=function: function(
-            name, default, text, flag_values=values
-        )
-        for kind, function in flags._DEFINE.items()
-    }
-    monkeypatch.setattr(flags, '_DEFINE', define)
-    monkeypatch.setattr(flags, 'FLAGS', values)
-    flags.define(model_fields())
-    return lambda *arguments: values(['command', *arguments])
+def program(work: str, prepare: str = 'arguments') -> str:
+    """A command whose parts are expressions of `arguments`."""
+    return PROGRAM.replace('PREPARE', prepare).replace('WORK', work)
 
 
-@pytest.fixture(scope='module')
-def weights(tmp_path_factory) -> Path:
-    network = create('small_cnn', classes=2, image_size=16, filters=(4,))
-    folder = tmp_path_factory.mktemp('weights')
-    arrays = {name: v.numpy() for name, v in variables_by_path(network).items()}
-    np.savez(folder / 'weights.npz', **arrays)  # type: ignore[arg-type]
-    (folder / 'labels.txt').write_text('cat\ndog\n')
-    return folder / 'weights.npz'
-
-
-def test_flags_are_the_settings_of_a_run_in_other_groups():
-    fields = {field.name: field for field in model_fields()}
-    assert list(fields)[:4] == ['run_dir', 'weights', 'temperature', 'precision']
-    for field in dataclasses.fields(Config):
-        if field.name in fields and field.name not in ('run_dir', 'precision'):
-            ours = fields[field.name]
-            assert (ours.default, ours.type) == (field.default, field.type)
-            assert ours.metadata == {
-                **field.metadata,
-                'group': 'Weights that are not of a run',
-                'affects_results': True,
-            }
-
-
-@pytest.mark.parametrize(
-    'settings, message',
-    [
-        ({'weights': 'beste'}, 'one of best, last; .* Did you mean best'),
-        ({'temperature': -1.0}, '--temperature to be at least 0'),
-        ({'temperature': float('nan')}, '--temperature to be at least 0'),
-        ({'precision': 'float64'}, 'one of float32, bfloat16, float16'),
-    ],
-)
-def test_values_that_are_not_allowed(settings, message):
-    Trained()
-    with pytest.raises(ConfigError, match=message):
-        Trained(**settings)
-
-
-@pytest.mark.parametrize(
-    'arguments, message',
-    [
-        (
-            [],
-            'Expected --run_dir=FOLDER, a run that scripts.train made, or --model=NAME',
-        ),
-        (['--model=googlenet'], 'with --pretrained=WEIGHTS'),
-        (['--pretrained=x.npz'], 'Expected --run_dir=FOLDER'),
-        (
-            ['--run_dir=x', '--model=googlenet'],
-            'no --model with --run_dir: a run knows',
-        ),
-        (['--run_dir=x', '--labels=y'], 'no --labels with --run_dir: a run knows'),
-        (['--run_dir=x', '--weights=y'], '--weights to be one of best, last'),
-        (['--model=small_cnn', '--pretrained=x.npz'], 'there is nothing at x.npz'),
-        (
-            ['--model=small_cnn', '--pretrained=x', '--model_options=alpha:1'],
-            "of small_cnn as NAME:VALUE of .*; received 'alpha:1'",
-        ),
-    ],
-)
-def test_flags_that_name_no_network(parse, arguments, message):
-    parse(*arguments)
-    with pytest.raises(ConfigError, match=message):
-        load_classifier()
-
-
-def test_a_run_that_there_is_not(parse, tmp_path):
-    parse(f'--run_dir={tmp_path}', '--download')  # which a run has no use for
-    with pytest.raises(UserError, match='expected the folder of a run'):
-        load_classifier()
-
-
-def test_weights_of_somebody_else(parse, weights):
-    parse(
-        '--model=small_cnn',
-        f'--pretrained={weights}',
-        '--model_options=filters:4',
-        '--image_size=16',
-        f'--labels={weights.parent}/labels.txt',
-        '--temperature=2',
-        '--precision=bfloat16',
-    )
-    classifier = load_classifier()
-    assert (classifier.classes, classifier.image_size) == (('cat', 'dog'), 16)
-    assert classifier.temperature.value == 2
-    assert classifier.network.dtype == 'bfloat16'
-
-
-def run(work: str, *arguments: str) -> subprocess.CompletedProcess:
-    """Runs a command whose work is an expression of `arguments`."""
-    program = (
-        'from scripts.common import command\n'
-        'def stop(): raise KeyboardInterrupt\n'
-        f'command.start("What it does.", command.model_fields(), '
-        f'lambda arguments: {work}, arguments=True, '
-        'prepare=lambda arguments: print("prepared"))'
-    )
+def execute(*command: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, '-c', program, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
 
 
-def test_what_is_no_flag_is_handed_on_wherever_it_stands():
+def run(
+    code: str, *arguments: str, python: tuple[str, ...] = ()
+) -> subprocess.CompletedProcess:
+    return execute(sys.executable, *python, '-c', code, *arguments)
+
+
+def test_arguments_that_are_no_flags_are_handed_on_wherever_they_stand():
     done = run(
-        'print(arguments, command.flags.FLAGS.run_dir)',
+        program(
+            'print(arguments, command.flags.FLAGS.run_dir)',
+            'print("tensorflow" in sys.modules) or arguments',
+        ),
         'a',
         '--run_dir=r',
         '-',
@@ -153,28 +56,107 @@ def test_what_is_no_flag_is_handed_on_wherever_it_stands():
         '--run_dir=x',
     )
     assert (done.returncode, done.stderr) == (0, '')
-    assert done.stdout == "prepared\n['a', '-', '*', '--run_dir=x'] r\n"
+    assert done.stdout == "False\n['a', '-', '*', '--run_dir=x'] r\n"
 
 
-def test_an_interrupted_command():
-    done = run('stop()')
-    assert (done.returncode, done.stderr) == (130, 'Stopped.\n')
+@pytest.mark.parametrize(
+    'work, code, message',
+    [
+        ('throw(KeyboardInterrupt)', 130, 'Interrupted.\n'),
+        ('terminate()', 130, 'Interrupted.\n'),
+        ('throw(Stopped("Saved."))', 75, 'Saved.\n'),
+        ('throw(BrokenPipeError)', 1, ''),
+        ('throw(UserError("It failed."))', 1, 'It failed.\n'),
+        (
+            'throw(UserError("It failed.", "run_dir", "epochs", "model", "labels"))',
+            1,
+            'It failed.\nSee --run_dir, --model and --labels.\n',
+        ),
+        (
+            'throw(UserError("It failed.", "download"))',
+            1,
+            'It failed.\nSee --download.\n',
+        ),
+        (
+            'throw(MemoryError("Unable to allocate 9 GiB"))',
+            1,
+            'Memory or disk space is exhausted: Unable to allocate 9 GiB. Use smaller '
+            'batches or images, or free some.\nSee --image_size.\n',
+        ),
+        (
+            'throw(tf().errors.ResourceExhaustedError(None, None, "Graph execution '
+            'error:\\n\\nOOM when allocating tensor\\n\\t [[node]]"))',
+            1,
+            'Memory or disk space is exhausted: OOM when allocating tensor. Use '
+            'smaller batches or images, or free some.\nSee --image_size.\n',
+        ),
+    ],
+)
+def test_how_a_command_ends(work, code, message):
+    done = run(program(work))
+    assert (done.returncode, done.stdout, done.stderr) == (code, '', message)
 
 
-def test_decoders_are_held_back_and_their_messages_lost():
-    program = (
-        'import os, sys\n'
-        'from scripts.common import command\n'
-        'with command.native_stderr_suppressed() as stderr:\n'
-        '    os.write(2, b"noise")\n'
-        '    print("ours", file=stderr, flush=True)\n'
-        'print("after", file=sys.stderr)\n'
-    )
-    done = subprocess.run(
-        [sys.executable, '-c', program],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert (done.returncode, done.stderr) == (0, 'ours\nafter\n')
+def test_usage_error_is_reported_before_tensorflow_is_imported():
+    code = program('print(arguments)', 'throw(ConfigError("Expected another."))')
+    done = run(code, python=('-X', 'importtime'))
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr.endswith('\nExpected another.\n')
+    assert '| tensorflow' not in done.stderr
+
+
+def test_unexpected_error_shows_its_traceback():
+    done = run(program('throw(ValueError("a bug"))'))
+    assert done.returncode == 1
+    assert done.stderr.startswith('Traceback')
+    assert done.stderr.endswith('ValueError: a bug\n')
+
+
+def test_closed_standard_output_ends_the_command_silently():
+    code = program('[print("x" * 100) for _ in range(100_000)]')
+    pipeline = '"$0" -c "$1" | head -n 1; echo "${PIPESTATUS[0]}"'
+    done = execute('bash', '-c', pipeline, sys.executable, code)
+    assert (done.stdout.split()[1:], done.stderr) == (['1'], '')
+
+
+def test_lists_are_printed_in_place_of_the_work():
+    done = run(program('print("work")', 'print("prepared")'), '--list_recipes')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert 'default ' in done.stdout
+    assert not {'work', 'prepared'} & set(done.stdout.splitlines())
+
+
+def test_help_names_exit_codes_and_lists():
+    done = run(program('print("work")'), '--help', python=('-X', 'importtime'))
+    assert done.returncode == 0
+    assert done.stdout.startswith('What it does.\nExit codes: 0 done, 1 ')
+    for text in ('2 a usage error', '75 stopped', '130 interrupted', '--list_models'):
+        assert text in done.stdout
+    assert '| tensorflow' not in done.stderr
+
+
+def test_log_messages_are_shown_while_native_code_is_suppressed():
+    done = run("""
+import logging, os, sys
+from scripts.common import command, quiet
+command._set_up_logging(None)
+with quiet.native_stderr_suppressed() as stderr:
+    os.write(2, b'noise')
+    print('stream', file=stderr, flush=True)
+    print('sys', file=sys.stderr, flush=True)
+    logging.getLogger('scripts').info('logged')
+print('after', file=sys.stderr)
+""")
+    assert (done.returncode, done.stderr) == (0, 'stream\nsys\nlogged\nafter\n')
+
+
+def test_unexpected_error_shows_what_was_suppressed():
+    done = run("""
+import os
+from scripts.common import quiet
+with quiet.native_stderr_suppressed():
+    os.write(2, b'native message\\n')
+    raise ValueError('a bug')
+""")
+    assert done.stderr.startswith('native message\nTraceback')
+    assert done.stderr.endswith('ValueError: a bug\n')

@@ -163,8 +163,7 @@ def evaluate_here(monkeypatch):
             patch.setattr(flags, 'FLAGS', values)
             flags.define(evaluate.FIELDS)
             rest = values(['evaluate', *arguments])[1:]
-            evaluate.check(rest)
-            evaluate.evaluate(rest)
+            evaluate.evaluate(evaluate.check(rest))
 
     return run
 
