@@ -130,7 +130,7 @@ class Trainer(tf.Module):
         options = {'jit_compile': self.config.xla or None, 'autograph': False}
         self.train_step = tf.function(self._train_step, **options)
         self.eval_step = tf.function(self._eval_step, **options)
-        self.measure_step = tf.function(self.model.measure, **options)
+        self.measure_step = tf.function(self.model.estimate_batch_statistics, **options)
         self.train_steps = tf.function(self._train_steps, autograph=False)
         self.predict = tf.function(self._predict, autograph=False)
 

@@ -1,7 +1,8 @@
 """Building blocks: `tf.Module`s that are all called as `block(x, training)`.
 
-Variables are float32 and are made in `__init__` from explicit channel counts. The
-arithmetic runs in the block's `dtype`, to which it casts its variables when called.
+`training` is a `Mode`, which only `BatchNorm` and `Dropout` evaluate. Variables are
+float32 and are made in `__init__` from explicit channel counts. The arithmetic runs in
+the block's `dtype`, to which it casts its variables when called.
 """
 
 from typing import TYPE_CHECKING

@@ -12,6 +12,7 @@ from vision.layers.initializers import (
     glorot_uniform,
     he_normal,
 )
+from vision.layers.modes import Mode
 from vision.layers.normalization import BatchNorm
 
 Activation = Callable[[tf.Tensor], tf.Tensor]
@@ -54,7 +55,7 @@ class Conv2D(tf.Module):
         self.padding = _padding(padding)
         self.dtype = dtype
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         del training  # a convolution does the same in both modes
         y = tf.nn.conv2d(x, tf.cast(self.kernel, self.dtype), self.stride, self.padding)
         if self.bias is None:
@@ -97,7 +98,7 @@ class DepthwiseConv2D(tf.Module):
         self.padding = _padding(padding)
         self.dtype = dtype
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         del training  # a convolution does the same in both modes
         y = tf.nn.depthwise_conv2d(
             x,
@@ -147,7 +148,7 @@ class SeparableConv2D(tf.Module):
             dtype=dtype,
         )
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         return self.pointwise(self.depthwise(x, training), training)
 
 
@@ -176,7 +177,7 @@ class ConvNormActivation(tf.Module):
         self.norm = norm_or_none(channels, batch_norm)
         self.activation = activation
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         x = self.conv(x, training)
         if self.norm is not None:
             x = self.norm(x, training)

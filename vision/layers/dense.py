@@ -3,6 +3,7 @@
 import tensorflow as tf
 
 from vision.layers.initializers import glorot_uniform
+from vision.layers.modes import Mode
 
 
 class Dense(tf.Module):
@@ -29,7 +30,7 @@ class Dense(tf.Module):
         self.bias = tf.Variable(tf.zeros(out_features), name='bias')
         self.dtype = dtype
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         del training  # a matrix product does the same in both modes
         y = tf.matmul(x, tf.cast(self.kernel, self.dtype))
         return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from vision.layers.modes import Estimation, Mode
+
 
 class Dropout(tf.Module):
     """Zeroes a share of its input in training and scales the rest up to keep the mean.
@@ -28,10 +30,10 @@ class Dropout(tf.Module):
         self.salt = salt
 
     def __call__(
-        self, x: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+        self, x: tf.Tensor, training: Mode = False, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Returns `x` with values dropped; `seed` is an integer tensor of shape [2]."""
-        if not training or self.rate == 0:
+        if not training or isinstance(training, Estimation) or self.rate == 0:
             return x
         if seed is None:
             raise ValueError(

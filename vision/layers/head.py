@@ -5,6 +5,7 @@ import tensorflow as tf
 from vision.layers.activations import relu
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
+from vision.layers.modes import Mode
 from vision.layers.options import POOLINGS
 
 # Tells the masks of the pooled features from those of the other dropouts of a network.
@@ -68,7 +69,7 @@ class Head(tf.Module):
         self.dtype = dtype
 
     def __call__(
-        self, x: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+        self, x: tf.Tensor, training: Mode = False, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
         return self.classify(self.pool(x), training, seed)
 
@@ -94,7 +95,7 @@ class Head(tf.Module):
         return tf.reshape(x, [-1, self.features])
 
     def classify(
-        self, features: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+        self, features: tf.Tensor, training: Mode = False, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
         """Logits, float32 `[B, classes]`, of what `pool` returned."""
         x = self.feature_dropout(tf.cast(features, self.dtype), training, seed)

@@ -12,6 +12,7 @@ from vision.layers.activations import relu
 from vision.layers.convolution import ConvBlock
 from vision.layers.dense import Dense
 from vision.layers.dropout import Dropout
+from vision.layers.modes import Mode
 from vision.layers.pooling import MaxPool
 
 
@@ -68,7 +69,7 @@ class InceptionBlock(tf.Module):
         self.pool = MaxPool(3, 1)
         self.project = conv(in_channels, widths.pool, 1)
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         branches = [
             self.conv1(x, training),
             self.conv3(self.reduce3(x, training), training),
@@ -117,7 +118,7 @@ class AuxiliaryHead(tf.Module):
         self.classifier = Dense(1024, classes, dtype=dtype)
 
     def __call__(
-        self, x: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
+        self, x: tf.Tensor, training: Mode = False, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
         height, width = x.shape[1:3]
         if height is None or height != width:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from vision.layers.modes import Estimation, Mode
+
 
 class BatchNorm(tf.Module):
     """Batch norm of `[B, H, W, C]`: by the batch in training, else by averages.
@@ -19,9 +21,8 @@ class BatchNorm(tf.Module):
         epsilon: added to the variance.
 
     Attributes:
-        frozen: whether the averages are used in training too, and stay as they are.
-        measured: None, or how much the next batch counts in the averages, a float32
-            scalar: then it is normalized by its own statistics, in inference too.
+        frozen: whether it normalizes by the averages in every mode and never changes
+            them.
     """
 
     def __init__(
@@ -44,10 +45,9 @@ class BatchNorm(tf.Module):
         self.momentum = momentum
         self.epsilon = epsilon
         self.frozen = False
-        self.measured: tf.Tensor | None = None
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
-        if self.frozen or not training and self.measured is None:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
+        if self.frozen or not training:
             return tf.compat.v1.nn.fused_batch_norm(
                 x,
                 self.scale,
@@ -65,8 +65,8 @@ class BatchNorm(tf.Module):
         count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
         variance *= (count - 1) / count
         share: float | tf.Tensor = 1 - self.momentum
-        if self.measured is not None:
-            share = self.measured
+        if isinstance(training, Estimation):
+            share = training.share
             # The variance of a union is also that between the means of its parts.
             variance += (1 - share) * tf.square(mean - self.moving_mean)
         self._update(self.moving_mean, mean, share)
@@ -98,7 +98,7 @@ class LocalResponseNorm(tf.Module):
         self.alpha = alpha
         self.beta = beta
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         del training  # the norm has no state
         return local_response_norm(x, self.radius, self.bias, self.alpha, self.beta)
 

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from vision.layers.modes import Mode
+
 
 class MaxPool(tf.Module):
     """Largest value of each window: `[B, H, W, C]` → `[B, H', W', C]`.
@@ -21,6 +23,6 @@ class MaxPool(tf.Module):
         self.stride = stride
         self.padding = padding
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         del training  # a maximum is the same in both modes
         return tf.nn.max_pool2d(x, self.window, self.stride, self.padding)

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from vision.layers import ConvBlock, ConvNormActivation, DepthwiseConv2D
 from vision.layers.activations import relu6
+from vision.layers.modes import Mode
 from vision.models.network import Network
 
 
@@ -89,7 +90,7 @@ class InvertedResidual(tf.Module):
         )
         self.residual = stride == 1 and in_channels == out_channels
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         y = x if self.expand is None else self.expand(x, training)
         y = self.project(self.depthwise(y, training), training)
         return x + y if self.residual else y

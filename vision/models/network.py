@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from vision.errors import suggestion
 from vision.layers import AuxiliaryHead, BatchNorm, Dropout, Head
+from vision.layers.modes import Estimation, Mode
 from vision.models.outputs import Outputs
 from vision.models.registry import NORMALIZATIONS
 
@@ -86,26 +87,18 @@ class Network(tf.Module):
         """The logits of all heads in inference; as in training, of square images."""
         return self._run(images, training=False, seed=None, heads=True)
 
-    def measure(self, images: tf.Tensor, share: tf.Tensor) -> None:
-        """Takes a batch into the averages of the batch norms, as in inference.
+    def estimate_batch_statistics(self, images: tf.Tensor, share: tf.Tensor) -> None:
+        """Takes the statistics of a batch into the averages of the batch norms.
 
-        With shares of 1, 1/2, 1/3, ... in turn, batches of one size leave the mean and
-        the variance of all their images in place of what averages moved along while
-        the weights changed and the images were augmented. Frozen norms stay. "Precise
-        batch norm": Wu and Johnson, 2021, section 3, https://arxiv.org/abs/2105.07576.
+        The averages that training leaves moved along while the weights changed and the
+        images were augmented. These are of the final weights on images as in inference.
+        Frozen norms stay unchanged.
 
         Args:
             images: as for the whole network.
-            share: float32 scalar, how much this batch counts against those before.
+            share: as of `Estimation`.
         """
-        norms = self.batch_norms()
-        for norm in norms:
-            norm.measured = share
-        try:
-            self.every_head(images)
-        finally:
-            for norm in norms:
-                norm.measured = None
+        self._run(images, Estimation(share), seed=None, heads=True)
 
     def batch_norms(self) -> list[BatchNorm]:
         """All of them, auxiliary heads included."""
@@ -219,7 +212,7 @@ class Network(tf.Module):
         return [(found.get(id(v), 0), v) for v in self.trainable_variables]
 
     def _run(
-        self, images: tf.Tensor, training: bool, seed: tf.Tensor | None, heads: bool
+        self, images: tf.Tensor, training: Mode, seed: tf.Tensor | None, heads: bool
     ) -> Outputs:
         x, aux = self._prepared(images), []
         for name in self.stages:
@@ -235,13 +228,15 @@ class Network(tf.Module):
         self,
         name: str,
         x: tf.Tensor,
-        training: bool = False,
+        training: Mode = False,
         seed: tf.Tensor | None = None,
     ) -> tf.Tensor:
-        stage, learns = self.stages[name], training and name not in self._frozen
+        stage = self.stages[name]
+        if name in self._frozen:
+            training = False
         if isinstance(stage, Dropout):
-            return stage(x, learns, seed)
-        return stage(x, learns)
+            return stage(x, training, seed)
+        return stage(x, training)
 
     def _split(self, endpoint: str) -> tuple[list[str], list[str]]:
         """The names of the stages up to the endpoint, and of those behind it."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 from vision.layers import ConvBlock, ConvNormActivation, MaxPool, SeparableConv2D
 from vision.layers.activations import relu
 from vision.layers.convolution import Activation
+from vision.layers.modes import Mode
 from vision.models.network import Network
 
 
@@ -80,7 +81,7 @@ class SeparableResidual(tf.Module):
             else None
         )
 
-    def __call__(self, x: tf.Tensor, training: bool = False) -> tf.Tensor:
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         y = x
         for conv in self.convs:
             y = conv(relu(y), training)

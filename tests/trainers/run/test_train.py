@@ -370,7 +370,7 @@ def test_batch_norms_have_the_statistics_of_images_as_they_are(tmp_path):
             end_step=2,
         )
         for count, batch in enumerate(batches, start=1):
-            network.measure(batch.images, tf.constant(1 / count))
+            network.estimate_batch_statistics(batch.images, tf.constant(1 / count))
         for variable, value in zip(network.variables, stored):
             np.testing.assert_allclose(variable, value, rtol=1e-4, atol=1e-6)
 

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from vision.layers import BatchNorm
+from vision.layers.modes import Estimation
 
 CHANNELS = 5
 
@@ -105,13 +106,11 @@ def test_a_single_pixel_has_no_variance():
     np.testing.assert_allclose(layer.moving_variance, [0.5] * CHANNELS)
 
 
-@pytest.mark.parametrize('training', [False, True])
-def test_measured_averages_are_the_statistics_of_all_batches(training):
+def test_estimated_averages_are_the_statistics_of_all_batches():
     layer, _ = _pair()
     batches = [_batch(step) + step for step in range(3)]
     for count, batch in enumerate(batches, start=1):
-        layer.measured = tf.constant(1 / count)
-        layer(batch, training)
+        layer(batch, Estimation(tf.constant(1 / count)))
     everything = np.concatenate(batches)
     np.testing.assert_allclose(layer.moving_mean, everything.mean((0, 1, 2)), rtol=1e-5)
     np.testing.assert_allclose(
@@ -119,31 +118,29 @@ def test_measured_averages_are_the_statistics_of_all_batches(training):
     )
 
 
-def test_a_measured_batch_is_normalized_by_itself():
-    measured, _ = _pair()
+def test_a_batch_of_an_estimation_is_normalized_by_its_statistics():
+    estimated, _ = _pair()
     trained, _ = _pair()
-    measured.measured = tf.constant(1.0)
-    np.testing.assert_array_equal(measured(_batch()), trained(_batch(), True))
-    measured.measured = None
-    np.testing.assert_allclose(measured(_batch()), trained(_batch(), True), atol=1e-4)
+    y = estimated(_batch(), Estimation(tf.constant(1.0)))
+    np.testing.assert_array_equal(y, trained(_batch(), True))
+    np.testing.assert_allclose(estimated(_batch()), trained(_batch(), True), atol=1e-4)
 
 
-def test_what_was_measured_depends_on_nothing_before():
+def test_an_estimation_does_not_depend_on_earlier_averages():
     bits = []
     for start in (0.0, 0.1, 1e7):
         layer, _ = _pair()
         layer.moving_mean.assign_add([start] * CHANNELS)
         layer.moving_variance.assign_add([start] * CHANNELS)
         for count in (1, 2):
-            layer.measured = tf.constant(1 / count)
-            layer(_batch(count))
+            layer(_batch(count), Estimation(tf.constant(1 / count)))
         bits.append([v.numpy().tobytes() for v in layer.variables])
     assert bits[0] == bits[1] == bits[2]
 
 
-def test_frozen_averages_cannot_be_measured():
+def test_frozen_averages_cannot_be_estimated():
     layer, _ = _pair()
     before = [v.numpy() for v in layer.variables]
-    layer.frozen, layer.measured = True, tf.constant(1.0)
-    layer(_batch())
+    layer.frozen = True
+    layer(_batch(), Estimation(tf.constant(1.0)))
     np.testing.assert_array_equal(before, [v.numpy() for v in layer.variables])

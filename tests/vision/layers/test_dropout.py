@@ -3,6 +3,7 @@ import pytest
 import tensorflow as tf
 
 from vision.layers import Dropout
+from vision.layers.modes import Estimation
 
 SEED = tf.constant([3, 14], tf.int64)
 
@@ -65,6 +66,7 @@ def test_is_the_identity_outside_training_and_at_rate_0():
     x = tf.random.stateless_normal([4, 8], [1, 2])
     np.testing.assert_array_equal(Dropout(0.4)(x), x)
     np.testing.assert_array_equal(Dropout(0.0)(x, True), x)
+    np.testing.assert_array_equal(Dropout(0.4)(x, Estimation(tf.constant(1.0))), x)
 
 
 def test_training_needs_a_seed():

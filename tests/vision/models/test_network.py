@@ -306,13 +306,13 @@ def test_heads_behind_a_frozen_backbone_answer_the_same_in_training():
         np.testing.assert_allclose(actual, expected, atol=1e-5)
 
 
-def test_measured_batch_norms_infer_what_training_computes():
+def test_estimated_batch_norms_infer_what_training_computes():
     network = create(
         'inception_v1_bn', classes=3, image_size=32, dropout=0.0, aux_dropout=0.0
     )
     rng = np.random.default_rng(1)
     images = tf.constant(rng.integers(0, 256, [4, 32, 32, 3], np.uint8))
-    network.measure(images, tf.constant(1.0))
+    network.estimate_batch_statistics(images, tf.constant(1.0))
     inferred = network.every_head(images)
     trained = network(images, training=True, seed=SEED)
     for actual, expected in zip(
@@ -321,9 +321,9 @@ def test_measured_batch_norms_infer_what_training_computes():
         np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
-def test_measuring_needs_no_dropout_and_leaves_inference_as_it_is():
+def test_estimation_needs_no_dropout_and_leaves_inference_unchanged():
     network = _network(dropout=0.5)
-    network.measure(_images(), tf.constant(1.0))
+    network.estimate_batch_statistics(_images(), tf.constant(1.0))
     before = [variable.numpy() for variable in network.variables]
     network(_images(2))
     for variable, value in zip(network.variables, before):
@@ -332,24 +332,24 @@ def test_measuring_needs_no_dropout_and_leaves_inference_as_it_is():
 
 def test_shares_add_up_to_all_images():
     network = _network()
-    measure = tf.function(network.measure, autograph=False)
+    estimate = tf.function(network.estimate_batch_statistics, autograph=False)
     for count in (1, 2, 3):
-        measure(_images(count), tf.constant(1 / count))
+        estimate(_images(count), tf.constant(1 / count))
     everything = tf.concat([_images(count) for count in (1, 2, 3)], 0)
     # Only what the first norm gets does not depend on how images are batched.
     norm = network.batch_norms()[0]
     assert norm is network.stages['first'].norm
     found = norm.moving_mean.numpy(), norm.moving_variance.numpy()
-    network.measure(everything, tf.constant(1.0))
+    network.estimate_batch_statistics(everything, tf.constant(1.0))
     np.testing.assert_allclose(found[0], norm.moving_mean, rtol=1e-5)
     np.testing.assert_allclose(found[1], norm.moving_variance, rtol=1e-5)
 
 
-def test_averages_of_frozen_batch_norms_are_not_measured():
+def test_averages_of_frozen_batch_norms_are_not_estimated():
     network = _network()
     network.freeze(1)
     before = {id(v): v.numpy() for v in network.variables}
-    network.measure(_images(), tf.constant(1.0))
+    network.estimate_batch_statistics(_images(), tf.constant(1.0))
     changed = {
         name
         for name, stage in network.stages.items()
