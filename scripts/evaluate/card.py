@@ -210,13 +210,17 @@ def _results(evaluation: Evaluation) -> Iterator[str]:
         ['loss as trained', f'{main.loss:.4f}', ''],
         [
             'expected calibration error as trained',
-            report.percent2(evaluation.untempered_reliability.error),
+            report.percent2(evaluation.uncalibrated_reliability.error),
             '',
         ],
     ]
     if evaluation.temperature.value != 1:
         rows += [
-            ['loss by the temperature', f'{evaluation.tempered_losses.mean():.4f}', ''],
+            [
+                'loss by the temperature',
+                f'{evaluation.calibrated_losses.mean():.4f}',
+                '',
+            ],
             [
                 'expected calibration error by the temperature',
                 report.percent2(evaluation.reliability.error),
@@ -266,7 +270,7 @@ def _of_use(evaluation: Evaluation) -> Iterator[str]:
 
 def _of_data(evaluation: Evaluation) -> Iterator[str]:
     figures = evaluation.by_class
-    count = min(_WORST, len(evaluation.known) // 2)
+    count = min(_WORST, len(evaluation.dataset_classes) // 2)
     if found := [i for i in report.worst(evaluation, count) if figures.recall[i] < 1]:
         listed = ', '.join(
             f'{escape(evaluation.classes[i])} ({report.share(figures.recall[i])} of '
@@ -274,7 +278,9 @@ def _of_data(evaluation: Evaluation) -> Iterator[str]:
             for i in found
         )
         yield f'It finds least of these classes: {listed}.'
-    missing = [label for label in evaluation.known if not figures.support[label]]
+    missing = [
+        label for label in evaluation.dataset_classes if not figures.support[label]
+    ]
     if missing:
         listed = ', '.join(
             escape(evaluation.classes[label]) for label in missing[:_WORST]
@@ -284,10 +290,14 @@ def _of_data(evaluation: Evaluation) -> Iterator[str]:
             f'Nothing is known of {counted(len(missing), "class", "classes")} '
             f'without images here: {listed}{more}.'
         )
-    untested = len(evaluation.classes) - len(evaluation.known)
+    untested = len(evaluation.classes) - len(evaluation.dataset_classes)
     if untested:
         yield f'{untested:,} more of its classes are not in this dataset at all.'
-    few = [label for label in evaluation.known if 0 < figures.support[label] < _FEW]
+    few = [
+        label
+        for label in evaluation.dataset_classes
+        if 0 < figures.support[label] < _FEW
+    ]
     if few:
         yield (
             f'{counted(len(few), "class has", "classes have")} fewer than {_FEW} '

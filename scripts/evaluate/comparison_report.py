@@ -206,7 +206,8 @@ def _by_class(compared: Comparison) -> Iterator[str]:
     """Recall of each class, those first in which runs differ most."""
     first = compared.evaluations[0]
     known = [
-        dict(zip(each.source.ids, each.known.tolist())) for each in compared.evaluations
+        dict(zip(each.source.ids, each.dataset_classes.tolist()))
+        for each in compared.evaluations
     ]
     shared = [id_ for id_ in first.source.ids if all(id_ in each for each in known)]
     labels = [[each[id_] for id_ in shared] for each in known]

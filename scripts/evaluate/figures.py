@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 from scripts.common.formatting import short
 from scripts.common.names import class_name
 from scripts.common.png import figure_png
-from trainers.evaluation import metrics as measures
+from trainers.evaluation import metrics
 from trainers.evaluation.calibration import BINS, Reliability
 from trainers.evaluation.evaluation import Evaluation
 
@@ -182,7 +182,7 @@ def precision_recall(evaluation: Evaluation) -> bytes:
     """Curves of all classes together and of some alone; a PNG."""
     figure = Figure(figsize=(9.6, 5.2), dpi=_DPI, layout='constrained')
     axes = figure.subplots()
-    micro = measures.micro_average(evaluation.probabilities, evaluation.labels)
+    micro = metrics.micro_average(evaluation.probabilities, evaluation.labels)
     _curve(
         axes,
         micro,
@@ -194,7 +194,7 @@ def precision_recall(evaluation: Evaluation) -> bytes:
     chosen = curve_classes(evaluation.average_precisions)
     colours = _colours(len(chosen))
     for label, colour in zip(chosen, colours):
-        curve = measures.of_class(evaluation.probabilities, evaluation.labels, label)
+        curve = metrics.class_curve(evaluation.probabilities, evaluation.labels, label)
         name = class_name(evaluation.classes[label])
         _curve(
             axes, curve, f'{name} ({curve.average:.3f})', color=colour, linewidth=1.2
@@ -270,7 +270,7 @@ def intervals(
     return figure_png(figure)
 
 
-def _curve(axes: Axes, curve: measures.Curve, label: str, **style: Any) -> None:
+def _curve(axes: Axes, curve: metrics.Curve, label: str, **style: Any) -> None:
     # From a recall of 0 on, as precise as the most confident are.
     recall = np.concatenate([[0], curve.recall])
     precision = np.concatenate([curve.precision[:1], curve.precision])

@@ -12,7 +12,7 @@ from scripts.common.csv_text import csv_text
 from scripts.common.output_folder import replace
 from scripts.evaluate import card, figures, grids, report
 from scripts.evaluate.results import pairs, results
-from trainers.evaluation import metrics as measures
+from trainers.evaluation import metrics
 from trainers.evaluation.evaluation import TOP, Evaluation
 from trainers.settings.config import Config
 
@@ -132,7 +132,7 @@ def _predictions(evaluation: Evaluation) -> str:
     """A row for each image that could be decoded, in the order of the split."""
     names = np.array(evaluation.classes, object)
     count = min(TOP, len(names))
-    best = measures.best(evaluation.main, count)
+    best = metrics.top_classes(evaluation.main, count)
     probabilities = evaluation.probabilities
     own = probabilities[np.arange(len(evaluation)), evaluation.labels]
     columns = [

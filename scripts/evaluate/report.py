@@ -10,7 +10,7 @@ from scripts.common.markdown import bullets, escape, image, table
 from scripts.evaluate.results import pairs
 from scripts.evaluate.settings import same_data
 from trainers.evaluation.calibration import Reliability
-from trainers.evaluation.evaluation import TOP, Evaluation, HeadFigures
+from trainers.evaluation.evaluation import TOP, Evaluation, HeadMetrics
 from trainers.inference.classifier import Run
 from trainers.settings.config import Config
 
@@ -40,7 +40,10 @@ def build(evaluation: Evaluation, config: Config, found: dict[str, Any]) -> str:
 def named(evaluation: Evaluation) -> list[int]:
     """Labels of the classes of the dataset and of the predictions."""
     return sorted(
-        {*evaluation.known.tolist(), *np.unique(evaluation.predicted).tolist()}
+        {
+            *evaluation.dataset_classes.tolist(),
+            *np.unique(evaluation.predicted).tolist(),
+        }
     )
 
 
@@ -49,7 +52,7 @@ def confusion(evaluation: Evaluation) -> tuple[np.ndarray, list[str], list[str]]
 
     What is named any other class of the network is in a last column.
     """
-    labels = np.sort(evaluation.known)
+    labels = np.sort(evaluation.dataset_classes)
     names = [evaluation.classes[label] for label in labels]
     rows = evaluation.confusion[labels]
     others = rows.sum(1, keepdims=True) - rows[:, labels].sum(1, keepdims=True)
@@ -63,7 +66,7 @@ def reliabilities(evaluation: Evaluation) -> dict[str, Reliability]:
     if evaluation.temperature.value == 1:
         return {'Calibration': evaluation.reliability}
     return {
-        'As trained': evaluation.untempered_reliability,
+        'As trained': evaluation.uncalibrated_reliability,
         f'Temperature {evaluation.temperature.value:.3f}': evaluation.reliability,
     }
 
@@ -133,7 +136,7 @@ def fitted_on(evaluation: Evaluation) -> str:
 
 
 def _overview(evaluation: Evaluation, config: Config) -> str:
-    source, views = evaluation.source, evaluation.views_of_each
+    source, views = evaluation.source, evaluation.views_per_image
     rows = [
         ['', ''],
         ['Model', evaluation.classifier.origin],
@@ -152,7 +155,7 @@ def _overview(evaluation: Evaluation, config: Config) -> str:
     return '\n\n'.join(lines)
 
 
-def _figures(evaluation: Evaluation, figures: HeadFigures) -> list[list[str]]:
+def _figures(evaluation: Evaluation, figures: HeadMetrics) -> list[list[str]]:
     shares = [('Top-1', figures.top1, figures.top1_interval)]
     if len(evaluation.classes) > TOP:
         shares.append((f'Top-{TOP}', figures.top5, figures.top5_interval))
@@ -286,14 +289,14 @@ def _calibration(evaluation: Evaluation) -> Iterator[str]:
             [
                 'as trained',
                 '1',
-                percent2(evaluation.untempered_reliability.error),
+                percent2(evaluation.uncalibrated_reliability.error),
                 f'{evaluation.heads["main"].loss:.4f}',
             ],
             [
                 fitted_on(evaluation),
                 f'{temperature.value:.4f}',
                 percent2(evaluation.reliability.error),
-                f'{evaluation.tempered_losses.mean():.4f}',
+                f'{evaluation.calibrated_losses.mean():.4f}',
             ],
         ]
     )

@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from trainers.evaluation import metrics as measures
+from trainers.evaluation import metrics
 from trainers.evaluation.calibration import Reliability
-from trainers.evaluation.evaluation import TOP, Evaluation, HeadFigures
+from trainers.evaluation.evaluation import TOP, Evaluation, HeadMetrics
 from trainers.settings.config import Config
 
 PAIRS = 12  # The most confused ones that are listed and shown.
@@ -24,7 +24,7 @@ def results(
         'precision': evaluation.classifier.network.dtype.name,
         **_head(evaluation.heads['main']),
         'heads': {name: _head(figures) for name, figures in evaluation.heads.items()},
-        'macro': measures.macro(evaluation.by_class),
+        'macro': metrics.macro_average(evaluation.by_class),
         'mean_average_precision': float(np.nanmean(evaluation.average_precisions)),
         'calibration': _calibration(evaluation),
         'classes': by_class(evaluation),
@@ -50,17 +50,21 @@ def results(
 
 def pairs(evaluation: Evaluation) -> list[tuple[int, int, int]]:
     """The most confused pairs, as (label, predicted, images)."""
-    return measures.most_confused(evaluation.confusion, PAIRS)
+    return metrics.most_confused(evaluation.confusion, PAIRS)
 
 
 def by_class(evaluation: Evaluation) -> list[dict[str, Any]]:
     """The figures of each class of the dataset, in label order."""
     figures = evaluation.by_class
     rows = []
-    for label in sorted(evaluation.known.tolist()):
+    for label in sorted(evaluation.dataset_classes.tolist()):
         support = int(figures.support[label])
         interval = (
-            list(measures.wilson(int(evaluation.confusion[label, label]), support))
+            list(
+                metrics.wilson_interval(
+                    int(evaluation.confusion[label, label]), support
+                )
+            )
             if support
             else None
         )
@@ -106,7 +110,7 @@ def _data(evaluation: Evaluation, config: Config) -> dict[str, Any]:
     }
 
 
-def _head(figures: HeadFigures) -> dict[str, Any]:
+def _head(figures: HeadMetrics) -> dict[str, Any]:
     return {
         'loss': figures.loss,
         'top1': figures.top1,
@@ -124,10 +128,10 @@ def _calibration(evaluation: Evaluation) -> dict[str, Any]:
         'fitted_on_images': temperature.images or None,
         'before': {
             'loss': evaluation.heads['main'].loss,
-            **_reliability(evaluation.untempered_reliability),
+            **_reliability(evaluation.uncalibrated_reliability),
         },
         'after': {
-            'loss': float(evaluation.tempered_losses.mean()),
+            'loss': float(evaluation.calibrated_losses.mean()),
             **_reliability(evaluation.reliability),
         },
     }

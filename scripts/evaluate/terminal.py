@@ -9,7 +9,7 @@ from scripts.common.formatting import counted, percent, printable, short, table
 from scripts.common.names import class_name
 from scripts.evaluate.report import cautions, interval, percent2, worst
 from scripts.evaluate.results import pairs
-from trainers.evaluation.evaluation import TOP, Evaluation, HeadFigures
+from trainers.evaluation.evaluation import TOP, Evaluation, HeadMetrics
 from trainers.settings.config import Config
 
 _WIDTH = 88
@@ -39,7 +39,7 @@ def titled(title: str, text: str) -> str:
 def images(evaluation: Evaluation) -> str:
     """'shapes, test: 500 images, 10 classes'."""
     classes = counted(len(evaluation.source.classes), 'class', 'classes')
-    views = evaluation.views_of_each
+    views = evaluation.views_per_image
     more = f'; {views} views of each' if views > 1 else ''
     return (
         f'{printable(evaluation.source.name)}, {evaluation.split_name}: '
@@ -101,7 +101,7 @@ def _overview(evaluation: Evaluation, config: Config) -> list[str]:
     return lines
 
 
-def _accuracy(evaluation: Evaluation, figures: HeadFigures) -> str:
+def _accuracy(evaluation: Evaluation, figures: HeadMetrics) -> str:
     text = f'top-1 {percent2(figures.top1)} ({interval(figures.top1_interval)})'
     if len(evaluation.classes) > TOP:
         text += (
@@ -115,10 +115,10 @@ def _calibration(evaluation: Evaluation) -> str:
     error, temperature = evaluation.reliability.error, evaluation.temperature
     if temperature.value == 1:
         return f'expected error {percent2(error)}'
-    before = evaluation.untempered_reliability.error
+    before = evaluation.uncalibrated_reliability.error
     return (
         f'expected error {percent2(error)} at temperature {temperature.value:.3f}, '
-        f'{percent2(before)} without; loss {evaluation.tempered_losses.mean():.4f}, '
+        f'{percent2(before)} without; loss {evaluation.calibrated_losses.mean():.4f}, '
         f'{evaluation.heads["main"].loss:.4f} without'
     )
 

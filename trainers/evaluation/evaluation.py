@@ -6,11 +6,10 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from trainers.evaluation import calibration
-from trainers.evaluation import metrics as measures
+from trainers.evaluation import calibration, metrics
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.classes import match_classes
-from trainers.evaluation.metrics import ClassFigures, Interval
+from trainers.evaluation.metrics import ClassMetrics, Interval
 from trainers.inference import scoring
 from trainers.inference.classifier import Classifier, Temperature, softmax
 from vision.data import BadFile, BadFiles, DatasetError, Source, Split
@@ -20,7 +19,7 @@ TOP = 5
 
 
 @dataclasses.dataclass(frozen=True)
-class HeadFigures:
+class HeadMetrics:
     """How good a head is: its shares with their 95 % intervals, its loss in nats."""
 
     top1: float
@@ -41,7 +40,8 @@ class Evaluation:
         source: the dataset.
         split_name: a key of its splits.
         views: the key of `scoring.VIEWS` that it was looked at by.
-        known: int32 `[source classes]`, the network's label of each class.
+        dataset_classes: int32 `[source classes]`, the label in the network of each
+            class of the dataset.
         indices: int64 `[N]`, the places of the images in their split.
         labels: int32 `[N]`, labels of the network.
         logits: float32 `[N, C]` of each head, 'main' first.
@@ -53,7 +53,7 @@ class Evaluation:
     source: Source
     split_name: str
     views: str
-    known: np.ndarray
+    dataset_classes: np.ndarray
     indices: np.ndarray
     labels: np.ndarray
     logits: dict[str, np.ndarray]
@@ -79,7 +79,7 @@ class Evaluation:
         return self.logits['main']
 
     @functools.cached_property
-    def views_of_each(self) -> int:
+    def views_per_image(self) -> int:
         """How many views of each image were looked at."""
         image = tf.zeros([1, 8, 8, 3], tf.uint8)
         return len(scoring.VIEWS[self.views](image))
@@ -112,30 +112,30 @@ class Evaluation:
     @functools.cached_property
     def ranks(self) -> np.ndarray:
         """How many classes are ahead of the right one, int64 `[N]`."""
-        return measures.ranks(self.main, self.labels)
+        return metrics.ranks(self.main, self.labels)
 
     @functools.cached_property
     def losses(self) -> np.ndarray:
         """Cross-entropy of each image as the network was trained for, `[N]`."""
-        return measures.losses(self.main, self.labels)
+        return metrics.losses(self.main, self.labels)
 
     @functools.cached_property
-    def tempered_losses(self) -> np.ndarray:
+    def calibrated_losses(self) -> np.ndarray:
         """The same of the probabilities by the temperature, `[N]`."""
-        return measures.losses(self.main, self.labels, self.temperature.value)
+        return metrics.losses(self.main, self.labels, self.temperature.value)
 
     @functools.cached_property
     def confusion(self) -> np.ndarray:
         """Counts of images by label and prediction, int64 `[C, C]`."""
-        return measures.confusion_matrix(self.labels, self.predicted, len(self.classes))
+        return metrics.confusion_matrix(self.labels, self.predicted, len(self.classes))
 
     @functools.cached_property
-    def by_class(self) -> ClassFigures:
+    def by_class(self) -> ClassMetrics:
         """Precision, recall, F1 and support of each class."""
-        return measures.class_figures(self.confusion)
+        return metrics.class_metrics(self.confusion)
 
     @functools.cached_property
-    def heads(self) -> dict[str, HeadFigures]:
+    def heads(self) -> dict[str, HeadMetrics]:
         """Figures of each head."""
         return {name: self._figures(name) for name in self.logits}
 
@@ -145,7 +145,7 @@ class Evaluation:
         return calibration.reliability(self.confidence, self.correct)
 
     @functools.cached_property
-    def untempered_reliability(self) -> Reliability:
+    def uncalibrated_reliability(self) -> Reliability:
         """As the network was trained."""
         if self.temperature.value == 1:
             return self.reliability
@@ -157,28 +157,28 @@ class Evaluation:
         """Of each class against all others, float64 `[C]`; NaN without images."""
         found = np.full(len(self.classes), np.nan)
         for label in np.unique(self.labels):
-            found[label] = measures.of_class(
+            found[label] = metrics.class_curve(
                 self.probabilities, self.labels, label
             ).average
         return found
 
     def _softmax(self, temperature: float) -> np.ndarray:
         found = np.empty_like(self.main)
-        for rows in measures.blocks(len(self)):  # in float64 meanwhile
+        for rows in metrics.blocks(len(self)):  # in float64 meanwhile
             found[rows] = softmax(self.main[rows].astype(np.float64) / temperature)
         return found
 
-    def _figures(self, head: str) -> HeadFigures:
+    def _figures(self, head: str) -> HeadMetrics:
         main, count = head == 'main', len(self)
         logits = self.logits[head]
-        ranks = self.ranks if main else measures.ranks(logits, self.labels)
-        losses = self.losses if main else measures.losses(logits, self.labels)
+        ranks = self.ranks if main else metrics.ranks(logits, self.labels)
+        losses = self.losses if main else metrics.losses(logits, self.labels)
         first, five = int((ranks == 0).sum()), int((ranks < TOP).sum())
-        return HeadFigures(
+        return HeadMetrics(
             first / count,
-            measures.wilson(first, count),
+            metrics.wilson_interval(first, count),
             five / count,
-            measures.wilson(five, count),
+            metrics.wilson_interval(five, count),
             float(losses.mean()),
         )
 
@@ -245,7 +245,7 @@ def evaluate(
 def _moved_up(values: np.ndarray, places: np.ndarray) -> np.ndarray:
     """The rows at those rising places, in the memory of the array and over its own."""
     if len(places) < len(values):
-        for rows in measures.blocks(len(places)):
+        for rows in metrics.blocks(len(places)):
             values[rows] = values[places[rows]]
     return values[: len(places)]
 

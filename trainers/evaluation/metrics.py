@@ -17,7 +17,7 @@ class Interval(NamedTuple):
     high: float
 
 
-class ClassFigures(NamedTuple):
+class ClassMetrics(NamedTuple):
     """Figures of each class; NaN where there is nothing to divide by.
 
     Attributes:
@@ -53,7 +53,7 @@ def blocks(count: int) -> Iterator[slice]:
         yield slice(start, min(start + _ROWS, count))
 
 
-def best(logits: np.ndarray, count: int) -> np.ndarray:
+def top_classes(logits: np.ndarray, count: int) -> np.ndarray:
     """The classes of the highest logits, the highest first, int64 `[N, count]`.
 
     Of equal logits the first is ahead, as in argmax.
@@ -111,10 +111,10 @@ def confusion_matrix(
     return np.bincount(cells, minlength=classes**2).reshape(classes, classes)
 
 
-def class_figures(confusion: np.ndarray) -> ClassFigures:
+def class_metrics(confusion: np.ndarray) -> ClassMetrics:
     """Precision, recall, F1 and support of each class of a confusion matrix."""
     hits, support, named = confusion.diagonal(), confusion.sum(1), confusion.sum(0)
-    return ClassFigures(
+    return ClassMetrics(
         _ratio(hits, named),
         _ratio(hits, support),
         _ratio(2 * hits, support + named),
@@ -122,7 +122,7 @@ def class_figures(confusion: np.ndarray) -> ClassFigures:
     )
 
 
-def macro(figures: ClassFigures) -> dict[str, float]:
+def macro_average(figures: ClassMetrics) -> dict[str, float]:
     """Means over the classes that have images, each counting alike.
 
     The precision of a class that is never named counts as 0.
@@ -143,7 +143,7 @@ def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int
     return [(a, b, int(mistakes[a, b])) for a, b in pairs if mistakes[a, b]]
 
 
-def wilson(hits: int, total: int) -> Interval:
+def wilson_interval(hits: int, total: int) -> Interval:
     """The 95 % interval of a share, which stays within 0..1 (Wilson, 1927).
 
     Raises:
@@ -188,7 +188,7 @@ def precision_recall(positives: np.ndarray, scores: Iterable[np.ndarray]) -> Cur
     return Curve(recall, precision, float(np.diff(recall, prepend=0) @ precision))
 
 
-def of_class(probabilities: np.ndarray, labels: np.ndarray, label: int) -> Curve:
+def class_curve(probabilities: np.ndarray, labels: np.ndarray, label: int) -> Curve:
     """The curve of one class against all others."""
     column = probabilities[:, label]
     return precision_recall(column[labels == label], [column])

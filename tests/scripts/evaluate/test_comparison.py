@@ -160,7 +160,9 @@ def test_classes_are_matched_where_datasets_have_them_in_other_orders(evaluation
             for name, split in source.splits.items()
         },
     )
-    other = dataclasses.replace(second, source=moved, known=second.known[order])
+    other = dataclasses.replace(
+        second, source=moved, dataset_classes=second.dataset_classes[order]
+    )
     assert report([first, other]) == report([first, second])
     kept = first.labels < 6
     without = dataclasses.replace(
@@ -176,7 +178,7 @@ def test_classes_are_matched_where_datasets_have_them_in_other_orders(evaluation
                 ),
             ),
         ),
-        known=first.known[:6],
+        dataset_classes=first.dataset_classes[:6],
         indices=first.indices[kept],
         labels=first.labels[kept],
         logits={'main': first.main[kept]},

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from trainers.evaluation import calibration
-from trainers.evaluation import metrics as measures
+from trainers.evaluation import calibration, metrics
 from trainers.evaluation.calibration import CalibrationError
 
 
@@ -40,9 +39,9 @@ def test_temperature_undoes_a_factor_of_the_logits(factor):
     logits, labels = drawn(factor)
     found = calibration.fit_temperature(logits, labels)
     assert found == pytest.approx(factor, rel=0.05)
-    best = measures.losses(logits, labels, found).mean()
+    best = metrics.losses(logits, labels, found).mean()
     for other in (found * 1.001, found / 1.001):
-        assert best < measures.losses(logits, labels, other).mean()
+        assert best < metrics.losses(logits, labels, other).mean()
 
 
 def test_temperature_of_the_logits_moves_with_them():

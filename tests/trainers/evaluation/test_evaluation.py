@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.evaluation import evaluation
-from trainers.evaluation import metrics as measures
+from trainers.evaluation import evaluation, metrics
 from trainers.evaluation.evaluation import evaluate, fit_temperature
 from trainers.inference.classifier import Temperature
 from trainers.step.trainer import Trainer
@@ -53,7 +52,7 @@ def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source
         np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=1e-6)
         np.testing.assert_array_equal(found.confidence, found.probabilities.max(1))
     # The temperature changes what is believed, not what is named.
-    assert (found.losses != found.tempered_losses).any()
+    assert (found.losses != found.calibrated_losses).any()
     np.testing.assert_array_equal(found.predicted, found.main.argmax(1))
 
 
@@ -83,7 +82,7 @@ def test_figures_of_every_head_agree_with_training(
         assert head.top1 == (found.logits[name].argmax(1) == found.labels).mean()
         assert head.top1_interval.low <= head.top1 <= head.top1_interval.high
         assert head.loss == pytest.approx(
-            measures.losses(found.logits[name], found.labels).mean()
+            metrics.losses(found.logits[name], found.labels).mean()
         )
 
 
@@ -167,4 +166,4 @@ def test_temperature_is_fitted_to_what_was_evaluated(classifier, make_source):
     temperature = fit_temperature(found)
     assert (temperature.split, temperature.images) == ('validation', 60)
     fitted = dataclasses.replace(found, temperature=temperature)
-    assert fitted.tempered_losses.mean() < found.losses.mean()
+    assert fitted.calibrated_losses.mean() < found.losses.mean()

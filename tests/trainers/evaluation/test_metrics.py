@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 from sklearn import metrics as sklearn_metrics
 
-from trainers.evaluation import metrics as measures
-from trainers.step import losses, metrics
+from trainers.evaluation import metrics
+from trainers.step import losses
+from trainers.step import metrics as training_metrics
 
 
 def answers(count=9000, classes=7, coarse=False):
@@ -27,10 +28,10 @@ def test_ranks_agree_with_the_hits_of_training_also_where_logits_are_equal(
     classes, coarse
 ):
     logits, labels = answers(classes=classes, coarse=coarse)
-    ranks = measures.ranks(logits, labels)
+    ranks = metrics.ranks(logits, labels)
     np.testing.assert_array_equal(ranks == 0, logits.argmax(1) == labels)
     for k in (1, 5):
-        hits = metrics.hits(
+        hits = training_metrics.hits(
             tf.constant(labels), tf.constant(logits), tf.ones(len(labels)), k
         )
         assert (ranks < k).sum() == hits
@@ -40,7 +41,7 @@ def test_ranks_agree_with_the_hits_of_training_also_where_logits_are_equal(
 @pytest.mark.parametrize('count', [1, 5, 7])
 def test_best_are_those_of_all_sorted_also_where_logits_are_equal(count, coarse):
     logits, labels = answers(coarse=coarse)
-    found = measures.best(logits, count)
+    found = metrics.top_classes(logits, count)
     np.testing.assert_array_equal(
         found, np.argsort(-logits, 1, kind='stable')[:, :count]
     )
@@ -51,7 +52,7 @@ def test_best_need_little_memory():
     logits = answers(40_000, 50)[0]
     tracemalloc.start()
     try:
-        measures.best(logits, 5)
+        metrics.top_classes(logits, 5)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -62,7 +63,7 @@ def test_blocks_cover_every_row_once():
     for count in (0, 1, 4096, 4097, 9000):
         rows = [
             row
-            for each in measures.blocks(count)
+            for each in metrics.blocks(count)
             for row in range(each.start, each.stop)
         ]
         assert rows == list(range(count))
@@ -75,34 +76,34 @@ def test_losses_agree_with_those_of_training(temperature):
         tf.constant(labels), tf.constant(logits) / temperature
     )
     np.testing.assert_allclose(
-        measures.losses(logits, labels, temperature), expected, rtol=1e-4, atol=1e-6
+        metrics.losses(logits, labels, temperature), expected, rtol=1e-4, atol=1e-6
     )
 
 
 def test_losses_of_huge_logits_are_finite():
     logits = np.array([[1e4, -1e4], [1e4, -1e4]], np.float32)
     np.testing.assert_array_equal(
-        measures.losses(logits, np.array([0, 1], np.int32), 0.5), [0, 4e4]
+        metrics.losses(logits, np.array([0, 1], np.int32), 0.5), [0, 4e4]
     )
 
 
 def test_confusion_matrix_counts_each_image_once_row_by_label():
-    matrix = measures.confusion_matrix(
+    matrix = metrics.confusion_matrix(
         np.array([0, 0, 2, 2], np.int32), np.array([0, 1, 2, 0]), 3
     )
     assert matrix.tolist() == [[1, 1, 0], [0, 0, 0], [1, 0, 1]]
-    figures = measures.class_figures(matrix)
+    figures = metrics.class_metrics(matrix)
     np.testing.assert_array_equal(figures.support, [2, 0, 2])
     np.testing.assert_allclose(figures.precision, [0.5, 0, 1])
     np.testing.assert_allclose(figures.recall, [0.5, np.nan, 0.5])
     np.testing.assert_allclose(figures.f1, [0.5, 0, 2 / 3])
-    assert measures.most_confused(matrix, 5) == [(0, 1, 1), (2, 0, 1)]
-    assert measures.most_confused(np.diag([3, 4]), 5) == []
+    assert metrics.most_confused(matrix, 5) == [(0, 1, 1), (2, 0, 1)]
+    assert metrics.most_confused(np.diag([3, 4]), 5) == []
 
 
 def test_most_confused_come_in_order_and_no_more_than_asked_for():
     matrix = np.array([[9, 2, 5], [7, 9, 0], [0, 5, 9]])
-    assert measures.most_confused(matrix, 3) == [(1, 0, 7), (0, 2, 5), (2, 1, 5)]
+    assert metrics.most_confused(matrix, 3) == [(1, 0, 7), (0, 2, 5), (2, 1, 5)]
 
 
 def test_class_figures_and_their_means_agree_with_scikit_learn():
@@ -110,11 +111,11 @@ def test_class_figures_and_their_means_agree_with_scikit_learn():
     labels[labels == 3] = 4  # a class without images
     logits[:, 5] = -9  # a class that is never named
     predicted = logits.argmax(1)
-    matrix = measures.confusion_matrix(labels, predicted, 7)
+    matrix = metrics.confusion_matrix(labels, predicted, 7)
     np.testing.assert_array_equal(
         matrix, sklearn_metrics.confusion_matrix(labels, predicted, labels=range(7))
     )
-    figures = measures.class_figures(matrix)
+    figures = metrics.class_metrics(matrix)
     expected = sklearn_metrics.precision_recall_fscore_support(
         labels, predicted, labels=range(7), zero_division=np.nan
     )
@@ -124,12 +125,12 @@ def test_class_figures_and_their_means_agree_with_scikit_learn():
     means = sklearn_metrics.precision_recall_fscore_support(
         labels, predicted, labels=there, average='macro', zero_division=0
     )
-    np.testing.assert_allclose(list(measures.macro(figures).values()), means[:3])
+    np.testing.assert_allclose(list(metrics.macro_average(figures).values()), means[:3])
 
 
 @pytest.mark.parametrize('hits, total', [(0, 9), (1, 9), (9, 9), (966, 1000), (1, 1)])
 def test_wilson_bounds_are_where_the_score_test_begins_to_reject(hits, total):
-    low, high = measures.wilson(hits, total)
+    low, high = metrics.wilson_interval(hits, total)
     share = hits / total
     assert 0 <= low <= share <= high <= 1
     for bound in {low, high} - {0.0, 1.0}:
@@ -141,13 +142,13 @@ def test_wilson_bounds_are_where_the_score_test_begins_to_reject(hits, total):
 @pytest.mark.parametrize('hits, total', [(0, 0), (5, 4), (-1, 4)])
 def test_wilson_needs_something_to_have_a_share_of(hits, total):
     with pytest.raises(ValueError, match=f'received {hits} of {total}'):
-        measures.wilson(hits, total)
+        metrics.wilson_interval(hits, total)
 
 
 def test_precision_recall_of_a_small_case_by_hand():
     # From the top: right, wrong, right, wrong and right at once.
     scores = np.array([0.9, 0.8, 0.7, 0.2, 0.2])
-    curve = measures.precision_recall(scores[[0, 2, 4]], [scores[:2], scores[2:]])
+    curve = metrics.precision_recall(scores[[0, 2, 4]], [scores[:2], scores[2:]])
     np.testing.assert_allclose(curve.recall, [1 / 3, 2 / 3, 1])
     np.testing.assert_allclose(curve.precision, [1, 2 / 3, 3 / 5])
     assert curve.average == pytest.approx((1 + 2 / 3 + 3 / 5) / 3)
@@ -157,12 +158,12 @@ def test_precision_recall_of_a_small_case_by_hand():
 def test_average_precision_agrees_with_scikit_learn(coarse):
     scores, labels = answers(coarse=coarse)
     truth = np.eye(7)[labels]
-    curve = measures.micro_average(scores, labels)
+    curve = metrics.micro_average(scores, labels)
     assert curve.average == pytest.approx(
         sklearn_metrics.average_precision_score(truth, scores, average='micro')
     )
     for label in range(7):
-        curve = measures.of_class(scores, labels, label)
+        curve = metrics.class_curve(scores, labels, label)
         assert curve.average == pytest.approx(
             sklearn_metrics.average_precision_score(truth[:, label], scores[:, label])
         )
@@ -171,5 +172,5 @@ def test_average_precision_agrees_with_scikit_learn(coarse):
 def test_class_without_images_has_no_curve():
     scores, labels = answers(20, 3)
     labels[:] = 0
-    curve = measures.of_class(scores, labels, 2)
+    curve = metrics.class_curve(scores, labels, 2)
     assert math.isnan(curve.average) and not len(curve.recall)
