@@ -8,13 +8,9 @@ from typing import Any
 
 from scripts.benchmark.modes import Result
 from scripts.benchmark.timing import Row
+from scripts.common.output_folder import writing
 from trainers.storage import environment
 from vision import files
-from vision.errors import UserError
-
-
-class ReportError(UserError):
-    """The figures could not be written."""
 
 
 def surroundings(load_average: tuple[float, float, float] | None) -> dict[str, Any]:
@@ -71,7 +67,7 @@ def write(path: Path, environment: dict[str, Any], mode: str, result: Result) ->
     """Writes everything as JSON, whole or not at all; `scripts.benchmark` says how.
 
     Raises:
-        ReportError: the file cannot be written.
+        OutputError: the file cannot be written.
     """
     content = {
         'environment': environment,
@@ -81,12 +77,8 @@ def write(path: Path, environment: dict[str, Any], mode: str, result: Result) ->
         'ratios': result.ratios,
     }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
-    try:
+    with writing(path, '--json'):
         files.write_atomically(path, text + '\n')
-    except OSError as error:
-        raise ReportError(
-            f'{path}: the figures could not be written: {error}. Choose another --json.'
-        ) from error
 
 
 def _json_row(row: Row) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The folder that a command writes its results into."""
+"""Where a command writes its results: one error, and one way to replace files."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vision import files
@@ -11,52 +12,72 @@ class OutputError(UserError):
     """The results cannot be written where they should go."""
 
 
-def check_writable(
-    folder: Path, name: str = '--output', mend: str = 'Choose another.'
-) -> None:
-    """Makes the folder; a wrong path shows before the work, not after it.
+@contextlib.contextmanager
+def writing(
+    path: Path | str, name: str = '--output', remedy: str = 'Choose another.'
+) -> Iterator[None]:
+    """Turns an error of the disk into an OutputError; only writing stands in the block.
 
     Args:
-        folder: where something will be written to.
-        name: what the person calls it.
-        mend: what can be done where it cannot be written to.
+        path: what is written.
+        name: the flag that names it.
+        remedy: what the user can do.
 
     Raises:
-        OutputError: it cannot be made or written to.
+        OutputError: it cannot be written.
+        BrokenPipeError: the reader of a pipe has gone.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / '.probe.tmp'
-        probe.touch()
-        probe.unlink()
+        yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise OutputError(
-            f'Expected {name} to be a folder that can be written to, '
-            f'got {folder}: {error.strerror}. {mend}'
+            f'Expected {name} to be writable, got {path}: {error.strerror or error}. '
+            f'{remedy}'
         ) from error
+
+
+def check_writable(
+    folder: Path, name: str = '--output', remedy: str = 'Choose another.'
+) -> None:
+    """Creates the folder, so that a wrong path is reported before the work.
+
+    Args:
+        folder: where results will be written.
+        name: the flag that names it.
+        remedy: what the user can do where it cannot be written.
+
+    Raises:
+        OutputError: it cannot be created or written.
+    """
+    probe = folder / '.probe.tmp'
+    with writing(folder, name, remedy):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
 
 
 def replace(
     folder: Path, contents: Mapping[str, bytes | str], names: Sequence[str]
 ) -> list[Path]:
-    """Replaces our files in the folder and leaves all others; returns what is there.
+    """Replaces the files of a command in a folder, and leaves all others.
 
     Args:
-        folder: where to.
-        contents: what belongs into each file.
-        names: of all files of ours; those that have no contents now are removed.
+        folder: an existing folder.
+        contents: file name -> contents.
+        names: of all files of the command; those without contents are removed.
+
+    Returns:
+        The files that were written, in the order of `names`.
 
     Raises:
         OutputError: a file cannot be written.
     """
-    try:
-        for name, content in contents.items():
+    for name, content in contents.items():
+        with writing(folder / name):
             files.write_atomically(folder / name, content)
+    with writing(folder):
         for name in set(names) - set(contents):
             (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f'{folder}: the results could not be written: {error}. '
-            'Choose another --output.'
-        ) from error
     return [folder / name for name in names if name in contents]

@@ -165,7 +165,7 @@ def _check_calibration(classifier: 'Classifier', config: Config) -> None:
         )
     check_calibration(run.config, config)
     check_writable(
-        run.directory.path, '--run_dir', 'Make it so, or leave out --calibrate.'
+        run.directory.path, '--run_dir', 'Make it writable, or leave out --calibrate.'
     )
 
 
@@ -218,19 +218,17 @@ def _look(
 
 def _store(evaluation: 'Evaluation') -> Path | None:
     """Keeps the temperature with the run; returns the file."""
-    from scripts.common.output_folder import OutputError
+    from scripts.common.output_folder import writing
     from trainers.inference.classifier import store_temperature
 
     run = evaluation.classifier.run
     assert run is not None
-    try:
+    remedy = (
+        f'The temperature of {evaluation.temperature.value:.4f} is not stored; pass it '
+        'with --temperature.'
+    )
+    with writing(run.directory.calibration, 'calibration.json', remedy):
         return store_temperature(run, evaluation.temperature)
-    except OSError as error:
-        raise OutputError(
-            f'{run.directory.calibration}: the temperature of '
-            f'{evaluation.temperature.value:.4f} could not be stored: '
-            f'{error}. Make room for it, or pass it with --temperature.'
-        ) from error
 
 
 def _default_folder(

@@ -69,9 +69,10 @@ def export(
         UserError: an export differs too much, or cannot be made or stored; then there
             is nothing new at the output.
     """
+    from scripts.common.output_folder import writing
     from scripts.export import images
     from scripts.export.results import rows
-    from scripts.export.staging import staged, writing
+    from scripts.export.staging import staged
     from vision.errors import UserError
     from vision.export.formats import Bundle
 
@@ -162,8 +163,8 @@ def make(
     terminal: TextIO,
 ) -> 'list[Result]':
     """Converts to each format and runs what comes out; a SavedModel is always made."""
+    from scripts.common.output_folder import writing
     from scripts.export.results import Result, size_of
-    from scripts.export.staging import writing
     from vision.export import FORMATS
     from vision.export.checking import compare
 

@@ -11,17 +11,13 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
+from scripts.common.output_folder import OutputError, writing
 from vision import files
-from vision.errors import UserError
 from vision.files import flush
 
 # Only a folder with this file in it, and this in the file, is replaced.
 MARK = 'export.json'
 MADE_BY = {'made_by': 'python -m scripts.export'}
-
-
-class OutputError(UserError):
-    """The export cannot go where it should."""
 
 
 @contextlib.contextmanager
@@ -51,18 +47,6 @@ def staged(output: Path, overwrite: bool) -> Iterator[Path]:
         yield staging
         with writing(output):
             _replace(output, staging)
-
-
-@contextlib.contextmanager
-def writing(output: Path) -> Iterator[None]:
-    """Turns what the disk of the output refuses into an OutputError."""
-    try:
-        yield
-    except OSError as error:
-        raise OutputError(
-            f'Expected --output to be a folder that can be written, got '
-            f'{output}: {error}. Choose another.'
-        ) from error
 
 
 def _check(output: Path, overwrite: bool) -> None:

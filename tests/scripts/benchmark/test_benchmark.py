@@ -25,6 +25,7 @@ from scripts.benchmark.timing import (
     warm_up,
     with_shares,
 )
+from scripts.common.output_folder import OutputError
 from trainers.settings import recipes
 from trainers.settings.config import ConfigError
 from vision import data, models
@@ -569,7 +570,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     broken = modes.Result({}, [Row('a', Spread(math.inf, 1.0, 3.0))], {})
     with pytest.raises(ValueError):
         report.write(path, surroundings(), 'step', broken)
-    with pytest.raises(report.ReportError, match='could not be written'):
+    with pytest.raises(OutputError, match='Expected --json to be writable'):
         report.write(tmp_path / 'nowhere' / 'a.json', surroundings(), 'step', result)
     assert path.read_bytes() == before
     assert [each.name for each in tmp_path.iterdir()] == ['a.json']

@@ -11,8 +11,8 @@ def test_folder_that_cannot_be_is_an_error_before_the_work(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(
         OutputError,
-        match='Expected --output to be a folder that can '
-        'be written to, got .*: Not a directory. Choose another.',
+        match='Expected --output to be writable, got .*: Not a directory. Choose '
+        'another.',
     ):
         check_writable(tmp_path / 'file' / 'folder')
     with pytest.raises(
@@ -38,7 +38,8 @@ def test_what_no_longer_applies_is_removed_and_the_rest_left(tmp_path):
 
 def test_file_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / 'taken').mkdir()
-    with pytest.raises(OutputError, match='could not be written: .*taken.*Choose '):
+    message = 'Expected --output to be writable, got .*taken: Is a directory. Choose '
+    with pytest.raises(OutputError, match=message):
         replace(tmp_path, {'taken': 'text'}, ('taken',))
     assert [path.name for path in tmp_path.iterdir()] == ['taken']
 

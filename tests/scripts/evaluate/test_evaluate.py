@@ -257,8 +257,8 @@ def test_run_that_cannot_be_written_to_is_said_before_the_work(
     (tmp_path / 'a/.probe.tmp').mkdir()
     with pytest.raises(
         OutputError,
-        match='Expected --run_dir to be a folder that can '
-        f'be written to, got {tmp_path}/a: .* leave out --calibrate',
+        match='Expected --run_dir to be writable, '
+        f'got {tmp_path}/a: .* leave out --calibrate',
     ):
         evaluate_here(
             f'--run_dir={tmp_path}/a', '--calibrate', f'--output={tmp_path}/out'
@@ -277,8 +277,8 @@ def test_temperature_that_cannot_be_stored_is_an_error(runs, tmp_path):
     (tmp_path / 'a/calibration.json').mkdir()
     with pytest.raises(
         OutputError,
-        match='calibration.json: the temperature of .* '
-        'could not be stored: .* pass it with --temperature',
+        match='calibration.json to be writable, got .*: Is a directory. '
+        'The temperature of .* is not stored; pass it with --temperature',
     ):
         evaluate._store(seen)
 

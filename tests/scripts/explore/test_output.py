@@ -205,7 +205,7 @@ def test_folder_that_cannot_be_is_refused_before_the_work(tmp_path):
     check_writable(tmp_path / 'new' / 'folder')
     assert list((tmp_path / 'new' / 'folder').iterdir()) == []
     (tmp_path / 'file').write_text('')
-    with pytest.raises(OutputError, match='Expected --output to be a folder'):
+    with pytest.raises(OutputError, match='Expected --output to be writable'):
         check_writable(tmp_path / 'file')
 
 

@@ -494,7 +494,7 @@ def test_two_at_once_are_kept_apart(tmp_path):
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match='Expected --output to be a folder that can'):
+    with pytest.raises(OutputError, match='Expected --output to be writable'):
         with staged(tmp_path / 'out', overwrite=False):
             pytest.fail('it cannot be written')
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from scripts.common.output_folder import OutputError
 from scripts.predict.output import opened
-from vision.errors import UserError
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path):
@@ -41,7 +41,10 @@ def test_a_full_disk_is_explained(tmp_path, monkeypatch, failing):
 
     monkeypatch.setattr(os if failing == 'fsync' else Path, failing, fail)
     path = tmp_path / 'predictions.csv'
-    with pytest.raises(UserError, match='No space left on device. Choose another'):
+    with pytest.raises(
+        OutputError,
+        match='to be writable, got .*: No space left on device. Choose another',
+    ):
         with opened(str(path)) as write:
             write(b'new')
     assert os.listdir(tmp_path) == []
@@ -59,8 +62,14 @@ def test_a_link_stays_a_link(tmp_path):
     'name, message',
     [
         ('', 'to be a file, got .*, which is a folder'),
-        ('nowhere/x.csv', 'No such file or directory. Choose another --output'),
-        ('file/x.csv', 'Not a directory. Choose another --output'),
+        (
+            'nowhere/x.csv',
+            'to be writable, got .*: No such file or directory. Choose another',
+        ),
+        (
+            'file/x.csv',
+            'Expected --output to be writable, got .*: Not a directory. Choose another',
+        ),
         (
             'photo.JPG',
             r'such as predictions.csv, got the name of an image: .*photo.JPG',
@@ -69,14 +78,14 @@ def test_a_link_stays_a_link(tmp_path):
 )
 def test_what_cannot_be_written_to(tmp_path, name, message):
     (tmp_path / 'file').touch()
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(OutputError, match=message):
         with opened(str(tmp_path / name)):
             pass
     assert os.listdir(tmp_path) == ['file']
 
 
 def test_a_device():
-    with pytest.raises(UserError, match='got /dev/null, which is a device'):
+    with pytest.raises(OutputError, match='got /dev/null, which is a device'):
         with opened('/dev/null'):
             pass
 
