@@ -46,7 +46,8 @@ def matrix_product(dtype: str) -> Contestant:
 
 
 def synthetic_source(config: Config, classes: int) -> Source:
-    """A dataset of one batch of noise."""
+    """A dataset of one batch of noise, of the size that the settings name."""
+    assert config.image_size is not None
     split = noise(config.batch_size, config.image_size, classes)
     names = tuple(map(str, range(classes)))
     return Source(
@@ -102,6 +103,7 @@ def training_steps(name: str, trainer: Trainer, batch: Batch) -> Contestant:
 
 def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Contestant:
     """The input pipeline of training, whose batches nobody looks at."""
+    assert config.image_size is not None
     batches = data.train_batches(
         split,
         batch_size=config.batch_size,

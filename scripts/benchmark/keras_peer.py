@@ -5,6 +5,7 @@ returns the same probabilities. Nothing else uses it.
 """
 
 import functools
+from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
@@ -51,6 +52,7 @@ def training_steps(
     name: str,
     config: Config,
     normalization: str,
+    rates: Mapping[str, float],
     classes: int,
     batch: Batch,
     gflop: float,
@@ -60,8 +62,9 @@ def training_steps(
 
     Args:
         name: what stands in the table.
-        config: model, dropout, learning rate and weights of the auxiliary losses.
+        config: model, learning rate and weights of the auxiliary losses.
         normalization: a key of `NORMALIZATIONS`.
+        rates: dropout rates, as `trainers.networks.build.dropout_rates` returns them.
         classes: number of classes.
         batch: images and labels.
         gflop: floating-point operations of a step / 10⁹.
@@ -72,8 +75,8 @@ def training_steps(
         classes,
         batch.images.shape[1],
         policy,
-        config.dropout,
-        config.aux_dropout,
+        rates['dropout'],
+        rates['aux_dropout'],
     )
     heads = len(model.outputs)
     lacks_xla = policy == 'float32' and has_norm(config.model)

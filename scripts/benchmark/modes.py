@@ -99,8 +99,9 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     """
     source = train.load_source(config)
     config = _plain(config, source.image_size)
+    image_size = config.image_size or source.image_size
     source = decoded(config, source, BadFiles())
-    made_up = noise(config.batch_size, config.image_size, len(source.classes))
+    made_up = noise(config.batch_size, image_size, len(source.classes))
     rival = _steps(config, source, 'steps on made-up images', made_up)
     fitting = max(4, warm_up(rival, settings, SECONDS_PER_EPOCH))
     config = dataclasses.replace(config, limit_train_batches=settings.steps or fitting)
@@ -214,13 +215,13 @@ def _steps(
 def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:
     lacks_norm = policy != 'float32' and keras_peer.has_norm(config.model)
     name = f'Keras, {policy}' + (' without LRN' if lacks_norm else '')
-    normalization = networks.specify(
-        config, source.classes, source.image_size
-    ).normalization
+    specification = networks.specify(config, source.classes, source.image_size)
+    network, _ = networks.build(config, specification, 'float32')
     return keras_peer.training_steps(
         name,
         config,
-        normalization,
+        specification.normalization,
+        networks.dropout_rates(network),
         len(source.classes),
         device_batch(source.splits['train']),
         ours.gflop,

@@ -3,7 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from trainers.settings.config import Config, ConfigError, check, setting
+from trainers.settings.config import Config, ConfigError
+from trainers.settings.fields import CheckedSettings, setting
 
 _MEASUREMENT = 'Measurement'
 
@@ -55,7 +56,7 @@ SYNTHETIC = ('step', 'peers')  # These make their images up and need --classes.
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(CheckedSettings):
     """What is measured, and how often.
 
     Raises:
@@ -96,8 +97,7 @@ class Settings:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
+        super().__post_init__()
         if self.json:
             _check_writable(Path(self.json))
 

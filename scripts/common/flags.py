@@ -1,8 +1,9 @@
 """Command-line flags made from the fields of a dataclass, and the help that lists them.
 
-The fields are those of Config, or of another dataclass made with `config.setting`.
+The fields are those of Config, or of another dataclass made with `fields.setting`.
 """
 
+import copy
 import dataclasses
 import difflib
 import io
@@ -15,78 +16,89 @@ from absl import flags
 
 from scripts.common import quiet
 from trainers.settings import recipes
-from trainers.settings.config import Config, setting
+from trainers.settings.config import Config, as_json
+from trainers.settings.fields import is_optional, kind
 
 FLAGS = flags.FLAGS
 
-_DEFINE: dict[type, Callable[..., Any]] = {
-    bool: flags.DEFINE_bool,
-    int: flags.DEFINE_integer,
-    float: flags.DEFINE_float,
-    str: flags.DEFINE_string,
-    tuple: flags.DEFINE_list,
+_PARSERS: dict[type, flags.ArgumentParser] = {
+    int: flags.IntegerParser(),
+    float: flags.FloatParser(),
+    str: flags.ArgumentParser(),
+    tuple: flags.ListParser(),
 }
+
+
+class _OptionalParser(flags.ArgumentParser):
+    """Parses an empty text as None, and any other with another parser."""
+
+    def __init__(self, parser: flags.ArgumentParser):
+        self._parser = parser
+
+    def parse(self, argument: Any) -> Any:
+        return None if argument == '' else self._parser.parse(argument)
 
 
 def define_listings() -> None:
     """Defines the flags that `listings.show` answers."""
-    for kind in ('models', 'datasets', 'recipes', 'augmentations'):
-        flags.DEFINE_bool(f'list_{kind}', False, f'List the {kind} and leave.')
-
-
-def define_config() -> None:
-    """Defines one flag for each setting of a run; one that is not given is None."""
-    define(dataclasses.fields(Config))
+    for plural in ('models', 'datasets', 'recipes', 'augmentations'):
+        flags.DEFINE_bool(f'list_{plural}', False, f'List the {plural}, and exit.')
 
 
 def regrouped(
     field: dataclasses.Field, group: str, **changes: Any
 ) -> dataclasses.Field:
-    """The same setting under another heading of `--help`, with such changes.
+    """A copy of a field under another heading of `--help`.
 
     Args:
-        changes: as of `setting`, such as `default`.
+        field: the setting.
+        group: the heading.
+        **changes: other attributes of the field, such as `default`.
     """
-    known = ('choices', 'minimum', 'maximum')
-    copy = setting(
-        **{
-            'default': field.default,
-            'group': group,
-            'text': field.metadata['help'],
-            **{name: field.metadata[name] for name in known},
-            **changes,
-        }
-    )
-    copy.name, copy.type = field.name, field.type
-    return copy
+    changed = copy.copy(field)
+    changes['metadata'] = {**field.metadata, 'group': group}
+    for name, value in changes.items():
+        setattr(changed, name, value)
+    return changed
 
 
 def define(fields: Iterable[dataclasses.Field]) -> None:
     """Defines one flag for each field; one that is not given is None."""
     for field in fields:
-        _DEFINE[type(field.default)](field.name, None, field.metadata['help'])
+        text = field.metadata['help']
+        if kind(field) is bool:
+            flags.DEFINE_bool(field.name, None, text, flag_values=FLAGS)
+        else:
+            flags.DEFINE(_parser(field), field.name, None, text, flag_values=FLAGS)
+
+
+def _parser(field: dataclasses.Field) -> flags.ArgumentParser:
+    if field.metadata['form']:
+        return flags.ListParser()
+    parser = _PARSERS[kind(field)]
+    return _OptionalParser(parser) if is_optional(field) else parser
 
 
 def config_from_flags() -> Config:
-    """Defaults < recipe < flags given by hand.
+    """Defaults < recipe < flags.
 
     Raises:
         ConfigError: a setting has a value that is not allowed.
     """
     settings = given(dataclasses.fields(Config))
-    return recipes.configure(settings.pop('recipe', 'default'), settings)
+    return recipes.configure(settings.get('recipe'), settings)
 
 
 def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
-    """The values given by hand, of those fields that are flags of this command."""
-    found = {
+    """The values on the command line, of those fields that are flags of this command.
+
+    Lists of strings are not parsed yet, and an empty value is None where a setting may
+    be empty.
+    """
+    return {
         field.name: FLAGS[field.name].value
         for field in fields
         if field.name in FLAGS and FLAGS[field.name].present
-    }
-    return {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in found.items()
     }
 
 
@@ -125,11 +137,6 @@ def parser(
     return parse
 
 
-def config_help() -> str:
-    """The settings of a run by group, each with its default."""
-    return describe(dataclasses.fields(Config))
-
-
 def describe(fields: Iterable[dataclasses.Field]) -> str:
     """The fields by group, each with its default."""
     lines = []
@@ -144,24 +151,20 @@ def describe(fields: Iterable[dataclasses.Field]) -> str:
 
 def _describe(field: dataclasses.Field) -> list[str]:
     name = f'--[no]{field.name}' if field.type is bool else f'--{field.name}'
-    choices = '|'.join(choice for choice in field.metadata['choices'] if choice)
-    default = field.default
-    if isinstance(default, float):
-        default = f'{default:g}'
-    elif isinstance(default, tuple):
+    default = as_json(field, field.default)
+    if isinstance(default, list):
         default = ','.join(default)
-    notes = [choices] if choices else []
-    if default != '' and default is not False:
+    elif isinstance(default, float):
+        default = f'{default:g}'
+    notes = ['|'.join(field.metadata['choices'])] if field.metadata['choices'] else []
+    if default not in (None, '') and default is not False:
         notes.append(f'default {default}')
     text = field.metadata['help'] + (f' [{"; ".join(notes)}]' if notes else '')
-    first = f'  {name:<23} '
-    wrapped = textwrap.wrap(text, 62)
-    lines = (
-        [first + wrapped[0]]
-        if len(first) <= 26
-        else [first.rstrip(), ' ' * 26 + wrapped[0]]
-    )
-    return lines + [' ' * 26 + line for line in wrapped[1:]]
+    first, indent = f'  {name:<23} ', ' ' * 26
+    lines = textwrap.wrap(text, 88, initial_indent=indent, subsequent_indent=indent)
+    if len(first) > len(indent):
+        return [first.rstrip(), *lines]
+    return [first + lines[0].lstrip(), *lines[1:]]
 
 
 def _suggest(word: str) -> str:

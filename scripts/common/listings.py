@@ -5,6 +5,7 @@ import inspect
 from absl import flags
 
 from trainers.networks import build as networks
+from trainers.settings.parsing import MODEL_OPTIONS
 from trainers.settings.recipes import RECIPES
 from vision.data import DATASETS
 from vision.data.augment import AUGMENTATIONS, parameters
@@ -40,10 +41,9 @@ def show(values: flags.FlagValues) -> bool:
 
 
 def _options(model: str) -> str:
-    """What `--model_options` may say of a model, with the values that it has."""
-    own = networks.own_options(model).items()
-    written = ', '.join(f'{name}:{networks.written(p.default)}' for name, p in own)
-    return f' Options: {written}.' if written else ''
+    """The options of a model with their defaults, as `--model_options` takes them."""
+    texts = MODEL_OPTIONS.write(networks.option_defaults(model))
+    return f' Options: {", ".join(texts)}.' if texts else ''
 
 
 def _summary(documented: object) -> str:

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.common import flags
-from trainers.settings.config import Config, ConfigError, check, setting
+from trainers.settings.config import Config, ConfigError
+from trainers.settings.fields import CheckedSettings, setting
 
 if TYPE_CHECKING:
     from trainers.inference.classifier import Classifier
@@ -15,7 +16,7 @@ _OTHERS = 'Weights that are not of a run'
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained:
+class Trained(CheckedSettings):
     """Which trained network is used.
 
     Raises:
@@ -49,10 +50,6 @@ class Trained:
         'Text file with a class a line for --pretrained; by default the '
         '1000 of ImageNet.',
     )
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
 
 
 _OF_OTHERS = (

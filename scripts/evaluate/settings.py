@@ -4,13 +4,14 @@ import dataclasses
 import os
 
 from scripts.common.dataset_settings import SPLIT_SETTINGS
-from trainers.settings.config import Config, ConfigError, check, setting
+from trainers.settings.config import Config, ConfigError
+from trainers.settings.fields import CheckedSettings, setting
 
 _EVALUATION = 'Evaluation'
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(CheckedSettings):
     """How a network is evaluated, and where the result goes.
 
     Raises:
@@ -49,8 +50,7 @@ class Settings:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
+        super().__post_init__()
         if self.calibrate and (self.compare or self.views != 'none'):
             other = 'compare' if self.compare else f'views={self.views}'
             raise ConfigError(

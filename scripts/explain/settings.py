@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from trainers.settings.config import ConfigError, check, setting
+from trainers.settings.config import ConfigError
+from trainers.settings.fields import CheckedSettings, setting
 from vision.errors import suggestion
 
 # The keys of vision.explain.METHODS and BASELINES, which cannot be had without
@@ -13,7 +14,7 @@ _EXPLAINING = 'Explaining'
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(CheckedSettings):
     """What is explained and how.
 
     Raises:
@@ -73,8 +74,7 @@ class Settings:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
+        super().__post_init__()
         known = (*METHODS, 'all')
         for name in self.method:
             if name not in known:

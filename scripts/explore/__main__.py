@@ -53,12 +53,13 @@ def explore(request: tuple[Config, Settings]) -> None:
     check_writable(folder)
     total = sum(map(len, source.splits.values()))
     total = min(settings.max_images or total, total)
+    image_size = config.image_size or source.image_size
     with quiet.native_stderr_suppressed():
         with quiet.progress_bar(total) as bar:
-            seen = survey(source, config.image_size, settings.max_images, bar.update)
+            seen = survey(source, image_size, settings.max_images, bar.update)
         findings = summarize(seen)
         augmented = augmentation.examples(
-            source, config.augment, config.image_size, settings.samples, settings.seed
+            source, config.augment, image_size, settings.samples, settings.seed
         )
         print(terminal.report(findings), flush=True)
         written = output.write(findings, folder, settings.seed, augmented)

@@ -36,20 +36,21 @@ def examples(
         source: the dataset.
         augment: as in a run; empty for no examples, ('all',) for one example of each
             augmentation.
-        image_size: side in pixels; 0: the dataset's own.
+        image_size: side in pixels.
         samples: number of examples.
         seed: of the choice of the images.
 
     Raises:
         DatasetError: `augment` names no augmentation.
     """
-    size = image_size or source.image_size
     train = source.splits['train']
     # A pair for each example: its image, and one that may be mixed into it.
     pairs = np.random.default_rng(seed).choice(len(train), [samples, 2])
     if augment == _ALL:
-        return [_example(train, pairs[0], (name,), size) for name in AUGMENTATIONS]
-    return [_example(train, pair, augment, size) for pair in pairs if augment]
+        return [
+            _example(train, pairs[0], (name,), image_size) for name in AUGMENTATIONS
+        ]
+    return [_example(train, pair, augment, image_size) for pair in pairs if augment]
 
 
 def _example(

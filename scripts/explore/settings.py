@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from trainers.settings.config import Config, check, setting
+from trainers.settings.config import Config
+from trainers.settings.fields import CheckedSettings, setting
 
 _EXPLORATION = 'Exploration'
 _USED = (
@@ -18,7 +19,7 @@ _USED = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(CheckedSettings):
     """How many images are read, and where the results are written.
 
     Raises:
@@ -52,10 +53,6 @@ class Settings:
         minimum=0,
         maximum=2**31 - 1,
     )
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
 
 
 def config_fields() -> list[dataclasses.Field]:

@@ -2,7 +2,8 @@
 
 import dataclasses
 
-from trainers.settings.config import ConfigError, check, setting
+from trainers.settings.config import ConfigError
+from trainers.settings.fields import CheckedSettings, setting
 from vision.errors import suggestion
 
 # The keys of vision.export.FORMATS, which takes seconds to import.
@@ -20,7 +21,7 @@ _EXPORT = 'The export'
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(CheckedSettings):
     """The flags of the command beside those that name the network.
 
     Raises:
@@ -58,8 +59,7 @@ class Settings:
     )
 
     def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
+        super().__post_init__()
         known = f'Expected --formats to be all, or of {", ".join(FORMATS)}; received'
         if not self.formats:
             raise ConfigError(f'{known} none.')

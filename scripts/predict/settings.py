@@ -3,14 +3,14 @@
 import dataclasses
 import os
 
-from trainers.settings.config import check, setting
+from trainers.settings.fields import CheckedSettings, setting
 
 _PREDICTING = 'Predicting'
 _WRITING = 'Writing'
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings:
+class Settings(CheckedSettings):
     """What is said of each image, and in which form.
 
     Raises:
@@ -53,10 +53,6 @@ class Settings:
         'File to write, as a whole once all is done; by default standard '
         'output, as it comes.',
     )
-
-    def __post_init__(self):
-        for field in dataclasses.fields(self):
-            check(field, getattr(self, field.name))
 
     @property
     def written_format(self) -> str:

@@ -45,10 +45,10 @@ def test_lists():
         '--list_models', '--list_datasets', '--list_recipes', '--list_augmentations'
     )
     assert (done.returncode, done.stderr) == (0, '')
-    lines = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
-    names = [name.partition(':')[0] for name in lines]
+    lines = [line.split(maxsplit=1) for line in done.stdout.splitlines()]
+    names = [name.partition(':')[0] for name, _ in lines]
     assert names == [*MODELS, *DATASETS, 'tfds', *RECIPES, *AUGMENTATIONS]
-    assert all(text.endswith('.') for text in lines.values())
+    assert all(text.endswith('.') for _, text in lines)
 
 
 @pytest.mark.parametrize(
@@ -62,10 +62,12 @@ def test_lists():
         ('--epochs=0', 'Expected --epochs to be at least 1, received 0.'),
         ('--learning_rate=nan', 'Expected --learning_rate to be at least 0'),
         ('--optimizer=adm', 'Did you mean adam?'),
+        ('--dropout=much', '--dropout=much'),
+        ('--dropout=1', 'Expected --dropout to be 0 to 0.99, received 1.0.'),
         ('--recipe=system_c', 'Did you mean system_'),
         (
             '--image_size_schedule=32,48@10',
-            'SIZE@EPOCH,... such as 32@0,48@10; received',
+            "such as 32@0,48@10; received '32,48@10'.",
         ),
     ],
 )

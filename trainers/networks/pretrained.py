@@ -1,4 +1,4 @@
-"""The weights that a run starts from, where those are not random."""
+"""The weights that a run starts from, if they are not random."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,6 +7,7 @@ import numpy as np
 
 from trainers.reporting.downloading import Bars
 from trainers.settings.config import Config, ConfigError
+from trainers.settings.parsing import FREEZE
 from trainers.storage.checkpoints import find, read_variables
 from trainers.storage.run_directory import RunDirectory
 from vision import data
@@ -18,63 +19,64 @@ from vision.models.specification import Specification
 PUBLISHED = 'imagenet'
 
 
-def normalization(config: Config) -> str:
-    """The normalization to use: the one asked for, or that of the pretrained weights.
-
-    Empty where neither says.
+def normalization(config: Config) -> str | None:
+    """The normalization of the pretrained weights, or else the one of the settings.
 
     Raises:
         ConfigError: they differ.
         UserError: the folder holds no run.
     """
-    theirs = _normalization_of_weights(config)
-    if theirs and config.normalization not in ('', theirs):
+    required = _normalization_of_weights(config)
+    if required and config.normalization not in (None, required):
         raise ConfigError(
-            f'Expected --normalization={theirs}, which the weights of --pretrained='
+            f'Expected --normalization={required}, which the weights of --pretrained='
             f'{config.pretrained} were trained with, received --normalization='
-            f'{config.normalization}. Pass --normalization={theirs}.'
+            f'{config.normalization}. Pass --normalization={required}.'
         )
-    return theirs or config.normalization
+    return required or config.normalization
 
 
 def initialize(network: Network, config: Config, classes: Sequence[str]) -> list[str]:
-    """Gives a network the weights that `pretrained` names, where it names any.
+    """Loads the weights that `pretrained` names, if any, into a network.
 
     Args:
-        network: what is to have them.
+        network: the network.
         config: the run's settings.
         classes: names of the classes in the order of the logits.
 
     Returns:
-        Sentences about what a person might not expect.
+        Notes on weights that were not loaded or stay random.
 
     Raises:
-        UserError: they cannot be had, or are not of this network.
+        UserError: they are missing or belong to another network.
     """
     if config.pretrained:
         return list(load(network, config, classes).notes)
-    if not set(config.freeze) - {'bn', 'none'}:
+    if config.freeze.trainable_stages is None:
         return []
     return [
-        f'--freeze={",".join(config.freeze)} without --pretrained keeps random '
-        'numbers as they are: pass --pretrained=imagenet, a file, or the folder '
-        'of a run.'
+        f'--freeze={",".join(FREEZE.write(config.freeze))} without --pretrained '
+        'freezes random weights: pass --pretrained=imagenet, a file, or the folder of '
+        'a run.'
     ]
 
 
 def load(
     network: Network, config: Config, classes: Sequence[str] = ()
 ) -> weights.Loaded:
-    """Gives a network the weights that `pretrained` names; says what became of them.
+    """Loads the weights that `pretrained` names into a network.
 
     Args:
-        network: what is to have them.
+        network: the network.
         config: the run's settings.
-        classes: names of the classes, where a run's classifier is to be taken for those
-            only.
+        classes: names of the classes; the classifier of a run is loaded only if it
+            has these. Without them it is loaded in any case.
+
+    Returns:
+        What was loaded and what was not.
 
     Raises:
-        UserError: they cannot be had, or are not of this network.
+        UserError: they are missing or belong to another network.
     """
     path = Path(config.pretrained)
     if config.pretrained == PUBLISHED:
@@ -101,36 +103,36 @@ def load(
 def _load_run(
     network: Network,
     arrays: Mapping[str, np.ndarray],
-    theirs: Sequence[str],
-    ours: Sequence[str],
+    trained_classes: Sequence[str],
+    classes: Sequence[str],
     path: Path,
 ) -> weights.Loaded:
-    """Loads the weights of a run, its classifier only for the classes that it knows."""
-    differ = [(a, b) for a, b in zip(theirs, ours) if a != b]
-    if not differ or len(theirs) != len(ours):
+    """Loads the weights of a run; its classifier only if it has the same classes."""
+    differ = [(a, b) for a, b in zip(trained_classes, classes) if a != b]
+    if not differ or len(trained_classes) != len(classes):
         return weights.load(network, arrays)
     loaded = weights.load(network, arrays, heads=False)
     note = (
-        f'The classifier in {path} is of other classes ({differ[0][0]} where '
-        f'{differ[0][1]} is here) and replaced by a fresh one.'
+        f'The classifier in {path} has other classes ({differ[0][0]} instead of '
+        f'{differ[0][1]}) and is replaced by one with random weights.'
     )
     return loaded._replace(notes=(*loaded.notes, note))
 
 
-def _normalization_of_weights(config: Config) -> str:
-    path = Path(config.pretrained)
+def _normalization_of_weights(config: Config) -> str | None:
     if not config.pretrained:
-        return ''
+        return None
+    path = Path(config.pretrained)
     if config.pretrained != PUBLISHED and path.is_dir():
         _, state = find(_checkpoints_of(path))
         return Specification.from_dict(state['specification']).normalization
     if path.suffix == '.npz' and config.normalization:
-        return ''  # `load` knows whether they are somebody else's or a network's own
-    return weights.normalization_of(config.model) or ''
+        return None  # `load` distinguishes published weights from saved ones.
+    return weights.normalization_of(config.model)
 
 
 def _checkpoints_of(path: Path) -> Path:
-    """The folder of a run's best weights, or the folder itself if it is one."""
+    """The folder of a run's best checkpoints, or the folder itself."""
     best = RunDirectory(path).checkpoints_best
     folder = best if best.is_dir() else path
     if not any(folder.glob('*step-*')) and not folder.match('step-*'):
@@ -142,27 +144,27 @@ def _checkpoints_of(path: Path) -> Path:
 
 
 def _published(network: Network, config: Config) -> Path:
-    """The file of published weights, fetched first where that was asked for."""
-    wanted = weights.published(network)
+    """The file of published weights, downloaded if `download` allows that."""
+    published = weights.published(network)
     if not config.weights_dir and not config.data_dir:
         raise ConfigError(
-            'Expected a folder of published weights with --pretrained='
-            'imagenet: pass --weights_dir, or --data_dir, below which '
-            'they are by default; and --download to fetch them.'
+            'Expected a folder of published weights with --pretrained=imagenet: pass '
+            '--weights_dir, or --data_dir, in which they are by default; and '
+            '--download to download them.'
         )
     folder = Path(config.weights_dir or data.cache_folder(config.data_dir))
-    file = folder / wanted.file
+    file = folder / published.file
     if file.exists():
         try:
-            weights.check_published(wanted, file)
+            weights.check_published(published, file)
         except OSError as error:
             raise weights.PretrainedError(f'{file} cannot be read: {error}') from error
     else:
         if not config.download:
             raise weights.PretrainedError(
                 f'Expected the published weights of {config.model} in {file}, which is '
-                'not there. Pass --download to fetch them, or put the file there; '
-                '--weights_dir names another folder.'
+                'missing. Pass --download to download them, copy the file there, or '
+                'pass another --weights_dir.'
             )
         with Bars() as bars:
             weights.fetch_published(

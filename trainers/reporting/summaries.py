@@ -33,6 +33,7 @@ class Summaries:
                 {
                     name: ','.join(value) if isinstance(value, list) else value
                     for name, value in values.items()
+                    if value is not None
                 }
             )
 

@@ -19,7 +19,7 @@ from trainers.run import checks
 from trainers.run.batches import Batches, steps_per_epoch
 from trainers.run.features import FeatureCache
 from trainers.run.signals import Stopped, StopRequest
-from trainers.settings.config import Config, parse_size_schedule
+from trainers.settings.config import Config
 from trainers.settings.phases import phases
 from trainers.step import metrics
 from trainers.step.trainer import Trainer
@@ -570,7 +570,7 @@ class Loop:
     def _image_size(self, epoch: int) -> int:
         """Side of the training images in an epoch, counted from 0."""
         size = self.specification.image_size
-        for start, scheduled in parse_size_schedule(self.config.image_size_schedule):
+        for start, scheduled in self.config.image_size_schedule:
             if epoch >= start:
                 size = scheduled
         return size

@@ -23,6 +23,7 @@ from trainers.run.features import FeatureCache
 from trainers.run.loop import Loop, sample
 from trainers.run.signals import Stopped, stop_on_signals
 from trainers.settings.config import Config
+from trainers.settings.parsing import Freeze
 from trainers.settings.phases import phases, total_epochs
 from trainers.step import precision
 from trainers.step.trainer import Trainer
@@ -33,6 +34,7 @@ from vision import data
 from vision.data import BadFiles, Source
 from vision.data.augment import Augmenter
 from vision.errors import UserError
+from vision.models import Network
 from vision.models.profile import count_macs, count_numbers, count_parameters
 from vision.models.specification import Specification
 
@@ -134,9 +136,9 @@ def simplify(config: Config) -> Config:
     """The settings that `overfit_batches` implies: nothing that keeps from fitting."""
     if not config.overfit_batches:
         return config
-    options = config.model_options
-    if 'block_dropout' in networks.own_options(config.model):
-        options = (*options, 'block_dropout:0')  # the last one counts
+    options = dict(config.model_options)
+    if 'block_dropout' in networks.option_defaults(config.model):
+        options['block_dropout'] = 0
     return dataclasses.replace(
         config,
         augment=(),
@@ -144,7 +146,7 @@ def simplify(config: Config) -> Config:
         dropout=0.0,
         feature_dropout=0.0,
         aux_dropout=0.0,
-        model_options=options,
+        model_options=tuple(options.items()),
         label_smoothing=0.0,
         weight_decay=0.0,
     )
@@ -283,6 +285,7 @@ def describe(
         'Model': f'{config.model}: {count_parameters(model):,} parameters{in_heads}'
         f'; {count_macs(model, size) / 1e6:,.0f} million multiplications '
         'an image',
+        'Dropout': _describe_dropout(model),
         **_describe_transfer(config, trainer),
         'Images': f'{source.name}: {counts}; {len(source.classes)} classes; '
         f'{size}×{size} pixels, {specification.normalization}',
@@ -299,12 +302,23 @@ def describe(
         _log.info('%-10s  %s', title, text)
 
 
+def _describe_dropout(model: Network) -> str:
+    """The rates in force: of the settings, or else the network's own."""
+    rates = networks.dropout_rates(model)
+    parts = [f'{rates["dropout"]:g}']
+    if rates['feature_dropout']:
+        parts.append(f'{rates["feature_dropout"]:g} of the features')
+    if 'aux_dropout' in rates:
+        parts.append(f'{rates["aux_dropout"]:g} in auxiliary heads')
+    return ', '.join(parts)
+
+
 def _describe_transfer(config: Config, trainer: Trainer) -> dict[str, str]:
     """Where the weights come from and which of them change, where that is not plain."""
     lines = {}
     if config.pretrained:
         lines['Weights'] = f'from {config.pretrained}'
-    if any(set(phase.freeze) - {'none'} for phase in phases(config)):
+    if any(phase.freeze != Freeze() for phase in phases(config)):
         total = count_parameters(trainer.model)
         for title, weights in zip(('Trained', 'Then'), trainer.weights_by_phase):
             learn = count_numbers(weights)

@@ -1,32 +1,33 @@
-"""The one or two phases of a run: what is trained, for how long, at what rate."""
+"""The phases of a run: what each trains, for how many epochs, at what rate."""
 
 import dataclasses
 from typing import NamedTuple
 
 from trainers.settings.config import Config
+from trainers.settings.parsing import Freeze
 
 
 class Phase(NamedTuple):
-    """A stretch of epochs with an optimizer of its own.
+    """Consecutive epochs with one optimizer.
 
     Attributes:
         config: the run's settings with the epochs and the learning rate of this phase.
-        freeze: what stays as it is, as `Network.freeze` takes it.
-        cached: whether it trains on features instead of images.
+        freeze: the parts that are not trained: arguments of `Network.freeze`.
+        cached: whether it trains on cached features instead of images.
     """
 
     config: Config
-    freeze: tuple[str, ...]
+    freeze: Freeze
     cached: bool
 
     @property
     def epochs(self) -> int:
-        """How many epochs it has."""
+        """The number of its epochs."""
         return self.config.epochs
 
 
 def phases(config: Config) -> list[Phase]:
-    """The phases of a run in their order."""
+    """The phases of a run in order."""
     first = Phase(config, config.freeze, config.features == 'cached')
     if not config.finetune_epochs:
         return [first]
@@ -39,5 +40,5 @@ def phases(config: Config) -> list[Phase]:
 
 
 def total_epochs(config: Config) -> int:
-    """Epochs of all phases together, unless some end early."""
+    """The number of epochs of all phases, if none ends early."""
     return config.epochs + config.finetune_epochs

@@ -7,7 +7,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from trainers.networks.build import parse_freeze
 from trainers.settings.config import Config
 from trainers.settings.phases import Phase, phases
 from trainers.step import metrics, optimizers, schedules
@@ -98,7 +97,7 @@ class Trainer(tf.Module):
         self.begin(0)
 
     def _state(self, phase: Phase, steps_per_epoch: int) -> PhaseState:
-        self.model.freeze(*parse_freeze(phase.freeze))
+        self.model.freeze(*phase.freeze)
         depths, weights = zip(*self.model.depths())
         return PhaseState(
             phase,
@@ -123,7 +122,7 @@ class Trainer(tf.Module):
         self.rates = state.rates
         self.optimizer = state.optimizer
         self.learning_rate = state.learning_rate
-        self.model.freeze(*parse_freeze(state.phase.freeze))
+        self.model.freeze(*state.phase.freeze)
         self.forward = self.model.classify if state.phase.cached else self.model
         # Traced anew: what is frozen is part of a trace. AutoGraph would read these
         # methods from their files, which hours later may be other ones.

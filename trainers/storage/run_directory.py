@@ -367,7 +367,7 @@ def config_of(given: Mapping[str, Any]) -> Config:
 
 
 def _configure(given: Mapping[str, Any]) -> Config:
-    return recipes.configure(given.get('recipe', 'default'), dict(given))
+    return recipes.configure(given.get('recipe'), given)
 
 
 def run_dir_of(config: Config) -> Path:
@@ -376,9 +376,9 @@ def run_dir_of(config: Config) -> Path:
 
 
 def default_run_dir(config: Config) -> str:
-    """runs/<model>-<dataset>, with the recipe behind it unless it is the default."""
+    """runs/<model>-<dataset>, then the recipe unless it is the dataset's own."""
     parts = [config.model, config.dataset]
-    if config.recipe != 'default':
+    if config.recipe and config.recipe != recipes.recipe_of(config.dataset):
         parts.append(config.recipe)
     return f'runs/{"-".join(parts)}'
 
@@ -413,8 +413,8 @@ def _differences(before: dict, now: dict) -> dict[str, tuple[Any, Any]]:
 
 def _given(config: Config) -> dict[str, Any]:
     """The settings that differ from those of the recipe, and the recipe."""
-    recipe = recipes.configure(config.recipe, {}).to_dict()
-    differing = _differences(recipe, config.to_dict())
+    recipe = recipes.configure(config.recipe, {}) if config.recipe else Config()
+    differing = _differences(recipe.to_dict(), config.to_dict())
     return {'recipe': config.recipe} | {
         name: value for name, (_, value) in differing.items()
     }

@@ -19,13 +19,6 @@ from vision.models.pretrained import variables_by_path
 def parse(monkeypatch):
     """Defines the flags anew, and parses a command line."""
     values = absl_flags.FlagValues()
-    define = {
-        kind: lambda name, default, text, function=function: function(
-            name, default, text, flag_values=values
-        )
-        for kind, function in flags._DEFINE.items()
-    }
-    monkeypatch.setattr(flags, '_DEFINE', define)
     monkeypatch.setattr(flags, 'FLAGS', values)
     flags.define(model_fields())
     return lambda *arguments: values(['command', *arguments])
@@ -51,7 +44,6 @@ def test_flags_are_the_settings_of_a_run_in_other_groups():
             assert ours.metadata == {
                 **field.metadata,
                 'group': 'Weights that are not of a run',
-                'affects_results': True,
             }
 
 

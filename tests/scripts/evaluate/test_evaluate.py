@@ -152,14 +152,7 @@ def evaluate_here(monkeypatch):
     def run(*arguments: str) -> None:
         values = absl_flags.FlagValues()
         values.set_gnu_getopt()
-        define = {
-            kind: lambda name, default, text, function=function: function(
-                name, default, text, flag_values=values
-            )
-            for kind, function in flags._DEFINE.items()
-        }
         with monkeypatch.context() as patch:
-            patch.setattr(flags, '_DEFINE', define)
             patch.setattr(flags, 'FLAGS', values)
             flags.define(evaluate.FIELDS)
             rest = values(['evaluate', *arguments])[1:]

@@ -8,6 +8,7 @@ import pytest
 
 from trainers.networks import build as networks
 from trainers.settings.config import Config, ConfigError
+from trainers.settings.parsing import MODEL_OPTIONS
 from vision import data
 from vision.errors import UserError
 from vision.models import MODELS
@@ -24,6 +25,7 @@ def source() -> data.Source:
     [
         ('mobilenet_v2', (), {}),
         ('mobilenet_v2', ('alpha:0.35',), {'alpha': 0.35}),
+        ('mobilenet_v2', ('alpha:1',), {'alpha': 1.0}),
         (
             'small_cnn',
             ('filters:8', 'block_dropout:0'),
@@ -37,18 +39,18 @@ def source() -> data.Source:
     ],
 )
 def test_options_of_models(model, texts, options):
-    assert networks.parse_options(model, texts) == options
+    actual = networks.model_options(Config(model=model, model_options=texts))
+    assert actual == options
+    assert list(map(type, actual.values())) == list(map(type, options.values()))
 
 
 @pytest.mark.parametrize(
     'model, text, message',
     [
         ('mobilenet_v2', 'alpa:1', 'as NAME:VALUE of alpha:1; .* Did you mean alpha?'),
-        ('mobilenet_v2', 'alpha', "as NAME:VALUE of alpha:1; received 'alpha'"),
-        ('mobilenet_v2', 'alpha:wide', "such as alpha:1; received 'alpha:wide'"),
-        ('mobilenet_v2', 'alpha:nan', "such as alpha:1; received 'alpha:nan'"),
+        ('mobilenet_v2', 'alpha:1-2', "such as alpha:1; received 'alpha:1-2'"),
         ('cifar_cnn', 'convolutions:1.5', 'such as convolutions:'),
-        ('small_cnn', 'filters:8,16', "such as filters:16-32; received 'filters:8,16'"),
+        ('small_cnn', 'filters:0.5', "such as filters:16-32; received 'filters:0.5'"),
         ('googlenet', 'alpha:1', 'none, since it has no options of its own'),
         (
             'small_cnn',
@@ -58,30 +60,36 @@ def test_options_of_models(model, texts, options):
     ],
 )
 def test_options_that_a_model_does_not_have(model, text, message):
+    config = Config(model=model, model_options=(text,))
     with pytest.raises(ConfigError, match=message):
-        networks.parse_options(model, (text,))
+        networks.model_options(config)
 
 
 @pytest.mark.parametrize('model', MODELS)
-def test_options_are_read_as_they_are_written(model):
-    own = {name: p.default for name, p in networks.own_options(model).items()}
-    texts = tuple(f'{name}:{networks.written(value)}' for name, value in own.items())
-    assert networks.parse_options(model, texts) == own
+def test_options_are_parsed_as_they_are_written(model):
+    defaults = networks.option_defaults(model)
+    texts = MODEL_OPTIONS.write(defaults)
+    config = Config(model=model, model_options=texts)
+    assert networks.model_options(config) == defaults
 
 
 @pytest.mark.parametrize(
-    'texts, widths', [(('none',), ()), (('512',), (512,)), (('512', '64'), (512, 64))]
+    'model, rates',
+    [
+        (
+            'inception_v1_compact',
+            {'dropout': 0.4, 'feature_dropout': 0.0, 'aux_dropout': 0.7},
+        ),
+        ('cifar_cnn', {'dropout': 0.5, 'feature_dropout': 0.0}),
+    ],
 )
-def test_dense_layers(texts, widths):
-    assert networks.parse_dense(texts) == widths
-
-
-@pytest.mark.parametrize('text', ['0', '-4', '1.5', 'many', 'none'])
-def test_dense_layers_that_are_none(text):
-    with pytest.raises(
-        ConfigError, match=f'such as 512,64, or none; received {text!r}'
-    ):
-        networks.parse_dense(('64', text))
+def test_empty_dropout_rates_are_those_of_the_network(source, model, rates):
+    given = dict.fromkeys(rates, 0.25)
+    for settings, expected in (({}, rates), (given, given)):
+        config = Config(model=model, **settings)
+        specification = networks.specify(config, source.classes, source.image_size)
+        network, _ = networks.build(config, specification, 'float32')
+        assert networks.dropout_rates(network) == expected
 
 
 def test_the_specification_rebuilds_the_network(source):
@@ -89,7 +97,7 @@ def test_the_specification_rebuilds_the_network(source):
         model='cifar_cnn',
         model_options=('filters:4-8',),
         pooling='max',
-        dense=('6', '5'),
+        dense=(6, 5),
         seed=3,
     )
     specification = networks.specify(config, source.classes, source.image_size)
@@ -144,7 +152,7 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
         (
             {'model': 'small_cnn', 'precise_bn': 64},
             ConfigError,
-            'batch norms for --precise_bn=64, received --model=small_cnn',
+            'batch norms for --precise_bn=64; received --model=small_cnn, which',
         ),
     ],
 )
@@ -164,7 +172,7 @@ def test_published_weights_that_are_not_there_are_fetched_on_request_only(
     config = Config(
         model='mobilenet_v2', pretrained='imagenet', weights_dir=str(tmp_path)
     )
-    with pytest.raises(UserError, match='Pass --download to fetch them') as error:
+    with pytest.raises(UserError, match='Pass --download to download them') as error:
         networks.build(
             config,
             networks.specify(config, source.classes, source.image_size),
@@ -203,62 +211,23 @@ def test_published_weights_that_are_there_are_taken(source, tmp_path):
         (
             {'precise_bn': 64, 'freeze': ('bn',)},
             {'freeze': ('last:1',)},
-            '--precise_bn=64 measures nothing: every batch norm is frozen.',
+            '--precise_bn=64 has no effect: all batch norms are frozen.',
         ),
         (
             {'finetune_freeze': ('last:2',)},
             {'finetune_epochs': 1},
-            '--finetune_freeze changes nothing without --finetune_epochs.',
+            '--finetune_freeze has no effect without --finetune_epochs.',
         ),
         (
             {'finetune_learning_rate': 1e-4},
             {'finetune_epochs': 1},
-            '--finetune_learning_rate changes nothing without --finetune_epochs.',
+            '--finetune_learning_rate has no effect without --finetune_epochs.',
         ),
     ],
 )
-def test_settings_that_change_nothing_are_named(source, settings, useful, message):
+def test_settings_without_effect_are_named(source, settings, useful, message):
     for more, expected in (({}, True), (useful, False)):
         config = Config(**{'model': 'cifar_cnn', **settings, **more})
         specification = networks.specify(config, source.classes, source.image_size)
         _, notes = networks.build(config, specification, 'float32')
         assert (message in notes) is expected
-
-
-@pytest.mark.parametrize(
-    'texts, expected',
-    [
-        ((), (None, False)),
-        (('none',), (None, False)),
-        (('bn',), (None, True)),
-        (('backbone',), (0, False)),
-        (('backbone', 'bn'), (0, True)),
-        (('last:2',), (2, False)),
-        (('bn', 'last:2'), (2, True)),
-    ],
-)
-def test_what_is_frozen(texts, expected):
-    assert networks.parse_freeze(texts) == expected
-
-
-@pytest.mark.parametrize('wrong', ['last:0', 'last:-1', 'last', 'head', ''])
-def test_parts_that_cannot_be_frozen(wrong):
-    message = f'Expected to freeze backbone, last:N, bn or none; received {wrong!r}'
-    with pytest.raises(ValueError, match=message):
-        networks.parse_freeze((wrong,))
-
-
-@pytest.mark.parametrize(
-    'texts',
-    [
-        ('none', 'bn'),
-        ('backbone', 'last:2'),
-        ('last:1', 'last:2'),
-        ('none', 'backbone'),
-    ],
-)
-def test_frozen_parts_that_contradict_each_other(texts):
-    for text in texts:
-        networks.parse_freeze((text,))
-    with pytest.raises(ValueError, match=f'one of backbone, .* {",".join(texts)}'):
-        networks.parse_freeze(texts)

@@ -303,6 +303,9 @@ def test_must_resume(tmp_path):
     'settings, expected',
     [
         ({}, 'runs/inception_v1-shapes'),
+        ({'recipe': 'shapes'}, 'runs/inception_v1-shapes'),
+        ({'recipe': 'default'}, 'runs/inception_v1-shapes-default'),
+        ({'recipe': 'default', 'dataset': 'cifar10'}, 'runs/inception_v1-cifar10'),
         ({'recipe': 'mine', 'model': 'googlenet'}, 'runs/googlenet-shapes-mine'),
     ],
 )

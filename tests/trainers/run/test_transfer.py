@@ -179,11 +179,11 @@ def test_what_is_not_frozen_learns(pretrained, tmp_path, freeze, stages):
 
 @pytest.mark.slow
 def test_auxiliary_heads_of_a_frozen_backbone_are_left_out(tmp_path):
-    settings = {'model': 'inception_v1_compact', 'model_options': (), 'dense': ()}
+    settings = {'model': 'inception_v1_compact', 'model_options': (), 'dense': None}
     run(tmp_path / 'run', **settings, freeze=('backbone',), limit_train_batches=1)
     assert 'train_aux1_top1' not in metrics(tmp_path / 'run')[0]
     assert (
-        '--freeze=backbone without --pretrained keeps random'
+        '--freeze=backbone without --pretrained freezes random'
         in (tmp_path / 'run/train.log').read_text()
     )
 
@@ -419,12 +419,12 @@ def test_kept_features_then_images(pretrained, tmp_path):
         (
             {'freeze': ('head',)},
             ConfigError,
-            "to freeze backbone, last:N, bn or none; received 'head'",
+            "--freeze as one of backbone, last:N .*; received 'head'",
         ),
         (
             {'finetune_freeze': ('none', 'bn')},
             ConfigError,
-            '--finetune_freeze: .* or last:N and bn; received none,bn',
+            "--finetune_freeze as .* and last:N,bn; received 'none,bn'",
         ),
     ],
 )

@@ -3,14 +3,17 @@
 import dataclasses
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from trainers.settings.config import Config, ConfigError, parse_size_schedule
+from trainers.settings.config import Config, ConfigError
+from trainers.settings.fields import is_optional, kind
 
 FIELDS = dataclasses.fields(Config)
-NUMBERS = [field for field in FIELDS if type(field.default) in (int, float)]
+NUMBERS = [field for field in FIELDS if kind(field) in (int, float)]
+OPTIONAL = [field for field in FIELDS if is_optional(field)]
 CHOICES = [field for field in FIELDS if field.metadata['choices']]
 
 
@@ -18,14 +21,14 @@ def ends() -> list:
     """(setting, the end of its range, the next number beyond)."""
     found = []
     for field in NUMBERS:
-        kind: Any = type(field.default)
+        number: Any = kind(field)
         for end, outward in (('minimum', -1), ('maximum', 1)):
             if not math.isfinite(field.metadata[end]):
                 continue
-            bound = kind(field.metadata[end])
+            bound = number(field.metadata[end])
             beyond = (
                 bound + outward
-                if kind is int
+                if number is int
                 else math.nextafter(bound, outward * math.inf)
             )
             found.append(
@@ -69,15 +72,61 @@ def test_unknown_setting(name, hint):
         ('learning_rate', True, 1),
         ('xla', 1, True),
         ('model', None, 'inception_v1'),
+        ('dropout', '0.1', 0.1),
+        ('image_size', 32.0, 32),
         ('augment', 'flip', ('flip',)),
         ('augment', (4,), ('pad_crop:4',)),
-        ('image_size_schedule', (32,), ('32@0',)),
     ],
 )
 def test_type(name, wrong, right):
     assert getattr(Config(**{name: right}), name) == right
     with pytest.raises(ConfigError, match=f'Expected --{name} to be .*, received'):
         Config(**{name: wrong})
+
+
+@pytest.mark.parametrize('field', OPTIONAL, ids=lambda field: field.name)
+def test_empty_settings(field):
+    assert getattr(Config(**{field.name: None}), field.name) is None
+    assert getattr(Config.from_dict({field.name: None}), field.name) is None
+
+
+def test_the_settings_of_networks_are_empty_by_default():
+    assert {field.name for field in OPTIONAL if field.default is None} == {
+        'recipe',
+        'image_size',
+        'normalization',
+        'pooling',
+        'dense',
+        'dropout',
+        'feature_dropout',
+        'aux_dropout',
+    }
+
+
+def test_reads_empty_settings_of_version_0_1():
+    config = Config.from_dict(
+        {'image_size': 0, 'normalization': '', 'pooling': '', 'dense': [], 'freeze': []}
+    )
+    assert config == Config()
+    assert Config.from_dict({'dense': ['none']}).dense == ()
+
+
+@pytest.mark.parametrize('run', ['two_phases', 'image_folder'])
+def test_reads_a_whole_configuration_of_version_0_1(run):
+    path = Path(__file__).parents[2] / f'earlier_runs/version_0_1/{run}/config.json'
+    recorded = json.loads(path.read_text())
+    written = Config.from_dict(recorded).to_dict()
+    empty = {name for name, value in written.items() if value is None}
+    assert empty == {name for name in recorded if recorded[name] == ''} - {
+        'data_dir',
+        'run_dir',
+        'cache_dir',
+        'pretrained',
+        'weights_dir',
+    }
+    assert {name: recorded[name] for name in written if name not in empty} == {
+        name: value for name, value in written.items() if name not in empty
+    }
 
 
 @pytest.mark.parametrize('name, bound, beyond', ends())
@@ -94,7 +143,7 @@ def test_range_is_told_exactly():
 
 @pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize(
-    'name', [f.name for f in NUMBERS if isinstance(f.default, float)]
+    'name', [field.name for field in NUMBERS if kind(field) is float]
 )
 def test_numbers_are_finite(name, value):
     with pytest.raises(ConfigError, match=f'Expected --{name} to be'):
@@ -125,43 +174,12 @@ def test_choice_is_suggested(name, wrong, meant):
 
 
 @pytest.mark.parametrize(
-    'schedule, phases',
-    [
-        ((), []),
-        (('32@0',), [(0, 32)]),
-        (('32@0', '48@10', '56@20'), [(0, 32), (10, 48), (20, 56)]),
-    ],
-)
-def test_size_schedule(schedule, phases):
-    assert parse_size_schedule(schedule) == phases
-    assert Config(image_size_schedule=schedule).image_size_schedule == schedule
-
-
-@pytest.mark.parametrize(
-    'schedule, message',
-    [
-        (('32',), "SIZE@EPOCH.*received '32'"),
-        (('32@',), "SIZE@EPOCH.*received '32@'"),
-        (('@0',), "SIZE@EPOCH.*received '@0'"),
-        (('32@-1',), "SIZE@EPOCH.*received '32@-1'"),
-        (('32@0@1',), "SIZE@EPOCH.*received '32@0@1'"),
-        (('32@1',), 'start at 0 and to rise, received 32@1'),
-        (('32@0', '48@0'), 'start at 0 and to rise, received 32@0,48@0'),
-        (('32@0', '56@20', '48@10'), 'start at 0 and to rise'),
-    ],
-)
-def test_size_schedule_refused(schedule, message):
-    with pytest.raises(ConfigError, match=message):
-        Config(image_size_schedule=schedule)
-
-
-@pytest.mark.parametrize(
     'freeze, settings, message',
     [
         (
             (),
             {},
-            'only what a frozen backbone says can be kept; received --freeze=none',
+            'the features of a frozen backbone can be cached; received --freeze=none',
         ),
         (('last:2', 'bn'), {}, 'received --freeze=last:2,bn'),
         (

@@ -1,13 +1,15 @@
 """What the settings mean for each phase."""
 
 from trainers.settings.config import Config
+from trainers.settings.parsing import Freeze
 from trainers.settings.phases import phases, total_epochs
 
 
 def test_one_phase_unless_told_otherwise():
     config = Config(epochs=7, freeze=('bn',))
     (only,) = phases(config)
-    assert (only.config, only.freeze, only.cached) == (config, ('bn',), False)
+    assert (only.config, only.cached) == (config, False)
+    assert only.freeze == Freeze(batch_norms=True)
     assert only.epochs == total_epochs(config) == 7
 
 
@@ -23,8 +25,8 @@ def test_the_second_phase_has_its_own_length_rate_and_freedom():
     )
     first, second = phases(config)
     assert (first.epochs, first.config.learning_rate) == (7, 0.1)
-    assert (first.freeze, first.cached) == (('backbone',), True)
+    assert (first.freeze, first.cached) == (Freeze(0), True)
     assert (second.epochs, second.config.learning_rate) == (3, 0.01)
     # Features of a backbone that changes cannot be kept.
-    assert (second.freeze, second.cached) == (('last:2', 'bn'), False)
+    assert (second.freeze, second.cached) == (Freeze(2, True), False)
     assert total_epochs(config) == 10

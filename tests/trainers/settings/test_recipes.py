@@ -2,8 +2,9 @@
 
 import pytest
 
-from trainers.settings.config import ConfigError, parse_size_schedule
-from trainers.settings.recipes import RECIPES, configure
+from trainers.settings.config import Config, ConfigError
+from trainers.settings.parsing import Freeze
+from trainers.settings.recipes import RECIPES, configure, recipe_of
 from vision.data import DATASETS, augment
 from vision.models import MODELS, NORMALIZATIONS
 
@@ -60,8 +61,8 @@ CHAPTER_8 = {
     'image_size': 180,
     'batch_size': 64,
     'epochs': 30,
-    'freeze': ('backbone',),
-    'dense': ('256',),
+    'freeze': Freeze(0),
+    'dense': (256,),
     'dropout': 0.25,
     'monitor': 'loss',
 }
@@ -70,31 +71,31 @@ PUBLISHED = {
         **FOUR_STEPS,
         'model': 'small_cnn',
         'normalization': 'raw',
-        'model_options': ('filters:16-32', 'block_dropout:0.3'),
+        'model_options': (('filters', (16, 32)), ('block_dropout', 0.3)),
         'augment': (),
     },
     'system_c2': {
         **FOUR_STEPS,
         'model': 'small_cnn',
         'normalization': 'raw',
-        'model_options': ('filters:16',),
+        'model_options': (('filters', 16),),
         'augment': ('flip', 'rotate:72'),
     },
     'system_c3': {
         **FOUR_STEPS,
         'model': 'small_cnn',
         'normalization': 'symmetric',
-        'model_options': ('filters:16-32', 'block_dropout:0.3'),
+        'model_options': (('filters', (16, 32)), ('block_dropout', 0.3)),
         'augment': (),
     },
     'system_c4': {
         **FOUR_STEPS,
         'model': 'mobilenet_v2',
         'pretrained': 'imagenet',
-        'freeze': ('backbone',),
+        'freeze': Freeze(0),
         'pooling': 'max',
         'feature_dropout': 0.3,
-        'dense': ('64',),
+        'dense': (64,),
         'dropout': 0.0,
     },
     'system_d': {
@@ -103,17 +104,17 @@ PUBLISHED = {
         'weight_decay': 0.05,
         'schedule': 'cosine',
         'model': 'cifar_cnn',
-        'model_options': ('convolutions:2', 'block_dropout:0.1'),
+        'model_options': (('convolutions', 2), ('block_dropout', 0.1)),
         'image_size': 32,
         'normalization': 'unit',
-        'dense': ('512',),
+        'dense': (512,),
         'dropout': 0.5,
     },
     'system_d_transfer': {
         **WORKFLOW,
         'model': 'mobilenet_v2',
         'pretrained': 'imagenet',
-        'freeze': ('last:3',),
+        'freeze': Freeze(3),
     },
     'system_e_features': {**CHAPTER_8, 'features': 'cached', 'augment': ()},
     'system_e_finetune': {
@@ -121,7 +122,7 @@ PUBLISHED = {
         'augment': ('flip', 'rotate:36', 'zoom:0.2'),
         'finetune_epochs': 30,
         'finetune_learning_rate': 1e-5,
-        'finetune_freeze': ('last:1', 'bn'),
+        'finetune_freeze': Freeze(1, True),
     },
     'system_a': {
         **CHAPTER_6,
@@ -151,13 +152,10 @@ def test_names_things_that_exist(name):
     assert config.recipe == name
     assert config.model in MODELS
     assert config.dataset in DATASETS
-    assert config.normalization in ('', *NORMALIZATIONS)
+    assert config.normalization in (None, *NORMALIZATIONS)
     for spec in config.augment:
         augment.parse(spec)
-    assert all(
-        epoch < config.epochs
-        for epoch, _ in parse_size_schedule(config.image_size_schedule)
-    )
+    assert all(epoch < config.epochs for epoch, _ in config.image_size_schedule)
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -191,3 +189,42 @@ def test_unknown_recipe(name, hint):
 def test_published_system(name):
     config = configure(name, {})
     assert {key: getattr(config, key) for key in PUBLISHED[name]} == PUBLISHED[name]
+
+
+# What the defaults were in version 0.1, for each dataset.
+EARLIER_DEFAULTS = {
+    'batch_size': 32,
+    'epochs': 6,
+    'optimizer': 'adam',
+    'learning_rate': 5e-4,
+    'schedule': 'cosine',
+    'warmup_epochs': 0.25,
+    'dropout': 0.1,
+    'aux_dropout': 0.1,
+}
+
+
+def test_the_built_in_dataset_takes_its_recipe():
+    config = configure(None, {})
+    assert (config.dataset, config.recipe) == ('shapes', 'shapes')
+    assert config == configure('shapes', {}) == configure(None, {'dataset': 'shapes'})
+    values = {name: getattr(config, name) for name in EARLIER_DEFAULTS}
+    assert values == EARLIER_DEFAULTS
+    assert configure(None, {'model': 'cifar_cnn', 'dropout': None}).dropout is None
+    assert configure(None, {'model': 'cifar_cnn'}).dropout == 0.1
+
+
+@pytest.mark.parametrize('dataset', ['cifar10', 'image_folder', 'tfds:mnist'])
+def test_other_datasets_take_the_general_defaults(dataset):
+    assert recipe_of(dataset) == 'default'
+    config = configure(None, {'dataset': dataset})
+    assert config == Config(dataset=dataset, recipe='default')
+    assert (config.dropout, config.aux_dropout) == (None, None)
+
+
+@pytest.mark.parametrize('name', RECIPES.keys() - {'default'})
+def test_recipes_say_which_dropout_they_use(name):
+    config = configure(name, {})
+    assert config.dropout is not None
+    if config.model.startswith('inception'):
+        assert config.aux_dropout is not None

@@ -1,0 +1,119 @@
+"""Settings as fields of a dataclass: each is declared once, with text and range."""
+
+import dataclasses
+import math
+import typing
+from collections.abc import Collection
+from types import UnionType
+from typing import Any
+
+from trainers.settings.parsing import ConfigError, ListForm
+from vision.errors import suggestion
+
+
+def setting(
+    default: Any,
+    group: str,
+    text: str,
+    *,
+    choices: Collection[str] = (),
+    minimum: float = -math.inf,
+    maximum: float = math.inf,
+    form: ListForm | None = None,
+    affects_results: bool = True,
+) -> Any:
+    """A field of a dataclass of settings.
+
+    Args:
+        default: the value where neither the recipe nor a flag gives one.
+        group: the heading under which `--help` lists the flag.
+        text: the flag's help text.
+        choices: the values allowed, for strings: a tuple or a registry.
+        minimum: the smallest number allowed.
+        maximum: the largest number allowed.
+        form: how a list of strings is parsed into the value and written back.
+        affects_results: whether the value can change the trained weights; a run
+            resumes only with the same values of all such settings.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={
+            'group': group,
+            'help': text,
+            'choices': choices,
+            'minimum': minimum,
+            'maximum': maximum,
+            'form': form,
+            'affects_results': affects_results,
+        },
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckedSettings:
+    """Base class of dataclasses whose fields are made with `setting`.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the setting.
+    """
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = checked(field, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+
+def is_optional(field: dataclasses.Field) -> bool:
+    """Whether a setting may be empty (None)."""
+    return isinstance(field.type, UnionType)
+
+
+def kind(field: dataclasses.Field) -> type:
+    """The type of a setting's values; 'tuple' of any tuple of strings."""
+    declared: Any = field.type
+    if is_optional(field):
+        declared = typing.get_args(declared)[0]
+    return typing.get_origin(declared) or declared
+
+
+def checked(field: dataclasses.Field, value: Any) -> Any:
+    """The value of a setting, parsed where it is a list of strings.
+
+    Raises:
+        ConfigError: the value is not allowed; the message names the setting.
+    """
+    if value is None and is_optional(field):
+        return None
+    if field.metadata['form']:
+        return field.metadata['form'].read(field.name, value)
+    expected: Any = kind(field)
+    if expected is float and type(value) is int:
+        value = float(value)
+    elif expected is tuple and type(value) is list:
+        value = tuple(value)
+    if type(value) is not expected:
+        raise ConfigError(
+            f'Expected --{field.name} to be a {expected.__name__}, received {value!r}.'
+        )
+    if expected is tuple and not all(isinstance(entry, str) for entry in value):
+        raise ConfigError(
+            f'Expected --{field.name} to be a tuple of strings, received {value!r}.'
+        )
+    choices = field.metadata['choices']
+    if choices and value not in choices:
+        raise ConfigError(
+            f'Expected --{field.name} to be one of {", ".join(choices)}; received '
+            f'{value!r}.{suggestion(value, choices)}'
+        )
+    if expected in (int, float):
+        _check_range(field, value)
+    return value
+
+
+def _check_range(field: dataclasses.Field, value: float) -> None:
+    low, high = field.metadata['minimum'], field.metadata['maximum']
+    if not low <= value <= high:  # also refuses NaN
+        bounds = f'at least {low}' if high == math.inf else f'{low} to {high}'
+        raise ConfigError(f'Expected --{field.name} to be {bounds}, received {value}.')
+    if math.isinf(value):
+        raise ConfigError(f'Expected --{field.name} to be finite, received {value}.')
