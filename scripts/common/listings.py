@@ -1,7 +1,5 @@
 """What there is to choose from, in a line each."""
 
-import inspect
-
 from absl import flags
 
 from trainers.networks import build as networks
@@ -9,7 +7,7 @@ from trainers.settings.parsing import MODEL_OPTIONS
 from trainers.settings.recipes import RECIPES
 from vision.data import DATASETS
 from vision.data.augment import AUGMENTATIONS, parameters
-from vision.data.datasets import tfds
+from vision.data.datasets import TFDS_DESCRIPTION, TFDS_PREFIX
 from vision.models import MODELS
 
 
@@ -21,15 +19,15 @@ def show(values: flags.FlagValues) -> bool:
             for name, entry in MODELS.items()
         },
         'list_datasets': {
-            **{name: _summary(load) for name, load in DATASETS.items()},
-            'tfds:<name>': _summary(tfds.load),
+            **{name: entry.description for name, entry in DATASETS.items()},
+            f'{TFDS_PREFIX}<name>': TFDS_DESCRIPTION,
         },
         'list_recipes': {name: recipe.description for name, recipe in RECIPES.items()},
         'list_augmentations': {
-            ':'.join([name, *(f'{p.default:g}' for p in parameters(name))]): _summary(
-                function
-            )
-            for name, function in AUGMENTATIONS.items()
+            ':'.join(
+                [name, *(f'{p.default:g}' for p in parameters(name))]
+            ): entry.description
+            for name, entry in AUGMENTATIONS.items()
         },
     }
     asked = [entries for flag, entries in listings.items() if values[flag].value]
@@ -44,8 +42,3 @@ def _options(model: str) -> str:
     """The options of a model with their defaults, as `--model_options` takes them."""
     texts = MODEL_OPTIONS.write(networks.option_defaults(model))
     return f' Options: {", ".join(texts)}.' if texts else ''
-
-
-def _summary(documented: object) -> str:
-    """The first line of a docstring."""
-    return (inspect.getdoc(documented) or '').partition('\n')[0]

@@ -7,7 +7,7 @@ import numpy as np
 
 from trainers.reporting.plots import image_grid
 from vision.data import Source, Split, take, train_batches
-from vision.data.augment import AUGMENTATIONS
+from vision.data.augment import AUGMENTATIONS, parse
 
 _VERSIONS = 6  # Augmented versions of an image.
 _ALL = ('all',)  # Stands for each of the registered augmentations, one at a time.
@@ -41,7 +41,7 @@ def examples(
         seed: of the choice of the images.
 
     Raises:
-        DatasetError: `augment` names no augmentation.
+        UserError: `augment` names no augmentation.
     """
     train = source.splits['train']
     # A pair for each example: its image, and one that may be mixed into it.
@@ -64,7 +64,7 @@ def _example(
             image_size=size,
             seed=0,
             end_step=count,
-            augment=augment,
+            augment=[parse(text) for text in augment],
             shuffle=False,
         )
         return [batch.images[1].numpy() for batch in batches]

@@ -9,6 +9,7 @@ from trainers.settings.config import Config
 from trainers.settings.phases import Phase
 from vision import data
 from vision.data import BadFiles, Source
+from vision.data.augment import parse
 
 
 def steps_per_epoch(config: Config, source: Source) -> int:
@@ -78,7 +79,7 @@ class Batches:
             batch_size=self._config.batch_size,
             image_size=size,
             seed=self._config.seed,
-            augment=augment,
+            augment=[parse(text) for text in augment],
             start_step=start,
             end_step=end,
             limit=self._config.limit_train_batches or None,

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from trainers.settings.config import Config, ConfigError
 from vision import data
 from vision.data import BadFiles, Source, Split
-from vision.data.augment import Augmenter
+from vision.data.augment import Augmenter, parse
 
 
 def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
@@ -55,9 +55,10 @@ def _sides(config: Config, source: Source) -> dict[str, int]:
     """The side in pixels that each split's images are needed at; 0: their own."""
     size = config.image_size or source.image_size
     sides = dict.fromkeys(source.splits, size)
+    augmentations = [parse(text) for text in config.augment]
     # Crops are taken from the full resolution, and so is each size of a schedule;
     # without them the resize is paid once.
-    if Augmenter(config.augment, size).crops or config.image_size_schedule:
+    if Augmenter(augmentations, size).crops or config.image_size_schedule:
         sides['train'] = source.image_size if source.fixed_size else 0
     return sides
 

@@ -32,7 +32,7 @@ from trainers.storage.checkpoints import Checkpoints
 from trainers.storage.run_directory import RunDirectory, run_dir_of
 from vision import data
 from vision.data import BadFiles, Source
-from vision.data.augment import Augmenter
+from vision.data.augment import Augmenter, parse
 from vision.errors import UserError
 from vision.models import Network
 from vision.models.profile import count_macs, count_numbers, count_parameters
@@ -208,10 +208,11 @@ def build(
 
     Raises:
         ConfigError: the model does not take one of the settings.
-        DatasetError: there is no such augmentation, or too few images for a batch.
-        UserError: the pretrained weights cannot be had, or are not of this model.
+        DatasetError: there are too few images for a batch.
+        UserError: there is no such augmentation, or the pretrained weights cannot be
+            had, or are not of this model.
     """
-    Augmenter(config.augment, specification.image_size)
+    Augmenter([parse(text) for text in config.augment], specification.image_size)
     steps = steps_per_epoch(config, source)
     dtype = precision.resolve(config.precision)
     network, notes = networks.build(config, specification, dtype, resumed)

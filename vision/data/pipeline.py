@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from vision.data.augment import Augmenter, draws
+from vision.data.augment import Augmentation, Augmenter, draws
 from vision.data.augment.mixing import partners
 from vision.data.decoding.bad_files import BadFiles
 from vision.data.fetch import fetcher, on_host
@@ -56,7 +56,7 @@ def train_batches(
     seed: int,
     end_step: int,
     start_step: int = 0,
-    augment: Sequence[str] = (),
+    augment: Sequence[Augmentation] = (),
     shuffle: bool = True,
     limit: int | None = None,
     bad_files: BadFiles | None = None,

@@ -76,7 +76,10 @@ def files(tmp_path, monkeypatch) -> None:
         splits[name] = Split(np.zeros(count, np.int32), paths, paths=paths)
     Path(splits['train'].paths[3]).write_bytes(b'not an image')
     source = Source('files', ('a', 'b'), splits, 24, fixed_size=True)
-    monkeypatch.setitem(DATASETS, 'files', lambda *arguments: source)
+    monkeypatch.setitem(DATASETS, 'files', Entry(f'{__name__}:load_files', 'Files.'))
+    monkeypatch.setattr(
+        sys.modules[__name__], 'load_files', lambda *arguments: source, raising=False
+    )
 
 
 def measured(
@@ -237,7 +240,7 @@ def test_input_peers(tmp_path, files, capfd):
 
 
 def test_input_peers_without_memory_and_augmentation(tmp_path, files):
-    paths = DATASETS['files']('', data.HeldOut()).splits['train'].paths
+    paths = DATASETS.load('files')('', data.HeldOut()).splits['train'].paths
     assert paths is not None
     Path(paths[3]).write_bytes(Path(paths[0]).read_bytes())
     content = measured('input_peers', tmp_path, repeats=1, dataset='files', cache='off')

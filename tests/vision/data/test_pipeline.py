@@ -15,7 +15,7 @@ from vision.data import (
     steps_per_epoch,
     train_batches,
 )
-from vision.data.augment import Augmenter
+from vision.data.augment import Augmentation, Augmenter, parse
 from vision.data.decoding import decode
 
 CROP = ('random_resized_crop', 'flip', 'rotate')
@@ -90,9 +90,13 @@ def jpegs(tmp_path_factory) -> Split:
 
 
 @functools.cache
+def _parsed(specs: tuple[str, ...]) -> tuple[Augmentation, ...]:
+    return tuple(parse(spec) for spec in specs)
+
+
 def _train(split: Split, augment: tuple[str, ...] = (), **options) -> list:
     options = dict(batch_size=5, image_size=20, seed=3, end_step=9) | options
-    return _list(train_batches(split, augment=augment, **options))
+    return _list(train_batches(split, augment=_parsed(augment), **options))
 
 
 WHERE = pytest.mark.parametrize('where', ['noise', 'fixed', 'jpegs'])
@@ -128,7 +132,7 @@ def test_the_bits_do_not_depend_on_the_parallelism(where, request):
         batch_size=5,
         image_size=20,
         seed=3,
-        augment=ALL,
+        augment=_parsed(ALL),
         end_step=25,
     )
     expected = None
@@ -231,7 +235,7 @@ def test_the_seed_decides_order_and_augmentation(noise):
                 batch_size=5,
                 image_size=24,
                 seed=seed,
-                augment=('rotate',),
+                augment=(Augmentation('rotate'),),
                 shuffle=shuffle,
                 end_step=1,
             )
@@ -261,7 +265,7 @@ def test_an_example_is_augmented_anew_in_each_epoch(noise):
             batch_size=23,
             image_size=24,
             seed=0,
-            augment=('rotate',),
+            augment=(Augmentation('rotate'),),
             shuffle=False,
             end_step=2,
         )
@@ -293,7 +297,7 @@ def test_augmentation_does_not_depend_on_the_place_in_the_epoch(noise):
 def test_batches_have_static_shapes(where, augment, request):
     split = request.getfixturevalue(where)
     train = train_batches(
-        split, batch_size=5, image_size=20, seed=0, augment=augment, end_step=1
+        split, batch_size=5, image_size=20, seed=0, augment=_parsed(augment), end_step=1
     )
     for batches in (train, eval_batches(split, batch_size=5, image_size=20)):
         spec = batches.element_spec

@@ -10,11 +10,11 @@ from vision.data.augment.specs import (
     MIXING,
     PHOTOMETRIC,
     Augmentation,
+    checked,
     parameters,
-    parse,
 )
 from vision.data.decoding import decode
-from vision.data.source import DatasetError
+from vision.errors import UserError
 
 
 class Augmenter:
@@ -25,21 +25,23 @@ class Augmenter:
     Each entry draws from a seed of its own.
 
     Args:
-        specs: 'name', 'name:number', ...; see `parse`.
+        augmentations: the list.
         size: side in pixels of the images that come out.
 
     Raises:
-        DatasetError: an entry cannot be read, or something follows a mixing one.
+        UserError: an augmentation is not as `checked` expects it, or one that mixes
+            images is not the last.
     """
 
-    def __init__(self, specs: Sequence[str], size: int):
+    def __init__(self, augmentations: Sequence[Augmentation], size: int):
         self.size = size
-        self._steps = [parse(spec) for spec in specs]
-        for spec, step in zip(specs, self._steps[:-1]):
+        self._steps = [checked(augmentation) for augmentation in augmentations]
+        for step in self._steps[:-1]:
             if step.name in MIXING:
-                raise DatasetError(
-                    f'{spec} mixes finished images, so expected it '
-                    f'at the end, got {",".join(specs)}.'
+                raise UserError(
+                    f'Expected {step.name}, which mixes images, as the last '
+                    f'augmentation; received {",".join(map(str, self._steps))}.',
+                    'augment',
                 )
         self.crops = bool(self._steps) and self._steps[0].name == 'random_resized_crop'
         # Compiled, all of it is a few loops over the pixels: five times as fast.

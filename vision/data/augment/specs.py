@@ -1,39 +1,53 @@
-"""Augmentations by name, and how they are written in a recipe or on a command line."""
+"""Augmentations by name, and the numbers that they take. Imports no TensorFlow."""
 
 import inspect
-import math
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from vision.data.augment import colour, geometry, mixing, rand_augment
-from vision.data.source import DatasetError
-from vision.errors import suggestion
+from vision.errors import UserError
+from vision.registry import Entry, Registry
+
+
+def _entries(module: str, **descriptions: str) -> dict[str, Entry]:
+    return {
+        name: Entry(f'vision.data.augment.{module}:{name}', description)
+        for name, description in descriptions.items()
+    }
+
 
 # By what they take and return; see the modules.
-GEOMETRIC: dict[str, Callable[..., geometry.Affine]] = {
-    'pad_crop': geometry.pad_crop,
-    'random_resized_crop': geometry.random_resized_crop,
-    'flip': geometry.flip,
-    'vertical_flip': geometry.vertical_flip,
-    'rotate': geometry.rotate,
-    'shift': geometry.shift,
-    'zoom': geometry.zoom,
-    'random_resolution': geometry.random_resolution,
-}
-PHOTOMETRIC: dict[str, Callable[..., Any]] = {
-    'brightness': colour.brightness,
-    'contrast': colour.contrast,
-    'colour_jitter': colour.colour_jitter,
-    'random_erasing': colour.random_erasing,
-    'rand_augment': rand_augment.rand_augment,
-}
-MIXING: dict[str, Callable[..., Any]] = {
-    'mixup': mixing.mixup,
-    'cutmix': mixing.cutmix,
-}
-AUGMENTATIONS: dict[str, Callable[..., Any]] = {**GEOMETRIC, **PHOTOMETRIC, **MIXING}
+GEOMETRIC = _entries(
+    'geometry',
+    pad_crop='Shifts by up to `padding` whole pixels (He et al. 2015, '
+    'arXiv:1512.03385).',
+    random_resized_crop='Crops `min_area`..1 of the area, then resizes to size x size.',
+    flip='Mirrors left to right, half of the time.',
+    vertical_flip='Mirrors top to bottom, half of the time.',
+    rotate='Rotates about the centre by up to `degrees` either way.',
+    shift='Shifts by up to `fraction` of the height and of the width, in whole pixels.',
+    zoom='Magnifies about the centre by 1 - fraction .. 1 + fraction.',
+    random_resolution='Resizes by 1 - fraction .. 1 + fraction to whole pixels, then '
+    'pads or crops back.',
+)
+PHOTOMETRIC = _entries(
+    'colour',
+    brightness='Adds up to `delta` of the full range, either way.',
+    contrast='Scales each channel about its mean by 1 - delta .. 1 + delta.',
+    colour_jitter='Scales brightness, contrast and saturation, and turns the hue.',
+    random_erasing='Fills a rectangle of 2 % .. max_area with noise, in `chance` of '
+    'the images.',
+) | _entries(
+    'rand_augment',
+    rand_augment="Applies `layers` of the paper's 14 operations, each at `magnitude` "
+    'of 10.',
+)
+MIXING = _entries(
+    'mixing',
+    mixup='A weighted mean of two images (Zhang et al. 2017, arXiv:1710.09412).',
+    cutmix='A rectangle of the other image (Yun et al. 2019, arXiv:1905.04899).',
+)
+AUGMENTATIONS = Registry('an augmentation', GEOMETRIC | PHOTOMETRIC | MIXING)
 
-# What each number may be; by name, since the functions share them.
+# The range of each number; by name, since the functions share them.
 RANGES: dict[str, tuple[float, float]] = {
     'padding': (0, 16),
     'min_area': (0.01, 1),
@@ -54,51 +68,75 @@ RANGES: dict[str, tuple[float, float]] = {
 
 
 class Augmentation(NamedTuple):
-    """An augmentation by name, and the numbers that differ from its defaults."""
+    """An augmentation by name, and its first numbers; the others have their defaults.
+
+    Calling it calls the function of that name with these numbers behind the arguments.
+    """
 
     name: str
     numbers: tuple[float, ...] = ()
 
+    def __str__(self) -> str:
+        return ':'.join([self.name, *(f'{number:g}' for number in self.numbers)])
+
     def __call__(self, *arguments: Any) -> Any:
-        return AUGMENTATIONS[self.name](*arguments, *self.numbers)
+        return AUGMENTATIONS.load(self.name)(*arguments, *self.numbers)
 
 
-def parse(spec: str) -> Augmentation:
+def parse(text: str) -> Augmentation:
     """Reads 'name', 'name:number' or 'name:number:number', such as 'rotate:20'.
 
-    Raises DatasetError for an unknown name, too many numbers or one out of range.
+    Raises:
+        UserError: the name is unknown, or the rest is not numbers that it takes.
     """
-    name, *numbers = spec.split(':')
-    if name not in AUGMENTATIONS:
-        raise DatasetError(
-            f'Unknown augmentation {name!r} in {spec!r}; expected one '
-            f'of {", ".join(AUGMENTATIONS)}.'
-            f'{suggestion(name, AUGMENTATIONS)}'
-        )
+    name, *numbers = text.split(':')
+    try:
+        return checked(Augmentation(name, tuple(map(float, numbers))))
+    except ValueError:
+        raise UserError(
+            'Expected the name of an augmentation with numbers after colons, such as '
+            f'rotate:20; received {text!r}.',
+            'augment',
+        ) from None
+
+
+def checked(augmentation: Augmentation) -> Augmentation:
+    """The augmentation with numbers of the types that its function takes.
+
+    Raises:
+        UserError: the name is unknown, or there are too many numbers, or one is out of
+            its range.
+    """
+    name, numbers = augmentation
     expected = parameters(name)
     if len(numbers) > len(expected):
-        takes = ':'.join([name, *(p.name for p in expected)])
-        raise DatasetError(f'{spec!r} has too many numbers; expected at most {takes}.')
+        raise UserError(
+            f'Expected at most {":".join([name, *(p.name for p in expected)])}; '
+            f'received {augmentation}.',
+            'augment',
+        )
+    for number, parameter in zip(numbers, expected):
+        low, high = RANGES[parameter.name]
+        whole = parameter.annotation is int
+        if not low <= number <= high or (whole and number != int(number)):
+            raise UserError(
+                f'Expected {parameter.name} of {name} to be '
+                f'{"a whole number" if whole else "a number"} in {low}..{high}; '
+                f'received {number:g}.',
+                'augment',
+            )
     return Augmentation(
-        name, tuple(_number(spec, text, p) for text, p in zip(numbers, expected))
+        name, tuple(p.annotation(number) for number, p in zip(numbers, expected))
     )
 
 
 def parameters(name: str) -> list[inspect.Parameter]:
-    """The numbers that an augmentation takes, in order, each with its default."""
-    takes = inspect.signature(AUGMENTATIONS[name]).parameters.values()
+    """The numbers that an augmentation takes, in order, each with its default.
+
+    Imports the augmentation, and TensorFlow with it.
+
+    Raises:
+        UserError: the name is unknown.
+    """
+    takes = inspect.signature(AUGMENTATIONS.load(name)).parameters.values()
     return [p for p in takes if p.default is not inspect.Parameter.empty]
-
-
-def _number(spec: str, text: str, parameter: inspect.Parameter) -> float:
-    low, high = RANGES[parameter.name]
-    try:
-        value = parameter.annotation(text)
-    except ValueError:
-        value = math.nan
-    if not low <= value <= high:
-        kind = 'a whole number' if parameter.annotation is int else 'a number'
-        raise DatasetError(
-            f'{spec!r}: {parameter.name} must be {kind} in {low}..{high}, got {text!r}.'
-        )
-    return value

@@ -7,17 +7,19 @@ import tensorflow as tf
 from PIL import Image
 from scipy import ndimage
 
-from vision.data import DatasetError
 from vision.data.augment import (
     AUGMENTATIONS,
     MIXING,
+    Augmentation,
     Augmenter,
     colour,
     draws,
     geometry,
     mixing,
+    parse,
 )
 from vision.data.decoding import decode
+from vision.errors import UserError
 
 SIDE, COUNT = 24, 8
 SEEDS = tf.range(COUNT, dtype=tf.int64)
@@ -33,7 +35,7 @@ def images() -> tf.Tensor:
 @functools.cache
 def augmenter(*specs: str, size: int = SIDE) -> Augmenter:
     """One for all tests, so that it is compiled once."""
-    return Augmenter(specs, size)
+    return Augmenter([parse(spec) for spec in specs], size)
 
 
 def augmented(images: tf.Tensor, *specs: str, seeds: tf.Tensor = SEEDS) -> np.ndarray:
@@ -253,26 +255,37 @@ def test_images_are_mixed_when_they_are_finished(images):
     [('flip', 'mixup'), ('cutmix',), ('random_resized_crop', 'flip', 'cutmix:0.5')],
 )
 def test_mixing_may_come_last(specs):
-    assert Augmenter(specs, SIDE).mixes
+    assert augmenter(*specs).mixes
 
 
 @pytest.mark.parametrize(
     'specs, named',
     [
         (('mixup', 'flip'), 'mixup'),
-        (('flip', 'cutmix:0.5', 'brightness'), 'cutmix:0.5'),
+        (('flip', 'cutmix:0.5', 'brightness'), 'cutmix'),
         (('mixup', 'cutmix'), 'mixup'),
     ],
 )
 def test_mixing_before_the_end_is_refused(specs, named):
-    with pytest.raises(DatasetError) as error:
-        Augmenter(specs, SIDE)
+    with pytest.raises(UserError) as error:
+        augmenter(*specs)
     assert str(error.value) == (
-        f'{named} mixes finished images, so expected it at '
-        f'the end, got {",".join(specs)}.'
+        f'Expected {named}, which mixes images, as the last augmentation; received '
+        f'{",".join(specs)}.'
     )
+    assert error.value.parameters == ('augment',)
 
 
-def test_a_spec_that_cannot_be_read_is_refused():
-    with pytest.raises(DatasetError, match='Unknown augmentation'):
-        Augmenter(['flip', 'flop'], SIDE)
+@pytest.mark.parametrize(
+    'augmentation, message',
+    [
+        (
+            Augmentation('flop'),
+            "an augmentation of .*; received 'flop'. Did you mean fl",
+        ),
+        (Augmentation('rotate', (181,)), 'a number in 0..180; received 181.'),
+    ],
+)
+def test_an_augmentation_that_does_not_exist_is_refused(augmentation, message):
+    with pytest.raises(UserError, match=message):
+        Augmenter([Augmentation('flip'), augmentation], SIDE)

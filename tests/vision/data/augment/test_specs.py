@@ -1,8 +1,19 @@
+import math
+import subprocess
+import sys
+
 import pytest
 
-from vision.data import DatasetError
-from vision.data.augment import AUGMENTATIONS, MIXING, Augmentation, parameters, parse
+from vision.data.augment import (
+    AUGMENTATIONS,
+    MIXING,
+    Augmentation,
+    checked,
+    parameters,
+    parse,
+)
 from vision.data.augment.specs import GEOMETRIC, PHOTOMETRIC, RANGES
+from vision.errors import UserError
 
 NUMBERS = [
     (name, i, parameter)
@@ -64,14 +75,24 @@ def test_parse_takes_the_ends_of_a_range_and_refuses_what_is_beyond(
     name, at, parameter
 ):
     low, high = RANGES[parameter.name]
+    kind = 'a whole number' if parameter.annotation is int else 'a number'
     for bound in (low, high):
         assert parse(numbered(name, at, str(bound))).numbers[at] == bound
-    for text in (str(low - 1), str(high + 1), 'nan', 'inf', 'x', '', ' '):
-        with pytest.raises(DatasetError) as error:
-            parse(numbered(name, at, text))
-        kind = 'a whole number' if parameter.annotation is int else 'a number'
-        assert str(error.value).endswith(
-            f"{parameter.name} must be {kind} in {low}..{high}, got '{text}'."
+    for beyond in (low - 1, high + 1, math.nan, math.inf):
+        with pytest.raises(UserError) as error:
+            parse(numbered(name, at, str(beyond)))
+        assert str(error.value) == (
+            f'Expected {parameter.name} of {name} to be {kind} in {low}..{high}; '
+            f'received {beyond:g}.'
+        )
+        assert error.value.parameters == ('augment',)
+    for text in ('x', '', ' '):
+        spec = numbered(name, at, text)
+        with pytest.raises(UserError) as error:
+            parse(spec)
+        assert str(error.value) == (
+            'Expected the name of an augmentation with numbers after colons, such as '
+            f'rotate:20; received {spec!r}.'
         )
 
 
@@ -79,18 +100,19 @@ def test_parse_takes_the_ends_of_a_range_and_refuses_what_is_beyond(
 def test_parse_refuses_a_number_too_many(name):
     takes = ':'.join([name, *(parameter.name for parameter in parameters(name))])
     spec = numbered(name, len(parameters(name)), '1')
-    with pytest.raises(DatasetError) as error:
+    with pytest.raises(UserError) as error:
         parse(spec)
+    numbers = [f'{p.default:g}' for p in parameters(name)] + ['1']
     assert str(error.value) == (
-        f"'{spec}' has too many numbers; expected at most {takes}."
+        f'Expected at most {takes}; received {":".join([name, *numbers])}.'
     )
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
 def test_parse_suggests_what_was_meant(name):
-    with pytest.raises(DatasetError) as error:
+    with pytest.raises(UserError) as error:
         parse(name + 'q')
-    assert f"Unknown augmentation '{name}q'" in str(error.value)
+    assert f"; received '{name}q'." in str(error.value)
     assert f'Did you mean {name}' in str(error.value)
 
 
@@ -99,20 +121,44 @@ def test_parse_suggests_what_was_meant(name):
     [
         (
             'rotat:20',
-            "Unknown augmentation 'rotat' in 'rotat:20'; expected one of pad_crop"
-            '.*Did you mean rotate',
+            'Expected an augmentation of pad_crop, .*, cutmix; received '
+            "'rotat'. Did you mean rotate",
         ),
-        ('', "Unknown augmentation ''"),
-        (':', "Unknown augmentation ''"),
-        ('Flip', "Unknown augmentation 'Flip'"),
-        ('flip:1', "'flip:1' has too many numbers; expected at most flip"),
-        ('flip:', 'too many numbers; expected at most flip'),
-        ('rotate:20:3', 'too many numbers; expected at most rotate:degrees'),
-        ('rotate:left', "degrees must be a number in 0..180, got 'left'"),
-        ('shift:0.7', 'fraction must be a number in 0..0.5'),
-        ('pad_crop:1.5', 'padding must be a whole number in 0..16'),
+        ('', "an augmentation of .*; received ''"),
+        (':', "received ':'"),
+        ('Flip', "an augmentation of .*; received 'Flip'"),
+        ('flip:1', 'Expected at most flip; received flip:1.'),
+        ('flip:', "such as rotate:20; received 'flip:'"),
+        ('rotate:20:3', 'Expected at most rotate:degrees; received rotate:20:3.'),
+        ('rotate:left', "such as rotate:20; received 'rotate:left'"),
+        ('shift:0.7', 'fraction of shift to be a number in 0..0.5; received 0.7'),
+        ('pad_crop:1.5', 'padding of pad_crop to be a whole number in 0..16; .* 1.5'),
     ],
 )
 def test_parse_refuses(spec, message):
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(UserError, match=message):
         parse(spec)
+
+
+@pytest.mark.parametrize('numbers', [(3, 5), (3.0, 5.0)])
+def test_checked_numbers_have_the_types_that_the_function_takes(numbers):
+    layers, magnitude = checked(Augmentation('rand_augment', numbers)).numbers
+    assert (layers, magnitude) == numbers
+    assert (type(layers), type(magnitude)) == (int, float)
+
+
+def test_an_augmentation_is_written_as_it_is_parsed():
+    for spec in ('flip', 'rotate:20', 'rand_augment:3:5.5', 'mixup:0.1'):
+        assert str(parse(spec)) == spec
+
+
+def test_names_and_descriptions_need_no_tensorflow():
+    code = """
+import sys
+from vision.data import DATASETS
+from vision.data.augment import AUGMENTATIONS, Augmentation
+assert all(entry.description.endswith('.') for entry in AUGMENTATIONS.values())
+assert all(entry.description.endswith('.') for entry in DATASETS.values())
+assert not {'tensorflow', 'numpy'} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, '-c', code], check=True)

@@ -14,7 +14,7 @@ from vision.data import (
     eval_batches,
     train_batches,
 )
-from vision.data.augment import Augmenter
+from vision.data.augment import Augmentation, Augmenter
 
 BAD = (3, 7, 20)
 
@@ -63,7 +63,7 @@ def test_training_goes_on_with_the_same_good_images(files, damaged):
         image_size=20,
         seed=1,
         end_step=10,
-        augment=('random_resized_crop',),
+        augment=[Augmentation('random_resized_crop')],
     )
     bad = BadFiles()
     whole = _all(train_batches(files, bad_files=bad, **options))

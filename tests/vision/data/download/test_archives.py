@@ -18,15 +18,12 @@ from vision.data import DatasetError
 from vision.data.download import archives as module
 from vision.data.download.archives import ARCHIVES, Archive, install
 
-VISION = Path(module.__file__).parents[2]
-# Says what it does and waits for an answer. The package's __init__ would import
-# TensorFlow, which takes seconds.
+ROOT = Path(module.__file__).parents[3]
+# Says what it does and waits for an answer.
 CHILD = f"""
-import sys, types
+import sys
 from pathlib import Path
-sys.path.insert(0, {str(VISION.parent)!r})
-sys.modules['vision.data'] = types.ModuleType('vision.data')
-sys.modules['vision.data'].__path__ = [{str(VISION / 'data')!r}]
+sys.path.insert(0, {str(ROOT)!r})
 from vision.data.download import archives
 
 def wait(label, done, total):

@@ -23,14 +23,11 @@ SIZE = len(CONTENT)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
 MD5 = hashlib.md5(CONTENT).hexdigest()
 HALF = SIZE // 2
-VISION = Path(str(module.__file__)).parents[2]
-# The package's __init__ would import TensorFlow, which takes seconds.
+ROOT = Path(str(module.__file__)).parents[3]
 CHILD = f"""
-import sys, types
+import sys
 from pathlib import Path
-sys.path.insert(0, {str(VISION.parent)!r})
-sys.modules['vision.data'] = types.ModuleType('vision.data')
-sys.modules['vision.data'].__path__ = [{str(VISION / 'data')!r}]
+sys.path.insert(0, {str(ROOT)!r})
 from vision.data.download.download import download
 download(sys.argv[1], Path(sys.argv[2]))
 """

@@ -30,15 +30,12 @@ FILES = {
 }
 SIZE = sum(map(len, FILES.values()))
 KINDS = ('zip', 'stored', 'tar', 'tar.gz', 'tar.bz2', 'tar.xz')
-VISION = Path(module.__file__).parents[2]
-# Says how far it is and waits for an answer. The package's __init__ would import
-# TensorFlow, which takes seconds.
+ROOT = Path(module.__file__).parents[3]
+# Says how far it is and waits for an answer.
 CHILD = f"""
-import sys, types
+import sys
 from pathlib import Path
-sys.path.insert(0, {str(VISION.parent)!r})
-sys.modules['vision.data'] = types.ModuleType('vision.data')
-sys.modules['vision.data'].__path__ = [{str(VISION / 'data')!r}]
+sys.path.insert(0, {str(ROOT)!r})
 from vision.data.download.extract import extract
 
 def wait(done, total):
