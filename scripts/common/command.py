@@ -113,9 +113,7 @@ def _run(
     work: Callable[[Prepared], object],
     log_handler: logging.Handler | None,
 ) -> ExitCode:
-    listing = any(
-        flags.FLAGS[name].value for name in flags.FLAGS if name.startswith('list_')
-    )
+    listing = any(flags.FLAGS[f'list_{kind}'].value for kind in flags.LISTINGS)
     prepared = None if listing else prepare(arguments)
     quiet.import_tensorflow()
     import tensorflow as tf

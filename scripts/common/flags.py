@@ -20,6 +20,8 @@ from trainers.settings.config import Config, as_json
 from trainers.settings.fields import is_optional, kind
 
 FLAGS = flags.FLAGS
+# `--list_<kind>` of every command lists these.
+LISTINGS = ('models', 'datasets', 'recipes', 'augmentations')
 
 _PARSERS: dict[type, flags.ArgumentParser] = {
     int: flags.IntegerParser(),
@@ -41,7 +43,7 @@ class _OptionalParser(flags.ArgumentParser):
 
 def define_listings() -> None:
     """Defines the flags that `listings.show` answers."""
-    for plural in ('models', 'datasets', 'recipes', 'augmentations'):
+    for plural in LISTINGS:
         flags.DEFINE_bool(f'list_{plural}', False, f'List the {plural}, and exit.')
 
 

@@ -1,1 +1,1 @@
-"""What `scripts.explain` is made of."""
+"""Explanations of predictions by attribution maps: flags, images, overlays, sheets."""

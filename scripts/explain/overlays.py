@@ -1,4 +1,4 @@
-"""Heat maps over images."""
+"""Attribution maps drawn over images."""
 
 import math
 
@@ -6,55 +6,44 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
+from scripts.common.thumbnails import thumbnail
+
+SMALLEST, _LARGEST = 224, 1600  # Pixels on the longer side of an overlay.
 _COLOURS = colormaps['inferno']
-_SMALLEST, _LARGEST = 224, 1600  # Pixels on the longer side of what is shown.
 
 
 def shown(pixels: np.ndarray) -> np.ndarray:
-    """An image at the size to show, uint8 `[h, w, 3]`.
+    """An image at the size of its overlay, uint8 [h, w, 3].
 
-    Small ones are magnified by whole numbers, those of cameras shrunk.
+    Small images are enlarged by a whole factor, large ones are shrunk.
     """
     longest = max(pixels.shape[:2])
-    factor = math.ceil(_SMALLEST / longest)
     if longest > _LARGEST:
-        image = Image.fromarray(pixels)
-        image.thumbnail((_LARGEST, _LARGEST), Image.Resampling.LANCZOS, reducing_gap=3)
-        return np.asarray(image)
+        return np.asarray(thumbnail(pixels, _LARGEST))
+    factor = math.ceil(SMALLEST / longest)
     return pixels.repeat(factor, 0).repeat(factor, 1)
 
 
-def overlay(pixels: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """Colours what speaks for a class, the more the brighter; uint8 `[h, w, 3]`.
+def overlay(pixels: np.ndarray, attribution: np.ndarray) -> np.ndarray:
+    """An image with its attribution map over it, bright where evidence is positive.
 
     Args:
-        pixels: uint8 `[h, w, 3]`, the whole image; its largest centred square is what
-            the network saw.
-        heat: float32 `[h', w']` of that square; what is not above 0 is dark.
+        pixels: uint8 [h, w, 3], the whole image; the network takes its largest
+            centred square.
+        attribution: float32 [h', w'], the map of that square; negative values are
+            drawn as 0.
+
+    Returns:
+        uint8 [h, w, 3].
     """
     height, width, _ = pixels.shape
     side = min(height, width)
     top, left = (height - side) // 2, (width - side) // 2
+    evidence = Image.fromarray(np.maximum(attribution, 0).astype(np.float32))
+    square = np.asarray(evidence.resize((side, side), Image.Resampling.BILINEAR))
+    largest = np.percentile(square, 99) or square.max() or 1
     strength = np.zeros([height, width], np.float32)
-    strength[top : top + side, left : left + side] = _enlarged(heat, side)
+    strength[top : top + side, left : left + side] = np.minimum(square / largest, 1)
     colours = 255 * _COLOURS(strength)[..., :3]
     opacity = (0.35 + 0.35 * strength)[..., None]
     return np.round((1 - opacity) * pixels + opacity * colours).astype(np.uint8)
-
-
-def _enlarged(heat: np.ndarray, side: int) -> np.ndarray:
-    """The positive part in 0..1, as 0 to 99 % of its values are; `[side, side]`."""
-    image = Image.fromarray(np.maximum(heat, 0).astype(np.float32))
-    values = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR))
-    most = np.percentile(values, 99) or values.max() or 1
-    return np.clip(values / most, 0, 1)
-
-
-def tile(pixels: np.ndarray, side: int = _SMALLEST) -> np.ndarray:
-    """The whole image in the middle of a white square, uint8 `[side, side, 3]`."""
-    image = Image.fromarray(pixels)
-    image.thumbnail((side, side), Image.Resampling.LANCZOS)
-    square = np.full([side, side, 3], 255, np.uint8)
-    top, left = (side - image.height) // 2, (side - image.width) // 2
-    square[top : top + image.height, left : left + image.width] = np.asarray(image)
-    return square

@@ -1,48 +1,50 @@
-"""What deleting costs on average, and what that says of a method."""
+"""The result of the deletion test over all images."""
 
 import math
 
 import numpy as np
 
 from scripts.common.formatting import table
-from scripts.explain.explaining import Explanation
+from scripts.explain.attribution import Explanation
 
 
 class Report:
-    """Adds up explanations, of which no more than numbers are kept.
+    """Collects the deletion tests of explanations, not the explanations themselves.
 
     Attributes:
-        places: of the images that were explained.
+        images: positions of the images that were explained.
     """
 
     def __init__(self):
-        self.places: set[int] = set()
+        self.images: set[int] = set()
         self._drops: dict[str, list[tuple[float, float]]] = {}
 
     def add(self, explanation: Explanation) -> None:
-        """Counts an explanation; maps that highlight nothing do not enter the means."""
-        self.places.add(explanation.place)
+        """Adds an explanation; maps that highlight nothing do not enter the means."""
+        self.images.add(explanation.position)
         before = explanation.probability
-        for method, evidence in explanation.evidence.items():
+        for method, attribution in explanation.attributions.items():
             drops = self._drops.setdefault(method, [])
-            if not math.isnan(evidence.highlighted):
-                drops.append((before - evidence.highlighted, before - evidence.random))
+            after = np.array([attribution.highlighted, attribution.random])
+            if not math.isnan(attribution.highlighted):
+                drops.append(tuple(before - after))
 
     def lines(self) -> list[str]:
-        """A table of the means in percentage points, with warnings about methods."""
-        rows = [['Method', 'images', 'highlighted', 'at random places']]
-        verdicts = []
+        """A table of the mean drops in percentage points, and warnings."""
+        rows = [['Method', 'images', 'highlighted', 'random']]
+        warnings = []
         for method, drops in self._drops.items():
             if not drops:
                 rows.append([method, '0', '–', '–'])
                 continue
-            # Judged as they are shown: a difference that is not seen is none.
+            # Compared as they are shown, rounded.
             highlighted, random = np.round(100 * np.mean(drops, 0), 1).tolist()
-            means = [f'{highlighted:.1f}', f'{random:.1f}']
-            rows.append([method, f'{len(drops):,}', *means])
+            rows.append(
+                [method, f'{len(drops):,}', f'{highlighted:.1f}', f'{random:.1f}']
+            )
             if highlighted <= random:
-                verdicts.append(
-                    f'{method}: this map means nothing here, deleting at '
-                    'random places costs no less.'
+                warnings.append(
+                    f'{method}: the maps fail the deletion test: deleting random '
+                    'regions lowers the probability at least as much.'
                 )
-        return table(rows) + verdicts
+        return table(rows) + warnings

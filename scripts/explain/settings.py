@@ -1,16 +1,13 @@
-"""What is explained, by which methods, and where the result goes."""
+"""What is explained, by which methods, and where the results are written."""
 
 import dataclasses
 
 from trainers.settings.config import ConfigError
 from trainers.settings.fields import CheckedSettings, setting
 from vision.errors import suggestion
+from vision.explain import BASELINES, METHODS
 
-# The keys of vision.explain.METHODS and BASELINES, which cannot be had without
-# TensorFlow.
-METHODS = ('grad_cam', 'grad_cam_plus_plus', 'guided', 'integrated_gradients')
-BASELINES = ('black', 'mean')
-_EXPLAINING = 'Explaining'
+_EXPLAINING = 'Explanation'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,21 +30,21 @@ class Settings(CheckedSettings):
     list_endpoints: bool = setting(
         False,
         _EXPLAINING,
-        'List the stages with their maps and parameters, and '
-        'leave; --model=NAME alone will do.',
+        'List the stages with their maps and parameters, and exit; '
+        '--model=NAME is enough.',
     )
     target: str = setting(
         '',
         _EXPLAINING,
-        'Name or id of the class to explain; by default the predicted '
-        'one, and for mistakes on known images the right one, too.',
+        'Name or id of the class to explain; by default the predicted class, and the '
+        'label of misclassified validation images.',
     )
     baseline: str = setting(
         'black',
         _EXPLAINING,
-        'Where integrated gradients start: at black, or at the '
-        'mean colour of each image.',
-        choices=BASELINES,
+        'Baseline of integrated gradients: a black image, or the mean colour of each '
+        'image.',
+        choices=tuple(BASELINES),
     )
     steps: int = setting(
         32, _EXPLAINING, 'Steps of integrated gradients.', minimum=1, maximum=1000
@@ -55,22 +52,22 @@ class Settings(CheckedSettings):
     samples: int = setting(
         8,
         _EXPLAINING,
-        'Validation images of the run to explain where none are '
-        'given: spread over the classes, mistakes and others by halves.',
+        'Number of validation images of the run to explain without arguments, half of '
+        'them misclassified, spread over the classes.',
         minimum=1,
     )
     seed: int = setting(
         0,
         _EXPLAINING,
-        'Seed of that choice, and of the random regions of the occlusion check.',
+        'Seed of the choice of images, and of the random regions of the deletion test.',
         minimum=0,
         maximum=2**31 - 1,
     )
     output: str = setting(
         '',
         _EXPLAINING,
-        'Folder for what is written; by default explanations in the '
-        'folder of the run, or explanations/<model>.',
+        'Folder for the results; by default explanations in the folder of the run, or '
+        'explanations/<model>.',
     )
 
     def __post_init__(self):
@@ -87,5 +84,5 @@ class Settings(CheckedSettings):
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods asked for, each once, in the order of `METHODS`."""
+        """The requested methods, each once, in the order of `METHODS`."""
         return tuple(m for m in METHODS if m in self.method or 'all' in self.method)

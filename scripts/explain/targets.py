@@ -1,4 +1,4 @@
-"""The class that a person means by a name or an id."""
+"""The class that `--target` names."""
 
 from trainers.inference.classifier import Classifier
 from trainers.settings.config import ConfigError
@@ -6,42 +6,40 @@ from vision.errors import suggestion
 
 
 def find(classifier: Classifier, word: str) -> int:
-    """The class of that id or name; of one with synonyms, any of them in any case.
+    """The label of the class with this id, name or synonym.
+
+    Ids precede names, and names precede synonyms (the parts of a name between commas).
+    Case is ignored where no spelling matches exactly.
 
     Raises:
         ConfigError: there is no such class, or there are several.
     """
-    for spellings in _spellings(classifier):
-        found = sorted({label for label, spelling in spellings if spelling == word})
-        if not found:
-            lowered = [(label, spelling.lower()) for label, spelling in spellings]
-            found = sorted({each for each, s in lowered if s == word.lower()})
-        if len(found) == 1:
-            return found[0]
-        if found:
-            which = ' or '.join(classifier.ids[label] for label in found)
-            raise ConfigError(
-                f'Expected --target to mean one class, received {word!r} '
-                f'of {len(found)}. Say which by its id, {which}.'
-            )
-    known = [
-        spelling for spellings in _spellings(classifier) for _, spelling in spellings
+    synonyms = [
+        (synonym.strip(), label)
+        for label, name in enumerate(classifier.classes)
+        for synonym in name.split(',')
     ]
+    levels = [
+        [(identifier, label) for label, identifier in enumerate(classifier.ids)],
+        [(name, label) for label, name in enumerate(classifier.classes)],
+        synonyms,
+    ]
+    for spellings in levels:
+        labels = {label for spelling, label in spellings if spelling == word}
+        if not labels:
+            lowered = [(spelling.lower(), label) for spelling, label in spellings]
+            labels = {label for spelling, label in lowered if spelling == word.lower()}
+        if len(labels) == 1:
+            return labels.pop()
+        if labels:
+            ids = ' or '.join(classifier.ids[label] for label in sorted(labels))
+            raise ConfigError(
+                f'Expected --target to name one class, received {word!r} of '
+                f'{len(labels)} classes. Pass an id: {ids}.'
+            )
+    known = [spelling for spellings in levels for spelling, _ in spellings]
     raise ConfigError(
         f'Expected --target to be the name or id of one of {len(classifier.classes):,} '
         f'classes, such as {classifier.classes[0]}; received {word!r}.'
         f'{suggestion(word, known)}'
     )
-
-
-def _spellings(classifier: Classifier) -> list[list[tuple[int, str]]]:
-    """What each class is called: its id, its name, and the synonyms in it."""
-    return [
-        list(enumerate(classifier.ids)),
-        list(enumerate(classifier.classes)),
-        [
-            (label, word.strip())
-            for label, name in enumerate(classifier.classes)
-            for word in name.split(',')
-        ],
-    ]

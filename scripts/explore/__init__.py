@@ -1,1 +1,1 @@
-"""What `scripts.explore` looks for in a dataset, and how it shows what it found."""
+"""Reports on datasets: terminal, HTML page, charts, image grids, tables."""

@@ -1,1 +1,1 @@
-"""What `python -m scripts.export` is made of."""
+"""Exports of networks: flags, comparison with the model, the exported folder."""

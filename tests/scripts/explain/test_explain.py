@@ -19,11 +19,11 @@ import tensorflow as tf
 from PIL import Image
 
 import scripts.explain.output
-from scripts.explain import __main__ as explain
-from scripts.explain import choosing, explaining, settings, targets
-from scripts.explain.explaining import Evidence, Explanation
+from scripts.common.thumbnails import tile
+from scripts.explain import attribution, explain, images, targets
+from scripts.explain.attribution import Attribution, Explanation
 from scripts.explain.output import Output
-from scripts.explain.overlays import overlay, shown, tile
+from scripts.explain.overlays import overlay, shown
 from scripts.explain.report import Report
 from scripts.explain.settings import Settings
 from trainers.inference.classifier import Classifier, from_run
@@ -101,8 +101,9 @@ def test_help_is_short_and_needs_no_tensorflow():
 
 
 def test_settings_name_all_there_is():
-    assert settings.METHODS == tuple(METHODS)
-    assert settings.BASELINES == tuple(BASELINES)
+    fields = {field.name: field for field in dataclasses.fields(Settings)}
+    assert ', '.join(METHODS) in fields['method'].metadata['help']
+    assert fields['baseline'].metadata['choices'] == tuple(BASELINES)
     assert Settings(method=('all',)).methods == tuple(METHODS)
     assert Settings(method=('guided', 'grad_cam')).methods == ('grad_cam', 'guided')
 
@@ -159,7 +160,7 @@ def test_targets_that_are_none(word, message):
 
 def test_a_target_that_means_several():
     two = SimpleNamespace(ids=CLASSES.ids[1:3], classes=CLASSES.classes[1:3])
-    with pytest.raises(ConfigError, match="received 'crane' of 2. .* id, n2 or n3"):
+    with pytest.raises(ConfigError, match="received 'crane' of 2 .* an id: n2 or n3"):
         targets.find(two, 'crane')
 
 
@@ -185,7 +186,7 @@ def test_an_overlay_is_lit_where_the_map_is_and_the_network_looks():
 def test_size_to_show(size, expected):
     pixels = shown(np.zeros([*size, 3], np.uint8))
     assert pixels.shape == (*expected, 3)
-    assert tile(pixels).shape == (224, 224, 3)
+    assert tile(pixels, 224).shape == (224, 224, 3)
 
 
 def test_endpoints_are_listed(capsys):
@@ -213,7 +214,7 @@ def test_endpoint_that_is_none(classifier):
 
 
 def test_images_of_the_run_by_every_method(classifier, tmp_path, capsys):
-    chosen = choosing.of_run(classifier, samples=3, seed=0)
+    chosen = images.from_run(classifier, samples=3, seed=0)
     explain.write(
         classifier, chosen, Settings(method=('all',), steps=2), 'pool2', None, tmp_path
     )
@@ -240,7 +241,7 @@ def test_a_run_on_few_images_is_explained_on_validation_images(classifier):
     config = dataclasses.replace(classifier.run.config, overfit_batches=1)
     few = copy.copy(classifier)
     few.run = classifier.run._replace(config=config)
-    chosen = choosing.of_run(few, samples=4, seed=0)
+    chosen = images.from_run(few, samples=4, seed=0)
     assert len(chosen.split) == 4
     assert all(name.startswith('validation/') for name in chosen.split.names)
 
@@ -258,8 +259,8 @@ def test_images_that_have_moved(tmp_path, classifier):
     )
     moved.run = classifier.run._replace(config=config)
     with pytest.raises(DatasetError, match='gone'):
-        choosing.of_run(moved, samples=2, seed=0)
-    assert len(choosing.of_run(moved, 2, 0, data_dir=str(tmp_path)).split) == 2
+        images.from_run(moved, samples=2, seed=0)
+    assert len(images.from_run(moved, 2, 0, data_dir=str(tmp_path)).split) == 2
 
 
 @pytest.mark.slow
@@ -281,10 +282,10 @@ def test_a_map_that_highlights_nothing_is_no_evidence(classifier, monkeypatch):
     """Single positive pixels among evidence against the class delete nothing."""
     entry = Entry(f'{__name__}:speckled', 'Speckled.')
     monkeypatch.setitem(METHODS, 'integrated_gradients', entry)
-    chosen = choosing.of_run(classifier, samples=2, seed=0)
+    chosen = images.from_run(classifier, samples=2, seed=0)
     settings = Settings(method=('integrated_gradients',))
-    [found] = explaining.explain(classifier, chosen, settings, 'pool2', target=0)
-    first, second = (each.evidence['integrated_gradients'] for each in found)
+    [found] = attribution.explain(classifier, chosen, settings, 'pool2', target=0)
+    first, second = (each.attributions['integrated_gradients'] for each in found)
     assert 0 <= first.highlighted <= 1 and 0 <= first.random <= 1
     assert np.isnan(second.highlighted) and np.isnan(second.random)
     report = Report()
@@ -294,11 +295,11 @@ def test_a_map_that_highlights_nothing_is_no_evidence(classifier, monkeypatch):
 
 
 def explanation(
-    place: int, before: float = 0.9, highlighted: float = 0.2, random: float = 0.8
+    position: int, before: float = 0.9, highlighted: float = 0.2, random: float = 0.8
 ) -> Explanation:
     heat = np.eye(4, dtype=np.float32)
-    evidence = {'grad_cam': Evidence('pool1', heat, highlighted, random)}
-    return Explanation(place, f'{place}.png', None, 0, before, 0, before, evidence)
+    tested = {'grad_cam': Attribution('pool1', heat, highlighted, random)}
+    return Explanation(position, f'{position}.png', None, 0, before, 0, before, tested)
 
 
 PIXELS = np.full([32, 32, 3], 60, np.uint8)
@@ -333,7 +334,7 @@ def test_images_and_maps_are_not_kept(output):
     written, report, alive = output(), Report(), []
     for place in range(3):
         pixels, each = PIXELS.copy(), explanation(place)
-        alive += [weakref.ref(pixels), weakref.ref(each.evidence['grad_cam'].map)]
+        alive += [weakref.ref(pixels), weakref.ref(each.attributions['grad_cam'].map)]
         written.add(each, pixels)
         report.add(each)
     del pixels, each
@@ -355,7 +356,7 @@ def test_a_smaller_command_leaves_no_sheet_of_a_larger_one(output, tmp_path):
 
 
 def test_what_is_done_when_stopped_stays(classifier, tmp_path, monkeypatch):
-    chosen = choosing.of_run(classifier, samples=3, seed=0)
+    chosen = images.from_run(classifier, samples=3, seed=0)
 
     def stopped(*arguments):
         yield [explanation(0), explanation(1)]
@@ -363,7 +364,7 @@ def test_what_is_done_when_stopped_stays(classifier, tmp_path, monkeypatch):
         assert len(rows(tmp_path)) == 2
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(explaining, 'explain', stopped)
+    monkeypatch.setattr(attribution, 'explain', stopped)
     with pytest.raises(KeyboardInterrupt):
         explain.write(classifier, chosen, Settings(), 'pool2', None, tmp_path)
     assert len(rows(tmp_path)) == 2 and sheets(tmp_path) == ['sheet.png']
@@ -382,10 +383,10 @@ def test_a_map_that_means_nothing_is_called_so(after, random, row, verdict):
     report = Report()
     report.add(explanation(0, 0.9, after, random))
     head, means, *verdicts = report.lines()
-    assert head.split('  ')[-1] == 'at random places'
+    assert head.split()[-2:] == ['highlighted', 'random']
     assert means.split()[-2:] == row.split()
-    assert [line.partition(',')[0] for line in verdicts] == verdict * [
-        'grad_cam: this map means nothing here'
+    assert [line.rpartition(':')[0] for line in verdicts] == verdict * [
+        'grad_cam: the maps fail the deletion test'
     ]
 
 

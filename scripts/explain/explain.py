@@ -1,0 +1,138 @@
+"""What the command does once TensorFlow is imported."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+from scripts.common import flags, model_settings, quiet
+from scripts.common.formatting import counted, printable, table
+from scripts.common.output_folder import check_writable
+from scripts.explain import attribution, images, targets
+from scripts.explain.images import Images
+from scripts.explain.output import Output
+from scripts.explain.report import Report
+from scripts.explain.settings import Settings
+from trainers.inference.classifier import Classifier
+from trainers.networks import build as networks
+from trainers.settings.config import Config, ConfigError
+from vision.errors import UserError, suggestion
+from vision.explain.endpoints import default_endpoint, endpoint_shapes
+from vision.models import Network, default_image_size, imagenet
+from vision.models.profile import count_parameters
+from vision.survey.images import pixels
+
+
+def explain(arguments: list[str], settings: Settings, data_dir: str) -> None:
+    """Explains the images that the arguments name, or validation images of the run.
+
+    Raises:
+        ConfigError: there is no image, or no such stage or class.
+        UserError: there is no network, the output cannot be written, or an image
+            cannot be read; all other images are explained then.
+    """
+    if settings.list_endpoints:
+        print_endpoints(named_network())
+        return
+    classifier = model_settings.load_classifier()
+    target = targets.find(classifier, settings.target) if settings.target else None
+    endpoint = choose_endpoint(classifier.network, settings.endpoint)
+    if arguments:
+        chosen = images.from_arguments(arguments)
+    else:
+        chosen = images.from_run(classifier, settings.samples, settings.seed, data_dir)
+    folder = output_folder(classifier, settings.output)
+    check_writable(folder)
+    write(classifier, chosen, settings, endpoint, target, folder)
+
+
+def write(
+    classifier: Classifier,
+    chosen: Images,
+    settings: Settings,
+    endpoint: str,
+    target: int | None,
+    folder: Path,
+) -> None:
+    """Explains images and writes the results; an interruption keeps those so far.
+
+    Args:
+        classifier, chosen, settings, endpoint, target: as of `attribution.explain`.
+        folder: where to; it exists.
+
+    Raises:
+        UserError: an image cannot be read, or a file cannot be written.
+    """
+    output, report, written = Output(folder, classifier), Report(), []
+    try:
+        with quiet.progress_bar(len(chosen.split or ())) as bar:
+            for batch in attribution.explain(
+                classifier, chosen, settings, endpoint, target
+            ):
+                for explanation in batch:
+                    assert chosen.split is not None
+                    output.add(explanation, pixels(chosen.split, explanation.position))
+                    report.add(explanation)
+                    bar.update(explanation.position + 1 - bar.n)
+                output.write_table()
+    finally:
+        written = output.finish()
+    for name, reason in chosen.errors.items():
+        print(f'{printable(name)}: {reason}', file=sys.stderr, flush=True)
+    if written:
+        print('Deletion test: mean drop of the probability in percentage points')
+        print('\n'.join(report.lines()))
+        *sheets, explanations = (printable(str(path)) for path in written)
+        last = f' to {written[-2].name}' if len(sheets) > 1 else ''
+        print(f'\nWritten:\n  {sheets[0]}{last}\n  {explanations}')
+    if chosen.errors:
+        total = counted(len(chosen.errors) + len(report.images), 'image')
+        raise UserError(f'{len(chosen.errors):,} of {total} could not be explained.')
+
+
+def choose_endpoint(network: Network, name: str) -> str:
+    """The stage of this name, by default the last one with more than one pixel.
+
+    Raises:
+        ConfigError: there is no such stage.
+    """
+    if name and name not in network.stages:
+        raise ConfigError(
+            f'Expected --endpoint to be one of {", ".join(network.stages)}; received '
+            f'{name!r}.{suggestion(name, network.stages)}'
+        )
+    return name or default_endpoint(network)
+
+
+def output_folder(classifier: Classifier, output: str) -> Path:
+    """The folder of `--output`, by default that of the run or of the model."""
+    if output:
+        return Path(output)
+    if classifier.run is not None:
+        return classifier.run.directory.explanations
+    return Path('explanations') / classifier.specification.model
+
+
+def print_endpoints(network: Network) -> None:
+    """Prints a table of the network's stages."""
+    rows = [['Endpoint', 'map', 'parameters']]
+    for name, shape in endpoint_shapes(network).items():
+        parameters = count_parameters(network.stages[name])
+        rows.append([name, '×'.join(map(str, shape)), f'{parameters:,}'])
+    print('\n'.join(table(rows)))
+    print(
+        f'\nMaps are height × width × channels for images of {network.image_size} '
+        f'pixels; the default is {default_endpoint(network)}.'
+    )
+
+
+def named_network() -> Network:
+    """The network that the flags name; with a model alone, random weights."""
+    given = flags.given(model_settings.model_fields())
+    if 'run_dir' in given or 'pretrained' in given or 'model' not in given:
+        return model_settings.load_classifier().network
+    known = {field.name for field in dataclasses.fields(Config)}
+    config = Config.from_dict({n: value for n, value in given.items() if n in known})
+    specification = networks.specify(
+        config, imagenet.class_names(), default_image_size(config.model)
+    )
+    return specification.build()
