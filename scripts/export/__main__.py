@@ -89,7 +89,7 @@ def export(
                 classifier,
                 settings.images,
                 download=download,
-                measures=any(form.measures for form in forms),
+                measures=any(form.calibrates for form in forms),
             )
             expected = answers_of(classifier, found.compared)
             results = make(forms, bundle, expected, found, folder, terminal)
@@ -227,10 +227,9 @@ def describe(
     from scripts.export.results import to_dict
     from scripts.export.staging import MADE_BY, MARK
     from trainers.storage import environment
-    from vision.export.description import describe as describe_model
     from vision.files import write_atomically
 
-    model = describe_model(bundle)
+    model = bundle.describe()
     labels = [printable(name) for name in model['classes']]
     record = {
         **MADE_BY,

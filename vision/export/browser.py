@@ -1,7 +1,7 @@
-"""The exported page in a real browser: images in, what it shows out.
+"""The exported page in a real browser, driven by a second page.
 
-The browser is given a page of ours from the same server, which holds the exported page
-in a frame, gives it files as a person would choose them, and reads the results.
+The browser opens a driver page from the same server. It holds the exported page in a
+frame, chooses files in it and reads the results.
 """
 
 import functools
@@ -31,7 +31,7 @@ TOP = 5  # classes that the page shows
 
 _PROGRAMS = ('chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable')
 _DRIVER = Path(__file__).parent / 'driver'
-_SECONDS = 300  # until a page that says nothing is given up
+_SECONDS = 300  # how long an answer of the page is awaited
 _FLAGS = (
     '--headless',
     '--disable-gpu',
@@ -51,19 +51,19 @@ class Image(NamedTuple):
     contents: bytes
 
 
-class Shown(NamedTuple):
-    """What the page shows of a file.
+class Result(NamedTuple):
+    """What the page shows for a file.
 
     Attributes:
         name: the file's.
-        top: labels and probabilities, in the order on the page.
-        words: the names of those classes.
-        failure: what it says where there is no answer, or ''.
+        top: probabilities by label, in the order on the page.
+        names: the names of those classes.
+        failure: the page's error message, or ''.
     """
 
     name: str
     top: dict[int, float]
-    words: tuple[str, ...]
+    names: tuple[str, ...]
     failure: str
 
 
@@ -87,15 +87,15 @@ def _runs(program: str) -> bool:
 
 
 def pngs(images: np.ndarray) -> list[Image]:
-    """uint8 `[N, S, S, 3]` as files that lose nothing."""
+    """uint8 `[N, S, S, 3]` as lossless files."""
     return [
         Image(f'{number}.png', tf.io.encode_png(image).numpy())
         for number, image in enumerate(images, start=1)
     ]
 
 
-def look(program: str, folder: Path, images: Sequence[Image]) -> list[Shown]:
-    """Chooses the images in the page, all at once, and reads what it shows.
+def classify(program: str, folder: Path, images: Sequence[Image]) -> list[Result]:
+    """Chooses all images in the page at once and returns the results that it shows.
 
     Args:
         program: the browser.
@@ -112,16 +112,15 @@ def look(program: str, folder: Path, images: Sequence[Image]) -> list[Shown]:
         with _browsing(program, address) as (process, errors):
             deadline = time.monotonic() + _SECONDS
             while not server.answered.wait(0.1):
-                ended = process.poll() is not None
-                if ended or time.monotonic() > deadline:
-                    got = (
-                        f'it ended with {process.returncode}'
-                        if ended
-                        else f'there was none in {_SECONDS} seconds'
-                    )
+                problem = ''
+                if process.poll() is not None:
+                    problem = f'it ended with exit code {process.returncode}'
+                elif time.monotonic() > deadline:
+                    problem = f'there was none in {_SECONDS} seconds'
+                if problem:
                     raise UserError(
-                        f'Expected an answer of the page in {program}, but '
-                        f'{got}. It says:\n{errors()}'
+                        f'Expected an answer of the page in {program}, but {problem}. '
+                        f'Its error output:\n{errors()}'
                     )
     finally:
         server.shutdown()
@@ -131,20 +130,20 @@ def look(program: str, folder: Path, images: Sequence[Image]) -> list[Shown]:
             f'Expected the page to run in {program}, but it failed: '
             f'{server.answer["failure"]}'
         )
-    return [_shown(result) for result in server.answer['results']]
+    return [_result(values) for values in server.answer['results']]
 
 
-def _shown(result: dict[str, Any]) -> Shown:
+def _result(values: dict[str, Any]) -> Result:
     # JSON has null for what is not a number.
-    top = {label: math.nan if p is None else p for label, p in result['top']}
-    return Shown(result['name'], top, tuple(result['words']), result['failure'])
+    top = {label: math.nan if p is None else p for label, p in values['top']}
+    return Result(values['name'], top, tuple(values['names']), values['failure'])
 
 
 @contextmanager
 def _browsing(
     program: str, address: str
 ) -> Iterator[tuple[subprocess.Popen, Callable[[], str]]]:
-    """The browser at an address, and a function that returns what it complains of."""
+    """The browser at an address, and a function that returns its error output."""
     with tempfile.TemporaryDirectory(
         prefix='tapestry-browser-', ignore_cleanup_errors=True
     ) as profile:
@@ -164,29 +163,27 @@ def _browsing(
             yield process, lambda: log.read_text('utf-8', 'replace')[-1500:]
         finally:
             with suppress(ProcessLookupError):  # it has ended
-                os.killpg(process.pid, signal.SIGKILL)  # with all that it started
+                os.killpg(process.pid, signal.SIGKILL)  # and all processes it started
             process.wait()
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves the export, and under /.driver/ what drives it."""
+    """Serves the export, and below /.driver/ the driver page and the images."""
 
     def __init__(self, folder: Path, images: Sequence[Image]):
         handler = functools.partial(_Handler, directory=str(folder))
         super().__init__(('127.0.0.1', 0), handler)
         names = [quote(image.name, safe='') for image in images]
-        self.files = {
-            f'/.driver/images/{name}': image.contents
-            for name, image in zip(names, images)
-        }
-        self.files['/.driver/images.json'] = json.dumps(names).encode()
-        for path in _DRIVER.iterdir():
-            self.files[f'/.driver/{path.name}'] = path.read_bytes()
+        files = {path.name: path.read_bytes() for path in _DRIVER.iterdir()}
+        files['images.json'] = json.dumps(names).encode()
+        for name, image in zip(names, images):
+            files[f'images/{name}'] = image.contents
+        self.files = {f'/.driver/{name}': contents for name, contents in files.items()}
         self.answered = threading.Event()
         self.answer: dict[str, Any] = {}
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        # A browser that is stopped leaves what it was loading.
+        # A browser that is stopped closes its connections.
         if not isinstance(sys.exc_info()[1], ConnectionError):
             super().handle_error(request, client_address)
 
@@ -213,4 +210,4 @@ class _Handler(SimpleHTTPRequestHandler):
         self.server.answered.set()
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: requests are no news."""
+        """Does not log requests."""

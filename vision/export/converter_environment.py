@@ -1,7 +1,7 @@
-"""Where the converter to TensorFlow.js lives: it cannot share ours.
+"""The Python environment of the converter to TensorFlow.js.
 
-Its versions of TensorFlow and protobuf are not those that train. So it has a folder of
-a Python environment of its own, and beside that the scripts that a page needs.
+It needs other versions of TensorFlow and protobuf than training does, so it has an
+environment in a folder of its own, next to the scripts that the exported page loads.
 """
 
 import hashlib
@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from vision.data.download.download import locked
 from vision.errors import UserError
+from vision.files import locked
 
 DEFAULT = Path('.tapestry', 'tensorflowjs')
 
@@ -24,10 +24,10 @@ _log = logging.getLogger(__name__)
 
 _PINS = Path(__file__).parent / 'converter'
 _PINNED = ('requirements.txt', 'package.json', 'package-lock.json')
-_VERSIONS = ((3, 10), (3, 11), (3, 12))  # Pythons that TensorFlow 2.19 is made for
-# What there are wheels for, of TensorFlow Decision Forests, which it imports.
+_VERSIONS = ((3, 10), (3, 11), (3, 12))  # Pythons that TensorFlow 2.19 supports
+# Platforms with wheels of TensorFlow Decision Forests, which the converter imports.
 _MACHINES = (('linux', 'x86_64'), ('darwin', 'arm64'))
-_BYTES = 6 * 10**9  # what building takes for a while; 2.7 GB remain
+_BYTES = 6 * 10**9  # needed during the installation; 2.7 GB remain
 _TFJS = 'node_modules/@tensorflow/tfjs/dist/'
 _WASM = 'node_modules/@tensorflow/tfjs-backend-wasm/dist/'
 _SCRIPTS = (
@@ -39,17 +39,17 @@ _SCRIPTS = (
 
 
 def python(folder: Path) -> Path:
-    """The interpreter that has the converter."""
+    """The interpreter of the environment, which has the converter."""
     return folder / 'python' / 'bin' / 'python'
 
 
 def scripts(folder: Path) -> Path:
-    """The folder of what a page loads of TensorFlow.js."""
+    """The folder of the scripts of TensorFlow.js that the page loads."""
     return folder / 'scripts'
 
 
 def is_built(folder: Path) -> bool:
-    """Whether the whole environment is there, in the versions that are pinned now."""
+    """Whether the environment is complete, in the versions that are pinned now."""
     marker = _marker(folder)
     return (
         marker.is_file()
@@ -59,38 +59,37 @@ def is_built(folder: Path) -> bool:
 
 
 def build(folder: Path) -> None:
-    """Makes the environment, unless it is there already.
+    """Installs the environment, unless it is complete already.
 
-    It is made beside the folder and renamed as a whole, so what a kill leaves is never
-    taken for one. Everything that pip and npm say goes to `<folder>.log`.
+    It is made in another folder and renamed as a whole, so that an interrupted
+    installation is never used. The output of pip and npm goes to `<folder>.log`.
 
     Raises:
-        UserError: something that it needs is not there, or pip or npm fails.
+        UserError: the machine or an installed program does not suffice, or pip or npm
+            fails.
     """
     _check_machine()
     folder = folder.absolute()
-    with locked(folder):
-        if is_built(folder):
-            return
-        _check_place(folder)
-        interpreter = _interpreter()
-        for program in ('node', 'npm'):
-            if shutil.which(program) is None:
-                raise UserError(
-                    f'Expected {program} on the PATH, for TensorFlow.js. '
-                    'Install Node.js 18 or newer, which brings npm '
-                    '(https://nodejs.org).'
-                )
-        _make(folder, interpreter)
+    try:
+        with locked(folder.with_name(f'{folder.name}.lock')):
+            if not is_built(folder):
+                _check_place(folder)
+                _install(folder, _interpreter())
+    except OSError as error:
+        raise UserError(
+            f'Cannot build the converter in {folder}: {error}. Free space there, or '
+            'choose another folder.'
+        ) from error
 
 
 def _check_machine() -> None:
     if (sys.platform, platform.machine()) not in _MACHINES:
         raise UserError(
             'Expected Linux on x86_64 or macOS on Apple silicon to build the converter '
-            f'to TensorFlow.js on, got {sys.platform} on {platform.machine()}, which '
-            'packages that it needs are not made for. Leave tensorflowjs out of '
-            '--formats, or export the run on another computer.'
+            f'to TensorFlow.js, received {sys.platform} on {platform.machine()}, which '
+            'its packages do not support. Leave tensorflowjs out of the formats, or '
+            'export the run on another computer.',
+            'formats',
         )
 
 
@@ -99,14 +98,13 @@ def _check_place(folder: Path) -> None:
         if not folder.is_dir() or any(folder.iterdir()):
             raise UserError(
                 f'Expected {folder} to be a new folder or one with an earlier '
-                'converter, got something else. Choose another folder.'
+                'converter, received something else. Choose another folder.'
             )
     free = shutil.disk_usage(folder.parent).free
     if free < _BYTES:
         raise UserError(
-            f'Building the converter needs {_BYTES / 1e9:.0f} GB in '
-            f'{folder.parent}, where {free / 1e9:.1f} GB are free. Make '
-            'room, or choose another folder.'
+            f'Building the converter needs {_BYTES / 1e9:.0f} GB in {folder.parent}, '
+            f'where {free / 1e9:.1f} GB are free. Free space, or choose another folder.'
         )
 
 
@@ -114,25 +112,26 @@ def _interpreter() -> str:
     """A Python that the converter's TensorFlow supports: this one, or one on PATH."""
     if sys.version_info[:2] in _VERSIONS:
         return sys.executable
-    for major, minor in reversed(_VERSIONS):
-        found = shutil.which(f'python{major}.{minor}')
-        # Version managers put names on the PATH behind which there may be nothing.
-        if (
-            found
-            and not subprocess.run(
-                [found, '-c', ''], capture_output=True, check=False
-            ).returncode
-        ):
-            return found
-    names = ', '.join(f'python{major}.{minor}' for major, minor in _VERSIONS)
+    names = [f'python{major}.{minor}' for major, minor in _VERSIONS]
+    for interpreter in filter(None, map(shutil.which, reversed(names))):
+        # Version managers put names on the PATH that may start no Python.
+        check = [interpreter, '-c', '']
+        if not subprocess.run(check, capture_output=True, check=False).returncode:
+            return interpreter
     raise UserError(
-        f'Expected one of {names} on the PATH: TensorFlow 2.19, which the converter to '
-        f'TensorFlow.js needs, does not run on Python {sys.version_info[0]}.'
-        f'{sys.version_info[1]}. Install one of them.'
+        f'Expected one of {", ".join(names)} on the PATH: TensorFlow 2.19, which the '
+        'converter to TensorFlow.js needs, does not run on Python '
+        f'{sys.version_info[0]}.{sys.version_info[1]}. Install one of them.'
     )
 
 
-def _make(folder: Path, interpreter: str) -> None:
+def _install(folder: Path, interpreter: str) -> None:
+    for program in ('node', 'npm'):
+        if shutil.which(program) is None:
+            raise UserError(
+                f'Expected {program} on the PATH, for TensorFlow.js. Install Node.js '
+                '18 or newer, which includes npm (https://nodejs.org).'
+            )
     log = folder.with_name(f'{folder.name}.log')
     staging = folder.with_name(f'{folder.name}.partial')
     _log.info(
@@ -151,14 +150,9 @@ def _make(folder: Path, interpreter: str) -> None:
     except subprocess.CalledProcessError as error:
         tail = '\n'.join(log.read_text('utf-8', 'replace').splitlines()[-15:])
         raise UserError(
-            f'Building the converter failed: {" ".join(error.cmd[:4])}... '
-            f'ended with {error.returncode}. The end of {log}:\n{tail}\n'
-            'Mend that and run again.'
-        ) from error
-    except OSError as error:
-        raise UserError(
-            f'Cannot build the converter in {folder}: {error}. Make room '
-            'there, or choose another folder.'
+            f'Building the converter failed: {" ".join(error.cmd[:4])}... ended with '
+            f'exit code {error.returncode}. The end of {log}:\n{tail}\n'
+            'Correct the cause and run the command again.'
         ) from error
     finally:
         shutil.rmtree(staging, ignore_errors=True)
@@ -166,20 +160,13 @@ def _make(folder: Path, interpreter: str) -> None:
 
 def _install_converter(staging: Path, interpreter: str, log: BinaryIO) -> None:
     _run([interpreter, '-m', 'venv', str(staging / 'python')], staging, log)
-    # The list is complete, and closer than what the packages themselves ask for.
+    # The list is complete, and stricter than the requirements of the packages.
     _run(
         [
-            str(python(staging)),
-            '-m',
-            'pip',
-            'install',
-            '--no-deps',
-            '--no-cache-dir',
-            '--only-binary=:all:',
-            '--no-input',
+            *(str(python(staging)), '-m', 'pip', 'install', '--no-deps'),
+            *('--no-cache-dir', '--only-binary=:all:', '--no-input'),
             '--disable-pip-version-check',
-            '--requirement',
-            str(_PINS / 'requirements.txt'),
+            *('--requirement', str(_PINS / 'requirements.txt')),
         ],
         staging,
         log,
@@ -188,21 +175,15 @@ def _install_converter(staging: Path, interpreter: str, log: BinaryIO) -> None:
 
 
 def _install_scripts(staging: Path, log: BinaryIO) -> None:
-    """Keeps four files of what npm installs, and checks, by the lock file."""
+    """Keeps four of the files that npm installs and checks by the lock file."""
     work = staging / 'npm'
     work.mkdir()
     for name in _PINNED[1:]:
         shutil.copy(_PINS / name, work)
-    npm = str(shutil.which('npm'))
     _run(
         [
-            npm,
-            'ci',
-            '--ignore-scripts',
-            '--no-audit',
-            '--no-fund',
-            '--cache',
-            str(work / 'cache'),
+            *('npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'),
+            *('--cache', str(work / 'cache')),
         ],
         work,
         log,
@@ -214,7 +195,6 @@ def _install_scripts(staging: Path, log: BinaryIO) -> None:
 
 
 def _run(command: Sequence[str], folder: Path, log: BinaryIO) -> None:
-    ours = {name: v for name, v in os.environ.items() if not name.startswith('PYTHON')}
     log.write(f'$ {" ".join(command)}\n'.encode('utf-8', 'surrogateescape'))
     log.flush()
     subprocess.run(
@@ -224,7 +204,8 @@ def _run(command: Sequence[str], folder: Path, log: BinaryIO) -> None:
         stdout=log,
         stderr=subprocess.STDOUT,
         check=True,
-        env=ours,
+        # Settings such as PYTHONPATH are of this environment.
+        env={k: v for k, v in os.environ.items() if not k.startswith('PYTHON')},
     )
 
 

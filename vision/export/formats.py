@@ -1,11 +1,17 @@
-"""What an export is made of, what it answers, and what every format can do."""
+"""What is exported, and what every format has and can do."""
 
 import abc
+import contextlib
+import importlib.util
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from vision.errors import UserError
+from vision.export import processes
+from vision.export.processes import Answers
 from vision.models import Network
 from vision.models.specification import Specification
 
@@ -25,17 +31,23 @@ class Bundle(NamedTuple):
     ids: tuple[str, ...]
     temperature: float
 
+    def describe(self) -> dict[str, Any]:
+        """The classes and the preparation of images, as JSON values.
 
-class Answers(NamedTuple):
-    """What an export says of N images in its own runtime.
-
-    Attributes:
-        probabilities: float32 `[N, classes]`.
-        milliseconds: median time of one image by itself, after a warm-up.
-    """
-
-    probabilities: np.ndarray
-    milliseconds: float
+        Each export contains all of the preparation but cropping and resizing.
+        """
+        return {
+            'model': self.specification.model,
+            'classes': list(self.specification.classes),
+            'ids': list(self.ids),
+            'image_size': self.specification.image_size,
+            'channels': self.specification.channels,
+            'range': [0, 255],
+            'resize': 'the largest centred square, bilinearly, antialiased where it '
+            'shrinks to less than half',
+            'normalization': self.specification.normalization,
+            'temperature': self.temperature,
+        }
 
 
 class Format(abc.ABC):
@@ -44,25 +56,35 @@ class Format(abc.ABC):
     Attributes:
         name: a key of `FORMATS`.
         path: the file or folder inside the folder of exports.
+        runtime: of `processes.predict`, where `run` uses that.
+        packages: requirements for pip by the Python modules that they install, for
+            those that only this format needs.
         tolerance: the largest difference of any probability that is allowed.
         agreement: the smallest share of images, 0..1, whose most likely class has to
             be the model's.
-        measures: whether it measures activations on a sample of images.
+        calibrates: whether it computes ranges of activations from a sample of images.
     """
 
     name: str
     path: str
+    runtime: str
+    packages: ClassVar[Mapping[str, str]] = {}
     tolerance: float
     agreement: float
-    measures: bool = False
+    calibrates: bool = False
 
-    @abc.abstractmethod
     def check_available(self) -> None:
-        """Returns if converter and runtime are there.
+        """Returns if converter and runtime are installed.
 
         Raises:
-            UserError: one is not; the message says how to get it.
+            UserError: one is not; the message says how to install it.
         """
+        missing = [m for m in self.packages if importlib.util.find_spec(m) is None]
+        if missing:
+            raise UserError(
+                f'Expected {", ".join(missing)} to be installed for {self.name}: '
+                f'pip install {" ".join(self.packages[module] for module in missing)}'
+            )
 
     @abc.abstractmethod
     def convert(
@@ -73,23 +95,36 @@ class Format(abc.ABC):
         Args:
             bundle: what is exported.
             saved_model: the same as a SavedModel, which is always made first.
-            target: the file or folder to make; its parent is there.
-            sample: uint8 `[N, S, S, 3]`, RGB, images to measure activations on, where
-                the format does.
+            target: the file or folder to make; its parent exists.
+            sample: RGB images to calibrate with, uint8 `[N, S, S, 3]`.
 
         Raises:
             UserError: the converter fails.
             OSError: the export cannot be written.
         """
 
-    @abc.abstractmethod
     def run(self, target: Path, images: np.ndarray) -> Answers:
-        """What the export says in a fresh process of its own runtime.
+        """The predictions of the export, in a fresh process of its own runtime.
 
         Args:
             target: the file or folder that `convert` wrote.
-            images: uint8 `[N, S, S, 3]`, RGB.
+            images: RGB, uint8 `[N, S, S, 3]`.
 
         Raises:
-            UserError: the runtime refuses it.
+            UserError: the runtime fails.
         """
+        return processes.predict(self.runtime, target, images)
+
+    @contextlib.contextmanager
+    def conversion(self, converter: str) -> Iterator[None]:
+        """Raises UserError with advice in place of whatever a converter raises."""
+        try:
+            yield
+        except Exception as error:  # converters have no common base of their errors
+            reason = str(error).strip() or type(error).__name__
+            raise UserError(
+                f'Expected {converter} to have all operations of the network, but its '
+                f'converter failed. Leave {self.name} out of the formats. The error '
+                f'of the converter: {reason}',
+                'formats',
+            ) from error

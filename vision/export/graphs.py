@@ -14,7 +14,7 @@ Named = dict[str, tf.Tensor]
 def answer(bundle: Bundle, images: tf.Tensor) -> Named:
     """Calibrated probabilities and logits, each float32 `[B, classes]`.
 
-    This is the one softmax of an export.
+    This is the only softmax of an export.
 
     Args:
         bundle: what is exported.
@@ -27,25 +27,19 @@ def answer(bundle: Bundle, images: tf.Tensor) -> Named:
     }
 
 
-def images_spec(bundle: Bundle, dtype: tf.DType) -> tf.TensorSpec:
-    """The images that an export takes: any number of them, of one size."""
+def answers(bundle: Bundle, dtype: tf.DType, logits: bool = True) -> Function:
+    """`images -> {'probabilities', 'logits'}`, for any number of images of one size.
+
+    Args:
+        bundle: what is exported.
+        dtype: of the images.
+        logits: False for the probabilities alone, for formats that number outputs.
+    """
+
+    def of_images(images: tf.Tensor) -> Named:
+        named = answer(bundle, images)
+        return named if logits else {'probabilities': named['probabilities']}
+
     side = bundle.specification.image_size
-    return tf.TensorSpec([None, side, side, 3], dtype, name='images')
-
-
-def answers(bundle: Bundle, dtype: tf.DType) -> Function:
-    """`images -> {'probabilities', 'logits'}`."""
-
-    def of_images(images: tf.Tensor) -> Named:
-        return answer(bundle, images)
-
-    return tf.function(of_images, [images_spec(bundle, dtype)], autograph=False)
-
-
-def probabilities(bundle: Bundle, dtype: tf.DType = tf.float32) -> Function:
-    """`images -> {'probabilities'}`, for formats that number outputs, not name them."""
-
-    def of_images(images: tf.Tensor) -> Named:
-        return {'probabilities': answer(bundle, images)['probabilities']}
-
-    return tf.function(of_images, [images_spec(bundle, dtype)], autograph=False)
+    spec = tf.TensorSpec([None, side, side, 3], dtype, name='images')
+    return tf.function(of_images, [spec], autograph=False)

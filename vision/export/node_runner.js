@@ -1,11 +1,11 @@
 'use strict';
 
-// node node_runner.js FOLDER IMAGES ANSWERS: asks the exported network in Node, with
-// the scripts that the folder itself holds.
+// node node_runner.js FOLDER IMAGES ANSWERS: runs the exported network in Node.js, with
+// the scripts in the folder.
 //
-// IMAGES holds RGB bytes, an image after the other; ANSWERS gets the probabilities as
-// float32 in the machine's order. The median time of an image and the backend are
-// printed as JSON.
+// IMAGES is a .npy file, uint8 [N, S, S, 3]. The float32 probabilities are written to
+// ANSWERS in the machine's byte order. The median time of a batch of one image and the
+// backend are printed as JSON.
 
 const fs = require('fs');
 const path = require('path');
@@ -13,18 +13,18 @@ const vm = require('vm');
 
 const [folder, images, answers] = process.argv.slice(2);
 
-/** What a script for CommonJS exports; `packages` are those that it may require. */
-function exported(name, packages = {}) {
+/** The exports of a CommonJS script; `packages` are those that it can require. */
+function load(name, packages = {}) {
   const file = path.join(folder, name);
   const module = {exports: {}};
   vm.compileFunction(fs.readFileSync(file, 'utf8'),
     ['exports', 'require', 'module', '__filename', '__dirname'], {filename: file})(
-    module.exports, (each) => packages[each] || require(each), module, file,
+    module.exports, (id) => packages[id] || require(id), module, file,
     path.dirname(file));
   return module.exports;
 }
 
-/** A handler of tf.io that reads the model from the disk: Node fetches no files. */
+/** A handler of tf.io that reads the model from files, which Node.js cannot fetch. */
 const handler = {
   async load() {
     const model = path.join(folder, 'model');
@@ -48,23 +48,24 @@ function median(values) {
 }
 
 async function run() {
-  globalThis.tf = exported('tfjs/tf.es2017.min.js');
-  exported('tfjs/tf-backend-wasm.es2017.min.js', {'@tensorflow/tfjs-core': tf});
+  globalThis.tf = load('tfjs/tf.es2017.min.js');
+  load('tfjs/tf-backend-wasm.es2017.min.js', {'@tensorflow/tfjs-core': tf});
   vm.runInThisContext(fs.readFileSync(path.join(folder, 'network.js'), 'utf8'));
   const {check} = JSON.parse(fs.readFileSync(path.join(folder, 'description.json'),
     'utf8'));
   const network = await loadNetwork(handler, ['wasm', 'cpu'], check.probabilities);
-  const bytes = fs.readFileSync(images);
+  const file = fs.readFileSync(images);
+  const bytes = file.subarray(10 + file.readUInt16LE(8)); // behind the header
   const length = network.size * network.size * 3;
-  const found = [];
+  const probabilities = [];
   const times = [];
   for (let at = 0; at < bytes.length; at += length) {
     const start = performance.now();
-    found.push(Buffer.from((await network.classify(
+    probabilities.push(Buffer.from((await network.classify(
       bytes.subarray(at, at + length))).buffer));
     times.push(performance.now() - start);
   }
-  fs.writeFileSync(answers, Buffer.concat(found));
+  fs.writeFileSync(answers, Buffer.concat(probabilities));
   console.log(JSON.stringify({
     milliseconds: median(times),
     backend: network.backend,

@@ -1,54 +1,113 @@
-"""Asking an export in a fresh process that holds nothing but its runtime."""
+"""Runs exports in fresh processes that hold nothing but their runtime."""
 
+import json
 import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from vision.errors import UserError
-from vision.export.formats import Answers
 
-# Run by its path: as a module of ours it would import ours, and TensorFlow with them.
+# Run by its path: as a module of this package it would import TensorFlow.
 _ANSWER = Path(__file__).parent / 'runners' / 'answer.py'
+_QUIET = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
 
 
-def ask(runtime: str, target: Path, images: np.ndarray) -> Answers:
-    """What an export says of uint8 `[N, S, S, 3]`, on the processor.
+class Answers(NamedTuple):
+    """The predictions of an export for N images, computed in its own runtime.
+
+    Attributes:
+        probabilities: float32 `[N, classes]`.
+        milliseconds: median time of a batch of one image, after a warm-up.
+        backend: what computed them, where a runtime has several backends.
+    """
+
+    probabilities: np.ndarray
+    milliseconds: float
+    backend: str = ''
+
+
+def predict(runtime: str, target: Path, images: np.ndarray) -> Answers:
+    """The predictions of an export for images, in a Python process on the CPU.
 
     Args:
-        runtime: one that runners/answer.py knows.
+        runtime: a key of `RUNTIMES` in runners/answer.py.
         target: the export.
-        images: RGB.
+        images: RGB, uint8 `[N, S, S, 3]`.
 
     Raises:
-        UserError: the runtime refuses the export.
+        UserError: the runtime fails, or there is no room for temporary files.
     """
-    with tempfile.TemporaryDirectory(prefix='tapestry-export-') as folder:
-        input_file, answers = Path(folder, 'images.npy'), Path(folder, 'answers.npz')
-        np.save(input_file, images)
-        quiet = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
-        process = subprocess.run(
-            [
-                sys.executable,
-                str(_ANSWER),
-                runtime,
-                str(target.absolute()),
-                str(input_file),
-                str(answers),
-            ],
-            env={**os.environ, **quiet},
-            capture_output=True,
-            text=True,
-            errors='replace',
-            check=False,
-        )
-        if process.returncode:
-            raise UserError(
-                f'Expected {runtime} to run {target.name}, but it failed '
-                f'with {process.returncode}:\n{process.stderr.strip()}'
+    return exchange(runtime, [sys.executable, str(_ANSWER), runtime], target, images)
+
+
+def exchange(
+    what: str, command: Sequence[str], target: Path, images: np.ndarray
+) -> Answers:
+    """The predictions of an export for images, by a program that exchanges files.
+
+    The program is called as `command EXPORT IMAGES ANSWERS`. IMAGES is a .npy file. The
+    program writes the probabilities to ANSWERS, float32 in the machine's byte order,
+    and prints the other attributes of `Answers` as a line of JSON, the last one.
+
+    Args:
+        what: the program's name, for messages.
+        command: how it is started.
+        target: the export.
+        images: RGB, uint8 `[N, S, S, 3]`.
+
+    Raises:
+        UserError: the program fails, or there is no room for temporary files.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix='tapestry-export-') as folder:
+            files = [f'{folder}/images.npy', f'{folder}/answers']
+            np.save(files[0], images)
+            printed = run(
+                f'{what} to run {target.name}',
+                [*command, str(target.absolute()), *files],
             )
-        with np.load(answers) as found:
-            return Answers(found['probabilities'], float(found['milliseconds']))
+            probabilities = np.fromfile(files[1], np.float32)
+    except OSError as error:
+        raise UserError(
+            f'Expected to store temporary files in {tempfile.gettempdir()}, but that '
+            f'failed: {error}. Free space there, or set the environment variable '
+            'TMPDIR to another folder.'
+        ) from error
+    return Answers(
+        probabilities.reshape(len(images), -1), **json.loads(printed.splitlines()[-1])
+    )
+
+
+def run(what: str, command: Sequence[str]) -> str:
+    """Runs a program without a GPU and returns what it prints to standard output.
+
+    Args:
+        what: completes 'Expected ..., but it failed'.
+        command: the program and its arguments.
+
+    Raises:
+        UserError: it ends with another code than 0.
+        OSError: it cannot be started.
+    """
+    process = subprocess.run(
+        command,
+        env={**os.environ, **_QUIET},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors='replace',
+        check=False,
+    )
+    if process.returncode:
+        tail = '\n'.join(process.stderr.strip().splitlines()[-15:])
+        raise UserError(
+            f'Expected {what}, but it failed with exit code {process.returncode}:\n'
+            f'{tail}'
+        )
+    return process.stdout

@@ -1,4 +1,4 @@
-"""TensorFlow's own format: a graph with its weights, and four ways to call it."""
+"""The format of TensorFlow: a graph with its weights and four signatures."""
 
 from pathlib import Path
 
@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from vision.data.decoding import decode
-from vision.export import processes
-from vision.export.formats import Answers, Bundle, Format
+from vision.export.formats import Bundle, Format
 from vision.export.graphs import Function, Named, answer, answers
 
 
@@ -24,11 +23,9 @@ class SavedModel(Format):
 
     name = 'saved_model'
     path = 'saved_model'
+    runtime = 'saved_model'
     tolerance = 1e-5  # the same operations, which may only be put in another order
     agreement = 1.0
-
-    def check_available(self) -> None:
-        """TensorFlow is always there."""
 
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
@@ -45,15 +42,12 @@ class SavedModel(Format):
             for name, function in functions.items()
         }
         module = tf.Module()
-        # Not the network itself: that would drag auxiliary heads along.
+        # Not the network itself: its auxiliary heads would be saved too.
         module.weights = list(graphs['uint8'].graph.variables)
         try:
             tf.saved_model.save(module, str(target), graphs)
         except tf.errors.OpError as error:
             raise OSError(f'{target}: {error.message}') from error
-
-    def run(self, target: Path, images: np.ndarray) -> Answers:
-        return processes.ask('saved_model', target, images)
 
 
 def _of_files(bundle: Bundle) -> Function:
@@ -84,5 +78,5 @@ def _classes(bundle: Bundle) -> Function:
 
 
 def _text(names: tuple[str, ...]) -> list[bytes]:
-    # Classes may be called after folders, whose names can hold any bytes.
+    # Classes can have names of folders, which may hold any bytes.
     return [name.encode('utf-8', 'surrogateescape') for name in names]

@@ -1,20 +1,17 @@
-"""TensorFlow Lite, for telephones and small computers, in four precisions."""
+"""TensorFlow Lite, for phones and small computers, in four precisions."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from vision.errors import UserError
-from vision.export import processes
-from vision.export.failures import explained
-from vision.export.formats import Answers, Bundle, Format
-from vision.export.graphs import probabilities
+from vision.export.formats import Bundle, Format
+from vision.export.graphs import answers
+from vision.layers.normalization import CHANNEL_SUM_SCOPE
 
-# All that is not a convolution, a matrix product, pooling, or a sum of two paths.
-_FLOAT32 = (
+# All operations but convolutions, matrix products, pooling and sums of two branches.
+_FLOAT32 = [
     'DIV',
     'MAXIMUM',
     'MEAN',
@@ -26,133 +23,121 @@ _FLOAT32 = (
     'SQUARE',
     'SQUARED_DIFFERENCE',
     'SUB',
-)
+]
 
 
 class _TfLite(Format):
-    """What the four have in common."""
+    """What the four formats have in common.
 
-    def check_available(self) -> None:
-        if importlib.util.find_spec('ai_edge_litert') is None:
-            raise UserError(
-                f'Expected ai-edge-litert to run {self.name} with, but it is not '
-                "installed: pip install 'ai-edge-litert>=2.1,<3'"
-            )
+    Attributes:
+        dtype: type of the images that the export takes.
+        optimizations: of the converter.
+        types: of the weights, where the optimizations are to use others than int8.
+    """
 
-    def run(self, target: Path, images: np.ndarray) -> Answers:
-        return processes.ask('tflite', target, images)
+    runtime = 'tflite'
+    packages = {'ai_edge_litert': "'ai-edge-litert>=2.1,<3'"}
+    dtype = tf.float32
+    optimizations: tuple[tf.lite.Optimize, ...] = (tf.lite.Optimize.DEFAULT,)
+    types: tuple[tf.DType, ...] = ()
 
-    def _write(self, converter: tf.lite.TFLiteConverter, target: Path) -> None:
-        with explained('TensorFlow Lite', self.name):
-            model = converter.convert()
+    def convert(
+        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
+    ) -> None:
+        del saved_model
+        graph = answers(bundle, self.dtype, logits=False).get_concrete_function()
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [graph], bundle.network
+        )
+        converter.optimizations = list(self.optimizations)
+        if self.types:
+            converter.target_spec.supported_types = list(self.types)
+        with self.conversion('TensorFlow Lite'):
+            model = self.converted(converter, sample)
         target.write_bytes(model)
+
+    def converted(
+        self, converter: tf.lite.TFLiteConverter, sample: np.ndarray
+    ) -> bytes:
+        """The contents of the export."""
+        del sample
+        return converter.convert()
 
 
 class Float32(_TfLite):
-    """The network as it is."""
+    """The network in float32."""
 
     name = 'tflite_float32'
     path = 'model_float32.tflite'
+    optimizations = ()
     tolerance = 1e-4  # float32 sums in another order; 4e-6 of GoogLeNet
     agreement = 1.0
 
-    def convert(
-        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
-    ) -> None:
-        del saved_model, sample
-        self._write(_converter(bundle), target)
-
 
 class Float16(_TfLite):
-    """Weights of half the size, arithmetic as it was."""
+    """Weights of half the size, arithmetic in float32."""
 
     name = 'tflite_float16'
     path = 'model_float16.tflite'
-    tolerance = 0.05  # a trained MobileNetV2 had 0.02, our other networks 0.006
+    types = (tf.float16,)
+    tolerance = 0.05  # a trained MobileNetV2 had 0.02, the other networks 0.006
     agreement = 0.98
-
-    def convert(
-        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
-    ) -> None:
-        del saved_model, sample
-        converter = _converter(bundle)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.target_spec.supported_types = [tf.float16]
-        self._write(converter, target)
 
 
 class Dynamic(_TfLite):
-    """Weights of 8 bits; activations are cut to 8 bits by their range in each image."""
+    """Weights of 8 bits; activations are quantized by their range in each image."""
 
     name = 'tflite_dynamic'
     path = 'model_dynamic.tflite'
-    tolerance = 0.25  # 0.08 to 0.12 of trained networks, of images on the edge
+    tolerance = 0.25  # 0.08 to 0.12 of trained networks, near a decision boundary
     agreement = 0.95
-
-    def convert(
-        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
-    ) -> None:
-        del saved_model, sample
-        converter = _converter(bundle)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        self._write(converter, target)
 
 
 class Int8(_TfLite):
     """Weights and activations of 8 bits, from uint8 images to float32 probabilities.
 
-    Ranges of activations are measured on a sample of images. What prepares pixels,
+    Ranges of activations are computed from a sample of images. The normalization,
     local response norm and the softmax stay float32: they take little time, and
     8 bits do not hold the range of a square, nor a thousand probabilities.
     """
 
     name = 'tflite_int8'
     path = 'model_int8.tflite'
+    dtype = tf.uint8
     tolerance = 0.3  # 0.07 to 0.12 of trained networks, more of small samples
     agreement = 0.9
-    measures = True
+    calibrates = True
 
-    def convert(
-        self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
-    ) -> None:
-        del saved_model
-        converter = _converter(bundle, tf.uint8)
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    def converted(
+        self, converter: tf.lite.TFLiteConverter, sample: np.ndarray
+    ) -> bytes:
         converter.representative_dataset = lambda: _one_by_one(sample)
-        # Only the debugger can leave operations out, the converter alone cannot.
-        with explained('TensorFlow Lite', self.name):
-            debugger = tf.lite.experimental.QuantizationDebugger(
-                converter=converter, debug_options=_left_out([])
-            )
-            debugger.options = _left_out(_neighbours(debugger.calibrated_model))
-            model = debugger.get_nondebug_quantized_model()
-        target.write_bytes(model)
-
-
-def _converter(bundle: Bundle, dtype: tf.DType = tf.float32) -> tf.lite.TFLiteConverter:
-    return tf.lite.TFLiteConverter.from_concrete_functions(
-        [probabilities(bundle, dtype).get_concrete_function()], bundle.network
-    )
+        # The converter has no option that excludes operations; its debugger has.
+        debugger = tf.lite.experimental.QuantizationDebugger(
+            converter=converter, debug_options=_excluding([])
+        )
+        debugger.options = _excluding(_channel_sums(debugger.calibrated_model))
+        return debugger.get_nondebug_quantized_model()
 
 
 def _one_by_one(sample: np.ndarray) -> Iterator[list[np.ndarray]]:
     sample = sample.copy()
-    # With both ends of the range among the pixels, each value has a step of its own.
+    # With both ends of the range in the pixels, each value has a step of its own.
     sample[0, 0, 0] = 0
     sample[0, -1, -1] = 255
     for image in sample:
         yield [image[np.newaxis]]
 
 
-def _left_out(tensors: list[str]) -> tf.lite.experimental.QuantizationDebugOptions:
+def _excluding(tensors: list[str]) -> tf.lite.experimental.QuantizationDebugOptions:
     return tf.lite.experimental.QuantizationDebugOptions(
-        denylisted_ops=list(_FLOAT32), denylisted_nodes=tensors
+        denylisted_ops=_FLOAT32, denylisted_nodes=tensors
     )
 
 
-def _neighbours(model: bytes) -> list[str]:
+def _channel_sums(model: bytes) -> list[str]:
     """The tensors of sums over channels in local response norm, convolutions too."""
     from ai_edge_litert.interpreter import Interpreter
 
-    details = Interpreter(model_content=model).get_tensor_details()
-    return [each['name'] for each in details if 'neighbours' in each['name']]
+    names = [t['name'] for t in Interpreter(model_content=model).get_tensor_details()]
+    return [name for name in names if CHANNEL_SUM_SCOPE in name]

@@ -8,6 +8,10 @@ import tensorflow as tf
 
 from vision.layers.modes import Estimation, Mode
 
+# In the names of the operations that sum over channels in a local response norm, so
+# that what reads a graph can tell their convolutions from those with weights.
+CHANNEL_SUM_SCOPE = 'lrn_channel_sum'
+
 
 class BatchNorm(tf.Module):
     """Batch norm of `[B, H, W, C]`: by the batch in training, else by averages.
@@ -155,14 +159,14 @@ def _normalizer(
         # Squares of float16 overflow beyond 255; bfloat16 has float32's range.
         dtype = tf.float32 if x.dtype == tf.float16 else x.dtype
         wide = tf.cast(x, dtype)
-        denominator = bias + alpha * _neighbours(tf.square(wide), radius)
+        denominator = bias + alpha * _channel_sums(tf.square(wide), radius)
         factor = denominator**-beta
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             dy = tf.cast(upstream, dtype)
             # Channel i's energy is part of the denominator of all its neighbours c:
             # dx[i] = dy[i] d[i]^-β - 2αβ x[i] Σ dy[c] x[c] d[c]^(-β-1)
-            shared = _neighbours(dy * wide * factor / denominator, radius)
+            shared = _channel_sums(dy * wide * factor / denominator, radius)
             return tf.cast(dy * factor - 2 * alpha * beta * wide * shared, x.dtype)
 
         return tf.cast(wide * factor, x.dtype), gradient
@@ -170,9 +174,9 @@ def _normalizer(
     return normalize
 
 
-def _neighbours(x: tf.Tensor, radius: int) -> tf.Tensor:
+def _channel_sums(x: tf.Tensor, radius: int) -> tf.Tensor:
     """For every channel of `[B, H, W, C]` the sum of those at most `radius` away."""
     channels = np.arange(x.shape[-1])
     band = np.abs(channels[:, None] - channels) <= radius
-    with tf.name_scope('neighbours'):
+    with tf.name_scope(CHANNEL_SUM_SCOPE):
         return tf.nn.conv2d(x, tf.constant(band[None, None], x.dtype), 1, 'VALID')

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 
 import tensorflow as tf
 
+from vision.layers.normalization import CHANNEL_SUM_SCOPE
+
 
 def count_parameters(module: tf.Module) -> int:
     """Trainable numbers in a module, those of frozen parts included."""
@@ -36,7 +38,7 @@ def count_graph_macs(graph: tf.Graph) -> int:
             it is not carried out either: TensorFlow traces the gradients of a
             convolution by both of its inputs, whether they are asked for or not.
     """
-    return sum(_macs(op) for op in _needed(graph) if 'neighbours' not in op.name)
+    return sum(_macs(op) for op in _needed(graph) if CHANNEL_SUM_SCOPE not in op.name)
 
 
 def _needed(graph: tf.Graph) -> set[tf.Operation]:

@@ -584,7 +584,7 @@ def test_images_are_downloaded_only_when_asked_for_now(trained, monkeypatch, ask
 
 def test_images_to_measure_are_decoded_only_for_who_measures(few, trained):
     assert images.find(trained, '', measures=False).measured.shape == (0, 32, 32, 3)
-    assert [n for n in FORMATS if FORMATS.load(n).measures] == ['tflite_int8']
+    assert [n for n in FORMATS if FORMATS.load(n).calibrates] == ['tflite_int8']
 
 
 def test_weights_without_a_run_need_images(trained, tmp_path):

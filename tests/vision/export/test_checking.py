@@ -5,7 +5,7 @@ import pytest
 
 from vision.export import FORMATS
 from vision.export.checking import compare
-from vision.export.formats import Answers
+from vision.export.processes import Answers
 
 FORM = FORMATS.load('tflite_int8')()
 EXPECTED = np.array([[0.7, 0.2, 0.1], [0.304, 0.3, 0.396]], np.float32)
@@ -110,4 +110,6 @@ def test_what_is_no_number_fails():
 
 def test_another_number_of_classes_fails():
     found = compared(EXPECTED[:, :2])
-    assert found.failures == ('expected probabilities of shape (2, 3), got (2, 2)',)
+    assert found.failures == (
+        'expected probabilities of shape (2, 3), received (2, 2)',
+    )

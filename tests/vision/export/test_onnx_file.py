@@ -9,7 +9,6 @@ import pytest
 from vision.errors import UserError
 from vision.export import FORMATS
 from vision.export.checking import compare
-from vision.export.description import describe
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('tf2onnx')
@@ -36,8 +35,8 @@ def test_says_what_the_model_says(bundle, target, expected_of, images):
 def test_describes_itself(bundle, target):
     session = onnxruntime.InferenceSession(str(target))
     found = session.get_modelmeta().custom_metadata_map
-    assert {name: json.loads(value) for name, value in found.items()} == describe(
-        bundle
+    assert {name: json.loads(value) for name, value in found.items()} == (
+        bundle.describe()
     )
     (taken,) = session.get_inputs()
     (given,) = session.get_outputs()

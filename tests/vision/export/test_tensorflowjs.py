@@ -95,7 +95,7 @@ def file(image: np.ndarray, kind: str, **options) -> bytes:
     return stream.getvalue()
 
 
-def largest(shown: browser.Shown, probabilities: np.ndarray) -> float:
+def largest(shown: browser.Result, probabilities: np.ndarray) -> float:
     """The largest difference of a probability that the page shows."""
     assert not shown.failure
     return max(abs(probabilities[label] - p) for label, p in shown.top.items())
@@ -108,9 +108,9 @@ def test_it_says_what_the_model_says(form, tiny, page, caplog):
     assert answers.milliseconds > 0
     assert compare(form, answers, expected(tiny, images)).failures == ()
     told = (
-        'shown 8 images'
+        'with 8 images'
         if browser.find()
-        else 'No Chromium on the PATH: the page itself was not opened'
+        else 'No Chromium on the PATH: the page was not tested in a browser'
     )
     assert told in caplog.text
 
@@ -140,7 +140,7 @@ def test_the_page_prepares_images_as_the_pipeline_does(program, tiny, page):
         'tall.png': file(wide[:, :40], 'PNG'),
         'turned.jpg': file(wide, 'JPEG', quality=95, exif=turned.tobytes()),
     }
-    shown = browser.look(
+    shown = browser.classify(
         program, page, [browser.Image(*each) for each in files.items()]
     )
     for found, contents in zip(shown, files.values()):
@@ -153,12 +153,12 @@ def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_image(
 ):
     good = browser.pngs(noise(1, 32))[0]
     bad = browser.Image('<i>letter</i>.txt', b'dear')
-    first, second, third = browser.look(program, page, [good, bad, good])
+    first, second, third = browser.classify(program, page, [good, bad, good])
     assert first == third
     assert len(first.top) == len(CLASSES)
-    assert list(first.words) == [CLASSES[label] for label in first.top]
+    assert list(first.names) == [CLASSES[label] for label in first.top]
     assert second.name == '<i>letter</i>.txt'
-    assert second.failure == 'This is not an image that the browser can read.'
+    assert second.failure == 'The browser cannot read this file as an image.'
     assert not second.top
 
 
@@ -202,27 +202,28 @@ def test_weights_that_compute_something_else_are_refused(
     with pytest.raises(UserError, match='a probability differs by'):
         form.run(tmp_path / 'web', noise(1, 32))
     with pytest.raises(UserError, match='cannot be loaded: with cpu a probability'):
-        browser.look(program, tmp_path / 'web', [])
+        browser.classify(program, tmp_path / 'web', [])
 
 
 def test_a_page_without_its_model_says_so(program, page, tmp_path):
     shutil.copytree(page, tmp_path / 'web')
     (tmp_path / 'web' / 'model' / 'model.json').unlink()
     with pytest.raises(UserError, match='The network cannot be loaded'):
-        browser.look(program, tmp_path / 'web', [])
+        browser.classify(program, tmp_path / 'web', [])
 
 
 def test_a_damaged_model_is_refused(form, page, tmp_path):
     shutil.copytree(page, tmp_path / 'web')
     (tmp_path / 'web' / 'model' / 'model.json').write_text('{}')
-    with pytest.raises(UserError, match='Expected Node.js to take the network'):
+    with pytest.raises(UserError, match='Expected Node.js to run web'):
         form.run(tmp_path / 'web', noise(1, 32))
 
 
 def test_what_is_no_saved_model_is_refused(form, tiny, tmp_path):
     (tmp_path / 'saved_model').mkdir()
     with pytest.raises(
-        UserError, match='Expected the converter to TensorFlow.js to take the network'
+        UserError,
+        match='Expected the converter to TensorFlow.js to convert the network',
     ):
         form.convert(tiny, tmp_path / 'saved_model', tmp_path / 'web', noise(1, 32))
 

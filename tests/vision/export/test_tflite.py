@@ -1,6 +1,8 @@
 """TensorFlow Lite files in ai-edge-litert."""
 
+import errno
 import importlib.util
+import os
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from vision.errors import UserError
 from vision.export import FORMATS
 from vision.export.checking import compare
 from vision.layers import ConvBlock, LocalResponseNorm
+from vision.layers.normalization import CHANNEL_SUM_SCOPE
 from vision.models import Network, Outputs
 
 Interpreter = pytest.importorskip('ai_edge_litert.interpreter').Interpreter
@@ -65,7 +68,7 @@ def test_int8_keeps_local_response_norm_in_float(make_bundle, images, tmp_path):
     bundle = make_bundle(filters=(4, 8))._replace(network=network)
     target = convert('tflite_int8', bundle, tmp_path, images[:2])
     details = Interpreter(str(target)).get_tensor_details()
-    sums = [d for d in details if 'neighbours' in d['name']]
+    sums = [d for d in details if CHANNEL_SUM_SCOPE in d['name']]
     assert sums
     assert {d['dtype'] for d in sums} == {np.float32}
 
@@ -99,6 +102,20 @@ class Strings(tf.Module):
 
 def test_what_cannot_be_converted_is_explained(make_bundle, images, tmp_path):
     bundle = make_bundle(filters=(4, 8))._replace(network=Strings())
-    with pytest.raises(UserError, match='Leave tflite_float32 out of --formats'):
+    with pytest.raises(
+        UserError, match='Leave tflite_float32 out of the formats'
+    ) as error:
         convert('tflite_float32', bundle, tmp_path, images)
+    assert error.value.parameters == ('formats',)
     assert not list(tmp_path.iterdir())
+
+
+def test_no_room_for_temporary_files(bundle, images, tmp_path, monkeypatch):
+    target = convert('tflite_float32', bundle, tmp_path, images)
+
+    def full(file, array):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, 'save', full)
+    with pytest.raises(UserError, match='No space left on device. Free .* TMPDIR to'):
+        FORMATS.load('tflite_float32')().run(target, images)

@@ -2,10 +2,10 @@
 
 const frame = document.querySelector('iframe');
 
-/** Waits until something is there, and returns it. */
-async function until(found) {
+/** Waits until a function returns a value that is true, and returns that. */
+async function until(condition) {
   for (;;) {
-    const value = found();
+    const value = condition();
     if (value) {
       return value;
     }
@@ -30,7 +30,7 @@ function result(article) {
     name: article.querySelector('h2').textContent,
     top: rows.map((row) => [Number(row.dataset.label),
       Number(row.querySelector('data').value)]),
-    words: rows.map((row) => row.querySelector('.class').textContent),
+    names: rows.map((row) => row.querySelector('.class').textContent),
     failure: failed ? article.lastChild.textContent : '',
   };
 }

@@ -1,12 +1,15 @@
-"""Asks an export in its own runtime; imports that and NumPy, and nothing of ours.
+"""Runs an export in its own runtime; imports that and NumPy, and nothing of Tapestry.
 
-    python answer.py RUNTIME EXPORT IMAGES.npy ANSWERS.npz
+    python answer.py RUNTIME EXPORT IMAGES ANSWERS
 
-IMAGES are uint8 [N, S, S, 3]. ANSWERS will hold the float32 [N, classes] probabilities,
-and the median milliseconds of an image by itself. What an export has several ways to
-ask for has to be the same in all of them.
+IMAGES is a .npy file, uint8 [N, S, S, 3]. The probabilities, float32 [N, classes], are
+written to ANSWERS, in the machine's byte order and without a header. The median
+milliseconds of a batch of one image are printed as JSON. Where an export has several
+signatures, all of them have to return the same probabilities.
 """
 
+import functools
+import json
 import os
 import sys
 import time
@@ -25,19 +28,18 @@ def saved_model(path: str) -> dict[str, Predict]:
     import tensorflow as tf
 
     signatures = tf.saved_model.load(path).signatures
+    inputs: dict[str, Callable] = {
+        'uint8': lambda images: {'images': tf.constant(images)},
+        'serving_default': lambda images: {'images': tf.constant(images, tf.float32)},
+        'encoded': lambda images: {
+            'files': tf.stack([tf.io.encode_png(image) for image in images])
+        },
+    }
 
-    def of_bytes(images: np.ndarray) -> np.ndarray:
-        return signatures['uint8'](images=tf.constant(images))['probabilities'].numpy()
+    def predict(name: str, images: np.ndarray) -> np.ndarray:
+        return signatures[name](**inputs[name](images))['probabilities'].numpy()
 
-    def of_floats(images: np.ndarray) -> np.ndarray:
-        floats = tf.constant(images, tf.float32)
-        return signatures['serving_default'](images=floats)['probabilities'].numpy()
-
-    def of_files(images: np.ndarray) -> np.ndarray:
-        files = tf.stack([tf.io.encode_png(image) for image in images])
-        return signatures['encoded'](files=files)['probabilities'].numpy()
-
-    return {'uint8': of_bytes, 'serving_default': of_floats, 'encoded': of_files}
+    return {name: functools.partial(predict, name) for name in inputs}
 
 
 def tflite(path: str) -> dict[str, Predict]:
@@ -45,19 +47,19 @@ def tflite(path: str) -> dict[str, Predict]:
 
     interpreter = Interpreter(path, num_threads=os.cpu_count())
     interpreter.allocate_tensors()
-    (taken,) = interpreter.get_input_details()
-    (given,) = interpreter.get_output_details()
-    shape = tuple(taken['shape'])
+    (source,) = interpreter.get_input_details()
+    (target,) = interpreter.get_output_details()
+    shape = tuple(source['shape'])
 
     def predict(images: np.ndarray) -> np.ndarray:
         nonlocal shape
         if images.shape != shape:
             shape = images.shape
-            interpreter.resize_tensor_input(taken['index'], shape)
+            interpreter.resize_tensor_input(source['index'], shape)
             interpreter.allocate_tensors()
-        interpreter.set_tensor(taken['index'], images.astype(taken['dtype']))
+        interpreter.set_tensor(source['index'], images.astype(source['dtype']))
         interpreter.invoke()
-        return interpreter.get_tensor(given['index'])
+        return interpreter.get_tensor(target['index'])
 
     return {'images': predict}
 
@@ -74,7 +76,7 @@ def onnx(path: str) -> dict[str, Predict]:
     return {'images': predict}
 
 
-# By what they are called in the export, the first one to be compared and timed.
+# Functions by signature; the first of an export is compared with the model and timed.
 RUNTIMES: dict[str, Callable[[str], dict[str, Predict]]] = {
     'saved_model': saved_model,
     'tflite': tflite,
@@ -83,7 +85,7 @@ RUNTIMES: dict[str, Callable[[str], dict[str, Predict]]] = {
 
 
 def time_one(predict: Predict, images: np.ndarray) -> float:
-    """Median milliseconds of one image by itself."""
+    """Median milliseconds of a batch of one image."""
     times = []
     for i in range(WARM_UP + TIMED):
         image = images[i % len(images)][np.newaxis]
@@ -93,26 +95,27 @@ def time_one(predict: Predict, images: np.ndarray) -> float:
     return float(np.median(times[WARM_UP:]))
 
 
-def check_same(ways: dict[str, Predict], images: np.ndarray) -> None:
-    """Ends the process unless all ways to ask get the same probabilities."""
-    (first, expected), *others = ((way, ask(images)) for way, ask in ways.items())
-    for way, found in others:
-        difference = np.abs(found - expected).max()
+def check_same(signatures: dict[str, Predict], images: np.ndarray) -> None:
+    """Ends the process unless all signatures return the same probabilities."""
+    answers = {name: predict(images) for name, predict in signatures.items()}
+    first = next(iter(answers))
+    for name, probabilities in answers.items():
+        difference = np.abs(probabilities - answers[first]).max()
         if not difference <= SAME:
             sys.exit(
-                f'{way} and {first} differ by {difference}, at most {SAME} is allowed.'
+                f'{name} and {first} differ by {difference}, at most {SAME} is allowed.'
             )
 
 
-def main(runtime: str, path: str, input_file: str, answers: str) -> None:
-    ways = RUNTIMES[runtime](path)
+def main(runtime: str, path: str, input_file: str, output_file: str) -> None:
+    signatures = RUNTIMES[runtime](path)
     images = np.load(input_file)
-    check_same(ways, images[:BATCH])
-    predict = next(iter(ways.values()))
+    check_same(signatures, images[:BATCH])
+    predict = next(iter(signatures.values()))
     starts = range(0, len(images), BATCH)
-    found = [predict(images[start : start + BATCH]) for start in starts]
-    milliseconds = time_one(predict, images)
-    np.savez(answers, probabilities=np.concatenate(found), milliseconds=milliseconds)
+    answers = [predict(images[start : start + BATCH]) for start in starts]
+    np.concatenate(answers).astype(np.float32).tofile(output_file)
+    print(json.dumps({'milliseconds': time_one(predict, images)}))
 
 
 if __name__ == '__main__':

@@ -8,15 +8,16 @@ const input = document.getElementById('files');
 const status = document.getElementById('status');
 const results = document.getElementById('results');
 
-/** A new element; what is in it goes in as text or as elements, never as markup. */
-function element(name, className, ...children) {
-  const made = document.createElement(name);
-  made.className = className;
-  made.append(...children);
-  return made;
+/** A new element; its children are text or elements, never markup. */
+function element(tag, className, ...children) {
+  const created = document.createElement(tag);
+  created.className = className;
+  created.append(...children);
+  return created;
 }
 
-function say(text, failed = false) {
+/** Shows a message in the status line. */
+function report(text, failed = false) {
   status.textContent = text;
   status.classList.toggle('failure', failed);
 }
@@ -37,13 +38,13 @@ function row(name, label, probability) {
   bar.style.width = `${100 * probability}%`;
   const track = element('div', 'track', bar);
   track.setAttribute('aria-hidden', 'true');
-  const made = element('li', '', element('span', 'class', name), value, track);
-  made.dataset.label = label;
-  return made;
+  const item = element('li', '', element('span', 'class', name), value, track);
+  item.dataset.label = label;
+  return item;
 }
 
-/** The image as the network sees it. */
-function drawn(pixels, size) {
+/** A canvas that shows the pixels that the network gets. */
+function preview(pixels, size) {
   const canvas = element('canvas', size < 128 ? 'small' : '');
   canvas.width = canvas.height = size;
   const image = new ImageData(size, size);
@@ -53,31 +54,32 @@ function drawn(pixels, size) {
   }
   canvas.getContext('2d').putImageData(image, 0, 0);
   canvas.setAttribute('role', 'img');
-  canvas.setAttribute('aria-label', 'the image as the network sees it');
+  canvas.setAttribute('aria-label', 'the cropped and resized image');
   return canvas;
 }
 
-async function classified(file, network, classes) {
+/** The result for a file, as an element. */
+async function classify(file, network, classes) {
   let square;
   try {
     square = await readSquare(file);
   } catch {
-    return failure(file.name, 'This is not an image that the browser can read.');
+    return failure(file.name, 'The browser cannot read this file as an image.');
   }
   const pixels = resize(square.pixels, square.side, network.size);
   const start = performance.now();
   const probabilities = await network.classify(pixels);
   const milliseconds = Math.round(performance.now() - start);
-  const found = best(probabilities);
-  const rows = found.map(([label, p]) => row(classes[label], label, p));
-  say(`${file.name}: ${classes[found[0][0]]}, ${percent(found[0][1])}`);
+  const top = best(probabilities);
+  const rows = top.map(([label, p]) => row(classes[label], label, p));
+  report(`${file.name}: ${classes[top[0][0]]}, ${percent(top[0][1])}`);
   const notes = [element('p', 'note', `${milliseconds} ms with ` +
     BACKENDS[network.backend])];
   if (isTransparent(square.pixels)) {
-    notes.push(element('p', 'note', 'Parts of the image are transparent. Browsers ' +
-      'show those as black, and so did the network see them.'));
+    notes.push(element('p', 'note', 'Parts of the image are transparent. They were ' +
+      'classified as black.'));
   }
-  return element('article', '', drawn(pixels, network.size), element('div', '',
+  return element('article', '', preview(pixels, network.size), element('div', '',
     element('h2', '', file.name), element('ol', '', ...rows), ...notes));
 }
 
@@ -91,27 +93,27 @@ function isTransparent(pixels) {
 }
 
 function failure(name, text) {
-  say(`${name}: ${text}`, true);
+  report(`${name}: ${text}`, true);
   return element('article', 'failure', element('h2', '', name), text);
 }
 
-/** Takes files one after the other; the newest result stands at the top. */
+/** A function that classifies files one after the other, the newest result on top. */
 function queue(network, classes) {
   let last = Promise.resolve();
   return (files) => {
     for (const file of files) {
       last = last.then(async () => {
-        say(`Looking at ${file.name}…`);
-        // A frame, so that the words are on the screen before the work begins.
+        report(`Classifying ${file.name}…`);
+        // Lets the browser show this text before the computation begins.
         await new Promise((resolve) => setTimeout(resolve));
-        results.prepend(await classified(file, network, classes).catch(
-          (error) => failure(file.name, `The network failed: ${error.message}`)));
+        results.prepend(await classify(file, network, classes).catch(
+          (error) => failure(file.name, `Classification failed: ${error.message}`)));
       });
     }
   };
 }
 
-/** Takes files that are chosen, dropped anywhere or pasted. */
+/** Passes files that are chosen, dropped on the page or pasted to a function. */
 function listen(take) {
   input.addEventListener('change', () => {
     take([...input.files]);
@@ -131,24 +133,24 @@ function listen(take) {
   document.addEventListener('drop', (event) => {
     event.preventDefault();
     document.body.classList.remove('dragging');
-    taken(event.dataTransfer, take);
+    receive(event.dataTransfer, take);
   });
-  document.addEventListener('paste', (event) => taken(event.clipboardData, take));
+  document.addEventListener('paste', (event) => receive(event.clipboardData, take));
 }
 
-function taken(transfer, take) {
+function receive(transfer, take) {
   if (transfer.files.length) {
     take([...transfer.files]);
   } else {
-    say('That was no image file: save the image first, then choose or drop it.',
+    report('This is not an image file. Save the image, then choose or drop the file.',
       true);
   }
 }
 
 async function start() {
   if (location.protocol === 'file:') {
-    throw new Error('browsers let no page read the files beside it. Serve the folder ' +
-      'instead: python -m http.server');
+    throw new Error('browsers do not let a local page read other files. Serve the ' +
+      'folder: python -m http.server');
   }
   const response = await fetch('description.json');
   if (!response.ok) {
@@ -157,20 +159,20 @@ async function start() {
   const description = await response.json();
   document.title = `${description.model}: image classifier`;
   document.querySelector('h1').textContent = description.model;
-  document.getElementById('about').textContent = 'Tells ' +
-    `${description.classes.length.toLocaleString('en')} classes apart. Images are ` +
-    'looked at on this device; none leaves it.';
+  document.getElementById('about').textContent =
+    `Predicts one of ${description.classes.length.toLocaleString('en')} classes. ` +
+    'Images are processed on this device and not uploaded.';
   tf.wasm.setWasmPaths('tfjs/');
   const network = await loadNetwork('model/model.json', Object.keys(BACKENDS),
     description.check.probabilities);
   listen(queue(network, description.classes));
   input.disabled = false;
-  say(`Ready. Computes with ${BACKENDS[network.backend]}.`);
+  report(`Ready, with ${BACKENDS[network.backend]}.`);
 }
 
 start().then(() => {
   root.dataset.state = 'ready';
 }, (error) => {
-  say(`The network cannot be loaded: ${error.message}`, true);
+  report(`The network cannot be loaded: ${error.message}`, true);
   root.dataset.state = 'failed';
 });

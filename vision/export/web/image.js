@@ -1,10 +1,11 @@
 'use strict';
 
-// From a file to the pixels that the network takes, as in training: the largest centred
-// square, resized as TensorFlow does. A canvas would resize too, but each browser in a
-// way of its own.
+// From a file to the pixels of the network, as in evaluation: the largest centred
+// square, resized as TensorFlow does. A canvas can resize too, but its result differs
+// between browsers.
 
-/** The largest centred square of an image, turned upright: {pixels, side}, RGBA. */
+/** The largest centred square of an image, rotated as its EXIF data says: {pixels,
+ * side}, RGBA. */
 async function readSquare(file) {
   const bitmap = await createImageBitmap(file, {
     imageOrientation: 'from-image',
@@ -25,8 +26,8 @@ async function readSquare(file) {
   }
 }
 
-/** RGBA pixels of a square → RGB ones of another, both 0..255; bilinear, and
- * antialiased where it shrinks more than twofold. */
+/** RGBA pixels of a square → RGB pixels of another size, 0..255; bilinear, and
+ * antialiased where it shrinks to less than half. */
 function resize(pixels, side, size) {
   const spans = side > 2 * size ? triangles(side, size) : neighbours(side, size);
   const rows = new Float32Array(size * side * 3);
@@ -49,14 +50,14 @@ function resize(pixels, side, size) {
         for (let i = 0; i < weights.length; i++) {
           sum += weights[i] * rows[(y * side + start + i) * 3 + channel];
         }
-        resized[to] = rounded(Math.fround(sum));
+        resized[to] = round(Math.fround(sum));
       }
     }
   }
   return resized;
 }
 
-/** What each of `size` pixels takes of `side` ones, bilinearly: {start, weights}. */
+/** Bilinear weights of the `side` pixels for each of `size` ones: {start, weights}. */
 function neighbours(side, size) {
   return Array.from({length: size}, (_, at) => {
     const centre = (at + 0.5) * side / size - 0.5;
@@ -68,7 +69,7 @@ function neighbours(side, size) {
   });
 }
 
-/** The same with triangles as wide as shrinking asks for. */
+/** The same with triangles as wide as the factor of shrinking. */
 function triangles(side, size) {
   const scale = side / size;
   return Array.from({length: size}, (_, at) => {
@@ -82,8 +83,8 @@ function triangles(side, size) {
   });
 }
 
-/** The nearest whole number, the even one of two, as TensorFlow rounds. */
-function rounded(value) {
+/** The nearest integer, the even one of two, clipped to 0..255, as in TensorFlow. */
+function round(value) {
   const below = Math.floor(value);
   const up = value - below > 0.5 || (value - below === 0.5 && below % 2 === 1);
   return Math.min(Math.max(below + (up ? 1 : 0), 0), 255);

@@ -1,23 +1,23 @@
 'use strict';
 
-// Loading the graph model, and asking it. Runs in browsers and in Node.
+// Loads the graph model and runs it, in browsers and in Node.js.
 
-const TOLERANCE = 1e-3; // sums in another order; half of the precision has more
+const TOLERANCE = 1e-3; // float32 sums in another order; half precision differs by more
 
-/** The network on the first of these backends that computes it right.
+/** The network on the first of these backends that computes it correctly.
  *
- * @param source where the model is: an address or a handler of tf.io.
- * @param backends names of backends, best first.
- * @param expected probabilities of the image that `checked` draws.
+ * @param source an address of the model, or a handler of tf.io.
+ * @param backends names of backends, the fastest first.
+ * @param expected probabilities of the image that `check` generates.
  */
 async function loadNetwork(source, backends, expected) {
-  // Its threads would need a worker that the page's policy forbids.
+  // Threads need a worker, which the page's Content-Security-Policy forbids.
   tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
-  let reason = new Error(`none of ${backends.join(', ')} works here`);
+  let reason = new Error(`this browser supports none of ${backends.join(', ')}`);
   for (const backend of backends) {
     try {
       if (isSuitable(backend) && await tf.setBackend(backend)) {
-        return await checked(await tf.loadGraphModel(source), backend, expected);
+        return await check(await tf.loadGraphModel(source), backend, expected);
       }
     } catch (error) {
       reason = error;
@@ -26,23 +26,25 @@ async function loadNetwork(source, backends, expected) {
   throw reason;
 }
 
-/** WebGL is, where graphics hardware computes it, and in float32: emulation is slower
- * than WebAssembly, and some phones have but half of that precision. */
+/** Whether a backend is fast and exact: WebGL only on graphics hardware and in float32,
+ * since emulation is slower than WebAssembly and some phones have half precision. */
 function isSuitable(backend) {
   if (backend !== 'webgl') {
     return true;
   }
   const context = document.createElement('canvas').getContext('webgl2');
-  const named = context && context.getExtension('WEBGL_debug_renderer_info');
-  const renderer = named ? context.getParameter(named.UNMASKED_RENDERER_WEBGL) : '';
-  return context !== null && !/swiftshader|llvmpipe|software|basic render/i.test(renderer)
+  const info = context && context.getExtension('WEBGL_debug_renderer_info');
+  const renderer = info ? context.getParameter(info.UNMASKED_RENDERER_WEBGL) : '';
+  return context !== null
+    && !/swiftshader|llvmpipe|software|basic render/i.test(renderer)
     && tf.env().getBool('WEBGL_RENDER_FLOAT32_CAPABLE');
 }
 
-async function checked(model, backend, expected) {
+/** The network, if it computes the expected probabilities. */
+async function check(model, backend, expected) {
   const [, size] = model.inputs[0].shape;
 
-  /** Probabilities, Float32Array [classes], of RGB pixels 0..255, [size * size * 3]. */
+  /** RGB pixels 0..255, [size * size * 3] → probabilities, Float32Array [classes]. */
   async function classify(pixels) {
     const probabilities = tf.tidy(() => model.predict(
       tf.tensor4d(Float32Array.from(pixels), [1, size, size, 3])).probabilities);
@@ -53,12 +55,13 @@ async function checked(model, backend, expected) {
     }
   }
 
-  const found = await classify(
+  const probabilities = await classify(
     Uint8Array.from({length: size * size * 3}, (_, i) => i * i % 251));
-  const difference = Math.max(...expected.map((p, i) => Math.abs(p - found[i])));
-  if (found.length !== expected.length || !(difference <= TOLERANCE)) {
-    throw new Error(`with ${backend} a probability differs by ${difference} from what ` +
-      'it should be');
+  const difference = Math.max(
+    ...expected.map((p, i) => Math.abs(p - probabilities[i])));
+  if (probabilities.length !== expected.length || !(difference <= TOLERANCE)) {
+    throw new Error(`with ${backend} a probability differs by ${difference} from the ` +
+      'expected one');
   }
   return {classify, size, backend};
 }
