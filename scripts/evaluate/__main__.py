@@ -207,8 +207,8 @@ def _look(
 
         return seen(
             classifier,
-            source,
             settings.split,
+            source=source,
             batch_size=settings.batch_size,
             views=settings.views,
             max_bad_fraction=config.max_bad_fraction,

@@ -1,1 +1,1 @@
-"""What evaluation computes: figures of merit, calibration, and comparisons."""
+"""Evaluation of trained networks: metrics, calibration, comparison."""

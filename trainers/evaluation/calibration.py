@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, and the temperature that makes them.
+"""Reliability of probabilities, and the temperature that calibrates them.
 
 Guo et al., 2017, "On Calibration of Modern Neural Networks",
 https://arxiv.org/abs/1706.04599.
@@ -8,12 +8,14 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
+from scipy.special import softmax
 
 from trainers.evaluation.metrics import blocks
 from vision.errors import UserError
 
 BINS = 15
-_COLDEST, _HOTTEST = 0.01, 100.0
+_LOWEST, _HIGHEST = 0.01, 100.0
 
 
 class CalibrationError(UserError):
@@ -23,7 +25,7 @@ class CalibrationError(UserError):
 class Reliability(NamedTuple):
     """Confidence and accuracy of the images in each bin of confidence.
 
-    Bins are as wide as each other; a confidence on a border counts for the lower one.
+    Bins have equal widths; a confidence on a border is in the lower one.
 
     Attributes:
         counts: int64 `[BINS]`.
@@ -42,11 +44,11 @@ class Reliability(NamedTuple):
 
 
 def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
-    """Sorts images into bins.
+    """Computes confidence and accuracy by bin.
 
     Args:
-        confidence: float `[N]` in 0..1, the probability of the class that is named.
-        correct: bool `[N]`, whether it is right.
+        confidence: float `[N]` in 0..1, the probability of the predicted class.
+        correct: bool `[N]`, whether the prediction is correct.
     """
     confidence = confidence.astype(np.float64)
     bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
@@ -62,46 +64,44 @@ def reliability(confidence: np.ndarray, correct: np.ndarray) -> Reliability:
 def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     """The temperature of the smallest mean cross-entropy.
 
-    That is convex in the reciprocal of the temperature, so its slope has one zero,
-    which is found by bisection.
+    The cross-entropy is convex in the reciprocal of the temperature, so its derivative
+    has one root.
 
     Args:
         logits: float32 `[N, C]`, finite.
         labels: int32 `[N]`.
 
     Raises:
-        CalibrationError: the smallest is at no temperature, as where no image is
-            named wrongly.
+        CalibrationError: no temperature has the smallest, as where all predictions are
+            correct.
     """
-    low, high = -math.log(_HOTTEST), -math.log(_COLDEST)
-    if not _slope(logits, labels, math.exp(high)) > 0:
+
+    def slope(log_temperature: float) -> float:
+        return _slope(logits, labels, math.exp(-log_temperature))
+
+    low, high = math.log(_LOWEST), math.log(_HIGHEST)
+    if not slope(low) > 0:
         raise CalibrationError(
-            f'Expected mistakes among the {len(labels):,} images to fit a '
-            'temperature to, but the network is right about (nearly) all of them: the '
-            'colder, the better. Leave out --calibrate, or pass more images.'
+            f'Expected errors among the {len(labels):,} images to fit a temperature '
+            'to, but (nearly) all predictions are correct: the loss falls with the '
+            'temperature down to 0. Leave out --calibrate, or pass more images.'
         )
-    if not _slope(logits, labels, math.exp(low)) < 0:
+    if not slope(high) < 0:
         raise CalibrationError(
-            'Expected a network that knows more than nothing to fit a temperature to, '
-            f'but on these {len(labels):,} images it is no better than guessing: the '
-            'hotter, the better. Train it first, or check the data.'
+            'Expected predictions that are better than guessing to fit a temperature '
+            f'to, but on these {len(labels):,} images they are not: the loss falls '
+            'with rising temperature without end. Train the network first, or check '
+            'the data.'
         )
-    while high - low > 1e-8:
-        middle = (low + high) / 2
-        if _slope(logits, labels, math.exp(middle)) > 0:
-            high = middle
-        else:
-            low = middle
-    return math.exp(-(low + high) / 2)
+    return math.exp(brentq(slope, low, high, xtol=1e-10))
 
 
 def _slope(logits: np.ndarray, labels: np.ndarray, factor: float) -> float:
-    """Derivative of the mean cross-entropy by the factor of the logits."""
+    """Derivative of the mean cross-entropy with respect to a factor of the logits."""
     total = 0.0
     for rows in blocks(len(labels)):
-        part = logits[rows].astype(np.float64)
-        part -= part.max(1, keepdims=True)
-        powers = np.exp(factor * part)
-        own = part[np.arange(len(part)), labels[rows]]
-        total += ((powers * part).sum(1) / powers.sum(1) - own).sum()
+        values = logits[rows].astype(np.float64)
+        values -= values.max(1, keepdims=True)
+        of_labels = values[np.arange(len(values)), labels[rows]]
+        total += ((softmax(factor * values, 1) * values).sum(1) - of_labels).sum()
     return total / len(labels)

@@ -1,6 +1,7 @@
-"""The classes of a dataset among those that a network names."""
+"""The classes of a dataset among those of a network."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -11,38 +12,38 @@ _LISTED = 5
 
 
 def match_classes(source: Source, classifier: Classifier) -> np.ndarray:
-    """The network's label for each class of a dataset, int32 `[source classes]`.
+    """The label in the network of each class of a dataset, int32 `[source classes]`.
 
-    Classes are the same where their ids are, such as wnids, or else their names.
+    Classes are equal if their ids are, such as wnids, or else if their names are.
 
     Raises:
-        DatasetError: the network does not know a class, or two are one to it.
+        DatasetError: the network does not have a class of the dataset, or two classes
+            of the dataset are the same one in the network.
     """
-    by_id = {each: label for label, each in enumerate(classifier.ids)}
+    by_id = {id_: label for label, id_ in enumerate(classifier.ids)}
     by_name = {name: label for label, name in enumerate(classifier.classes)}
-    found = [
-        by_id.get(each, by_name.get(name, -1))
-        for each, name in zip(source.ids, source.classes)
+    labels = [
+        by_id.get(id_, by_name.get(name, -1))
+        for id_, name in zip(source.ids, source.classes)
     ]
-    unknown = [i for i, label in enumerate(found) if label < 0]
+    unknown = [id_ for id_, label in zip(source.ids, labels) if label < 0]
     if unknown:
         raise DatasetError(
-            f'{source.name}: expected classes that the network names, but it does not '
-            f'know {_listed([source.ids[i] for i in unknown])}. It names '
-            f'{_listed(classifier.ids)}. Check --data_dir, or give the folders the ids '
-            'or names of its classes.'
+            f'{source.name}: expected classes of the network, but it does not have '
+            f'{_listed(unknown)}. Its classes are {_listed(classifier.ids)}. Check '
+            '--data_dir, or rename the folders to the ids or names of its classes.'
         )
-    label, times = Counter(found).most_common(1)[0]
+    label, times = Counter(labels).most_common(1)[0]
     if times > 1:
-        same = [source.ids[i] for i, each in enumerate(found) if each == label]
+        same = [id_ for id_, other in zip(source.ids, labels) if other == label]
         raise DatasetError(
             f'{source.name}: expected different classes, but {_listed(same)} are all '
-            f'{classifier.classes[label]!r} to the network. Merge them.'
+            f'{classifier.classes[label]!r} in the network. Merge them.'
         )
-    return np.array(found, np.int32)
+    return np.array(labels, np.int32)
 
 
-def _listed(names: list[str] | tuple[str, ...]) -> str:
+def _listed(names: Sequence[str]) -> str:
     shown = ', '.join(map(repr, names[:_LISTED]))
-    left = len(names) - _LISTED
-    return f'{shown} and {left:,} more' if left > 0 else shown
+    more = len(names) - _LISTED
+    return f'{shown} and {more:,} more' if more > 0 else shown

@@ -1,6 +1,7 @@
-"""Whether one network is better than another on the same images, or was lucky."""
+"""Statistical comparison of networks on the same images."""
 
 import numpy as np
+from scipy.stats import binomtest
 
 from trainers.evaluation.metrics import Interval
 
@@ -13,11 +14,12 @@ def bootstrap_means(
 ) -> np.ndarray:
     """Means of images drawn with replacement, float64 `[resamples, K]`.
 
-    Each resample takes the same images for all K figures, so differences of columns
-    are paired (Efron and Tibshirani, 1993).
+    Each resample draws the same images for all K metrics, so differences of columns are
+    paired (Efron and Tibshirani, 1993). `scipy.stats.bootstrap` would hold all
+    resamples of all images in memory, or draw other images for each batch size.
 
     Args:
-        values: float64 `[N, K]`, K figures of each image.
+        values: float64 `[N, K]`, K metrics of each image.
         resamples: how often N images are drawn.
         seed: of the draws.
     """
@@ -34,22 +36,16 @@ def bootstrap_means(
 
 
 def interval(samples: np.ndarray) -> Interval:
-    """The 95 % in the middle of bootstrapped figures `[resamples]`."""
+    """The central 95 % of bootstrapped metrics `[resamples]`."""
     return Interval(*np.percentile(samples, [2.5, 97.5]).tolist())
 
 
 def mcnemar(first: int, second: int) -> float:
-    """Probability of so uneven a count, or a more uneven one, of equally good networks.
-
-    The exact two-sided test (McNemar, 1947).
+    """The p-value of McNemar's exact two-sided test (McNemar, 1947).
 
     Args:
-        first: images that only the first network is right about.
-        second: images that only the second is right about.
+        first: images that only the first network predicts correctly.
+        second: images that only the second network predicts correctly.
     """
     total = first + second
-    term = tail = 1
-    for k in range(min(first, second)):
-        term = term * (total - k) // (k + 1)
-        tail += term
-    return min(2 * tail / 2**total, 1.0)
+    return float(binomtest(first, total).pvalue) if total else 1.0

@@ -1,7 +1,9 @@
-"""What a network says of every image of a split, and what follows from it."""
+"""Evaluation of a network on a split: logits of every image, and metrics of them."""
 
 import dataclasses
 import functools
+import os
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -10,8 +12,10 @@ from trainers.evaluation import calibration, metrics
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.classes import match_classes
 from trainers.evaluation.metrics import ClassMetrics, Interval
-from trainers.inference import scoring
-from trainers.inference.classifier import Classifier, Temperature, softmax
+from trainers.inference import VIEWS, scoring
+from trainers.inference.classifier import Classifier, Temperature, from_run, softmax
+from trainers.run.train import load_source
+from trainers.settings.config import Config
 from vision.data import BadFile, BadFiles, DatasetError, Source, Split
 from vision.errors import UserError
 
@@ -20,7 +24,7 @@ TOP = 5
 
 @dataclasses.dataclass(frozen=True)
 class HeadMetrics:
-    """How good a head is: its shares with their 95 % intervals, its loss in nats."""
+    """Accuracies of a head with their 95 % intervals, and its mean loss in nats."""
 
     top1: float
     top1_interval: Interval
@@ -33,16 +37,16 @@ class HeadMetrics:
 class Evaluation:
     """The N images of a split that could be decoded, and the logits of each.
 
-    What follows is computed when it is first asked for.
+    Metrics are computed when they are first read.
 
     Attributes:
-        classifier: what looked.
+        classifier: the network.
         source: the dataset.
         split_name: a key of its splits.
-        views: the key of `scoring.VIEWS` that it was looked at by.
+        views: a key of `VIEWS`.
         dataset_classes: int32 `[source classes]`, the label in the network of each
             class of the dataset.
-        indices: int64 `[N]`, the places of the images in their split.
+        indices: int64 `[N]`, the positions of the images in the split.
         labels: int32 `[N]`, labels of the network.
         logits: float32 `[N, C]` of each head, 'main' first.
         temperature: of the softmax.
@@ -80,48 +84,48 @@ class Evaluation:
 
     @functools.cached_property
     def views_per_image(self) -> int:
-        """How many views of each image were looked at."""
+        """Number of views of each image."""
         image = tf.zeros([1, 8, 8, 3], tf.uint8)
-        return len(scoring.VIEWS[self.views](image))
+        return len(VIEWS.load(self.views)(image))
 
     @functools.cached_property
     def names(self) -> list[str]:
-        """The N images' names."""
+        """Names of the N images."""
         return [self.split.names[i] for i in self.indices.tolist()]
 
     @functools.cached_property
     def probabilities(self) -> np.ndarray:
-        """Of the main head, by the temperature; float32 `[N, C]`."""
+        """Of the main head at the temperature, float32 `[N, C]`."""
         return self._softmax(self.temperature.value)
 
     @functools.cached_property
     def predicted(self) -> np.ndarray:
-        """The class that each image is named, int64 `[N]`."""
+        """The predicted label of each image, int64 `[N]`."""
         return self.main.argmax(1)
 
     @functools.cached_property
     def correct(self) -> np.ndarray:
-        """Whether that is right, bool `[N]`."""
+        """Whether the prediction is correct, bool `[N]`."""
         return self.predicted == self.labels
 
     @functools.cached_property
     def confidence(self) -> np.ndarray:
-        """The probability of the class that is named, float32 `[N]`."""
+        """The probability of the predicted class, float32 `[N]`."""
         return self.probabilities[np.arange(len(self)), self.predicted]
 
     @functools.cached_property
     def ranks(self) -> np.ndarray:
-        """How many classes are ahead of the right one, int64 `[N]`."""
+        """The number of classes with a higher logit than the label, int64 `[N]`."""
         return metrics.ranks(self.main, self.labels)
 
     @functools.cached_property
     def losses(self) -> np.ndarray:
-        """Cross-entropy of each image as the network was trained for, `[N]`."""
+        """Cross-entropy of each image at temperature 1 in nats, float64 `[N]`."""
         return metrics.losses(self.main, self.labels)
 
     @functools.cached_property
     def calibrated_losses(self) -> np.ndarray:
-        """The same of the probabilities by the temperature, `[N]`."""
+        """Cross-entropy of each image at the temperature in nats, float64 `[N]`."""
         return metrics.losses(self.main, self.labels, self.temperature.value)
 
     @functools.cached_property
@@ -136,17 +140,17 @@ class Evaluation:
 
     @functools.cached_property
     def heads(self) -> dict[str, HeadMetrics]:
-        """Figures of each head."""
-        return {name: self._figures(name) for name in self.logits}
+        """Metrics of each head."""
+        return {name: self._head_metrics(name) for name in self.logits}
 
     @functools.cached_property
     def reliability(self) -> Reliability:
-        """By the temperature."""
+        """At the temperature."""
         return calibration.reliability(self.confidence, self.correct)
 
     @functools.cached_property
     def uncalibrated_reliability(self) -> Reliability:
-        """As the network was trained."""
+        """At temperature 1."""
         if self.temperature.value == 1:
             return self.reliability
         confidence = self._softmax(1.0).max(1)
@@ -155,20 +159,20 @@ class Evaluation:
     @functools.cached_property
     def average_precisions(self) -> np.ndarray:
         """Of each class against all others, float64 `[C]`; NaN without images."""
-        found = np.full(len(self.classes), np.nan)
+        averages = np.full(len(self.classes), np.nan)
         for label in np.unique(self.labels):
-            found[label] = metrics.class_curve(
-                self.probabilities, self.labels, label
-            ).average
-        return found
+            curve = metrics.class_curve(self.probabilities, self.labels, label)
+            averages[label] = curve.average
+        return averages
 
     def _softmax(self, temperature: float) -> np.ndarray:
-        found = np.empty_like(self.main)
-        for rows in metrics.blocks(len(self)):  # in float64 meanwhile
-            found[rows] = softmax(self.main[rows].astype(np.float64) / temperature)
-        return found
+        probabilities = np.empty_like(self.main)
+        for rows in metrics.blocks(len(self)):  # In float64 for the moment.
+            scaled = self.main[rows].astype(np.float64) / temperature
+            probabilities[rows] = softmax(scaled)
+        return probabilities
 
-    def _figures(self, head: str) -> HeadMetrics:
+    def _head_metrics(self, head: str) -> HeadMetrics:
         main, count = head == 'main', len(self)
         logits = self.logits[head]
         ranks = self.ranks if main else metrics.ranks(logits, self.labels)
@@ -184,77 +188,97 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Classifier,
-    source: Source,
-    split_name: str,
+    classifier: Classifier | str | os.PathLike,
+    split: str = 'test',
     *,
+    source: Source | None = None,
     batch_size: int = 64,
     views: str = 'none',
-    max_bad_fraction: float = 0.01,
+    max_bad_fraction: float | None = None,
     progress: scoring.Progress | None = None,
 ) -> Evaluation:
-    """Looks at every image of a split once.
+    """Evaluates every image of a split once; `evaluate('runs/x').heads['main'].top1`.
 
     Args:
-        classifier: what looks.
-        source: the dataset; its classes may be some of the network's.
-        split_name: a key of its splits.
-        batch_size: images at a time.
-        views: a key of `scoring.VIEWS`.
-        max_bad_fraction: share of all images of the dataset that may be undecodable.
-        progress: told after each batch.
+        classifier: the folder of a run, or a classifier.
+        split: 'train', 'validation' or 'test'.
+        source: the dataset, whose classes may be some of the network's; by default the
+            one that the run was trained on.
+        batch_size: images per batch.
+        views: a key of `VIEWS`.
+        max_bad_fraction: share of all images of the dataset that may be undecodable;
+            by default as in the training of the run, or 0.01.
+        progress: called after each batch.
 
     Raises:
-        DatasetError: the network does not know a class, or too many images cannot be
-            decoded.
-        UserError: an answer of the network is not finite.
+        DatasetError: the network does not have a class of the dataset, or too many
+            images cannot be decoded.
+        UserError: there is no such run, or logits are not finite.
     """
-    known = match_classes(source, classifier)
-    split, bad_files = source.splits[split_name], BadFiles()
+    if not isinstance(classifier, Classifier):
+        classifier = from_run(Path(classifier))
+    if source is None:
+        source = _source_of_run(classifier)
+    dataset_classes = match_classes(source, classifier)
+    images, bad_files = source.splits[split], BadFiles()
     scores = scoring.score(
         classifier,
-        split,
+        images,
         batch_size=batch_size,
         views=views,
         bad_files=bad_files,
         progress=progress,
     )
+    if max_bad_fraction is None:
+        config = classifier.run.config if classifier.run else Config()
+        max_bad_fraction = config.max_bad_fraction
     bad_files.check(sum(map(len, source.splits.values())), max_bad_fraction)
     if not scores.good.any():
         raise DatasetError(
-            f'{source.name}: expected images in {split_name}, but none '
-            f'of its {len(split):,} could be decoded.'
+            f'{source.name}: expected images in {split}, but none '
+            f'of its {len(images):,} could be decoded.'
         )
     indices = np.flatnonzero(scores.good)
-    logits = {head: _moved_up(rows, indices) for head, rows in scores.logits.items()}
-    _check_finite(logits, split, indices)
+    logits = {head: _keep_rows(rows, indices) for head, rows in scores.logits.items()}
+    _check_finite(logits, images, indices)
     return Evaluation(
         classifier,
         source,
-        split_name,
+        split,
         views,
-        known,
+        dataset_classes,
         indices,
-        known[split.labels[indices]],
+        dataset_classes[images.labels[indices]],
         logits,
         classifier.temperature,
         bad_files.items(),
     )
 
 
-def _moved_up(values: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """The rows at those rising places, in the memory of the array and over its own."""
-    if len(places) < len(values):
-        for rows in metrics.blocks(len(places)):
-            values[rows] = values[places[rows]]
-    return values[: len(places)]
+def _source_of_run(classifier: Classifier) -> Source:
+    """All images that a run was trained on; nothing is downloaded."""
+    if classifier.run is None:
+        raise UserError(
+            f'Expected a source with {classifier.origin}, which is not of a run that '
+            'records its dataset.'
+        )
+    config = classifier.run.config
+    return load_source(dataclasses.replace(config, download=False, overfit_batches=0))
+
+
+def _keep_rows(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
+    """The rows at rising indices, moved to the start of the same memory."""
+    if len(indices) < len(values):
+        for rows in metrics.blocks(len(indices)):
+            values[rows] = values[indices[rows]]
+    return values[: len(indices)]
 
 
 def fit_temperature(evaluation: Evaluation) -> Temperature:
-    """The temperature of the smallest loss on those images.
+    """Fits the temperature of the smallest loss on the images of an evaluation.
 
     Raises:
-        CalibrationError: there is none.
+        CalibrationError: there is no such temperature.
     """
     value = calibration.fit_temperature(evaluation.main, evaluation.labels)
     return Temperature(value, evaluation.split_name, len(evaluation))
@@ -264,11 +288,11 @@ def _check_finite(
     logits: dict[str, np.ndarray], split: Split, indices: np.ndarray
 ) -> None:
     for head, values in logits.items():
-        lost = np.flatnonzero(~np.isfinite(values).all(1))
-        if len(lost):
+        bad = np.flatnonzero(~np.isfinite(values).all(1))
+        if len(bad):
             raise UserError(
-                f'Expected finite answers, but those of the {head} head are not for '
-                f'{len(lost):,} of {len(values):,} images, such as '
-                f'{split.names[indices[lost[0]]]}. Pass --precision=float32; if that '
-                'does not help, the weights are broken.'
+                f'Expected finite logits, but those of the {head} head are not for '
+                f'{len(bad):,} of {len(values):,} images, such as '
+                f'{split.names[indices[bad[0]]]}. Pass --precision=float32; if that '
+                'does not help, the weights are damaged.'
             )

@@ -1,4 +1,4 @@
-"""A trained network with all that is needed to use it."""
+"""A trained network with everything that is needed to use it."""
 
 import dataclasses
 import functools
@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 import tensorflow as tf
 
+from trainers.inference.labels import read_labels
 from trainers.networks import build as networks
 from trainers.networks import pretrained
 from trainers.settings import earlier
@@ -18,17 +20,17 @@ from trainers.storage.checkpoints import CheckpointError, read_variables
 from trainers.storage.run_directory import RunDirectory, RunDirectoryError, read_json
 from vision.errors import UserError
 from vision.models import Network, Outputs, default_image_size, imagenet
-from vision.models import pretrained as weights_of_others
+from vision.models.pretrained import load as load_weights
 from vision.models.specification import Specification
 
 _log = logging.getLogger(__name__)
 
 
 class Run(NamedTuple):
-    """The run that trained a classifier, and which of its weights are taken.
+    """The run that trained a network, and which of its weights are loaded.
 
     Attributes:
-        directory: only named, not locked.
+        directory: of the run; not locked.
         config: the settings.
         step, epoch: when the weights were saved.
         averaged: whether they are moving averages.
@@ -42,11 +44,12 @@ class Run(NamedTuple):
 
 
 class Temperature(NamedTuple):
-    """What logits are divided by before the softmax, and how it was found.
+    """The temperature of the softmax, and what it was fitted on.
 
     Attributes:
-        value: above 0; 1 leaves probabilities as the network has them.
-        split, images: what it was fitted on; '' and 0 where it was given by hand.
+        value: divisor of the logits, above 0; 1 leaves probabilities uncalibrated.
+        split, images: the split that it was fitted on and the number of images in it;
+            '' and 0 if it was not fitted.
     """
 
     value: float = 1.0
@@ -55,14 +58,14 @@ class Temperature(NamedTuple):
 
 
 class Classifier:
-    """A network, what it was trained for, and the temperature of its probabilities.
+    """A network, its specification, and the temperature of its probabilities.
 
     Args:
         network: with its weights.
-        specification: how images are prepared, and what the logits mean.
-        origin: where the weights come from, in words.
+        specification: how images are prepared, and the classes of the logits.
+        origin: a description of where the weights come from.
         temperature: of the softmax.
-        run: the run that trained it, where it was one of ours.
+        run: the run that trained the network, if any.
         ids: stable identifiers of the classes, such as wnids; by default their names.
 
     Attributes:
@@ -99,12 +102,12 @@ class Classifier:
 
     @property
     def image_size(self) -> int:
-        """Side in pixels of the images that it takes."""
+        """Side of the input images in pixels."""
         return self.specification.image_size
 
     @functools.cached_property
     def bytes_per_image(self) -> int:
-        """What the largest of its operations reads and writes of each image."""
+        """Bytes per image of the inputs and outputs of the largest operation."""
         graph = self._every_head.get_concrete_function().graph
         return max(
             sum(_bytes_per_example(tensor) for tensor in (*op.inputs, *op.outputs))
@@ -112,7 +115,7 @@ class Classifier:
         )
 
     def logits(self, images: tf.Tensor) -> Outputs:
-        """Logits of all heads in inference, auxiliary ones included.
+        """Computes the logits of all heads in inference, auxiliary ones included.
 
         Args:
             images: uint8 `[B, image_size, image_size, 3]`, RGB.
@@ -120,13 +123,13 @@ class Classifier:
         return self._every_head(images)
 
     def probabilities(self, logits: np.ndarray) -> np.ndarray:
-        """Calibrated probabilities, float32 `[..., classes]`, that add up to 1."""
-        # In float64 a temperature next to 0 does not overflow.
+        """Calibrated probabilities, float32 `[..., classes]`, that sum to 1."""
+        # In float64 a temperature near 0 does not overflow.
         return softmax(logits.astype(np.float64) / self.temperature.value)
 
 
 def _bytes_per_example(tensor: tf.Tensor) -> int:
-    """Of a tensor of a traced batch; 0 for what has no batch dimension."""
+    """Bytes per example of a tensor of a traced batch; 0 if it has no batch axis."""
     shape = tensor.shape
     if not shape.rank or shape[0] is not None or not shape[1:].is_fully_defined():
         return 0
@@ -135,24 +138,22 @@ def _bytes_per_example(tensor: tf.Tensor) -> int:
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Probabilities, float32 `[..., classes]`, of finite logits of that shape."""
-    logits = logits.astype(np.float64)
-    powers = np.exp(logits - logits.max(-1, keepdims=True))
-    return (powers / powers.sum(-1, keepdims=True)).astype(np.float32)
+    return scipy.special.softmax(logits.astype(np.float64), -1).astype(np.float32)
 
 
 def from_run(
     path: Path,
     weights: str = 'best',
     precision: str = 'float32',
-    temperature: float = 0.0,
+    temperature: float | None = None,
 ) -> Classifier:
-    """The network that a run trained.
+    """Loads the network that a run trained.
 
     Args:
         path: the folder of a run, or a checkpoint (of a run, or copied out of it).
         weights: 'best' or 'last', of a whole run.
-        precision: type of the arithmetic.
-        temperature: of the softmax; 0: what was stored for these weights, or else 1.
+        precision: dtype of the computation.
+        temperature: of the softmax; by default the one stored for these weights, or 1.
 
     Raises:
         UserError: there is no run or checkpoint, or it is damaged.
@@ -168,7 +169,7 @@ def from_run(
         raise
     specification = Specification.from_dict(state['specification'])
     network = specification.build(dtype=tf.as_dtype(precision))
-    weights_of_others.load(network, arrays)
+    load_weights(network, arrays)
     rows = state['history']['rows'] if 'history' in state else []
     epoch = state.get('epoch', len(rows))
     if directory is None:
@@ -179,23 +180,38 @@ def from_run(
             Temperature(temperature or 1.0),
         )
     recorded = RunDirectory.read(directory.path)
-    run = Run(
-        directory,
-        recorded.config,
-        state['step'],
-        epoch,
-        state.get('weights') == 'averaged',
-    )
-    chosen = Temperature(temperature) if temperature else read_temperature(run)
+    averaged = state.get('weights') == 'averaged'
+    run = Run(directory, recorded.config, state['step'], epoch, averaged)
     which = 'best' if 'epoch' in state else 'last'
-    ids = tuple(label['id'] for label in recorded.labels)
     return Classifier(
         network,
         specification,
         f'{directory.path}, {which} weights, epoch {epoch}',
-        chosen,
+        Temperature(temperature) if temperature else read_temperature(run),
         run,
-        ids,
+        tuple(label['id'] for label in recorded.labels),
+    )
+
+
+def _locate(path: Path, weights: str) -> tuple[RunDirectory | None, Path]:
+    """The run that a path is or lies in, if any, and the folder of its checkpoints."""
+    for place in (path, *path.absolute().parents[:3]):
+        directory = RunDirectory(place)
+        if directory.config.is_file():
+            if place != path:
+                return directory, path
+            best, last = directory.checkpoints_best, directory.checkpoints_last
+            return directory, best if weights == 'best' else last
+    if path.match('step-*') or any(path.glob('step-*')):
+        return None, path
+    if (path / 'state.json').is_file():
+        raise RunDirectoryError(
+            f'{path}: expected the name of a checkpoint to be step-<number>, such as '
+            'step-12. Rename the folder.'
+        )
+    raise RunDirectoryError(
+        f'{path}: expected the folder of a run, with a config.json in it, or a '
+        'checkpoint. Give the --run_dir that the training was started with.'
     )
 
 
@@ -203,20 +219,20 @@ def from_pretrained(
     config: Config,
     labels: str = '',
     precision: str = 'float32',
-    temperature: float = 0.0,
+    temperature: float | None = None,
 ) -> Classifier:
-    """A network with weights that somebody else trained, its classifier included.
+    """Loads a network with weights that are not of a run, its classifier included.
 
     Args:
         config: names the model, its options and, as `pretrained`, the weights.
-        labels: a text file with a class a line, either its name, or an id and the
-            name (`n01440764 tench, Tinca tinca`); empty: the 1000 of ImageNet.
-        precision: type of the arithmetic.
-        temperature: of the softmax; 0: 1.
+        labels: a text file as `read_labels` takes it; by default the 1000 classes of
+            ImageNet.
+        precision: dtype of the computation.
+        temperature: of the softmax; by default 1.
 
     Raises:
-        UserError: the weights or labels cannot be had, or there is no classifier of
-            so many classes among them.
+        UserError: the weights or labels cannot be read, or the weights have no
+            classifier of as many classes.
     """
     if labels:
         ids, classes = read_labels(Path(labels))
@@ -224,7 +240,7 @@ def from_pretrained(
         ids, classes = imagenet.class_ids(), imagenet.class_names()
     specification = networks.specify(config, classes, default_image_size(config.model))
     options = dict(specification.options)
-    if 'auxiliary' in options:  # published weights have no such heads
+    if 'auxiliary' in options:  # Published weights have no such heads.
         options['auxiliary'] = False
     specification = dataclasses.replace(specification, options=options)
     try:
@@ -248,52 +264,8 @@ def from_pretrained(
     )
 
 
-def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Ids and names of the classes in a text file, a class a line.
-
-    Where each line begins with an id of WordNet, those are the ids, else the names.
-
-    Raises:
-        UserError: the file cannot be read, or names a class twice.
-    """
-    try:
-        lines = path.read_text(encoding='utf-8-sig').split('\n')
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(
-            f'Expected --labels to be a text file in UTF-8 with a class a '
-            f'line, got {path}: {error}.'
-        ) from error
-    names = ids = [line.strip() for line in lines if line.strip()]
-    if all(map(_has_wordnet_id, names)):
-        ids = [line.partition(' ')[0] for line in names]
-        # Two kinds of cranes and of maillots share their names.
-        names = _told_apart([name.partition(' ') for name in names])
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or len(names) < 2:
-        found = f'{twice[0]!r} twice' if twice else f'{len(names)} lines'
-        raise UserError(
-            f'Expected --labels to name two different classes or more, got '
-            f'{found} in {path}.'
-        )
-    return tuple(ids), tuple(names)
-
-
-def _has_wordnet_id(line: str) -> bool:
-    word, _, rest = line.partition(' ')
-    return len(word) == 9 and word[0] == 'n' and word[1:].isdecimal() and bool(rest)
-
-
-def _told_apart(parts: list[tuple[str, str, str]]) -> list[str]:
-    """Names, with the id behind those that several classes have."""
-    names = [name.strip() for _, _, name in parts]
-    return [
-        name if names.count(name) == 1 else f'{name} ({wnid})'
-        for name, (wnid, _, _) in zip(names, parts)
-    ]
-
-
 def read_temperature(run: Run) -> Temperature:
-    """The temperature that was stored for a run's weights; 1 where none was.
+    """The temperature that was stored for a run's weights; 1 if there is none.
 
     Raises:
         RunDirectoryError: the file is garbled.
@@ -304,7 +276,7 @@ def read_temperature(run: Run) -> Temperature:
         # Raw weights and averaged ones can be of the same step.
         if (stored['step'], stored['averaged']) != (run.step, run.averaged):
             _log.warning(
-                '%s is left out: it was fitted for the %s weights of step %s; these '
+                '%s is not used: it was fitted for the %s weights of step %s; these '
                 'are the %s ones of step %s.',
                 path,
                 _kind(stored['averaged']),
@@ -313,9 +285,10 @@ def read_temperature(run: Run) -> Temperature:
                 run.step,
             )
             return Temperature()
-        found = Temperature(stored['temperature'], stored['split'], stored['images'])
-        if not (math.isfinite(found.value) and found.value > 0):
-            raise ValueError(f'a temperature of {found.value}')
+        value = stored['temperature']
+        if not (math.isfinite(value) and value > 0):
+            raise ValueError(f'a temperature of {value}')
+        return Temperature(value, stored['split'], stored['images'])
     except FileNotFoundError:
         return Temperature()
     except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -323,7 +296,6 @@ def read_temperature(run: Run) -> Temperature:
             f'{path}: expected a temperature as python -m scripts.evaluate --calibrate '
             f'writes it, got {error!r}. Remove the file, or run that again.'
         ) from error
-    return found
 
 
 def _kind(averaged: bool) -> str:
@@ -331,7 +303,7 @@ def _kind(averaged: bool) -> str:
 
 
 def store_temperature(run: Run, temperature: Temperature) -> Path:
-    """Keeps a temperature with the run, for the weights that it was fitted for."""
+    """Stores a temperature in the run directory, with the weights it was fitted for."""
     path = run.directory.calibration
     run.directory.write_json(
         path,
@@ -344,28 +316,3 @@ def store_temperature(run: Run, temperature: Temperature) -> Path:
         },
     )
     return path
-
-
-def _locate(path: Path, weights: str) -> tuple[RunDirectory | None, Path]:
-    """The run that a path is or lies in, if any, and the folder of its checkpoints."""
-    for place in (path, *path.absolute().parents[:3]):
-        if (place / 'config.json').is_file():
-            directory = RunDirectory(place)
-            if place != path:
-                return directory, path
-            return directory, (
-                directory.checkpoints_best
-                if weights == 'best'
-                else directory.checkpoints_last
-            )
-    if path.match('step-*') or any(path.glob('step-*')):
-        return None, path
-    if (path / 'state.json').is_file():
-        raise RunDirectoryError(
-            f'{path}: expected a checkpoint to be called by its '
-            'step, such as step-12. Give it its name again.'
-        )
-    raise RunDirectoryError(
-        f'{path}: expected the folder of a run, with a config.json in it, or a '
-        'checkpoint. Give the --run_dir that the training was started with.'
-    )

@@ -1,4 +1,4 @@
-"""What a trained network takes images for: `predict('runs/x', 'photos/*.jpg')`."""
+"""Predictions of image files and arrays: `predict('runs/x', 'photos/*.jpg')`."""
 
 import itertools
 import os
@@ -10,33 +10,33 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainers.inference import classifier as classifiers
-from trainers.inference import image_files
-from trainers.inference.classifier import Classifier
+from trainers.inference import VIEWS, image_files
+from trainers.inference.classifier import Classifier, from_run
 from trainers.inference.image_files import ImageFile
-from trainers.inference.scoring import VIEWS, score
+from trainers.inference.scoring import score
 from vision.data import BadFiles, Split, fits_in_memory
 from vision.data.decoding.decode import fit
-from vision.errors import UserError, suggestion
+from vision.errors import UserError
 
 MAX_BATCH = 64  # Larger ones are not faster.
 _MAX_CHUNK = 4096  # The logits of 1000 classes are 16 MB then.
 _CHUNK_SECONDS = 5.0
-# An image's share of what a batch takes: up to twice what the largest operation reads
-# and writes, and the encoded files of this and of some four batches read ahead.
+# Memory of an image in a batch: up to twice the inputs and outputs of the largest
+# operation, and the encoded files of this batch and of about four that are read ahead.
 _MAPS, _FILES = 2, 5
 
 
 class Prediction(NamedTuple):
-    """What a network takes an image for, or why there is no telling.
+    """The most probable classes of an image, or why there are none.
 
     Attributes:
-        file: the image's path as it was given or found; 'array 0' and so on, by
-            their places, of arrays.
-        classes: names of the most probable classes, the first one first.
-        probabilities: theirs, calibrated where the classifier is; float32 values.
-        rejected: whether the first is less probable than the threshold.
-        error: why the image could not be looked at; '' where it was.
+        file: path of the image as given, or as found in a given folder or pattern;
+            'array 0' and so on, by position, for arrays.
+        classes: names of the most probable classes, the most probable first.
+        probabilities: of these classes, calibrated if the classifier is; float32
+            values.
+        rejected: whether the probability of the first is below the threshold.
+        error: why there is no prediction; '' if there is one.
     """
 
     file: str
@@ -57,13 +57,13 @@ Image = ImageFile | Pixels
 
 
 class Options(NamedTuple):
-    """How images are looked at.
+    """How images are predicted.
 
     Attributes:
-        top: how many classes to name; all, where there are fewer.
+        top: number of classes in a prediction; all, if there are fewer.
         threshold: the probability below which the first class is rejected.
-        views: a key of `scoring.VIEWS`: what is looked at of each image.
-        batch_size: images at a time; 0: as many as fit the memory, up to 64.
+        views: a key of `VIEWS`.
+        batch_size: images per batch; 0: as many as fit into memory, up to 64.
     """
 
     top: int = 5
@@ -81,44 +81,44 @@ def predict(
     views: str = 'none',
     batch_size: int = 0,
 ) -> list[Prediction]:
-    """Names the classes of images; `predict('runs/x', 'photos/*.jpg', top=3)`.
+    """Predicts the classes of images; `predict('runs/x', 'photos/*.jpg', top=3)`.
 
     Args:
-        classifier: the folder of a run, or what `classifier.from_run` or
-            `from_pretrained` returned: that is loaded once for many calls.
-        images: a file, a folder, a pattern, or an array uint8 `[H, W, 3]`, RGB; or
-            any number of these.
+        classifier: the folder of a run, or a classifier, which can be loaded once for
+            many calls.
+        images: a file, a folder, a pattern, or an array uint8 `[H, W, 3]`, RGB; or an
+            iterable of these.
         top, threshold, views, batch_size: as in `Options`.
 
     Returns:
-        A prediction for each image, in their order. One that cannot be looked at has
-        an `error` instead of classes.
+        A prediction of each image, in the order of the images. One that cannot be
+        decoded has an `error` instead of classes.
 
     Raises:
-        UserError: there is no such run, an option is out of range, or an array is none
-            of an image.
+        UserError: there is no such run, an option is out of range, or an array is not
+            an image.
     """
     options = Options(top, threshold, views, batch_size)
     _check(options)
-    found = list(_images(images))
+    listed = list(_images(images))
     if not isinstance(classifier, Classifier):
-        classifier = classifiers.from_run(Path(classifier))
-    return list(itertools.chain.from_iterable(stream(classifier, found, options)))
+        classifier = from_run(Path(classifier))
+    return list(itertools.chain.from_iterable(stream(classifier, listed, options)))
 
 
 def stream(
     classifier: Classifier, images: Iterable[Image], options: Options
 ) -> Iterator[list[Prediction]]:
-    """Yields predictions in the order of the images, some at a time.
+    """Yields predictions in the order of the images, in chunks.
 
-    No more images are asked for than are looked at next, so there may be any number.
+    Images are taken from the iterable one chunk at a time, so it may be endless.
     """
     images = iter(images)
     size, start = MAX_BATCH, time.monotonic()
     while chunk := list(itertools.islice(images, size)):
         predictions = _predict(classifier, chunk, options)
         # Making the input pipeline takes a second, so chunks grow, but not so long that
-        # nothing seems to happen; a slow list counts, too.
+        # nothing seems to happen; a slow iterable counts, too.
         if time.monotonic() - start < _CHUNK_SECONDS:
             size = min(2 * size, _MAX_CHUNK)
         yield predictions
@@ -136,38 +136,32 @@ def _check(options: Options) -> None:
         if not least <= value <= most:
             bounds = f'at least {least}' if most == np.inf else f'{least} to {most}'
             raise UserError(f'Expected {name} to be {bounds}, received {value!r}.')
-    if options.views not in VIEWS:
-        raise UserError(
-            f'Expected views to be one of {", ".join(VIEWS)}; received '
-            f'{options.views!r}.{suggestion(options.views, VIEWS)}'
-        )
+    VIEWS.load(options.views)
 
 
-def _images(what: Any) -> Iterator[Image]:
+def _images(argument: Any) -> Iterator[Image]:
     """All images that an argument of `predict` stands for."""
-    is_array = isinstance(what, np.ndarray) and what.ndim != 4
-    is_one = is_array or isinstance(what, (str, os.PathLike))
-    for place, each in enumerate([what] if is_one else what):
-        if isinstance(each, (str, os.PathLike)):
-            yield from image_files.find(each)
+    is_array = isinstance(argument, np.ndarray) and argument.ndim != 4
+    is_one = is_array or isinstance(argument, (str, os.PathLike))
+    for position, image in enumerate([argument] if is_one else argument):
+        if isinstance(image, (str, os.PathLike)):
+            yield from image_files.find(image)
         else:
-            yield _pixels(f'array {place}', each)
+            yield _pixels(f'array {position}', image)
 
 
 def _pixels(name: str, array: Any) -> Pixels:
-    shape = np.shape(array)
     if not (
         isinstance(array, np.ndarray)
         and array.dtype == np.uint8
-        and len(shape) == 3
-        and shape[2] == 3
-        and min(shape) > 0
+        and array.ndim == 3
+        and array.shape[2] == 3
+        and array.size
     ):
         kind = getattr(array, 'dtype', type(array).__name__)
         raise UserError(
-            f'Expected each image as a path or as a NumPy array uint8 '
-            f'[H, W, 3] of values 0..255, received {kind} {list(shape)} '
-            f'as {name}.'
+            'Expected each image as a path or as a NumPy array uint8 [H, W, 3] of '
+            f'values 0..255, received {kind} {list(np.shape(array))} as {name}.'
         )
     return Pixels(name, array)
 
@@ -175,87 +169,78 @@ def _pixels(name: str, array: Any) -> Pixels:
 def _predict(
     classifier: Classifier, images: list[Image], options: Options
 ) -> list[Prediction]:
-    logits, errors = _look(classifier, images, options)
+    logits, errors = _score(classifier, images, options)
     probabilities = classifier.probabilities(logits)
     ranks = np.argsort(-probabilities, axis=1, kind='stable')[:, : options.top]
-    predictions = []
-    for image, each, rank, error in zip(images, probabilities, ranks, errors):
-        if error:
-            predictions.append(Prediction(image.name, error=error))
-            continue
-        predictions.append(
-            Prediction(
-                image.name,
-                tuple(classifier.classes[label] for label in rank),
-                tuple(each[rank].tolist()),
-                bool(each[rank[0]] < options.threshold),
-            )
+    return [
+        Prediction(image.name, error=error)
+        if error
+        else Prediction(
+            image.name,
+            tuple(classifier.classes[label] for label in rank),
+            tuple(row[rank].tolist()),
+            bool(row[rank[0]] < options.threshold),
         )
-    return predictions
+        for image, row, rank, error in zip(images, probabilities, ranks, errors)
+    ]
 
 
-def _look(
+def _score(
     classifier: Classifier, images: list[Image], options: Options
 ) -> tuple[np.ndarray, list[str]]:
-    """Logits float32 `[N, classes]`, and what was wrong with each image or ''."""
+    """Logits float32 `[N, classes]`, and the error of each image or ''."""
     logits = np.zeros([len(images), len(classifier.classes)], np.float32)
     errors = [getattr(image, 'error', '') for image in images]
     batch_size = options.batch_size or _fitting_batch(classifier, images)
-    for places, split in _splits(images, classifier.image_size):
-        # A batch of one would pass through a product of a matrix and a vector, which
-        # adds in another order: from two on the bits are those of evaluation.
+    for split in _splits(images, classifier.image_size):
+        # A batch of one would be a product of a matrix and a vector, which adds in
+        # another order: from two on the bits are those of evaluation.
         size = max(min(batch_size, len(split)), 2)
-        reasons = _Reasons()
+        bad_files = _Errors(errors)
         scores = score(
-            classifier, split, batch_size=size, views=options.views, bad_files=reasons
+            classifier, split, batch_size=size, views=options.views, bad_files=bad_files
         )
-        found = scores.logits['main']
-        logits[places] = np.where(np.isfinite(found), found, 0)
-        for place, good, finite in zip(places, scores.good, np.isfinite(found).all(1)):
-            if good and not finite:
-                errors[place] = 'The network answers with numbers that are not finite'
-        for label, reason in reasons.by_label.items():
-            errors[places[label]] = reason
+        finite = np.isfinite(scores.logits['main'])
+        logits[split.labels] = np.where(finite, scores.logits['main'], 0)
+        for position in split.labels[scores.good & ~finite.all(1)]:
+            errors[position] = 'The logits of the network are not finite'
     return logits, errors
 
 
-def _splits(images: list[Image], side: int) -> Iterator[tuple[np.ndarray, Split]]:
-    """Files and arrays apart, each with their places; labels count from 0."""
-    files = [i for i, p in enumerate(images) if isinstance(p, ImageFile) and p.path]
-    arrays = [i for i, p in enumerate(images) if isinstance(p, Pixels)]
+def _splits(images: list[Image], side: int) -> Iterator[Split]:
+    """Files and arrays in a split each; labels are positions among all images."""
+    files = {i: p for i, p in enumerate(images) if isinstance(p, ImageFile) and p.path}
+    arrays = {i: p for i, p in enumerate(images) if isinstance(p, Pixels)}
     if files:
-        paths = [images[i].path for i in files]  # type: ignore[union-attr]
-        yield np.array(files), Split(_labels(files), paths, paths=paths)
+        paths = [file.path for file in files.values()]
+        yield Split(np.array(list(files), np.int32), paths, paths=paths)
     if arrays:
-        pixels = [images[i].pixels for i in arrays]  # type: ignore[union-attr]
-        fitted = np.stack([fit(tf.constant(each), side).numpy() for each in pixels])
-        names = [images[i].name for i in arrays]
-        yield np.array(arrays), Split(_labels(arrays), names, images=fitted)
+        fitted = [fit(tf.constant(p.pixels), side).numpy() for p in arrays.values()]
+        names = [array.name for array in arrays.values()]
+        labels = np.array(list(arrays), np.int32)
+        yield Split(labels, names, images=np.stack(fitted))
 
 
-def _labels(places: list[int]) -> np.ndarray:
-    return np.arange(len(places), dtype=np.int32)
+class _Errors(BadFiles):
+    """Puts why an image cannot be decoded into a list, by label, and logs nothing."""
 
-
-class _Reasons(BadFiles):
-    """Keeps why images could not be decoded, by their labels, and logs nothing."""
-
-    def __init__(self) -> None:
+    def __init__(self, errors: list[str]) -> None:
         super().__init__()
-        self.by_label: dict[int, str] = {}
+        self.errors = errors
 
     def record(self, name: str, label: int, reason: str) -> None:
-        self.by_label[label] = reason
+        self.errors[label] = reason
 
 
 def _fitting_batch(classifier: Classifier, images: list[Image]) -> int:
     """The largest power of two up to 64 that takes a quarter of the free memory."""
     sizes = [p.size for p in images if isinstance(p, ImageFile) and p.path]
-    each = _MAPS * classifier.bytes_per_image + _FILES * int(np.mean(sizes or [0]))
+    image_bytes = _MAPS * classifier.bytes_per_image
+    image_bytes += _FILES * int(np.mean(sizes or [0]))
     decoded = 3 * classifier.image_size**2
     batch_size = MAX_BATCH
     while batch_size > 2 and not fits_in_memory(
-        batch_size * each // decoded, classifier.image_size
+        batch_size * image_bytes // decoded, classifier.image_size
     ):
         batch_size //= 2
     return batch_size

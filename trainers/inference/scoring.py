@@ -1,4 +1,4 @@
-"""What a classifier says of every image of a split."""
+"""The logits of every image of a split."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -6,13 +6,13 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from trainers.inference import VIEWS
 from trainers.inference.classifier import Classifier, softmax
 from trainers.step.metrics import head_names
 from vision import data
 from vision.data import BadFiles, Split
-from vision.data.decoding.decode import resize
 
-Progress = Callable[[int, int], None]  # (images done, images in all)
+Progress = Callable[[int, int], None]  # (images done, images in total)
 
 
 class Scores(NamedTuple):
@@ -20,41 +20,12 @@ class Scores(NamedTuple):
 
     Attributes:
         logits: float32 `[N, classes]` of each head: 'main', then 'aux1' for the
-            shallowest auxiliary one. Zeros where an image is not good.
+            shallowest auxiliary one. Zeros where an image could not be decoded.
         good: bool `[N]`, whether the image could be decoded.
     """
 
     logits: dict[str, np.ndarray]
     good: np.ndarray
-
-
-def _as_it_is(images: tf.Tensor) -> list[tf.Tensor]:
-    return [images]
-
-
-def _flipped(images: tf.Tensor) -> list[tf.Tensor]:
-    return [images, images[:, :, ::-1]]
-
-
-def _cropped(images: tf.Tensor) -> list[tf.Tensor]:
-    """The whole, the centre and the corners, 7/8 of the side, and their mirrors."""
-    side = images.shape[1]
-    crop = max(side * 7 // 8, 1)
-    rest = side - crop
-    places = [(0, 0), (0, rest), (rest, 0), (rest, rest), (rest // 2, rest // 2)]
-    crops = [
-        resize(images[:, top : top + crop, left : left + crop], side)
-        for top, left in places
-    ]
-    return [view for image in (images, *crops) for view in _flipped(image)]
-
-
-# What is looked at of each image, each as uint8 [B, S, S, 3] -> several such.
-VIEWS: dict[str, Callable[[tf.Tensor], list[tf.Tensor]]] = {
-    'none': _as_it_is,
-    'flip': _flipped,
-    'crops': _cropped,
-}
 
 
 def score(
@@ -66,20 +37,23 @@ def score(
     bad_files: BadFiles | None = None,
     progress: Progress | None = None,
 ) -> Scores:
-    """Looks at every image of a split once, or at several views of each.
+    """Computes the logits of every image of a split once, or of several views of each.
 
-    Of several views the probabilities are averaged; what is returned as logits are
-    then the logarithms of that.
+    The probabilities of several views are averaged; the logits are then the logarithms
+    of these means.
 
     Args:
-        classifier: what looks.
-        split: the images; its labels are not looked at.
-        batch_size: images at a time.
+        classifier: the network.
+        split: the images; its labels are not used.
+        batch_size: images per batch.
         views: a key of `VIEWS`.
-        bad_files: where images that cannot be decoded are recorded.
-        progress: told after each batch.
+        bad_files: records images that cannot be decoded.
+        progress: called after each batch.
+
+    Raises:
+        UserError: there are no such views.
     """
-    size = len(split)
+    size, make_views = len(split), VIEWS.load(views)
     names = head_names(1 + len(classifier.network.heads))
     shape = (size, len(classifier.classes))
     logits = {name: np.zeros(shape, np.float32) for name in names}
@@ -92,8 +66,8 @@ def score(
     )
     for start, batch in zip(range(0, size, batch_size), batches):
         end = min(start + batch_size, size)
-        found = _look(classifier, VIEWS[views](batch.images))
-        for name, values in zip(names, found):
+        heads = _score_views(classifier, make_views(batch.images))
+        for name, values in zip(names, heads):
             logits[name][start:end] = values[: end - start]
         good[start:end] = batch.sample_weights.numpy()[: end - start] > 0
         if progress is not None:
@@ -103,10 +77,10 @@ def score(
     return Scores(logits, good)
 
 
-def _look(classifier: Classifier, views: list[tf.Tensor]) -> list[np.ndarray]:
+def _score_views(classifier: Classifier, views: list[tf.Tensor]) -> list[np.ndarray]:
     """Logits of each head, of one view or of the mean of several."""
-    seen = [classifier.logits(view) for view in views]
-    heads = list(zip(*([outputs.main, *outputs.aux] for outputs in seen)))
+    outputs = [classifier.logits(view) for view in views]
+    heads = list(zip(*([output.main, *output.aux] for output in outputs)))
     if len(views) == 1:
         return [values.numpy() for (values,) in heads]
     return [

@@ -46,7 +46,7 @@ def make_evaluation():
             'small_cnn', names, 8, 'unit', options={'filters': (4,)}
         )
         classifier = Classifier(specification.build(), specification, 'random weights')
-        found = evaluate(classifier, source, 'test')
+        found = evaluate(classifier, source=source)
         logits = rng.normal(size=found.main.shape).astype(np.float32)
         sure = rng.random(count) < right
         logits[sure, found.labels[sure]] += 4

@@ -134,7 +134,7 @@ def test_other_images_are_refused_before_any_is_looked_at(make_evaluation):
 
 def test_classes_that_a_network_does_not_know_are_refused_before_too(make_evaluation):
     evaluation, other = make_evaluation(), make_evaluation(classes=3)
-    with pytest.raises(DatasetError, match='it does not know'):
+    with pytest.raises(DatasetError, match='it does not have'):
         check_same(
             [
                 (evaluation.classifier, evaluation.source),

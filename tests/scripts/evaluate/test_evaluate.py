@@ -295,7 +295,7 @@ def test_where_no_temperature_is_best_no_other_split_is_looked_at():
     )
     with pytest.raises(DatasetError, match='none of its 40 could be decoded'):
         evaluate.look(classifier, Config(), source, evaluate.Settings())
-    with pytest.raises(CalibrationError, match='Expected mistakes among the 40'):
+    with pytest.raises(CalibrationError, match='Expected errors among the 40'):
         evaluate.look(classifier, Config(), source, evaluate.Settings(calibrate=True))
 
 

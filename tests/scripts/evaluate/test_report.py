@@ -6,8 +6,8 @@ import pytest
 
 from scripts.evaluate import report, terminal
 from scripts.evaluate.results import results
+from trainers.inference import VIEWS
 from trainers.inference.classifier import Classifier, Run, Temperature
-from trainers.inference.scoring import VIEWS
 from trainers.settings.config import Config
 from trainers.storage.run_directory import RunDirectory
 

@@ -9,7 +9,7 @@ from scripts.evaluate.settings import (
     check_splits,
     same_data,
 )
-from trainers.inference.scoring import VIEWS
+from trainers.inference import VIEWS
 from trainers.settings.config import Config, ConfigError
 
 OWN = Config(dataset='image_folder', data_dir='mine', split_seed=5)

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 
 from scripts.predict.settings import Settings
+from trainers.inference import VIEWS
 from trainers.inference.prediction import predict
-from trainers.inference.scoring import VIEWS
 from trainers.reporting.progress import ConsoleHandler
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError

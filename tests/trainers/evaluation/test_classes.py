@@ -1,4 +1,4 @@
-"""Which class of a network each class of a dataset is."""
+"""The class of a network that equals each class of a dataset."""
 
 import pytest
 
@@ -47,10 +47,10 @@ def test_unknown_classes_are_named(make_source, make_classifier):
     with pytest.raises(DatasetError) as error:
         match_classes(source, make_classifier(('cat', 'dog')))
     assert (
-        "does not know 'bird 0', 'bird 1', 'bird 2', 'bird 3', 'bird 4' and 3 more"
+        "does not have 'bird 0', 'bird 1', 'bird 2', 'bird 3', 'bird 4' and 3 more"
         in str(error.value)
     )
-    assert "It names 'cat', 'dog'." in str(error.value)
+    assert "Its classes are 'cat', 'dog'." in str(error.value)
 
 
 def test_two_classes_that_are_one_to_the_network_are_refused(make_source, of_imagenet):

@@ -1,6 +1,7 @@
 """Every image once, bad ones apart, and figures that agree with training's."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -27,8 +28,7 @@ def test_1003_images_in_batches_of_64_are_1003(classifier, make_source):
     done = []
     found = evaluate(
         classifier,
-        source,
-        'test',
+        source=source,
         batch_size=64,
         progress=lambda now, total: done.append((now, total)),
     )
@@ -37,12 +37,12 @@ def test_1003_images_in_batches_of_64_are_1003(classifier, make_source):
     assert found.names == list(source.splits['test'].names)
     np.testing.assert_array_equal(found.labels, source.splits['test'].labels)
     assert done[-1] == (1003, 1003) and len(done) == 16
-    at_once = evaluate(classifier, source, 'test', batch_size=1003)
+    at_once = evaluate(classifier, 'test', source=source, batch_size=1003)
     np.testing.assert_allclose(found.main, at_once.main, atol=1e-5)
 
 
 def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source):
-    found = evaluate(classifier, make_source(CLASSES, 70), 'test')
+    found = evaluate(classifier, source=make_source(CLASSES, 70))
     for temperature in (1.0, 0.5):
         found = dataclasses.replace(found, temperature=Temperature(temperature))
         powers = np.exp(found.main.astype(np.float64) / temperature)
@@ -66,7 +66,7 @@ def test_figures_of_every_head_agree_with_training(
     size = 64 if auxiliary else 8
     classifier = make_classifier(CLASSES, size, auxiliary)
     source = make_source(CLASSES, 21, size)
-    found = evaluate(classifier, source, 'validation', batch_size=8)
+    found = evaluate(classifier, 'validation', source=source, batch_size=8)
     trainer = Trainer(
         classifier.network, Config(model='small_cnn'), 1, resolve('float32')
     )
@@ -104,7 +104,9 @@ def source(tmp_path_factory):
 
 
 def test_bad_images_are_in_no_figure_and_are_listed(classifier, source):
-    found = evaluate(classifier, source, 'test', batch_size=4, max_bad_fraction=0.5)
+    found = evaluate(
+        classifier, 'test', source=source, batch_size=4, max_bad_fraction=0.5
+    )
     assert len(found) == 18 == found.confusion.sum() == found.reliability.counts.sum()
     assert [file.name for file in found.bad_files] == [
         'test/b/6.png',
@@ -127,16 +129,16 @@ def test_rows_that_stay_are_moved_up_and_not_copied():
     values = np.random.default_rng(0).normal(size=[10_000, 3]).astype(np.float32)
     places = np.flatnonzero(values[:, 0] < 1)
     expected = values[places]
-    found = evaluation._moved_up(values, places)
+    found = evaluation._keep_rows(values, places)
     np.testing.assert_array_equal(found, expected)
     assert np.shares_memory(found, values)
     every = np.arange(10_000)
-    np.testing.assert_array_equal(evaluation._moved_up(values, every), values)
+    np.testing.assert_array_equal(evaluation._keep_rows(values, every), values)
 
 
 def test_too_many_bad_images_are_an_error(classifier, source):
     with pytest.raises(DatasetError, match='At most 5.00% of the 30 images'):
-        evaluate(classifier, source, 'test', max_bad_fraction=0.05)
+        evaluate(classifier, 'test', source=source, max_bad_fraction=0.05)
 
 
 def test_no_good_image_at_all_is_an_error(classifier, make_source):
@@ -146,7 +148,7 @@ def test_no_good_image_at_all_is_an_error(classifier, make_source):
     )
     source = dataclasses.replace(source, splits={**source.splits, 'test': bad})
     with pytest.raises(DatasetError, match='none of its 3 could be decoded'):
-        evaluate(classifier, source, 'test')
+        evaluate(classifier, 'test', source=source)
 
 
 def test_answers_that_are_not_finite_are_an_error(make_classifier, make_source):
@@ -154,12 +156,12 @@ def test_answers_that_are_not_finite_are_an_error(make_classifier, make_source):
     variable = classifier.network.variables[0]
     variable.assign(np.full(variable.shape, np.nan))
     with pytest.raises(UserError, match='20 of 20 images, such as test/0'):
-        evaluate(classifier, make_source(CLASSES), 'test')
+        evaluate(classifier, source=make_source(CLASSES))
 
 
 def test_temperature_is_fitted_to_what_was_evaluated(classifier, make_source):
     source = make_source(CLASSES, 60)
-    found = evaluate(classifier, source, 'validation')
+    found = evaluate(classifier, 'validation', source=source)
     # Labels that the network knows something of.
     labels = np.where(np.arange(60) % 3, found.predicted, found.labels)
     found = dataclasses.replace(found, labels=labels.astype(np.int32))
@@ -167,3 +169,15 @@ def test_temperature_is_fitted_to_what_was_evaluated(classifier, make_source):
     assert (temperature.split, temperature.images) == ('validation', 60)
     fitted = dataclasses.replace(found, temperature=temperature)
     assert fitted.calibrated_losses.mean() < found.losses.mean()
+
+
+def test_a_run_is_evaluated_on_its_own_images(classifier):
+    run = Path(__file__).parents[2] / 'earlier_runs/version_0_1/two_phases'
+    found = evaluate(run, 'validation', views='flip')
+    assert found.classifier.run.directory.path == run
+    assert (found.source.name, found.split_name) == ('shapes', 'validation')
+    again = evaluate(found.classifier, 'validation', source=found.source, views='flip')
+    np.testing.assert_array_equal(found.main, again.main)
+    assert (found.views_per_image, again.heads) == (2, found.heads)
+    with pytest.raises(UserError, match='Expected a source with random weights'):
+        evaluate(classifier)

@@ -14,11 +14,11 @@ from trainers.inference.classifier import (
     Temperature,
     from_pretrained,
     from_run,
-    read_labels,
     read_temperature,
     softmax,
     store_temperature,
 )
+from trainers.inference.labels import read_labels
 from trainers.reporting.progress import ConsoleHandler
 from trainers.run.train import load_source, train
 from trainers.settings.config import Config
@@ -123,7 +123,7 @@ def test_a_checkpoint_on_its_own(run_dir, tmp_path, images):
 
 def test_a_checkpoint_by_another_name(run_dir, tmp_path):
     shutil.copytree(steps(run_dir, 'best')[-1], tmp_path / 'mine')
-    with pytest.raises(RunDirectoryError, match='called by its step, such as step-12'):
+    with pytest.raises(RunDirectoryError, match='to be step-<number>, such as step-12'):
         from_run(tmp_path / 'mine')
 
 

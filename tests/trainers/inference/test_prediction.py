@@ -255,7 +255,7 @@ def test_an_array_that_is_no_image(classifier, wrong):
         ({'batch_size': -1}, 'Expected batch_size to be at least 0, received -1.'),
         (
             {'views': 'flips'},
-            "views to be one of none, flip, crops; received 'flips'. Did",
+            "Expected views of none, flip, crops; received 'flips'. Did",
         ),
     ],
 )
@@ -287,7 +287,7 @@ def test_answers_that_are_not_finite_are_none(folder):
     network.head.classifier.bias.assign([0, np.nan, 0])
     specification = Specification('small_cnn', CLASSES, 16, network.normalization)
     (found,) = predict(Classifier(network, specification, ''), folder / 'a.png')
-    assert found.error == 'The network answers with numbers that are not finite'
+    assert found.error == 'The logits of the network are not finite'
     assert found.classes == ()
 
 

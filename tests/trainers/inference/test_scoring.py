@@ -1,11 +1,14 @@
-"""What a network says of every image, and of several views of each."""
+"""Logits of every image of a split, and of several views of each."""
+
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from scripts.evaluate.settings import Settings
-from trainers.inference import scoring
+from trainers.inference import VIEWS, scoring
 from trainers.inference.classifier import Classifier, softmax
 from vision.data import Split
 from vision.models.specification import Specification
@@ -28,43 +31,45 @@ def score(classifier, images, views='none', batch_size=4):
     split = Split(
         np.zeros(len(images), np.int32), list(map(str, range(len(images)))), images
     )
-    found = scoring.score(classifier, split, views=views, batch_size=batch_size)
-    assert found.good.all() and list(found.logits) == ['main']
-    return found.logits['main']
+    scores = scoring.score(classifier, split, views=views, batch_size=batch_size)
+    assert scores.good.all() and list(scores.logits) == ['main']
+    return scores.logits['main']
 
 
 def test_commands_offer_the_views_that_there_are():
-    for views in scoring.VIEWS:
+    for views in VIEWS:
         assert Settings(views=views).views == views
     choices = Settings.__dataclass_fields__['views'].metadata['choices']
-    assert set(choices) == set(scoring.VIEWS)
+    assert set(choices) == set(VIEWS)
 
 
 @pytest.mark.parametrize('batch_size', [1, 4, 11, 64])
-def test_each_image_is_looked_at_in_its_place(classifier, images, batch_size):
-    found = score(classifier, images, batch_size=batch_size)
-    assert found.dtype == np.float32 and found.shape == (11, 3)
-    for image, logits in zip(images, found):
+def test_logits_are_in_the_order_of_the_images(classifier, images, batch_size):
+    logits = score(classifier, images, batch_size=batch_size)
+    assert logits.dtype == np.float32 and logits.shape == (11, 3)
+    for image, row in zip(images, logits):
         alone = classifier.logits(image[None]).main.numpy()[0]
-        np.testing.assert_allclose(logits, alone, rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(row, alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('views, count', [('none', 1), ('flip', 2), ('crops', 12)])
 def test_several_views_are_averaged_as_probabilities(classifier, images, views, count):
-    found = score(classifier, images, views)
-    seen = scoring.VIEWS[views](tf.constant(images))
-    assert len(seen) == count
+    logits = score(classifier, images, views)
+    several = VIEWS.load(views)(tf.constant(images))
+    assert len(several) == count
     expected = np.mean(
-        [softmax(classifier.logits(view).main.numpy()) for view in seen], 0
+        [softmax(classifier.logits(view).main.numpy()) for view in several], 0
     )
-    np.testing.assert_allclose(softmax(found), expected, rtol=1e-4)
+    np.testing.assert_allclose(softmax(logits), expected, rtol=1e-4)
     if count > 1:  # logarithms of probabilities, which a softmax leaves as they are
-        np.testing.assert_allclose(np.exp(found).sum(1), 1, rtol=1e-5)
+        np.testing.assert_allclose(np.exp(logits).sum(1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize('views', ['flip', 'crops'])
 def test_a_mirror_image_is_the_same_to_mirrored_views(classifier, images, views):
-    plain, mirrored = (score(classifier, each) for each in (images, images[:, :, ::-1]))
+    plain, mirrored = (
+        score(classifier, batch) for batch in (images, images[:, :, ::-1])
+    )
     assert np.abs(plain - mirrored).max() > 1e-3
     np.testing.assert_allclose(
         score(classifier, images, views),
@@ -72,3 +77,12 @@ def test_a_mirror_image_is_the_same_to_mirrored_views(classifier, images, views)
         rtol=1e-4,
         atol=1e-5,
     )
+
+
+def test_names_of_views_need_no_tensorflow():
+    code = (
+        'import sys; from trainers.inference import VIEWS; print(*VIEWS); '
+        'sys.exit("tensorflow" in sys.modules)'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, 'none flip crops\n'), done.stderr
