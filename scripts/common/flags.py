@@ -158,7 +158,9 @@ def _describe(field: dataclasses.Field) -> list[str]:
         default = ','.join(default)
     elif isinstance(default, float):
         default = f'{default:g}'
-    notes = ['|'.join(field.metadata['choices'])] if field.metadata['choices'] else []
+    choices = field.metadata['choices']
+    listed = f'{field.name}s' in LISTINGS
+    notes = ['|'.join(choices)] if choices and not listed else []
     if default not in (None, '') and default is not False:
         notes.append(f'default {default}')
     text = field.metadata['help'] + (f' [{"; ".join(notes)}]' if notes else '')

@@ -9,6 +9,7 @@ from trainers.settings.fields import CheckedSettings, is_optional, setting
 from trainers.settings.parsing import ConfigError, Freeze, Options, SizeChange
 from trainers.step import OPTIMIZERS, SCHEDULES
 from vision.errors import suggestion
+from vision.models.registry import MODELS, NORMALIZATIONS
 
 RUN = 'Run'
 TRAINING = 'Training'
@@ -33,7 +34,9 @@ class Config(CheckedSettings):
         ConfigError: a value is not allowed; the message names the setting.
     """
 
-    model: str = setting('inception_v1', RUN, 'Network to train; see --list_models.')
+    model: str = setting(
+        'inception_v1', RUN, 'Network to train; see --list_models.', choices=MODELS
+    )
     dataset: str = setting('shapes', RUN, 'Dataset to train on; see --list_datasets.')
     data_dir: str = setting('', RUN, 'Folder of the dataset.', affects_results=False)
     recipe: str | None = setting(
@@ -157,7 +160,7 @@ class Config(CheckedSettings):
         None,
         DATA,
         "Normalization of the pixels; by default the network's.",
-        choices=('raw', 'unit', 'symmetric', 'center', 'standardize', 'caffe'),
+        choices=NORMALIZATIONS,
     )
     class_weights: str = setting(
         'none',

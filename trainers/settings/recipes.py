@@ -39,7 +39,7 @@ _recipe(
 
 _recipe(
     'tiny_imagenet_best',
-    'Our best for 64-pixel images: batch norm, crops, small images first.',
+    'Best results at 64 pixels: batch norm, crops, small images first.',
     model='inception_v1_bn',
     dataset='tiny_imagenet',
     image_size=56,
@@ -78,7 +78,7 @@ _recipe(
 
 _recipe(
     'system_b',
-    'The same chapter told again: smaller stem, augmentation, early stopping.',
+    'The same chapter: smaller stem, augmentation, early stopping.',
     model='inception_v1_compact',
     dataset='tiny_imagenet',
     image_size=56,
@@ -112,7 +112,7 @@ _CATS_AND_DOGS = {
 
 _recipe(
     'system_c1',
-    'Cats and dogs, first step: two convolutions on pixels as they are.',
+    'Cats and dogs, first step: two convolutions on raw pixels.',
     **_CATS_AND_DOGS,
     model='small_cnn',
     normalization='raw',
@@ -121,7 +121,7 @@ _recipe(
 
 _recipe(
     'system_c2',
-    'Second step: one convolution behind random flips and rotations.',
+    'Second step: one convolution, random flips and rotations.',
     **_CATS_AND_DOGS,
     model='small_cnn',
     normalization='raw',
@@ -131,7 +131,7 @@ _recipe(
 
 _recipe(
     'system_c3',
-    'Third step: the first one with pixels scaled to [-1, 1].',
+    'Third step: the network of the first, pixels scaled to [-1, 1].',
     **_CATS_AND_DOGS,
     model='small_cnn',
     normalization='symmetric',
@@ -175,7 +175,7 @@ _CIFAR10 = {
 
 _recipe(
     'system_d',
-    'CIFAR-10 with three blocks of convolutions, augmentation and a falling rate.',
+    'CIFAR-10 with three blocks of convolutions and augmentation.',
     **{**_CIFAR10, 'schedule': 'cosine', 'optimizer': 'adamw'},
     model='cifar_cnn',
     model_options=('convolutions:2', 'block_dropout:0.1'),
@@ -186,7 +186,7 @@ _recipe(
 
 _recipe(
     'system_d_transfer',
-    'The same with the end of a MobileNetV2 trained on ImageNet.',
+    'The same with the last stages of a MobileNetV2 trained on ImageNet.',
     **_CIFAR10,
     model='mobilenet_v2',
     image_size=96,
@@ -214,14 +214,14 @@ _TRANSFER = {
 
 _recipe(
     'system_e_features',
-    'Dogs and cats in "Deep Learning with Python", chapter 8: features kept.',
+    'Dogs and cats, "Deep Learning with Python", chapter 8: cached features.',
     **_TRANSFER,
     features='cached',
 )
 
 _recipe(
     'system_e_finetune',
-    'The same chapter with augmentation, then the last layers trained as well.',
+    'The same chapter: augmentation, then the last layers are trained as well.',
     **_TRANSFER,
     augment=('flip', 'rotate:36', 'zoom:0.2'),
     finetune_epochs=30,
@@ -255,7 +255,7 @@ _recipe(
 
 _recipe(
     'cats_and_dogs_best',
-    'Our best for few images: a MobileNetV2 whose head is trained, then all of it.',
+    'Best results for few images: the head of a MobileNetV2, then all of it.',
     dataset='cats_and_dogs',
     model='mobilenet_v2',
     pretrained='imagenet',

@@ -128,7 +128,7 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
 @pytest.mark.parametrize(
     'settings, error, message',
     [
-        ({'model': 'mobilenet_v3'}, UserError, 'Did you mean mobilenet_v2?'),
+        ({'model': 'mobilenet_v3'}, ConfigError, 'Did you mean mobilenet_v2?'),
         (
             {'model': 'mobilenet_v2', 'model_options': ('alpha:-1',)},
             ConfigError,
@@ -157,8 +157,8 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
     ],
 )
 def test_networks_that_cannot_be(source, settings, error, message):
-    config = Config(**settings)
     with pytest.raises(error, match=message):
+        config = Config(**settings)
         networks.build(
             config,
             networks.specify(config, source.classes, source.image_size),
