@@ -97,14 +97,15 @@ def start(
             return ExitCode.ERROR
 
     signal.signal(signal.SIGTERM, _interrupt)
-    flags.define_listings()
     flags.define(fields)
     # Flags may also follow arguments that are not flags.
     flags.FLAGS.set_gnu_getopt(arguments)
-    parser = flags.parser(
-        description + FOOTER, lambda: flags.describe(fields), arguments
+    app.run(
+        main,
+        flags_parser=lambda argv: flags.parse(
+            argv, description + FOOTER, fields, arguments
+        ),
     )
-    app.run(main, flags_parser=parser)
 
 
 def _run(

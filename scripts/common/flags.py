@@ -9,7 +9,7 @@ import difflib
 import io
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
 from absl import flags
@@ -23,6 +23,7 @@ FLAGS = flags.FLAGS
 # `--list_<kind>` of every command lists these.
 LISTINGS = ('models', 'datasets', 'recipes', 'augmentations')
 
+_HELP = {'--help', '-help', '-h', '--helpfull', '--helpshort'}
 _PARSERS: dict[type, flags.ArgumentParser] = {
     int: flags.IntegerParser(),
     float: flags.FloatParser(),
@@ -39,12 +40,6 @@ class _OptionalParser(flags.ArgumentParser):
 
     def parse(self, argument: Any) -> Any:
         return None if argument == '' else self._parser.parse(argument)
-
-
-def define_listings() -> None:
-    """Defines the flags that `listings.show` answers."""
-    for plural in LISTINGS:
-        flags.DEFINE_bool(f'list_{plural}', False, f'List the {plural}, and exit.')
 
 
 def regrouped(
@@ -65,7 +60,10 @@ def regrouped(
 
 
 def define(fields: Iterable[dataclasses.Field]) -> None:
-    """Defines one flag for each field; one that is not given is None."""
+    """Defines a flag for each field and for each listing; one not given is None."""
+    for plural in LISTINGS:
+        text = f'List the {plural}, and exit.'
+        flags.DEFINE_bool(f'list_{plural}', False, text, flag_values=FLAGS)
     for field in fields:
         text = field.metadata['help']
         if kind(field) is bool:
@@ -104,39 +102,44 @@ def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:
     }
 
 
-def parser(
-    description: str, listing: Callable[[], str], arguments: bool = False
-) -> Callable[[Sequence[str]], list[str]]:
-    """A parser for `absl.app.run` that explains itself and refuses what it cannot use.
+def parse(
+    argv: Sequence[str],
+    description: str,
+    fields: Iterable[dataclasses.Field],
+    arguments: bool = False,
+) -> list[str]:
+    """Parses a command line, or prints the help text and exits.
+
+    A mistake is printed with a suggestion, and exits with code 2.
 
     Args:
-        description: what stands above the flags in the help text.
-        listing: writes out the flags, for the help text.
-        arguments: whether there may be anything that is not a flag.
+        argv: name and arguments of the command.
+        description: stands above the flags in the help text.
+        fields: the flags in the help text.
+        arguments: whether arguments that are not flags are allowed.
+
+    Returns:
+        The name, and the arguments that are not flags.
     """
-
-    def parse(argv: Sequence[str]) -> list[str]:
-        for stream in (sys.stdout, sys.stderr):  # not every terminal has every sign
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors='backslashreplace')
-        if {'--help', '-help', '-h', '--helpfull', '--helpshort'} & set(argv[1:]):
-            try:
-                print(f'{description.strip()}\n\n{listing()}', flush=True)
-            except BrokenPipeError:
-                quiet.forget_stdout()
-            sys.exit(0)
+    for stream in (sys.stdout, sys.stderr):  # a terminal may lack a character
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors='backslashreplace')
+    if _HELP & set(argv[1:]):
         try:
-            rest = FLAGS(list(argv))
-        except flags.UnrecognizedFlagError as error:
-            name = error.flagname
-            _refuse(f'There is no flag --{name}.{_suggest(name)}')
-        except flags.Error as error:
-            _refuse(str(error).rstrip('.') + '.')
-        if rest[1:] and not arguments:
-            _refuse(f'Did not expect {rest[1]!r}.{_suggest(rest[1])}')
-        return rest
-
-    return parse
+            print(f'{description.strip()}\n\n{describe(fields)}', flush=True)
+        except BrokenPipeError:
+            quiet.forget_stdout()
+        sys.exit(0)
+    try:
+        rest = FLAGS(list(argv))
+    except flags.UnrecognizedFlagError as error:
+        name = error.flagname
+        _refuse(f'There is no flag --{name}.{_suggest(name)}')
+    except flags.Error as error:
+        _refuse(str(error).rstrip('.') + '.')
+    if rest[1:] and not arguments:
+        _refuse(f'Did not expect {rest[1]!r}.{_suggest(rest[1])}')
+    return rest
 
 
 def describe(fields: Iterable[dataclasses.Field]) -> str:

@@ -41,11 +41,11 @@ class Settings(CheckedSettings):
         'Images at a time; 0: as many as a quarter of the free memory takes, up to 64.',
         minimum=0,
     )
-    format: str = setting(
-        '',
+    format: str | None = setting(
+        None,
         _WRITING,
         'How to write; by default as the suffix of --output says, or else a table.',
-        choices=('', 'table', 'csv', 'jsonl'),
+        choices=('table', 'csv', 'jsonl'),
     )
     output: str = setting(
         '',

@@ -137,7 +137,7 @@ def test_a_classifier_of_other_classes_is_replaced(pretrained, tmp_path):
     assert {'head/classifier/kernel', 'head/dense/0/kernel'} <= moved
     assert not any('conv/kernel' in name for name in moved)
     log = (run_dir / 'train.log').read_text()
-    assert f'other classes (zebra where {first} is here) and replaced' in log
+    assert f'other classes (zebra instead of {first}) and is replaced' in log
 
 
 def test_a_frozen_backbone_is_the_same_bits_after_training(pretrained, tmp_path):
