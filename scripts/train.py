@@ -1,10 +1,10 @@
 """Trains a network: `python -m scripts.train --model=inception_v1`."""
 
 import dataclasses
+import logging
 import sys
 
 from scripts.common import command, flags
-from trainers.reporting.progress import ConsoleHandler
 from trainers.settings.config import Config
 from trainers.storage.run_directory import config_of
 
@@ -32,14 +32,19 @@ def prepare(_: list[str]) -> Config:
 
 def run() -> None:
     """Parses the command line and trains."""
-    console = ConsoleHandler(sys.stdout)
 
     def work(config: Config) -> None:
         from trainers.run.train import train
 
-        train(config, console)
+        train(config)
 
-    command.start(DESCRIPTION, FIELDS, prepare, work, log_handler=console)
+    command.start(
+        DESCRIPTION,
+        FIELDS,
+        prepare,
+        work,
+        log_handler=logging.StreamHandler(sys.stdout),
+    )
 
 
 if __name__ == '__main__':

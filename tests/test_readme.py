@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from trainers.settings.recipes import RECIPES
-from trainers.step.trainer import Trainer
+from trainers.step.trainer import TrainingPhase
 from vision import models
 from vision.models.profile import count_parameters
 
@@ -27,7 +27,7 @@ def table(document: str, title: str) -> dict[str, str]:
 
 def test_training_step_is_the_real_one():
     shown = re.search(r'```python\n(def _train_step.*?)```', README, re.DOTALL)[1]
-    source = textwrap.dedent(inspect.getsource(Trainer._train_step))
+    source = textwrap.dedent(inspect.getsource(TrainingPhase._train_step))
     assert shown == source
 
 

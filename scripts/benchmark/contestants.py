@@ -9,7 +9,7 @@ import tensorflow as tf
 from scripts.benchmark.flops import gflop_per_step
 from scripts.benchmark.timing import Contestant, timed
 from trainers.settings.config import Config
-from trainers.step.trainer import Trainer
+from trainers.step.trainer import TrainingPhase
 from vision import data
 from vision.data import Batch, Source, Split
 from vision.data.augment import parse
@@ -89,16 +89,16 @@ class Endless(Iterator[Batch]):
         return self.batch
 
 
-def training_steps(name: str, trainer: Trainer, batch: Batch) -> Contestant:
+def training_steps(name: str, phase: TrainingPhase, batch: Batch) -> Contestant:
     """The real training step, on one batch that is on the device already."""
     batches = Endless(batch)
 
     def work(steps: int) -> None:
-        trainer.train_steps(batches, tf.constant(steps))
-        trainer.losses.read()  # waits for the device
+        phase.train_steps(batches, steps)
+        phase.state.losses.read()  # waits for the device
 
     return Contestant(
-        name, timed(work), len(batch.labels), gflop_per_step(trainer, batch)
+        name, timed(work), len(batch.labels), gflop_per_step(phase, batch)
     )
 
 

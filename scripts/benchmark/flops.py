@@ -1,11 +1,11 @@
 """How much arithmetic a training step does."""
 
-from trainers.step.trainer import Trainer
+from trainers.step.trainer import TrainingPhase
 from vision.data import Batch
 from vision.models.profile import count_graph_macs
 
 
-def gflop_per_step(trainer: Trainer, batch: Batch) -> float:
+def gflop_per_step(phase: TrainingPhase, batch: Batch) -> float:
     """Floating-point operations of one training step / 10⁹, two for each MAC.
 
     Counted in the traced graph of the step: all convolutions and matrix products,
@@ -14,5 +14,5 @@ def gflop_per_step(trainer: Trainer, batch: Batch) -> float:
     Positions where a kernel hangs over the edge count like others. The sums inside
     local response norms are left out, since any implementation may choose its own.
     """
-    graph = trainer.train_step.get_concrete_function(batch).graph
+    graph = phase.train_step.get_concrete_function(batch).graph
     return 2 * count_graph_macs(graph) / 1e9

@@ -33,6 +33,7 @@ from trainers.networks import build as networks
 from trainers.run import train
 from trainers.run.batches import steps_per_epoch
 from trainers.run.caching import decoded
+from trainers.run.source import load_source
 from trainers.settings.config import Config
 from trainers.step import precision
 from vision import data, models
@@ -70,7 +71,7 @@ def step(config: Config, settings: Settings) -> Result:
 
 def input_pipeline(config: Config, settings: Settings) -> Result:
     """The input alone: from memory and from files, with and without augmentation."""
-    source = train.load_source(config)
+    source = load_source(config)
     config = _plain(config, source.image_size)
     data.steps_per_epoch(source.splits['train'], config.batch_size)
     places = _places(config, source)
@@ -97,7 +98,7 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     Raises:
         DatasetError: the training split does not fill two batches.
     """
-    source = train.load_source(config)
+    source = load_source(config)
     config = _plain(config, source.image_size)
     image_size = config.image_size or source.image_size
     source = decoded(config, source, BadFiles())
@@ -164,7 +165,7 @@ def input_peers(config: Config, settings: Settings) -> Result:
         DatasetError: Keras stopped at an image.
     """
     keras_input.check_augmentations(config.augment)
-    source = train.load_source(config)
+    source = load_source(config)
     config = _plain(config, source.image_size)
     keras_input.check_files(source.splits['train'])
     data.steps_per_epoch(source.splits['train'], config.batch_size)
@@ -209,7 +210,9 @@ def _steps(
     trainer, _ = train.build(
         config, networks.specify(config, source.classes, source.image_size), source
     )
-    return training_steps(name, trainer, device_batch(split or source.splits['train']))
+    return training_steps(
+        name, trainer.phases[0], device_batch(split or source.splits['train'])
+    )
 
 
 def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:

@@ -96,7 +96,7 @@ def compete(
                 index = (place + repeat) % len(contestants)
                 taken = contestants[index].turn(turns[index])
                 seconds[index].append(taken / turns[index])
-            progress.update(repeat + 1, {})
+            progress.update(repeat + 1)
     return [row(*each) for each in zip(contestants, seconds)]
 
 

@@ -114,7 +114,7 @@ def evaluate(request: tuple[list[str], Settings]) -> None:
 def _evaluate_one(settings: Settings) -> None:
     from scripts.common.output_folder import check_writable
     from scripts.evaluate import output, terminal
-    from trainers.run.train import load_source
+    from trainers.run.source import load_source
     from trainers.storage import environment
 
     classifier = model_settings.load_classifier()
@@ -264,7 +264,7 @@ def _compare(folders: list[str], settings: Settings) -> None:
     from scripts.evaluate import comparison_report
     from scripts.evaluate.comparison import check_same, compare
     from trainers.inference.classifier import from_run
-    from trainers.run.train import load_source
+    from trainers.run.source import load_source
     from trainers.storage import environment
 
     trained = model_settings.trained()

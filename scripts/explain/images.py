@@ -10,7 +10,7 @@ from scripts.common.sampling import rank_in_class
 from trainers.inference import image_files
 from trainers.inference.classifier import Classifier
 from trainers.inference.scoring import score
-from trainers.run.train import load_source
+from trainers.run.source import load_source
 from trainers.settings.config import ConfigError
 from vision.data import BadFiles, DatasetError, Split, take
 

@@ -44,7 +44,7 @@ def explore(request: tuple[Config, Settings]) -> None:
     from scripts.common.output_folder import check_writable
     from scripts.explore import augmentation, output, terminal
     from scripts.explore.summary import summarize
-    from trainers.run.train import load_source
+    from trainers.run.source import load_source
     from vision.survey.survey import survey
 
     config, settings = request

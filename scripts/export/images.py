@@ -10,7 +10,7 @@ from scripts.common.dataset_settings import image_config
 from scripts.common.formatting import counted, printable
 from trainers.inference import image_files
 from trainers.inference.classifier import Classifier
-from trainers.run.train import load_source
+from trainers.run.source import load_source
 from trainers.settings.config import Config, ConfigError
 from vision import data
 from vision.data import BadFiles, DatasetError, Split

@@ -1,18 +1,19 @@
-"""Fetching a dataset on request, with progress on the terminal."""
+"""Downloading a dataset, with progress bars."""
 
 from pathlib import Path
 
-from tqdm import tqdm
+from tqdm.auto import tqdm
 
+from trainers.reporting.progress import task_bar
 from vision import data
 from vision.data import DatasetError
 
 
 def download(dataset: str, data_dir: str) -> None:
-    """Puts a dataset below `data_dir`, unless it is there.
+    """Downloads a dataset below `data_dir`, unless it is there.
 
     Raises:
-        DatasetError: it has no public address, or cannot be had or written.
+        DatasetError: it has no public address, or cannot be downloaded or written.
     """
     if not data_dir and not data.is_tfds(dataset):
         raise DatasetError(
@@ -24,23 +25,21 @@ def download(dataset: str, data_dir: str) -> None:
 
 
 class Bars:
-    """A progress bar on standard error for each thing that is done in turn."""
+    """A progress bar for each of several downloads, one after the other."""
 
     def __init__(self) -> None:
+        self._label = ''
         self._bar: tqdm | None = None
 
     def __call__(self, label: str, done: int, total: int | None) -> None:
-        if self._bar is None or self._bar.desc != label:
+        if self._bar is None or self._label != label:
             self.close()
-            # No lines of bars in a file: only on a terminal.
-            self._bar = tqdm(
-                desc=label, total=total, unit='B', unit_scale=True, disable=None
-            )
-            self._bar.desc = label
+            self._label = label
+            self._bar = task_bar(label, total, unit='B', unit_scale=True)
         self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
-        """Ends the bar, where there is one."""
+        """Ends the bar, if there is one."""
         if self._bar is not None:
             self._bar.close()
 

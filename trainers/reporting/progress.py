@@ -1,16 +1,19 @@
-"""One line that says how a run is doing, and log messages that do not tear it."""
+"""Progress bars of tqdm, and plain lines where no bar can be drawn."""
 
-import logging
-import os
+import contextlib
 import sys
-import threading
-import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from types import TracebackType
-from typing import TextIO
+from collections.abc import Mapping
+from typing import Any, TextIO
 
-_REDRAW = 0.1  # Seconds: more often than that nobody can read.
+from tqdm.auto import tqdm
+from tqdm.contrib.logging import logging_redirect_tqdm
+from tqdm.notebook import tqdm_notebook
+
+IN_NOTEBOOK = issubclass(tqdm, tqdm_notebook)
+
+# Both fit 80 columns with loss, accuracy and speed.
+_BAR = '{desc} {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} [{remaining}{postfix}]'
+_LINE = '{desc} {percentage:3.0f}% {n_fmt}/{total_fmt} [{remaining}{postfix}]'
 
 
 def format_duration(seconds: float) -> str:
@@ -29,153 +32,109 @@ def format_duration(seconds: float) -> str:
     return f'{hours // 24} d {hours % 24:02d} h'
 
 
-def format_line(
-    step: int,
-    total_steps: int,
-    fields: Mapping[str, str],
-    left: float | None = None,
-    width: int | None = None,
-) -> str:
-    """' 42 %  epoch 3/7  step 420/1,000  loss 2.31  3 m 05 s left'.
+class _Lines(tqdm):
+    """Writes a plain line where tqdm would draw its bar anew."""
 
-    Args:
-        fields: name -> value as it is to be shown, in this order.
-        left: seconds to go, None while nobody can tell.
-        width: columns to cut the line to.
-    """
-    percent = 100 * step // total_steps if total_steps else 100
-    parts = [f'{percent:3d} %', f'step {step:,}/{total_steps:,}']
-    parts += [f'{name} {value}' for name, value in fields.items()]
-    if left is not None:
-        parts.append(f'{format_duration(left)} left')
-    return '  '.join(parts)[:width]
+    def display(self, msg: str | None = None, pos: int | None = None) -> bool:
+        # A closed pipe does not end the run.
+        with contextlib.suppress(OSError, ValueError):
+            if msg is None:
+                self.fp.write(f'{self}\n')
+                self.fp.flush()
+        return False  # nothing to erase
+
+    def clear(self, nolock: bool = False) -> None:
+        """There is nothing to erase."""
 
 
 class Progress:
-    """The progress of a run: redrawn in place on a terminal, else a line now and then.
+    """The progress of a run: a bar on a terminal or in a notebook, else plain lines.
 
-    Use it as a context manager, so that it leaves the terminal clean.
+    Messages of the log do not tear the bar while the context lasts.
 
     Args:
         total_steps: of the whole run.
         stream: standard error by default.
-        interval: seconds between two lines where there is no terminal.
+        interval: seconds between two plain lines.
     """
 
     def __init__(
-        self,
-        total_steps: int,
-        stream: TextIO | None = None,
-        interval: float = 30.0,
+        self, total_steps: int, stream: TextIO | None = None, interval: float = 30.0
     ):
         self._total_steps = total_steps
-        self._stream = sys.stderr if stream is None else stream
-        self._interval = _REDRAW if self._stream.isatty() else interval
-        self._terminal = self._stream.isatty()
-        self._lock = threading.RLock()  # Messages may come from any thread.
-        self._line: tuple[int, Mapping[str, str], float | None] | None = None
-        self._drawn = 0  # Columns on the terminal now.
-        self._first: tuple[int, float] | None = None
-        self._last = time.monotonic() - (_REDRAW if self._terminal else 0)
-
-    def update(self, step: int, fields: Mapping[str, str]) -> None:
-        """Shows the state after a step; cheap enough to be called at every step.
-
-        The time left follows from all time since the first call, pauses included.
-        """
-        now = time.monotonic()
-        with self._lock:
-            self._line = (step, dict(fields), self._left(step, now))
-            if now - self._last >= self._interval:
-                self._last = now
-                self._draw()
-
-    def expect(self, total_steps: int) -> None:
-        """Says anew how many steps the run has."""
-        with self._lock:
-            self._total_steps = total_steps
-
-    @contextmanager
-    def hidden(self) -> Iterator[None]:
-        """The terminal is free for other messages meanwhile."""
-        with self._lock:
-            shown = self._drawn > 0
-            self._erase()
-            try:
-                yield
-            finally:
-                if shown:
-                    self._draw()
-
-    def finish(self) -> None:
-        """Erases the line for good; the run's last words belong to the log."""
-        with self._lock:
-            self._erase()
-            self._line = None
+        self._stream = stream or sys.stderr
+        self._interval = interval
+        self._bar: tqdm | None = None
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> 'Progress':
+        if self._stream.isatty():
+            self._stack.enter_context(logging_redirect_tqdm())
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.finish()
+        self._stack.close()
 
-    def _left(self, step: int, now: float) -> float | None:
-        if self._first is None:  # A resumed run does not begin at step 0.
-            self._first = (step, now)
-        first_step, first_time = self._first
-        if step <= first_step:
-            return None
-        return (now - first_time) / (step - first_step) * (self._total_steps - step)
+    def update(
+        self, step: int, title: str = '', fields: Mapping[str, str] | None = None
+    ) -> None:
+        """Shows the state after a step; cheap enough to be called at every step.
 
-    def _draw(self) -> None:
-        if self._line is None:
-            return
-        step, fields, left = self._line
-        if not self._terminal:
-            self._write(format_line(step, self._total_steps, fields, left) + '\n')
-            return
-        # The last column stays free: some terminals wrap when it is written to.
-        width = max(self._columns() - 1, 0)
-        line = format_line(step, self._total_steps, fields, left, width)
-        self._write('\r' + line.ljust(min(self._drawn, width)))
-        self._drawn = len(line)
+        The remaining time follows from all time since the first call.
 
-    def _erase(self) -> None:
-        if self._drawn:
-            self._write('\r' + ' ' * self._drawn + '\r')
-            self._drawn = 0
+        Args:
+            step: steps done.
+            title: in front of the bar.
+            fields: metrics by name.
+        """
+        if self._bar is None:
+            self._bar = self._create(step, title, fields or {})
+        self._bar.set_description_str(title, refresh=False)
+        self._bar.set_postfix(fields or {}, refresh=False)
+        self._bar.update(step - self._bar.n)
 
-    def _columns(self) -> int:
-        try:
-            return os.get_terminal_size(self._stream.fileno()).columns or 80
-        except (OSError, ValueError):
-            return 80
+    def expect(self, total_steps: int) -> None:
+        """Changes the number of steps of the run."""
+        self._total_steps = total_steps
+        if self._bar is not None:
+            self._bar.total = total_steps
 
-    def _write(self, text: str) -> None:
-        try:
-            self._stream.write(text)
-            self._stream.flush()
-        except (OSError, ValueError):
-            # The terminal was closed: no reason for the run to end.
-            pass
+    def finish(self) -> None:
+        """Removes the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def _create(self, step: int, title: str, fields: Mapping[str, str]) -> tqdm:
+        options: dict[str, Any] = {
+            'desc': title,
+            'postfix': fields,
+            'initial': step,  # a resumed run does not begin at step 0
+            'total': self._total_steps,
+            'smoothing': 0,  # the average over all time
+            'miniters': 1,
+            'leave': False,
+            'file': self._stream,
+        }
+        if IN_NOTEBOOK or self._stream.isatty():
+            return tqdm(**options, bar_format=_BAR, dynamic_ncols=True)
+        return _Lines(
+            **options,
+            bar_format=_LINE,
+            mininterval=self._interval,
+            maxinterval=self._interval,
+            delay=1e-9,  # the first line comes after an interval
+        )
 
 
-class ConsoleHandler(logging.StreamHandler):
-    """Logs to a stream, standard error by default, around the progress line.
+def task_bar(title: str, total: int | None, **options: Any) -> tqdm:
+    """A bar for a task before training, on a terminal or in a notebook only.
 
-    Set `progress` while there is one on the same terminal.
+    Args:
+        title: in front of the bar.
+        total: how many units the task has, where that is known.
+        **options: of tqdm.
     """
-
-    progress: Progress | None = None
-
-    def emit(self, record: logging.LogRecord) -> None:
-        if self.progress is None:
-            super().emit(record)
-        else:
-            with self.progress.hidden():
-                super().emit(record)
+    disable = False if IN_NOTEBOOK else None
+    return tqdm(desc=title, total=total, disable=disable, **options)

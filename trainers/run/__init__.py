@@ -1,1 +1,1 @@
-"""What happens when: train(), the loop, batches, features, caching, signals."""
+"""What happens when: train(), the loop, batches, features, caching, saving, signals."""

@@ -2,20 +2,29 @@
 
 import functools
 
+import numpy as np
 import tensorflow as tf
 
+from trainers.reporting.reporter import IMAGES_SHOWN
 from trainers.run.features import FeatureCache
 from trainers.settings.config import Config
 from trainers.settings.phases import Phase
 from vision import data
-from vision.data import BadFiles, Source
+from vision.data import BadFiles, Batch, Source, Split
 from vision.data.augment import parse
 
 
 def steps_per_epoch(config: Config, source: Source) -> int:
-    """Training steps in an epoch: whole batches, or as many as the limit allows."""
+    """Training steps in an epoch: whole batches, at most `limit_train_batches`."""
     steps = data.steps_per_epoch(source.splits['train'], config.batch_size)
     return min(steps, config.limit_train_batches or steps)
+
+
+def sample(split: Split, count: int, seed: int) -> Split:
+    """At most `count` images of a split, drawn at random and kept in its order."""
+    count = min(count, len(split))
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:count])
+    return data.take(split, chosen)
 
 
 class Batches:
@@ -25,9 +34,12 @@ class Batches:
         config: the run's settings.
         image_size: side in pixels of the images to evaluate on.
         source: the images, decoded to memory already where they fit.
-        features: what the frozen backbone says of them; asked for when a phase trains
-            on that.
-        bad_files: where the pipeline records what it could not decode.
+        features: the outputs of the frozen backbone, for phases that train on them.
+        bad_files: where the pipeline records images that cannot be decoded.
+
+    Attributes:
+        classes: names of the classes in label order.
+        steps_per_epoch: training steps in an epoch.
     """
 
     def __init__(
@@ -38,6 +50,8 @@ class Batches:
         features: FeatureCache,
         bad_files: BadFiles,
     ):
+        self.classes = source.classes
+        self.steps_per_epoch = steps_per_epoch(config, source)
         self._config = config
         self._image_size = image_size
         self._source = source
@@ -54,10 +68,24 @@ class Batches:
             for split in ('validation', 'test')
         }
 
+    def image_size(self, epoch: int) -> int:
+        """Side in pixels of the training images in an epoch, counted from 0."""
+        size = self._image_size
+        for start, scheduled in self._config.image_size_schedule:
+            if epoch >= start:
+                size = scheduled
+        return size
+
     def train(self, phase: Phase, start: int, end: int, size: int) -> tf.data.Dataset:
-        """Those of the training steps `start` to `end` - 1, of images of `size`."""
+        """The batches of the training steps `start` to `end` - 1.
+
+        Args:
+            phase: whether they are of images or of features.
+            start, end: steps since the run began.
+            size: side of the images in pixels.
+        """
         if not phase.cached:
-            return self.of_images(start, end, size)
+            return self._of_images(start, end, size, self._config.augment)
         return data.feature_train_batches(
             self._features.splits['train'],
             batch_size=self._config.batch_size,
@@ -67,11 +95,12 @@ class Batches:
             limit=self._config.limit_train_batches or None,
         )
 
-    def of_images(self, start: int, end: int, size: int) -> tf.data.Dataset:
-        """The same as images, whatever the phase takes."""
-        return self._training(start, end, size, self._config.augment)
+    def first(self) -> Batch:
+        """The first training batch, as images whatever the phase trains on."""
+        size = self.image_size(0)
+        return next(iter(self._of_images(0, 1, size, self._config.augment)))
 
-    def _training(
+    def _of_images(
         self, start: int, end: int, size: int, augment: tuple[str, ...]
     ) -> tf.data.Dataset:
         return data.train_batches(
@@ -87,16 +116,16 @@ class Batches:
         )
 
     @functools.cached_property
-    def to_measure(self) -> tf.data.Dataset:
-        """`precise_bn` training images, prepared as in evaluation, in whole batches.
+    def for_statistics(self) -> tf.data.Dataset:
+        """`precise_bn` training images in whole batches, without augmentation.
 
-        They are the same in every epoch, so that a resumed run measures the same.
+        They are the same in every epoch, so that a resumed run has the same statistics.
         """
         steps = min(
             max(1, self._config.precise_bn // self._config.batch_size),
-            steps_per_epoch(self._config, self._source),
+            self.steps_per_epoch,
         )
-        return self._training(0, steps, self._image_size, augment=())
+        return self._of_images(0, steps, self._image_size, augment=())
 
     def evaluation(self, phase: Phase, split: str) -> tf.data.Dataset:
         """Each image of 'validation' or 'test' once."""
@@ -112,3 +141,15 @@ class Batches:
             )
             for split in ('validation', 'test')
         }
+
+    @functools.cached_property
+    def shown(self) -> Batch:
+        """A few validation images, the same in every epoch."""
+        split = sample(self._source.splits['validation'], IMAGES_SHOWN, seed=0)
+        batches = data.eval_batches(
+            split,
+            batch_size=len(split),
+            image_size=self._image_size,
+            bad_files=self._bad_files,
+        )
+        return next(iter(batches))

@@ -1,12 +1,11 @@
-"""Decoding a dataset once before training, where that is wanted and possible."""
+"""Decoding a dataset once before training, where `cache` says so."""
 
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tqdm import tqdm
-
+from trainers.reporting.progress import task_bar
 from trainers.settings.config import Config, ConfigError
 from vision import data
 from vision.data import BadFiles, Source, Split
@@ -17,8 +16,8 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
     """The source with its images decoded as `cache` says; the batches are the same.
 
     Raises:
-        ConfigError: images of one size would not do.
-        DatasetError: the disk does not take them.
+        ConfigError: the run needs images of several sizes.
+        DatasetError: the images cannot be written to the disk.
     """
     sides = {
         name: side
@@ -52,7 +51,7 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
 
 
 def _sides(config: Config, source: Source) -> dict[str, int]:
-    """The side in pixels that each split's images are needed at; 0: their own."""
+    """Side in pixels at which each split's images are needed; 0: their own size."""
     size = config.image_size or source.image_size
     sides = dict.fromkeys(source.splits, size)
     augmentations = [parse(text) for text in config.augment]
@@ -64,27 +63,22 @@ def _sides(config: Config, source: Source) -> dict[str, int]:
 
 
 def cache_folder(config: Config) -> Path:
-    """Where decoded images and features are kept.
+    """The folder of decoded images and features.
 
     Raises:
-        DatasetError: neither a folder for them is given nor one of the images.
+        DatasetError: neither `cache_dir` nor `data_dir` is set.
     """
-    return (
-        Path(config.cache_dir)
-        if config.cache_dir
-        else data.cache_folder(config.data_dir)
-    )
+    return Path(config.cache_dir or data.cache_folder(config.data_dir))
 
 
 @contextlib.contextmanager
 def image_bar(title: str, total: int) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar that is told (images done, images in all).
+    """A progress bar for what takes longer than 2 seconds.
 
-    Only on a terminal, and only where it takes long enough to be looked at.
+    Yields:
+        A function to call with (images done, images in all).
     """
-    with tqdm(
-        total=total, desc=title, unit=' images', leave=False, disable=None, delay=2
-    ) as bar:
+    with task_bar(title, total, unit=' images', leave=False, delay=2) as bar:
         yield lambda done, total: bar.update(done - bar.n)
 
 

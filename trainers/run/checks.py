@@ -1,4 +1,4 @@
-"""Cheap looks at a run before it starts, for the mistakes that people make most."""
+"""Checks of the first batch and the initial loss, for the most frequent mistakes."""
 
 import logging
 import math
@@ -12,11 +12,11 @@ _log = logging.getLogger(__name__)
 
 
 class CheckError(UserError):
-    """The run would not have learned anything."""
+    """Training would have no effect."""
 
 
 def check_batch(batch: Batch, classes: int) -> None:
-    """Looks at the first training batch.
+    """Checks the first training batch.
 
     Raises:
         CheckError: no image of it could be read, a label is out of range, or all
@@ -37,17 +37,17 @@ def check_batch(batch: Batch, classes: int) -> None:
     if images.min() == images.max():
         raise CheckError(
             'Expected images, but every pixel of the first batch is '
-            f'{images.min()}: look at samples/ and check --augment.'
+            f'{images.min()}: check the images in samples/ and --augment.'
         )
 
 
-def check_initial_loss(loss: float, classes: int, guessing: bool = True) -> None:
+def check_initial_loss(loss: float, classes: int, random: bool = True) -> None:
     """Compares the loss before the first step with that of guessing, ln(classes).
 
     Args:
         loss: of the first batch, in nats.
-        classes: how many there are.
-        guessing: whether the network is one that can only guess as yet.
+        classes: number of classes.
+        random: whether the weights are random.
 
     Raises:
         CheckError: the loss is not finite.
@@ -58,7 +58,7 @@ def check_initial_loss(loss: float, classes: int, guessing: bool = True) -> None
             f'Expected a loss near {expected:.2f} before the first step, '
             f'received {loss}: check --normalization and --precision.'
         )
-    if guessing and not 0.5 * expected <= loss <= 2 * expected + 1:
+    if random and not 0.5 * expected <= loss <= 2 * expected + 1:
         _log.warning(
             'The loss before the first step is %.2f; guessing among %d classes has '
             '%.2f. Check --normalization and the labels.',

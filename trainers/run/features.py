@@ -1,4 +1,4 @@
-"""What a frozen backbone says of every image, computed once."""
+"""The outputs of a frozen backbone for every image, computed once."""
 
 import functools
 import hashlib
@@ -17,25 +17,25 @@ from vision.data import BadFiles, Features, Source
 from vision.models import Network
 from vision.models.specification import Specification
 
-# What shapes a network behind its features.
-_BEHIND = {'pooling', 'dense', 'auxiliary'}
+# Options of the layers behind the features.
+_HEAD_OPTIONS = {'pooling', 'dense', 'auxiliary'}
 
 _log = logging.getLogger(__name__)
 
 
 class FeatureCache:
-    """The features of each split, computed or read from a file when first asked for.
+    """The features of each split, computed or read from a file at the first access.
 
-    The files lie in `cache_dir`, by default beside the images, and in the run
-    directory where there are neither.
+    The files are in `cache_dir`, by default beside the images, and in the run directory
+    if the images have no folder.
 
     Args:
         config: the run's settings.
         specification: how images are prepared.
         source: the images, as they were loaded.
-        network: whose stages are frozen.
+        network: its stages are frozen.
         directory: of the run.
-        bad_files: where images that cannot be decoded are recorded.
+        bad_files: records images that cannot be decoded.
         stop: set when a signal came.
     """
 
@@ -63,7 +63,7 @@ class FeatureCache:
 
         Raises:
             Stopped: a signal came; the splits that are complete are kept.
-            UserError: they cannot be computed or kept.
+            UserError: they cannot be computed or written.
         """
         key = self._key()
         size = self._specification.image_size
@@ -80,9 +80,9 @@ class FeatureCache:
         split = self._source.splits[name]
         with image_bar(f'Features of {name}', len(split)) as show:
 
-            def look_around(done: int, total: int) -> None:
+            def report(done: int, total: int) -> None:
                 show(done, total)
-                if done <= self._config.batch_size:  # the first time
+                if done <= self._config.batch_size:  # the first batch
                     _log.info(
                         'Features    of %s images of %s are computed once.',
                         f'{total:,}',
@@ -90,9 +90,10 @@ class FeatureCache:
                     )
                 if self._stop and done < total:
                     raise Stopped(
-                        f'{self._stop.signal_name} came: of the features of {name}, '
-                        f'{done:,} of {total:,} images were done, which are lost; '
-                        'other splits are kept. Run the same command again to go on.'
+                        f'{self._stop.signal_name} received: the features of '
+                        f'{done:,} of {total:,} images of {name} are lost; those of '
+                        'complete splits are kept. Run the same command again to '
+                        'resume.'
                     )
 
             return data.extract_features(
@@ -104,7 +105,7 @@ class FeatureCache:
                 key=key,
                 folder=self._folder(),
                 bad_files=self._bad_files,
-                progress=look_around,
+                progress=report,
             )
 
     def _folder(self) -> Path:
@@ -113,7 +114,7 @@ class FeatureCache:
         return self._directory.path / 'features'
 
     def _key(self) -> str:
-        """Changes with the weights, the arithmetic, and how images are prepared."""
+        """A digest of the weights, the arithmetic, and the preparation of images."""
         digest = hashlib.blake2b(digest_size=16)
         for stage in self._network.stages.values():
             for variable in stage.variables:
@@ -121,9 +122,9 @@ class FeatureCache:
         options = {
             name: value
             for name, value in self._specification.options.items()
-            if name not in _BEHIND
+            if name not in _HEAD_OPTIONS
         }
-        prepared = (
+        settings = (
             self._specification.model,
             options,
             self._specification.normalization,
@@ -131,5 +132,5 @@ class FeatureCache:
             self._network.dtype.name,
             tf.__version__,
         )
-        digest.update(repr(prepared).encode())
+        digest.update(repr(settings).encode())
         return digest.hexdigest()

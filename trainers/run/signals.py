@@ -1,7 +1,8 @@
-"""Turning SIGTERM and SIGINT into a wish that the loop fulfils at its next pause."""
+"""SIGTERM and SIGINT as a request to stop, which the loop checks between calls."""
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 
@@ -11,7 +12,11 @@ class Stopped(Exception):
 
 
 class StopRequest:
-    """Whether somebody asked the run to stop, and by which signal."""
+    """Whether a signal asked the run to stop; true once it did.
+
+    Attributes:
+        signal_name: of the signal; empty before.
+    """
 
     signal_name: str = ''
 
@@ -21,21 +26,26 @@ class StopRequest:
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """Catches the first SIGTERM or SIGINT; a second one ends the process at once."""
+    """Records the first SIGTERM or SIGINT; a second one ends the process at once.
+
+    Python delivers signals to the main thread only: elsewhere nothing is recorded.
+    """
     request = StopRequest()
-    signals = (signal.SIGTERM, signal.SIGINT)
-    before = {number: signal.getsignal(number) for number in signals}
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    handlers = {number: signal.getsignal(number) for number in numbers}
 
-    def remember(number: int, frame: FrameType | None) -> None:
-        del frame
+    def record(number: int, frame: FrameType | None) -> None:
         request.signal_name = signal.Signals(number).name
-        for each in signals:
-            signal.signal(each, signal.SIG_DFL)
+        for other in numbers:
+            signal.signal(other, signal.SIG_DFL)
 
-    for number in signals:
-        signal.signal(number, remember)
+    for number in numbers:
+        signal.signal(number, record)
     try:
         yield request
     finally:
-        for number in signals:
-            signal.signal(number, before[number])
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

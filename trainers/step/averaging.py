@@ -1,4 +1,4 @@
-"""A moving average of the weights, evaluated beside the weights themselves."""
+"""A moving average of the weights, which is evaluated in addition to the weights."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ import tensorflow as tf
 class MovingAverage(tf.Module):
     """Exponential moving average of variables (Polyak and Juditsky, 1992).
 
-    Early on the decay is (1 + updates) / (10 + updates), so that the average forgets
-    the random start soon.
+    Early on the decay is (1 + updates) / (10 + updates), so that the
+    random initial weights soon have no influence.
 
     Args:
-        variables: what is averaged: weights, and the moving statistics of batch norms.
+        variables: weights and the moving statistics of batch norms.
         decay: share of the old average that an update keeps, in [0, 1).
     """
 
@@ -32,7 +32,7 @@ class MovingAverage(tf.Module):
         ]
 
     def update(self, step: tf.Tensor, changed: Sequence[tf.Variable]) -> None:
-        """Moves the averages of what has changed after `step` earlier updates."""
+        """Updates the averages of `changed` after `step` earlier updates."""
         step = tf.cast(step, tf.float32)
         share = 1 - tf.minimum(self.decay, (1 + step) / (10 + step))
         references = {variable.ref() for variable in changed}
@@ -41,7 +41,7 @@ class MovingAverage(tf.Module):
                 average.assign_sub(share * (average - variable))
 
     def reset(self) -> None:
-        """Begins again at the variables as they are now."""
+        """Sets the averages to the variables."""
         for average, variable in zip(self.averages, self.variables_averaged):
             average.assign(variable)
 

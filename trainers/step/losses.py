@@ -1,5 +1,8 @@
-"""Losses of single images; the weighted sum of them is in the training step."""
+"""Losses of single images; the training step sums them."""
 
+from collections.abc import Sequence
+
+import numpy as np
 import tensorflow as tf
 
 
@@ -26,10 +29,25 @@ def cross_entropy(
     return tf.nn.softmax_cross_entropy_with_logits(targets, logits)
 
 
-def l2(variables: list[tf.Variable]) -> tf.Tensor:
+def l2(variables: Sequence[tf.Variable]) -> tf.Tensor:
     """Half the sum of squares of all kernels, float32 scalar.
 
-    Kernels are the variables of rank 2 and more: biases and the scales of norms do not
-    decay.
+    Kernels are the variables of rank 2 and more: biases and the scales of batch norms
+    do not decay.
     """
     return tf.add_n([tf.nn.l2_loss(v) for v in variables if v.shape.rank > 1])
+
+
+def balanced_class_weights(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Factors of the loss by class, so that each class has the same total weight.
+
+    Args:
+        labels: int32 `[N]` of the training split.
+        classes: number of classes.
+
+    Returns:
+        float32 `[classes]`; their mean over the images is 1.
+    """
+    counts = np.bincount(labels, minlength=classes)
+    present = np.count_nonzero(counts)
+    return (len(labels) / (present * np.maximum(counts, 1))).astype(np.float32)

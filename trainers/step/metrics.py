@@ -1,4 +1,4 @@
-"""Sums over images, kept on the device and read when somebody looks."""
+"""Sums over images, which stay on the device until they are read."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,7 +12,7 @@ class Totals(tf.Module):
     are counted exactly.
 
     Args:
-        names: what is summed; 'weight' is the number of images that counted.
+        names: of the sums; 'weight' is the number of images that count.
     """
 
     def __init__(self, names: Sequence[str], name: str = 'totals'):
@@ -32,7 +32,7 @@ class Totals(tf.Module):
         return dict(zip(self.names, self.sums.numpy().tolist()))
 
     def reset(self) -> None:
-        """Starts again at 0."""
+        """Sets the sums to 0."""
         self.sums.assign(tf.zeros_like(self.sums))
 
 
@@ -41,24 +41,29 @@ def head_names(heads: int) -> list[str]:
     return ['main'] + [f'aux{index + 1}' for index in range(heads - 1)]
 
 
-def hits(labels: tf.Tensor, logits: tf.Tensor, weights: tf.Tensor, k: int) -> tf.Tensor:
-    """Weight of the images whose label is among the `k` largest logits, float32.
+def hits(
+    labels: tf.Tensor, logits: tf.Tensor, sample_weights: tf.Tensor, k: int
+) -> tf.Tensor:
+    """Sum of the weights of images whose label is among the `k` largest logits.
 
     Of equal logits the first counts as the largest, as in argmax. (`tf.math.in_top_k`
-    takes all of them for hits, which flatters the coarse logits of bfloat16.)
+    counts all of them as hits, which overrates the coarse logits of bfloat16.)
 
     Args:
         labels: int32 `[B]`.
         logits: float32 `[B, classes]`; a row that is not finite counts as wrong.
-        weights: float32 `[B]`.
+        sample_weights: float32 `[B]`.
         k: how many logits count; all of them where there are fewer classes.
+
+    Returns:
+        float32 scalar.
     """
-    own = tf.gather(logits, labels, batch_dims=1)[:, tf.newaxis]
+    target = tf.gather(logits, labels, batch_dims=1)[:, tf.newaxis]
     earlier = tf.range(logits.shape[-1]) < labels[:, tf.newaxis]
-    ahead = (logits > own) | ((logits == own) & earlier)
+    ahead = (logits > target) | ((logits == target) & earlier)
     rank = tf.reduce_sum(tf.cast(ahead, tf.int32), axis=-1)
     finite = tf.reduce_all(tf.math.is_finite(logits), axis=-1)
-    return tf.reduce_sum(weights * tf.cast((rank < k) & finite, tf.float32))
+    return tf.reduce_sum(sample_weights * tf.cast((rank < k) & finite, tf.float32))
 
 
 def means(totals: Mapping[str, float]) -> dict[str, float]:

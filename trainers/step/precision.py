@@ -1,14 +1,17 @@
-"""Which floating-point type the arithmetic runs in."""
+"""The floating-point type of the arithmetic."""
 
 from trainers.storage import environment
 
 
 def resolve(precision: str) -> str:
-    """'float32', 'bfloat16' or 'float16'; 'auto' becomes what this machine is good at.
+    """Resolves 'auto' to the fastest type that this machine has in hardware.
 
-    bfloat16 where the GPU (compute capability 8.0, Ampere, and later) or, without a
-    GPU, the CPU multiplies it in hardware; float16 on GPUs with older tensor cores
-    (7.0 and later); float32 elsewhere.
+    That is bfloat16 where the GPU (compute capability 8.0, Ampere, and later) or,
+    without a GPU, the CPU multiplies it in hardware; float16 on GPUs with older tensor
+    cores (7.0 and later); float32 elsewhere.
+
+    Returns:
+        'float32', 'bfloat16' or 'float16'.
     """
     if precision != 'auto':
         return precision

@@ -1,5 +1,7 @@
 """What a run ran on: written beside its results, so that they can be compared."""
 
+import contextlib
+import json
 import os
 import platform
 import subprocess
@@ -11,6 +13,8 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 import tensorflow as tf
+
+from trainers.storage.run_directory import RunDirectory
 
 _CPUINFO = Path('/proc/cpuinfo')
 
@@ -42,6 +46,14 @@ def describe() -> dict[str, Any]:
         'gpus': [gpu._asdict() for gpu in gpus()],
         'memory_gib': _memory_gib(),
     }
+
+
+def record(directory: RunDirectory) -> None:
+    """Adds this start to environment.json, which lists every start of the run."""
+    starts = []
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        starts = json.loads(directory.environment.read_bytes())
+    directory.write_json(directory.environment, [*starts, describe()])
 
 
 def gpus() -> list[Gpu]:

@@ -472,11 +472,11 @@ def test_stopwatch(monkeypatch):
     clock = types.SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
     monkeypatch.setattr(end_to_end, 'time', clock)
     recorder = Recorder(rival=0.5)
-    stopwatch = end_to_end.Stopwatch(2, 6, recorder.contestants[0])
+    stopwatch = end_to_end.Stopwatch(6, recorder.contestants[0])
     # The first call of an epoch only starts the watch: 100 s go by in front of it.
     for step, now in [(2, 100), (4, 102), (6, 104), (7, 204), (12, 209)]:
         clock.now = now
-        stopwatch.update(step, {})
+        stopwatch.record(step)
     assert stopwatch.loop == [1.0, 1.0]
     assert stopwatch.rival == [0.5, 0.5]
     assert recorder.turns == [('rival', 4), ('rival', 5)]

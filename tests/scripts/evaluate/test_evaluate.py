@@ -21,8 +21,8 @@ from scripts.evaluate import __main__ as evaluate
 from scripts.evaluate.comparison import ComparisonError
 from trainers.evaluation.calibration import CalibrationError
 from trainers.inference.classifier import Classifier, from_run
-from trainers.reporting.progress import ConsoleHandler
-from trainers.run.train import load_source, train
+from trainers.run.source import load_source
+from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError, Source, Split
 from vision.models.specification import Specification
@@ -141,7 +141,6 @@ def train_run(folder: Path, name: str, **settings) -> None:
             run_dir=str(folder / name),
             **settings,
         ),
-        ConsoleHandler(io.StringIO()),
     )
 
 

@@ -4,7 +4,6 @@ import copy
 import csv
 import dataclasses
 import gc
-import io
 import re
 import subprocess
 import sys
@@ -27,7 +26,6 @@ from scripts.explain.overlays import overlay, shown
 from scripts.explain.report import Report
 from scripts.explain.settings import Settings
 from trainers.inference.classifier import Classifier, from_run
-from trainers.reporting.progress import ConsoleHandler
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError
@@ -64,7 +62,7 @@ def run_dir(tmp_path_factory) -> Path:
         warmup_epochs=0.0,
         run_dir=str(folder),
     )
-    train(config, ConsoleHandler(io.StringIO()))
+    train(config)
     return folder
 
 

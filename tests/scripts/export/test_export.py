@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import io
 import json
 import os
 import shutil
@@ -22,7 +21,6 @@ from scripts.export.images import find as find_images
 from scripts.export.settings import Settings
 from scripts.export.staging import OutputError, staged
 from trainers.inference import classifier
-from trainers.reporting.progress import ConsoleHandler
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from vision.data import Split, load
@@ -52,7 +50,6 @@ def run_dir(tmp_path_factory) -> Path:
             warmup_epochs=0.0,
             run_dir=str(path),
         ),
-        ConsoleHandler(io.StringIO()),
     )
     return path
 

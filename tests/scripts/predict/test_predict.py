@@ -2,7 +2,6 @@
 
 import contextlib
 import csv
-import io
 import json
 import os
 import pty
@@ -18,7 +17,6 @@ from PIL import Image
 from scripts.predict.settings import Settings
 from trainers.inference import VIEWS
 from trainers.inference.prediction import predict
-from trainers.reporting.progress import ConsoleHandler
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 
@@ -48,7 +46,7 @@ def run_dir(tmp_path_factory) -> Path:
         precision='float32',
         run_dir=str(path),
     )
-    train(config, ConsoleHandler(io.StringIO()))
+    train(config)
     return path
 
 

@@ -70,7 +70,7 @@ def test_figures_of_every_head_agree_with_training(
     trainer = Trainer(
         classifier.network, Config(model='small_cnn'), 1, resolve('float32')
     )
-    expected = trainer.evaluate(
+    expected = trainer.phases[0].evaluate(
         data.eval_batches(source.splits['validation'], batch_size=5, image_size=size)
     )
     main = found.heads['main']

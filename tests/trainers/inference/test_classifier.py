@@ -1,6 +1,5 @@
 """A classifier out of a run, a checkpoint, or somebody else's weights."""
 
-import io
 import json
 import shutil
 from pathlib import Path
@@ -19,8 +18,8 @@ from trainers.inference.classifier import (
     store_temperature,
 )
 from trainers.inference.labels import read_labels
-from trainers.reporting.progress import ConsoleHandler
-from trainers.run.train import load_source, train
+from trainers.run.source import load_source
+from trainers.run.train import train
 from trainers.settings.config import Config
 from trainers.storage.checkpoints import CheckpointError
 from trainers.storage.run_directory import RunDirectoryError
@@ -46,7 +45,7 @@ SETTINGS = {
 @pytest.fixture(scope='module')
 def run_dir(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp('runs') / 'run'
-    train(Config(**SETTINGS, run_dir=str(path)), ConsoleHandler(io.StringIO()))
+    train(Config(**SETTINGS, run_dir=str(path)))
     return path
 
 

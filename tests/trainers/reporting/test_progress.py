@@ -1,23 +1,20 @@
-"""The progress line, on real pseudo-terminals and on plain streams."""
+"""The progress bar, on real pseudo-terminals and on plain streams."""
 
 import fcntl
 import io
 import logging
 import os
 import pty
+import re
 import select
 import struct
+import sys
 import termios
 import time
 
 import pytest
 
-from trainers.reporting.progress import (
-    ConsoleHandler,
-    Progress,
-    format_duration,
-    format_line,
-)
+from trainers.reporting.progress import Progress, format_duration
 
 FIELDS = {'epoch': '3/7', 'loss': '2.31'}
 
@@ -41,15 +38,6 @@ FIELDS = {'epoch': '3/7', 'loss': '2.31'}
 )
 def test_durations(seconds, text):
     assert format_duration(seconds) == text
-
-
-def test_line():
-    line = ' 42 %  step 420/1,000  epoch 3/7  loss 2.31'
-    assert format_line(420, 1000, FIELDS) == line
-    assert format_line(420, 1000, FIELDS, 185.0) == line + '  3 m 05 s left'
-    assert format_line(420, 1000, FIELDS, width=10) == line[:10]
-    assert format_line(999, 1000, {}) == ' 99 %  step 999/1,000'
-    assert format_line(0, 0, {}) == '100 %  step 0/0'
 
 
 class Terminal:
@@ -89,89 +77,110 @@ def terminal():
 
 def test_a_terminal_shows_one_line(terminal):
     with Progress(1000, terminal.stream) as progress:
-        progress.update(420, {'loss': '2.3100000'})
-        assert terminal.screen() == [' 42 %  step 420/1,000  loss 2.3100000']
+        progress.update(420, 'Epoch 3/7', {'loss': '2.3100000'})
+        (line,) = terminal.screen()
+        assert line.startswith('Epoch 3/7  42%|')
+        assert line.endswith('| 420/1000 [?, loss=2.3100000]')
         time.sleep(0.11)
-        progress.update(421, {'loss': '2'})
-        line = terminal.screen()[0]
-        assert line.startswith(' 42 %  step 421/1,000  loss 2  ')
-        assert line.endswith('s left')
+        progress.update(421, 'Epoch 3/7', {'loss': '2'})
+        (line,) = terminal.screen()
+        assert re.search(r'\| 421/1000 \[\d\d:\d\d, loss=2\]$', line)
 
 
 def test_a_shorter_line_leaves_nothing_of_the_longer(terminal):
     with Progress(1000, terminal.stream) as progress:
-        progress.update(420, {'a long name': 'and a long value'})
+        progress.update(420, 'Epoch 1/1', {'a long name': 'and a long value'})
         time.sleep(0.11)
-        progress.update(420, {'a': '1'})
-        assert terminal.screen() == [' 42 %  step 420/1,000  a 1']
+        progress.update(421, 'Epoch 1/1', {'a': '1'})
+        (line,) = terminal.screen()
+        assert line.endswith(', a=1]')
 
 
 def test_a_terminal_is_left_clean(terminal):
     with Progress(1000, terminal.stream) as progress:
-        progress.update(420, FIELDS)
-    terminal.stream.write('last words\n')
+        progress.update(420, 'Epoch 3/7', FIELDS)
+    terminal.stream.write('results\n')
     terminal.stream.flush()
-    assert terminal.screen() == ['last words', '']
+    assert terminal.screen() == ['results', '']
 
 
 def test_many_updates_are_few_redraws(terminal):
     with Progress(1000, terminal.stream) as progress:
         for step in range(1000):
-            progress.update(step, FIELDS)
+            progress.update(step, 'Epoch 1/1', FIELDS)
         assert terminal.received().count('\r') < 20
 
 
 def test_the_line_is_cut_to_the_terminal(terminal):
     with Progress(1000, terminal.stream) as progress:
-        progress.update(420, {'name': 'x' * 100})
-        line = terminal.screen()[0]
-    assert line == (' 42 %  step 420/1,000  name ' + 'x' * 100)[:59]
+        progress.update(420, 'Epoch 1/1', {'name': 'x' * 100})
+        (line,) = terminal.screen()
+    assert re.fullmatch(r'Epoch 1/1  42%\|.\| 420/1000 \[\?, name=x+', line)
+    assert len(line) <= 60
 
 
-def test_log_messages_do_not_tear_the_line(terminal):
-    handler = ConsoleHandler(terminal.stream)
-    logger = logging.Logger('test')
-    logger.addHandler(handler)
+def test_log_messages_do_not_tear_the_line(terminal, monkeypatch):
+    monkeypatch.setattr(sys, 'stderr', terminal.stream)
+    handler = logging.StreamHandler(terminal.stream)
+    root = logging.getLogger()
+    monkeypatch.setattr(root, 'handlers', [handler])
+    logger = logging.getLogger('test')
+    logger.setLevel(logging.INFO)
     logger.info('before')
-    with Progress(1000, terminal.stream) as handler.progress:
+    with Progress(1000, terminal.stream) as progress:
         logger.info('no line yet')
-        handler.progress.update(420, FIELDS)
+        progress.update(420, 'Epoch 3/7', FIELDS)
         logger.info('epoch done')
-        line = ' 42 %  step 420/1,000  epoch 3/7  loss 2.31'
-        assert terminal.screen() == ['before', 'no line yet', 'epoch done', line]
+        *messages, line = terminal.screen()
+        assert messages == ['before', 'no line yet', 'epoch done']
+        assert line.startswith('Epoch 3/7  42%|')
     logger.info('after')
     assert terminal.screen() == ['after', '']
+    assert root.handlers == [handler]
 
 
 def test_elsewhere_a_plain_line_now_and_then():
     stream = io.StringIO()
     with Progress(1000, stream, interval=0.05) as progress:
-        progress.update(1, FIELDS)
+        progress.update(1, 'Epoch 3/7', FIELDS)
         assert stream.getvalue() == ''
         time.sleep(0.06)
-        progress.update(2, FIELDS)
-        progress.update(3, FIELDS)
-        with progress.hidden():
-            stream.write('message\n')
+        progress.update(2, 'Epoch 3/7', FIELDS)
+        progress.update(3, 'Epoch 3/7', FIELDS)
+        stream.write('message\n')
     first, second, rest = stream.getvalue().split('\n')
-    assert first.startswith('  0 %  step 2/1,000  epoch 3/7  loss 2.31  ')
+    assert re.fullmatch(
+        r'Epoch 3/7   0% 2/1000 \[\d\d:\d\d, epoch=3/7, loss=2.31\]', first
+    )
     assert (second, rest) == ('message', '')
 
 
 def test_time_left_counts_from_where_the_run_resumed():
     stream = io.StringIO()
     progress = Progress(1000, stream, interval=0.0)
-    progress.update(900, {})
+    progress.update(900, 'Epoch 9/10')
     time.sleep(0.5)
-    progress.update(950, {})
-    assert stream.getvalue().split('\n')[0] == ' 90 %  step 900/1,000'
-    assert stream.getvalue().split('\n')[1].split('  ')[-1] in ('0 s left', '1 s left')
+    progress.update(950, 'Epoch 9/10')
+    assert stream.getvalue() in [
+        f'Epoch 9/10  95% 950/1000 [00:0{seconds}]\n' for seconds in (0, 1)
+    ]
+
+
+def test_the_number_of_steps_can_change():
+    stream = io.StringIO()
+    progress = Progress(1000, stream, interval=0.0)
+    progress.update(1, 'Epoch 1/10')
+    progress.expect(500)
+    progress.update(100, 'Epoch 2/5')
+    assert stream.getvalue().startswith('Epoch 2/5  20% 100/500 [')
 
 
 def test_a_closed_terminal_does_not_end_the_run():
     terminal = Terminal()
     with Progress(1000, terminal.stream) as progress:
+        progress.update(1, 'Epoch 1/1', FIELDS)
         os.close(terminal.master)
-        progress.update(1, FIELDS)
+        time.sleep(0.11)
+        progress.update(2, 'Epoch 1/1', FIELDS)
     with pytest.raises(OSError):  # It really was closed.
         terminal.stream.close()

@@ -1,4 +1,4 @@
-"""Which images the statistics of batch norms are measured on."""
+"""Which images the statistics of batch norms are estimated from."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def source() -> data.Source:
 def batches(source: data.Source, **settings) -> list[data.Batch]:
     config = Config(**{'batch_size': 8, 'augment': ('rotate:90',), **settings})
     features = object.__new__(FeatureCache)  # nothing asks for features
-    return list(Batches(config, 32, source, features, BadFiles()).to_measure)
+    return list(Batches(config, 32, source, features, BadFiles()).for_statistics)
 
 
 @pytest.mark.parametrize(

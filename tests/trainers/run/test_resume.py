@@ -90,9 +90,9 @@ def variables(run_dir: Path, kind: str) -> dict[str, bytes]:
 def assert_same_run(run_dir: Path, other: Path) -> None:
     assert newest_step(run_dir) == newest_step(other) == FINAL_STEP
     for kind in ('last', 'best'):
-        mine, theirs = variables(run_dir, kind), variables(other, kind)
-        assert mine.keys() == theirs.keys()
-        assert [name for name in mine if mine[name] != theirs[name]] == []
+        actual, expected = variables(run_dir, kind), variables(other, kind)
+        assert actual.keys() == expected.keys()
+        assert [name for name in actual if actual[name] != expected[name]] == []
     assert (run_dir / 'metrics.csv').read_bytes() == (
         other / 'metrics.csv'
     ).read_bytes()
@@ -141,7 +141,7 @@ def test_stopped_by_signals_saves_and_says_so(undisturbed, tmp_path):
         process.send_signal(number)
         output, _ = process.communicate(timeout=120)
         assert process.returncode == 75, output
-        assert f'{number.name} came' in output
+        assert f'{number.name} received' in output
         stopped_at = newest_step(run_dir)
         assert f'everything up to step {stopped_at} is saved' in output
     assert f'Resuming after step {stopped_at} of {FINAL_STEP}' in finish(run_dir)

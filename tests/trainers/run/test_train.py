@@ -1,9 +1,7 @@
 """Whole runs in small: what they leave behind, and how they end."""
 
 import csv
-import io
 import json
-import logging
 import math
 import tempfile
 from pathlib import Path
@@ -14,12 +12,12 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from trainers.inference.classifier import from_run
-from trainers.reporting.progress import ConsoleHandler
 from trainers.run.loop import DivergedError
 from trainers.run.signals import Stopped
-from trainers.run.train import load_source, train
+from trainers.run.source import load_source
+from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
-from trainers.step.trainer import Trainer
+from trainers.step.trainer import TrainingPhase
 from trainers.storage.checkpoints import read_variables
 from trainers.storage.run_directory import RunDirectoryError, default_run_dir
 from vision import data
@@ -73,20 +71,16 @@ def small(
 
 
 @pytest.fixture(scope='module', autouse=True)
-def surroundings():
-    """The small network is registered, and messages are let through to train.log."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.INFO)
+def registered():
+    """The small network has a name."""
     MODELS['small'] = Entry(f'{__name__}:small', 'Small.')
     yield
     del MODELS['small']
-    root.setLevel(level)
 
 
 def run(run_dir: Path, **settings) -> dict:
     config = Config(**{**SHORT, 'run_dir': str(run_dir), **settings})
-    return train(config, ConsoleHandler(io.StringIO()))
+    return train(config)
 
 
 def metrics(run_dir: Path) -> list[dict[str, float]]:
@@ -388,16 +382,16 @@ def test_stopped_while_it_evaluates_it_ends_with_the_same_bits(tmp_path, monkeyp
         'precise_bn': 16,
     }
     run(tmp_path / 'undisturbed', **settings)
-    evaluate, calls = Trainer.evaluate, []
+    evaluate, calls = TrainingPhase.evaluate, []
 
-    def interrupted(trainer: Trainer, batches) -> dict[str, float]:
+    def interrupted(phase: TrainingPhase, batches) -> dict[str, float]:
         calls.append(1)
         if len(calls) == 3:  # of the first epoch, after the check of the first batch
             raise Stopped('now')
-        return evaluate(trainer, batches)
+        return evaluate(phase, batches)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, 'evaluate', interrupted)
+        patch.setattr(TrainingPhase, 'evaluate', interrupted)
         with pytest.raises(Stopped):
             run(tmp_path / 'run', **settings)
     run(tmp_path / 'run', resume='must', **settings)

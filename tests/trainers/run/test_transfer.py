@@ -2,8 +2,6 @@
 
 import csv
 import dataclasses
-import io
-import logging
 import os
 import shutil
 import signal
@@ -15,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.inference.classifier import from_run
-from trainers.reporting.progress import ConsoleHandler
+from trainers.reporting.reporter import Reporter
 from trainers.run.loop import Loop
 from trainers.run.signals import Stopped
 from trainers.run.train import train
@@ -51,19 +49,9 @@ TWO_PHASES = {
 }
 
 
-@pytest.fixture(scope='module', autouse=True)
-def messages():
-    """Messages are let through to train.log."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.INFO)
-    yield
-    root.setLevel(level)
-
-
 def run(run_dir: Path, **settings) -> dict:
     config = Config(**{**SHORT, 'run_dir': str(run_dir), **settings})
-    return train(config, ConsoleHandler(io.StringIO()))
+    return train(config)
 
 
 def metrics(run_dir: Path) -> list[dict[str, float]]:
@@ -199,7 +187,8 @@ def test_two_phases_are_one_run(two_phases, pretrained):
     assert not any('/norm/' in name for name in moved)
     log = (two_phases / 'train.log').read_text()
     assert 'Trained     162 parameters; 1,012 frozen' in log
-    assert 'Second phase, from the weights of epoch ' in log
+    assert 'Phase 2 starts from the weights of epoch ' in log
+    assert ': 1,026 parameters are trained.' in log
 
 
 @pytest.mark.slow
@@ -238,9 +227,9 @@ def test_interrupted_between_epochs_it_ends_with_the_same_bits(
     settings = {**TWO_PHASES, 'pretrained': str(tmp_path / 'start')}
     end_epoch = Loop._end_epoch
 
-    def interrupted(loop: Loop, ended: int) -> None:
-        end_epoch(loop, ended)
-        if ended == epoch:
+    def interrupted(loop: Loop) -> None:
+        end_epoch(loop)
+        if len(loop.history.rows) == epoch:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
@@ -259,12 +248,12 @@ def test_interrupted_anywhere_it_ends_with_the_same_bits(
 ):
     settings = {**TWO_PHASES, 'pretrained': str(pretrained)}
 
-    def interrupted(loop: Loop, now) -> None:
-        if loop.step >= step:
+    def interrupted(reporter: Reporter, *arguments) -> None:
+        if reporter.state.step >= step:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, '_show_progress', interrupted)
+        patch.setattr(Reporter, 'show_progress', interrupted)
         with pytest.raises(KeyboardInterrupt):
             run(tmp_path / 'run', checkpoint_minutes=0.0, **settings)
     run(tmp_path / 'run', resume='must', **settings)
@@ -383,7 +372,7 @@ def test_stopped_while_features_are_computed(pretrained, tmp_path, monkeypatch):
     }
     with monkeypatch.context() as patch:
         patch.setattr(Network, 'features', signalling)
-        with pytest.raises(Stopped, match='SIGTERM came: of the features of train, 8 '):
+        with pytest.raises(Stopped, match='SIGTERM received: the features of 8 of '):
             run(tmp_path / 'run', **settings)
     assert not list((tmp_path / 'cache').glob('*.float32'))
     assert run(tmp_path / 'run', **settings)['epochs'] == 3

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.settings.config import Config
-from trainers.step.trainer import Trainer
+from trainers.step.trainer import Trainer, TrainingPhase
 from vision import models
 from vision.data import Batch, Split, eval_batches
 
@@ -50,36 +50,42 @@ def make_batch(seed: int = 0, weights=(1, 1, 1, 1)) -> Batch:
     )
 
 
-def variables(trainer: Trainer) -> list:
+def make_phase(*arguments) -> TrainingPhase:
+    """The only phase of a trainer."""
+    (phase,) = Trainer(*arguments).phases
+    return phase
+
+
+def variables(phase: TrainingPhase) -> list:
     return [
-        *trainer.model.variables,
-        *trainer.optimizer.variables,
-        trainer.step,
-        trainer.losses.sums,
-        trainer.accuracies.sums,
+        *phase.state.model.variables,
+        *phase.optimizer.variables,
+        phase.state.step,
+        phase.state.losses.sums,
+        phase.state.accuracies.sums,
     ]
 
 
-def state(trainer: Trainer) -> list[np.ndarray]:
-    return [variable.numpy() for variable in variables(trainer)]
+def state(phase: TrainingPhase) -> list[np.ndarray]:
+    return [variable.numpy() for variable in variables(phase)]
 
 
 @contextlib.contextmanager
-def restored(trainer: Trainer):
+def restored(phase: TrainingPhase):
     """What happens inside is undone afterwards."""
-    before = state(trainer)
-    yield trainer
-    for variable, value in zip(variables(trainer), before):
+    before = state(phase)
+    yield phase
+    for variable, value in zip(variables(phase), before):
         variable.assign(value)
 
 
-def after(trainer: Trainer, *batches: Batch, step: int = 0) -> list[np.ndarray]:
+def after(phase: TrainingPhase, *batches: Batch, step: int = 0) -> list[np.ndarray]:
     """The state after training steps, which are undone again."""
-    with restored(trainer):
-        trainer.step.assign(step)
+    with restored(phase):
+        phase.state.step.assign(step)
         for batch in batches:
-            trainer.train_step(batch)
-        return state(trainer)
+            phase.train_step(batch)
+        return state(phase)
 
 
 def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
@@ -87,12 +93,12 @@ def same(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
 
 
 @pytest.fixture(scope='module')
-def built() -> Trainer:
-    return Trainer(make_model(), CONFIG, steps_per_epoch=10)
+def built() -> TrainingPhase:
+    return make_phase(make_model(), CONFIG, 10)
 
 
 @pytest.fixture
-def trainer(built):
+def phase(built):
     with restored(built):
         yield built
 
@@ -111,11 +117,11 @@ def head_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(batch.sample_weights * losses) / COUNT
 
 
-def terms(trainer: Trainer, batch: Batch) -> dict[str, tf.Tensor]:
+def terms(phase: TrainingPhase, batch: Batch) -> dict[str, tf.Tensor]:
     """The terms of the loss, written out."""
-    seed = tf.constant([CONFIG.seed, int(trainer.step.numpy())], tf.int64)
-    outputs = trainer.model(batch.images, training=True, seed=seed)
-    squares = [tf.reduce_sum(w**2) for w in trainer.weights if len(w.shape) > 1]
+    seed = tf.constant([CONFIG.seed, int(phase.state.step.numpy())], tf.int64)
+    outputs = phase.state.model(batch.images, training=True, seed=seed)
+    squares = [tf.reduce_sum(w**2) for w in phase.weights if len(w.shape) > 1]
     found = {'main_loss': head_loss(batch, outputs.main)}
     for name, logits in zip(('aux1_loss', 'aux2_loss'), outputs.aux, strict=True):
         found[name] = head_loss(batch, logits)
@@ -128,51 +134,51 @@ def terms(trainer: Trainer, batch: Batch) -> dict[str, tf.Tensor]:
     return found
 
 
-def gradients(trainer: Trainer, batch: Batch) -> list[tf.Tensor]:
+def gradients(phase: TrainingPhase, batch: Batch) -> list[tf.Tensor]:
     with tf.GradientTape() as tape:
-        loss = terms(trainer, batch)['loss']
-    return tape.gradient(loss, trainer.weights)
+        loss = terms(phase, batch)['loss']
+    return tape.gradient(loss, phase.weights)
 
 
 @pytest.mark.parametrize('weights', [(1, 1, 1, 1), (1, 0, 1, 1)])
-def test_loss_is_the_sum_of_its_terms(trainer, weights):
+def test_loss_is_the_sum_of_its_terms(phase, weights):
     batch = make_batch(weights=weights)
-    expected = {name: float(term) for name, term in terms(trainer, batch).items()}
-    norm = float(tf.linalg.global_norm(gradients(trainer, batch)))
-    trainer.train_step(batch)
-    assert trainer.losses.read() == pytest.approx(
+    expected = {name: float(term) for name, term in terms(phase, batch).items()}
+    norm = float(tf.linalg.global_norm(gradients(phase, batch)))
+    phase.train_step(batch)
+    assert phase.state.losses.read() == pytest.approx(
         {'weight': 1, 'gradient_norm': norm, **expected}, rel=1e-4
     )
-    assert trainer.accuracies.read()['weight'] == sum(weights)
+    assert phase.state.accuracies.read()['weight'] == sum(weights)
 
 
-def test_update_is_gradient_descent(trainer):
+def test_update_is_gradient_descent(phase):
     batch = make_batch()
-    steps = [-0.05 * gradient for gradient in gradients(trainer, batch)]
-    expected = [w + step for w, step in zip(trainer.weights, steps)]
-    trainer.train_step(batch)
-    for weight, value in zip(trainer.weights, expected):
+    steps = [-0.05 * gradient for gradient in gradients(phase, batch)]
+    expected = [w + step for w, step in zip(phase.weights, steps)]
+    phase.train_step(batch)
+    for weight, value in zip(phase.weights, expected):
         np.testing.assert_allclose(weight, value, rtol=1e-4, atol=1e-6)
-    assert trainer.step.numpy() == 1
+    assert phase.state.step.numpy() == 1
 
 
-def test_gradient_is_the_slope_of_the_loss(trainer):
+def test_gradient_is_the_slope_of_the_loss(phase):
     batch = make_batch()
-    slope = gradients(trainer, batch)
+    slope = gradients(phase, batch)
     norm = tf.linalg.global_norm(slope)
 
     def loss_at(distance: float) -> float:
-        with restored(trainer):
-            for weight, component in zip(trainer.weights, slope):
+        with restored(phase):
+            for weight, component in zip(phase.weights, slope):
                 weight.assign_add(distance * component / norm)
-            return float(terms(trainer, batch)['loss'])
+            return float(terms(phase, batch)['loss'])
 
     step = 2e-4
     difference = (loss_at(step) - loss_at(-step)) / (2 * step)
     assert difference == pytest.approx(float(norm), rel=0.02)
 
 
-def test_weight_0_has_no_influence(trainer):
+def test_weight_0_has_no_influence(phase):
     weights = (1, 1, 0, 1)
     batch, other = make_batch(0, weights), make_batch(1, weights)
     index = tf.constant([[2]])
@@ -181,25 +187,25 @@ def test_weight_0_has_no_influence(trainer):
         tf.tensor_scatter_nd_update(batch.labels, index, (batch.labels[2:3] + 1) % 4),
         batch.sample_weights,
     )
-    assert same(after(trainer, batch), after(trainer, changed))
+    assert same(after(phase, batch), after(phase, changed))
     counted = Batch(changed.images, changed.labels, tf.ones(COUNT))
-    assert not same(after(trainer, batch), after(trainer, counted))
+    assert not same(after(phase, batch), after(phase, counted))
 
 
-def test_batch_without_a_image_is_no_trouble(trainer):
-    trainer.train_step(make_batch(weights=(0, 0, 0, 0)))
-    losses = trainer.losses.read()
+def test_batch_without_a_image_is_no_trouble(phase):
+    phase.train_step(make_batch(weights=(0, 0, 0, 0)))
+    losses = phase.state.losses.read()
     assert losses['main_loss'] == 0
     assert all(np.isfinite(list(losses.values())))
 
 
 def test_loss_of_0_has_a_gradient_norm(eagerly):
-    trainer = Trainer(make_model(), dataclasses.replace(CONFIG, weight_decay=0.0), 10)
-    trainer.train_step(make_batch(weights=(0, 0, 0, 0)))
-    assert trainer.losses.read()['gradient_norm'] == 0
+    phase = make_phase(make_model(), dataclasses.replace(CONFIG, weight_decay=0.0), 10)
+    phase.train_step(make_batch(weights=(0, 0, 0, 0)))
+    assert phase.state.losses.read()['gradient_norm'] == 0
 
 
-def test_many_steps_in_a_call_are_the_same_steps(trainer):
+def test_many_steps_in_a_call_are_the_same_steps(phase):
     batches = [make_batch(seed) for seed in range(3)]
 
     def batch_after_batch() -> tf.data.Iterator:
@@ -208,34 +214,34 @@ def test_many_steps_in_a_call_are_the_same_steps(trainer):
         )
         return iter(tf.data.Dataset.from_tensor_slices(stacked))
 
-    with restored(trainer):
-        trainer.train_steps(batch_after_batch(), tf.constant(3))
-        together = state(trainer)
+    with restored(phase):
+        phase.train_steps(batch_after_batch(), 3)
+        together = state(phase)
     iterator = batch_after_batch()
     for _ in batches:
-        trainer.train_steps(iterator, tf.constant(1))
-    assert same(together, state(trainer))
-    assert trainer.step.numpy() == 3
+        phase.train_steps(iterator, 1)
+    assert same(together, state(phase))
+    assert phase.state.step.numpy() == 3
 
 
-def test_dropout_depends_on_the_step(trainer):
-    first = after(trainer, make_batch(), step=7)
-    assert same(first, after(trainer, make_batch(), step=7))
-    assert not same(first[:-3], after(trainer, make_batch(), step=8)[:-3])
+def test_dropout_depends_on_the_step(phase):
+    first = after(phase, make_batch(), step=7)
+    assert same(first, after(phase, make_batch(), step=7))
+    assert not same(first[:-3], after(phase, make_batch(), step=8)[:-3])
 
 
-def test_dropout_depends_on_the_seed(trainer, eagerly):
-    other = Trainer(trainer.model, dataclasses.replace(CONFIG, seed=6), 10)
-    again = Trainer(trainer.model, CONFIG, 10)
-    first = after(trainer, make_batch())
+def test_dropout_depends_on_the_seed(phase, eagerly):
+    other = make_phase(phase.state.model, dataclasses.replace(CONFIG, seed=6), 10)
+    again = make_phase(phase.state.model, CONFIG, 10)
+    first = after(phase, make_batch())
     assert same(first, after(again, make_batch()))
     assert not same(first, after(other, make_batch()))
 
 
-def test_auxiliary_heads_without_weight_learn_nothing(trainer, eagerly):
+def test_auxiliary_heads_without_weight_learn_nothing(phase, eagerly):
     config = dataclasses.replace(CONFIG, aux_weight=0.0, weight_decay=0.0)
-    unweighted = Trainer(trainer.model, config, 10)
-    model = trainer.model
+    unweighted = make_phase(phase.state.model, config, 10)
+    model = phase.state.model
     heads = [v for head in model.heads.values() for v in head.trainable_variables]
     before = [v.numpy() for v in heads], model.head.classifier.kernel.numpy()
     with restored(unweighted):
@@ -244,28 +250,28 @@ def test_auxiliary_heads_without_weight_learn_nothing(trainer, eagerly):
         assert not np.array_equal(model.head.classifier.kernel, before[1])
 
 
-def test_rate_follows_schedule_and_plateau(trainer, eagerly):
+def test_rate_follows_schedule_and_plateau(phase, eagerly):
     config = dataclasses.replace(
         CONFIG, schedule='step', decay_rate=0.1, learning_rate=0.05
     )
-    falling = Trainer(trainer.model, config, steps_per_epoch=10)
-    falling.step.assign(10)
-    falling.plateau.assign(0.5)
+    falling = make_phase(phase.state.model, config, 10)
+    falling.state.step.assign(10)
+    falling.state.plateau.assign(0.5)
     with restored(falling):
         falling.train_step(make_batch())
         rate = float(falling.optimizer.learning_rate.numpy())
     assert rate == pytest.approx(0.05 * 0.1 * 0.5)
 
 
-def test_frozen_stages_neither_learn_nor_decay(trainer, eagerly):
+def test_frozen_stages_neither_learn_nor_decay(phase, eagerly):
     config = dataclasses.replace(CONFIG, freeze=('last:3',), weight_decay=0.1)
-    model = trainer.model
+    model = phase.state.model
     try:
-        frozen = Trainer(model, config, 10)
+        frozen = make_phase(model, config, 10)
         names = list(model.stages)
         first = names.index('inception_4e')
         parts = [[v.numpy() for v in model.stages[n].variables] for n in names]
-        with restored(trainer):
+        with restored(phase):
             frozen.train_step(make_batch())
             for index, (name, before) in enumerate(zip(names, parts)):
                 after = [v.numpy() for v in model.stages[name].variables]
@@ -275,31 +281,31 @@ def test_frozen_stages_neither_learn_nor_decay(trainer, eagerly):
 
 
 @pytest.mark.parametrize('optimizer', ['sgd', 'adam', 'adamw'])
-def test_layer_decay_shortens_the_steps(trainer, eagerly, optimizer):
+def test_layer_decay_shortens_the_steps(phase, eagerly, optimizer):
     config = dataclasses.replace(CONFIG, optimizer=optimizer, weight_decay=0.0)
     steps = []
     for decay in (1.0, 0.5):
-        again = Trainer(
-            trainer.model, dataclasses.replace(config, layer_decay=decay), 10
+        again = make_phase(
+            phase.state.model, dataclasses.replace(config, layer_decay=decay), 10
         )
-        with restored(trainer):
+        with restored(phase):
             before = [w.numpy() for w in again.weights]
             again.train_step(make_batch())
             steps.append([w.numpy() - old for w, old in zip(again.weights, before)])
-    depths = [depth for depth, _ in trainer.model.depths()]
+    depths = [depth for depth, _ in phase.state.model.depths()]
     assert min(depths) == 0 and max(depths) == 12
     for full, short, depth in zip(*steps, depths):
         np.testing.assert_allclose(short, full * 0.5**depth, rtol=1e-3, atol=2e-7)
 
 
-def test_evaluation_counts_every_image_once(trainer):
+def test_evaluation_counts_every_image_once(phase):
     rng = np.random.default_rng(2)
     images = rng.integers(0, 256, [6, SIZE, SIZE, 3], np.uint8)
     labels = np.array([0, 1, 2, 3, 0, 1], np.int32)
     split = Split(labels, [str(i) for i in range(6)], images=images)
     batches = eval_batches(split, batch_size=COUNT, image_size=SIZE)
-    logits = tf.nn.log_softmax(trainer.model(images).main).numpy()
-    assert trainer.evaluate(batches) == pytest.approx(
+    logits = tf.nn.log_softmax(phase.state.model(images).main).numpy()
+    assert phase.evaluate(batches) == pytest.approx(
         {
             'loss': -logits[np.arange(6), labels].mean(),
             'top1': (logits.argmax(1) == labels).mean(),
@@ -307,25 +313,25 @@ def test_evaluation_counts_every_image_once(trainer):
         },
         rel=1e-5,
     )
-    np.testing.assert_array_equal(trainer.predict(images), logits.argmax(1))
+    np.testing.assert_array_equal(phase.predict(images), logits.argmax(1))
 
 
-def test_evaluation_starts_afresh_each_time(trainer):
+def test_evaluation_starts_afresh_each_time(phase):
     batch = make_batch()
-    assert trainer.evaluate([batch]) == trainer.evaluate([batch])
+    assert phase.evaluate([batch]) == phase.evaluate([batch])
 
 
 @pytest.mark.parametrize(
     'precision', ['bfloat16', pytest.param('float16', marks=pytest.mark.slow)]
 )
-def test_half_precision(trainer, precision):
-    half = Trainer(make_model(tf.as_dtype(precision)), CONFIG, 10, precision)
-    for weight, value in zip(half.model.variables, trainer.model.variables):
+def test_half_precision(phase, precision):
+    half = make_phase(make_model(tf.as_dtype(precision)), CONFIG, 10, precision)
+    for weight, value in zip(half.state.model.variables, phase.state.model.variables):
         weight.assign(value)
-    for each in (trainer, half):
+    for each in (phase, half):
         each.train_step(make_batch())
-    assert half.losses.read()['loss'] == pytest.approx(
-        trainer.losses.read()['loss'], rel=0.02
+    assert half.state.losses.read()['loss'] == pytest.approx(
+        phase.state.losses.read()['loss'], rel=0.02
     )
     assert all(np.isfinite(weight).all() for weight in half.weights)
 
@@ -339,9 +345,9 @@ def test_xla_computes_the_same():
         model.head.dropout.rate = 0.0
         for head in model.heads.values():
             head.dropout.rate = 0.0
-        trainer = Trainer(model, dataclasses.replace(CONFIG, xla=xla), 10)
-        trainer.train_step(make_batch())
-        results.append({**trainer.losses.read(), **trainer.evaluate([make_batch()])})
+        phase = make_phase(model, dataclasses.replace(CONFIG, xla=xla), 10)
+        phase.train_step(make_batch())
+        results.append({**phase.state.losses.read(), **phase.evaluate([make_batch()])})
     assert results[1] == pytest.approx(results[0], rel=1e-3)
 
 
@@ -361,7 +367,9 @@ def test_batch_norms_are_measured_the_same(dtype, xla):
             dtype=options[0],
         )
         config = dataclasses.replace(CONFIG, xla=options[1])
-        Trainer(model, config, 10).measure([make_batch(1), make_batch(2)])
+        make_phase(model, config, 10).estimate_batch_norms(
+            [make_batch(1), make_batch(2)]
+        )
         found.append([v.numpy() for v in model.batch_norms()[0].variables])
     for actual, expected in zip(*found):
         np.testing.assert_allclose(actual, expected, rtol=0.02, atol=0.01)

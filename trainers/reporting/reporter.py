@@ -1,0 +1,238 @@
+"""What a run reports: log messages, progress, TensorBoard, plots and result files."""
+
+import logging
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from trainers.reporting import plots
+from trainers.reporting.progress import Progress
+from trainers.reporting.summaries import Summaries
+from trainers.settings.config import Config
+from trainers.step import metrics
+from trainers.step.state import TrainingState, TrainingTotals
+from trainers.storage.history import History, Row
+from trainers.storage.run_directory import RunDirectory
+from vision.data import Batch
+from vision.models.pretrained import variables_by_path
+from vision.models.profile import count_numbers
+
+IMAGES_SHOWN = 20
+# Drawing takes a second: short epochs share a drawing. Each phase ends with one.
+SECONDS_BETWEEN_DRAWINGS = 15.0
+
+_log = logging.getLogger(__name__)
+
+
+class Reporter:
+    """Reports what the loop does; the loop calls a method for each event.
+
+    Args:
+        config: the run's settings.
+        directory: of the run, opened for writing.
+        state: the network and the step.
+        classes: names of the classes in label order.
+        progress: the progress bar.
+
+    Attributes:
+        state: the network and the step.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        directory: RunDirectory,
+        state: TrainingState,
+        classes: Sequence[str],
+        progress: Progress,
+    ):
+        self._config = config
+        self._directory = directory
+        self.state = state
+        self._classes = classes
+        self._progress = progress
+        self._summaries = Summaries(directory)
+        self._drawn = -math.inf
+
+    def start(self, batch: Batch) -> None:
+        """A new run starts: shows its first images and its configuration."""
+        images, labels = (part[:IMAGES_SHOWN].numpy() for part in batch[:2])
+        self._summaries.training_images(0, images, [self._classes[i] for i in labels])
+        self._summaries.config(self._config)
+
+    def resume(self, history: History, total_steps: int) -> None:
+        """A run continues from a checkpoint."""
+        self._progress.expect(total_steps)
+        if history.rows:
+            self._directory.write_metrics(history.rows)
+            self._draw_curves(history)
+        _log.info(
+            'Resuming after step %s of %s.', f'{self._step:,}', f'{total_steps:,}'
+        )
+
+    def restart(self) -> None:
+        """A run was started before, but has no checkpoint."""
+        _log.warning(
+            '%s holds a run without a checkpoint: it starts at step 0.',
+            self._directory.path,
+        )
+
+    def begin_phase(
+        self, index: int, epoch: int, weights: Sequence[tf.Variable], total_steps: int
+    ) -> None:
+        """A phase after the first starts.
+
+        Args:
+            index: of the phase, counted from 0.
+            epoch: whose weights it starts from.
+            weights: the variables that it trains.
+            total_steps: of the run, which is shorter where the phase before stopped.
+        """
+        self._progress.expect(total_steps)
+        _log.info(
+            'Phase %d starts from the weights of epoch %d: %s parameters are trained.',
+            index + 1,
+            epoch,
+            f'{count_numbers(weights):,}',
+        )
+
+    def show_progress(
+        self, totals: TrainingTotals, history: History, epoch: int, epochs: int
+    ) -> None:
+        """Training steps were taken: updates the progress bar."""
+        losses, accuracies = map(metrics.means, totals)
+        fields = {
+            'loss': f'{losses["main_loss"]:.3f}',
+            'top-1': f'{accuracies["main_top1"]:.1%}',
+            'images/s': f'{history.images_per_second:,.0f}',
+        }
+        for head in self.state.heads[1:]:
+            fields[head] = f'{accuracies[f"{head}_top1"]:.1%}'
+        self._progress.update(self._step, f'Epoch {epoch}/{epochs}', fields)
+
+    def training(
+        self,
+        before: TrainingTotals,
+        after: TrainingTotals,
+        learning_rate: float,
+        images_per_second: float,
+    ) -> None:
+        """Writes the means over the steps between two totals to TensorBoard."""
+        losses, accuracies = (
+            metrics.means({name: value - start[name] for name, value in end.items()})
+            for start, end in zip(before, after)
+        )
+        values = {
+            'loss/total': losses['loss'],
+            'loss/weight_decay': losses['weight_decay'],
+            'gradient_norm': losses['gradient_norm'],
+        }
+        for head in self.state.heads:
+            values[f'loss/{head}'] = losses[f'{head}_loss']
+            values[f'top1/{head}'] = accuracies[f'{head}_top1']
+            values[f'top5/{head}'] = accuracies[f'{head}_top5']
+        values['learning_rate'] = learning_rate
+        values['images_per_second'] = images_per_second
+        self._summaries.train(self._step, values)
+
+    def epoch(self, row: Row, best: bool, epochs: int) -> None:
+        """An epoch was evaluated."""
+        averaged = ''
+        if self.state.average is not None:
+            averaged = f', averaged {row["validation_averaged_top1"]:.2%}'
+        _log.info(
+            'Epoch %d/%d: train loss %.3f, top-1 %.2f%%; '
+            'validation loss %.3f, top-1 %.2f%%%s%s',
+            row['epoch'],
+            epochs,
+            row['train_loss'],
+            100 * row['train_top1'],
+            row['validation_loss'],
+            100 * row['validation_top1'],
+            averaged,
+            ' (best so far)' if best else '',
+        )
+        self._summaries.validation(
+            self._step,
+            {
+                f'{metric}/main{weights}': row[f'validation{weights}_{metric}']
+                for weights in ('', '_averaged')
+                for metric in ('loss', 'top1', 'top5')
+                if f'validation{weights}_{metric}' in row
+            },
+        )
+        if self._config.histograms:
+            variables = variables_by_path(self.state.model)
+            self._summaries.histograms(self._step, variables)
+
+    def lower_rate(self, factor: float) -> None:
+        """The learning rate drops on a plateau."""
+        _log.info(
+            'No lower validation loss for %d epochs: the learning rate drops '
+            'to %g of its schedule.',
+            self._config.plateau_patience,
+            factor,
+        )
+
+    def stop_early(self) -> None:
+        """Early stopping ends a phase."""
+        _log.info(
+            'No better epoch for %d epochs: stopped early.', self._config.early_stopping
+        )
+
+    def write_metrics(self, history: History) -> None:
+        """Writes metrics.csv."""
+        self._directory.write_metrics(history.rows)
+
+    def drawing_is_due(self) -> bool:
+        """Whether the last drawing is old enough for another one."""
+        return time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS
+
+    def draw(self, history: History, batch: Batch, predicted: np.ndarray) -> None:
+        """Draws the curves, and the predictions for a few validation images.
+
+        Args:
+            history: the epochs so far.
+            batch: the images.
+            predicted: their classes as predicted, int32 `[B]`.
+        """
+        self._draw_curves(history)
+        labels, names = batch.labels.numpy(), self._classes
+        self._summaries.predictions(
+            self._step,
+            batch.images.numpy(),
+            [
+                names[guess] if guess == label else f'{names[guess]} ({names[label]})'
+                for guess, label in zip(predicted, labels)
+            ],
+            [bool(correct) for correct in predicted == labels],
+        )
+        self._drawn = time.monotonic()
+
+    def flush(self) -> None:
+        """Makes everything written so far visible to TensorBoard."""
+        self._summaries.flush()
+
+    def finish(self, results: dict[str, Any]) -> None:
+        """The run is complete: writes results.json."""
+        self._directory.write_json(self._directory.results, results)
+
+    def close(self) -> None:
+        """Writes what is buffered and closes the files of TensorBoard."""
+        self._summaries.close()
+
+    @property
+    def _step(self) -> int:
+        return int(self.state.step.numpy())
+
+    def _draw_curves(self, history: History) -> None:
+        plots.plot_curves(
+            history.rows,
+            self._directory.plots / 'curves.png',
+            history.best_epoch,
+            history.phase_began,
+        )

@@ -1,0 +1,47 @@
+"""The dataset of a run."""
+
+import dataclasses
+
+from trainers.networks import pretrained
+from trainers.reporting.downloading import download
+from trainers.run.batches import sample
+from trainers.settings.config import Config
+from vision import data
+from vision.data import Source
+
+
+def load_source(config: Config) -> Source:
+    """Loads the dataset, downloaded first where `download` says so.
+
+    Raises:
+        DatasetError: there is no such dataset, or its files are not as expected.
+    """
+    # With published weights to download, the images may have no public address.
+    if config.download and (
+        config.pretrained != pretrained.PUBLISHED or data.is_obtainable(config.dataset)
+    ):
+        download(config.dataset, config.data_dir)
+    held_out = data.HeldOut(
+        config.split_seed, config.validation_fraction, config.test_fraction
+    )
+    return prepare(config, data.load(config.dataset, config.data_dir, held_out))
+
+
+def prepare(config: Config, source: Source) -> Source:
+    """Checks the splits against each other, and reduces them to `overfit_batches`.
+
+    Raises:
+        DatasetError: two splits share an image.
+    """
+    data.check_disjoint(source)
+    if not config.overfit_batches:
+        return source
+    count = config.overfit_batches * config.batch_size
+    few = sample(source.splits['train'], count, config.seed)
+    return dataclasses.replace(source, splits=dict.fromkeys(source.splits, few))
+
+
+def reduced(source: Source, count: int) -> Source:
+    """The source with at most `count` images of each split."""
+    splits = {name: sample(split, count, 0) for name, split in source.splits.items()}
+    return dataclasses.replace(source, splits=splits)
