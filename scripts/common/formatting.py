@@ -1,6 +1,8 @@
 """Numbers and names as people read them, and tables of them."""
 
+import math
 import os
+import textwrap
 from collections.abc import Sequence
 
 
@@ -33,8 +35,29 @@ def number(value: float) -> str:
     return f'{value:,.{decimals}f}'
 
 
-def percent(share: float) -> str:
-    return f'{100 * share:.1f} %'
+def percent(share: float | None, decimals: int = 1) -> str:
+    """'97.3 %'; '–' where there is no value: None or NaN."""
+    if share is None or math.isnan(share):
+        return '–'
+    return f'{100 * share:.{decimals}f} %'
+
+
+def titled(title: str, text: str, indent: int = 12) -> str:
+    """'Model       text' in at most 88 columns, continued below the text.
+
+    Args:
+        title: stands in front of the first line.
+        text: what is wrapped.
+        indent: columns in front of the text.
+    """
+    return textwrap.fill(
+        text,
+        88,
+        initial_indent=f'{title:<{indent}}',
+        subsequent_indent=' ' * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def counted(count: int, one: str, many: str = '') -> str:

@@ -1,14 +1,14 @@
 """Evaluates a trained network: `python -m scripts.evaluate --run_dir=runs/x`.
 
-Writes into its folder, beside report.md, MODEL_CARD.md and their images:
+Writes into its folder, with report.md, MODEL_CARD.md and their figures:
 
     results.json       every number of the report
-    predictions.csv    for each image its class, what it is named, both probabilities,
-                       the rank of its class, and what else comes into question
+    predictions.csv    for each image its class, the predicted class, the probabilities
+                       of both, the rank of its class, and the next predictions
     predictions.npz    names, labels and float32 logits of the images, the classes,
-                       and the temperature that they are divided by
+                       and the temperature that the logits are divided by
     classes.csv        precision, recall, F1, average precision and support
-    confusion.csv      counts by class (row) and by what is named (column)
+    confusion.csv      counts by label (row) and prediction (column)
 """
 
 import dataclasses
@@ -23,7 +23,6 @@ from scripts.evaluate.settings import (
     Settings,
     check_calibration,
     check_splits,
-    same_data,
 )
 from trainers.settings.config import Config, ConfigError
 
@@ -33,24 +32,25 @@ if TYPE_CHECKING:
     from vision.data import Source
 
 DESCRIPTION = """
-Says how good a trained network is: accuracy with its uncertainty, each class, what is
-confused with what, the surest mistakes, and whether its probabilities can be believed.
+Evaluates a trained network: accuracy with its 95 % interval, metrics of each class,
+confusion, the most confident errors, and how well probabilities are calibrated.
 
   python -m scripts.evaluate --run_dir=runs/x
-      The best weights on the test split. The report is runs/x/evaluation/test/report.md
-      with a model card beside it.
+      The best weights on the test split. Writes runs/x/evaluation/test/report.md and a
+      model card in the same folder.
   python -m scripts.evaluate --run_dir=runs/x --calibrate
-      The same, with the temperature that fits the validation split best; it stays
+      The same, with the temperature that fits the validation split best. It is stored
       with the run.
   python -m scripts.evaluate --compare runs/a runs/b
-      Whether one is better than the other on the same images, or was lucky.
+      Whether one run is better than the other on the same images, beyond chance.
   python -m scripts.evaluate --model=googlenet --pretrained=googlenet_bvlc.npz \\
       --dataset=image_folder --data_dir=images
-      Weights of others, on images in folders named as their classes are.
+      Weights that are not of a run, on images in one folder for each class.
 """
 
 IMAGES = image_fields()
-FIELDS = [*dataclasses.fields(Settings), *model_settings.model_fields(), *IMAGES]
+MODEL = model_settings.model_fields()
+FIELDS = [*dataclasses.fields(Settings), *MODEL, *IMAGES]
 
 
 def check(arguments: list[str]) -> tuple[list[str], Settings]:
@@ -63,19 +63,18 @@ def check(arguments: list[str]) -> tuple[list[str], Settings]:
         ConfigError: a value is not allowed, or flags contradict each other.
     """
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    model = flags.given(model_settings.model_fields())
+    model = flags.given(MODEL)
     if settings.compare:
         _check_comparison(arguments, model)
     elif arguments:
         raise ConfigError(
             f'Did not expect {arguments[0]!r}: give the folder of a run as '
-            f'--run_dir={arguments[0]}, or several behind --compare.'
+            f'--run_dir={arguments[0]}, or several after --compare.'
         )
     if settings.calibrate and not model.get('run_dir'):
         raise ConfigError(
-            'Expected --run_dir with --calibrate, since the temperature '
-            'is stored with the run. Pass other weights with '
-            '--temperature instead.'
+            'Expected --run_dir with --calibrate, since the temperature is stored with '
+            'the run. For other weights, pass a --temperature.'
         )
     if settings.calibrate and model.get('temperature'):
         raise ConfigError(
@@ -90,15 +89,15 @@ def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
     if other or len(folders) < 2:
         received = f'--{other[0]}' if other else counted(len(folders), 'folder')
         raise ConfigError(
-            'Expected nothing but the folders of two runs or more with '
-            '--compare, as in --compare runs/a runs/b, received '
-            f'{received}.'
+            'Expected nothing but the folders of two or more runs with --compare, as '
+            f'in --compare runs/a runs/b, received {received}.'
         )
-    for place, folder in enumerate(folders):
-        before = [os.path.realpath(each) for each in folders[:place]]
-        if os.path.realpath(folder) in before:
+    places = [os.path.realpath(folder) for folder in folders]
+    for index, place in enumerate(places):
+        if place in places[:index]:
             raise ConfigError(
-                f'Expected different runs with --compare, received {folder} twice.'
+                'Expected different runs with --compare, received '
+                f'{folders[index]} twice.'
             )
 
 
@@ -113,7 +112,7 @@ def evaluate(request: tuple[list[str], Settings]) -> None:
 
 def _evaluate_one(settings: Settings) -> None:
     from scripts.common.output_folder import check_writable
-    from scripts.evaluate import output, terminal
+    from scripts.evaluate import folders, output, terminal
     from trainers.run.source import load_source
     from trainers.storage import environment
 
@@ -122,28 +121,60 @@ def _evaluate_one(settings: Settings) -> None:
     if settings.calibrate:
         _check_calibration(classifier, config)
     source = load_source(config)
-    folder = (
-        Path(settings.output)
-        if settings.output
-        else _default_folder(classifier, config, settings)
+    folder = Path(settings.output) if settings.output else None
+    folder = folder or folders.of_evaluation(
+        classifier, config, settings, model_settings.trained()
     )
     check_writable(folder)
-    evaluation = look(classifier, config, source, settings)
+    evaluation = evaluate_split(classifier, config, source, settings)
     print(terminal.report(evaluation, config), flush=True)
-    with quiet.native_stderr_suppressed():  # images are decoded again to be drawn
+    with quiet.native_stderr_suppressed():  # Images are decoded again to be drawn.
         output.write(evaluation, folder, config, environment.describe())
-    stored = _store(evaluation) if settings.calibrate else None
+    stored = _store_temperature(evaluation) if settings.calibrate else None
     print(terminal.farewell(evaluation, folder, stored))
 
 
+def _compare(run_folders: list[str], settings: Settings) -> None:
+    from scripts.common.output_folder import check_writable, replace
+    from scripts.evaluate import comparison_report, folders
+    from scripts.evaluate.comparison import check_same, compare
+    from trainers.inference.classifier import from_run
+    from trainers.run.source import load_source
+    from trainers.storage import environment
+
+    trained = model_settings.trained()
+    classifiers = [
+        from_run(Path(folder), trained.weights, trained.precision, trained.temperature)
+        for folder in run_folders
+    ]
+    configs = [_config(classifier) for classifier in classifiers]
+    sources = [load_source(config) for config in configs]
+    check_same(list(zip(classifiers, sources)), settings.split)
+    names = folders.run_names(run_folders)
+    other_data = bool({'dataset', 'data_dir'} & set(flags.given(IMAGES)))
+    folder = Path(settings.output) if settings.output else None
+    folder = folder or folders.of_comparison(names, configs[0], settings, other_data)
+    check_writable(folder)
+    evaluations = [
+        evaluate_split(classifier, config, source, settings)
+        for classifier, config, source in zip(classifiers, configs, sources)
+    ]
+    compared = compare(evaluations, names)
+    print(comparison_report.on_terminal(compared), flush=True)
+    with quiet.native_stderr_suppressed():
+        files = comparison_report.contents(compared, environment.describe())
+    replace(folder, files, comparison_report.NAMES)
+    print(comparison_report.farewell(folder))
+
+
 def _config(classifier: 'Classifier') -> Config:
-    """The settings that say which images."""
+    """The settings that name the images."""
     given = flags.given(IMAGES)
     run = classifier.run
     if run is None and 'dataset' not in given:
         raise ConfigError(
-            'Expected --dataset, and --data_dir with it, since these weights are not '
-            'of a run, which would know its images.'
+            'Expected --dataset, with --data_dir, since these weights are not of a run '
+            'that records its images.'
         )
     if flags.FLAGS['download'].value:
         given['download'] = True
@@ -161,7 +192,7 @@ def _check_calibration(classifier: 'Classifier', config: Config) -> None:
     if run is None:
         raise ConfigError(
             f'Expected the folder of a run with --calibrate, got {classifier.origin}, '
-            'a checkpoint without its run: there is no place for the temperature.'
+            'a checkpoint without its run, with which the temperature would be stored.'
         )
     check_calibration(run.config, config)
     check_writable(
@@ -169,55 +200,49 @@ def _check_calibration(classifier: 'Classifier', config: Config) -> None:
     )
 
 
-def look(
+def evaluate_split(
     classifier: 'Classifier', config: Config, source: 'Source', settings: Settings
 ) -> 'Evaluation':
-    """Evaluates on a split; to calibrate, first fits a temperature.
+    """Evaluates on a split; with `calibrate`, first fits a temperature.
 
     Raises:
-        CalibrationError: no temperature is best; only validation was looked at then.
+        CalibrationError: no temperature is best; only the validation split is evaluated
+            then.
         UserError: as `trainers.evaluation.evaluation.evaluate`.
     """
     if not settings.calibrate:
-        return _look(classifier, config, source, settings)
+        return _evaluate(classifier, config, source, settings)
     from trainers.evaluation.evaluation import fit_temperature
 
-    of_validation = dataclasses.replace(settings, split='validation')
-    fitted = _look(classifier, config, source, of_validation)
-    temperature = fit_temperature(fitted)
-    seen = (
-        fitted
-        if settings == of_validation
-        else _look(classifier, config, source, settings)
-    )
-    return dataclasses.replace(seen, temperature=temperature)
+    on_validation = dataclasses.replace(settings, split='validation')
+    evaluation = _evaluate(classifier, config, source, on_validation)
+    temperature = fit_temperature(evaluation)
+    if settings != on_validation:
+        evaluation = _evaluate(classifier, config, source, settings)
+    return dataclasses.replace(evaluation, temperature=temperature)
 
 
-def _look(
+def _evaluate(
     classifier: 'Classifier', config: Config, source: 'Source', settings: Settings
 ) -> 'Evaluation':
-    """With progress where somebody looks on."""
-    from trainers.evaluation.evaluation import evaluate as seen
+    """Evaluates on a split under a progress bar."""
+    from trainers.evaluation import evaluation
 
     total = len(source.splits[settings.split])
     with quiet.progress_bar(total, settings.split) as bar:
-
-        def progress(done: int, _: int) -> None:
-            bar.update(done - bar.n)
-
-        return seen(
+        return evaluation.evaluate(
             classifier,
             settings.split,
             source=source,
             batch_size=settings.batch_size,
             views=settings.views,
             max_bad_fraction=config.max_bad_fraction,
-            progress=progress,
+            progress=lambda done, _: bar.update(done - bar.n),
         )
 
 
-def _store(evaluation: 'Evaluation') -> Path | None:
-    """Keeps the temperature with the run; returns the file."""
+def _store_temperature(evaluation: 'Evaluation') -> Path:
+    """Stores the temperature with the run; returns the file."""
     from scripts.common.output_folder import writing
     from trainers.inference.classifier import store_temperature
 
@@ -229,86 +254,6 @@ def _store(evaluation: 'Evaluation') -> Path | None:
     )
     with writing(run.directory.calibration, 'calibration.json', remedy):
         return store_temperature(run, evaluation.temperature)
-
-
-def _default_folder(
-    classifier: 'Classifier', config: Config, settings: Settings
-) -> Path:
-    """Where a report goes that nobody has named a place for."""
-    run = classifier.run
-    what = f'{settings.split}{_views(settings)}'
-    if run is None or not same_data(run.config, config):
-        what = f'{_data_name(config)}-{what}'
-    if run is None:
-        return Path(f'evaluation/{classifier.specification.model}-{what}')
-    given = flags.given(model_settings.model_fields())
-    if given.get('weights') == 'last' or Path(given['run_dir']) != run.directory.path:
-        what += f'-step-{run.step}'
-    return run.directory.evaluation / what
-
-
-def _data_name(config: Config) -> str:
-    """'image_folder-holidays', as part of a folder's name."""
-    dataset = config.dataset.replace('/', '-').replace(':', '-')
-    if not config.data_dir:
-        return dataset
-    return f'{dataset}-{Path(config.data_dir).absolute().name}'
-
-
-def _views(settings: Settings) -> str:
-    return '' if settings.views == 'none' else f'-{settings.views}'
-
-
-def _compare(folders: list[str], settings: Settings) -> None:
-    from scripts.common.output_folder import check_writable, replace
-    from scripts.evaluate import comparison_report
-    from scripts.evaluate.comparison import check_same, compare
-    from trainers.inference.classifier import from_run
-    from trainers.run.source import load_source
-    from trainers.storage import environment
-
-    trained = model_settings.trained()
-    classifiers = [
-        from_run(Path(each), trained.weights, trained.precision, trained.temperature)
-        for each in folders
-    ]
-    configs = [_config(classifier) for classifier in classifiers]
-    sources = [load_source(config) for config in configs]
-    check_same(list(zip(classifiers, sources)), settings.split)
-    names = run_names(folders)
-    folder = Path(settings.output or _comparison_folder(names, configs, settings))
-    check_writable(folder)
-    compared = compare(
-        [
-            look(classifier, config, source, settings)
-            for classifier, config, source in zip(classifiers, configs, sources)
-        ],
-        names,
-    )
-    print(comparison_report.on_terminal(compared), flush=True)
-    with quiet.native_stderr_suppressed():
-        replace(
-            folder,
-            comparison_report.contents(compared, environment.describe()),
-            comparison_report.NAMES,
-        )
-    print(comparison_report.farewell(folder))
-
-
-def run_names(folders: list[str]) -> list[str]:
-    """The last parts of the folders, or all of them where those are not unique."""
-    names = [Path(folder).absolute().name for folder in folders]
-    return names if len(set(names)) == len(names) else folders
-
-
-def _comparison_folder(
-    names: list[str], configs: list[Config], settings: Settings
-) -> str:
-    listed = '-'.join(name.strip('/').replace('/', '-') for name in names[:3])
-    more = f'-and-{len(names) - 3}-more' if len(names) > 3 else ''
-    given = flags.given(IMAGES)
-    data = f'-{_data_name(configs[0])}' if {'dataset', 'data_dir'} & set(given) else ''
-    return f'evaluation/compare-{listed}{more}{data}-{settings.split}{_views(settings)}'
 
 
 def run() -> None:

@@ -1,95 +1,105 @@
-"""A model card: what a network is, was trained on, can do, and how to do it again.
+"""A model card: what a network is, its data, training, results and limits.
 
 Mitchell et al., 2019, "Model Cards for Model Reporting",
 https://arxiv.org/abs/1810.03993.
 """
 
-import dataclasses
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scripts.common.formatting import counted
+from scripts.common.formatting import counted, percent
 from scripts.common.markdown import bullets, code, escape, table
-from scripts.evaluate import report
-from trainers.evaluation.evaluation import TOP, Evaluation
+from scripts.evaluate import content
+from trainers.evaluation.evaluation import Evaluation
+from trainers.inference.classifier import Run
 from trainers.reporting.progress import format_duration
 from trainers.settings.config import Config
-from trainers.storage.run_directory import RunDirectory, read_json
+from trainers.storage.run_directory import read_json
 from vision.models.profile import count_macs, count_parameters
 
 _WORST = 5
-_FEW = 30  # Images of a class, below which its recall says little.
+_FEW = 30  # Images of a class, below which its recall is imprecise.
 _LISTED = 30
+_CONFIDENT = 0.95
+_ENVIRONMENT = (
+    'started',
+    'commit',
+    'python',
+    'platform',
+    'tensorflow',
+    'keras',
+    'numpy',
+    'cpu',
+    'gpus',
+    'memory_gib',
+)
 
 
 def build(evaluation: Evaluation, config: Config, environment: dict[str, Any]) -> str:
-    """The card; of a run, with what its folder knows."""
-    classifier = evaluation.classifier
-    directory = classifier.run.directory if classifier.run else None
+    """The card; of a run, with what its folder records."""
+    run = evaluation.classifier.run
+    starts = _read(run.directory.environment) if run else None
+    trained = starts[0] if starts else None
     sections = [
-        f'# Model card: {escape(classifier.specification.model)}',
+        f'# Model card: {escape(evaluation.classifier.specification.model)}',
         *_model(evaluation),
         *_data(evaluation, config),
-        *_training(evaluation, directory),
+        '## Training',
+        *(_training(run) if run else _unknown_training(evaluation)),
         *_results(evaluation),
-        *_limits(evaluation, config),
-        *_environment(environment, directory),
+        '## Limits',
+        bullets(
+            [
+                *content.warnings(evaluation, config),
+                *_limits_of_use(evaluation),
+                *_limits_of_data(evaluation),
+            ]
+        ),
+        *_environment(environment, trained),
     ]
     return '\n\n'.join(sections) + '\n'
 
 
 def _model(evaluation: Evaluation) -> Iterator[str]:
-    classifier = evaluation.classifier
+    classifier, names = evaluation.classifier, evaluation.classes
     network, specification = classifier.network, classifier.specification
-    names = evaluation.classes
-    shown = '; '.join(names[:_LISTED])
-    left = len(names) - _LISTED
+    size = classifier.image_size
+    options = ', '.join(
+        f'{name}: {content.written(value)}'
+        for name, value in specification.options.items()
+        if value not in (None, '', ())
+    )
+    left_out = len(names) - _LISTED
+    temperature = content.calibration(evaluation)[-1]
     rows = [
         ['', ''],
         ['Network', specification.model],
+        *([['Options', options]] if options else []),
         ['Weights', classifier.origin],
         ['Parameters', f'{count_parameters(network):,}'],
         [
-            'Multiplications an image',
-            f'{count_macs(network, classifier.image_size) / 1e6:,.1f} million',
+            'Multiplications per image',
+            f'{count_macs(network, size) / 1e6:,.1f} million',
         ],
         [
             'Input',
-            f'{specification.channels}, {classifier.image_size}×'
-            f'{classifier.image_size} pixels in 0..255: the largest centred square of '
-            'the image, upright as its EXIF says, resized bilinearly',
+            f'{specification.channels}, {size}×{size} pixels in 0..255: the largest '
+            'centred square of the image, in the orientation of its EXIF data, resized '
+            'bilinearly',
         ],
-        ['Normalization', f'{specification.normalization}, by the network itself'],
+        ['Normalization', f'{specification.normalization}, part of the network'],
         ['Output', f'logits of {len(names):,} classes'],
-        ['Classes', shown + (f' and {left:,} more' if left > 0 else '')],
-        ['Temperature of the softmax', _temperature(evaluation)],
+        [
+            'Classes',
+            '; '.join(names[:_LISTED])
+            + (f' and {left_out:,} more' if left_out > 0 else ''),
+        ],
+        ['Temperature of the softmax', f'{temperature[1]}, {temperature[0]}'],
     ]
-    options = {
-        name: value
-        for name, value in specification.options.items()
-        if value not in (None, '', ())
-    }
-    if options:
-        rows.insert(
-            2,
-            [
-                'Options',
-                ', '.join(
-                    f'{name}: {written(option)}' for name, option in options.items()
-                ),
-            ],
-        )
     yield table(rows, left=2)
-
-
-def _temperature(evaluation: Evaluation) -> str:
-    if evaluation.temperature.value == 1:
-        return '1: probabilities are as the network has them'
-    return f'{evaluation.temperature.value:.4f}, {report.fitted_on(evaluation)}'
 
 
 def _data(evaluation: Evaluation, config: Config) -> Iterator[str]:
@@ -106,267 +116,169 @@ def _data(evaluation: Evaluation, config: Config) -> Iterator[str]:
     ]
     for name, split in source.splits.items():
         counts = np.bincount(split.labels, minlength=len(source.classes))
-        rows.append(
-            [
-                name,
-                f'{len(split):,}',
-                f'{np.count_nonzero(counts):,}',
-                f'{counts.min():,}',
-                f'{counts.max():,}',
-            ]
-        )
-    yield (
-        f'{escape(source.name)}, {escape(config.data_dir)}'
-        if config.data_dir
-        else escape(source.name)
-    ) + '.'
+        numbers = (len(split), np.count_nonzero(counts), counts.min(), counts.max())
+        rows.append([name, *(f'{number:,}' for number in numbers)])
+    yield ', '.join(filter(None, map(escape, (source.name, config.data_dir)))) + '.'
     yield table(rows)
     yield (
-        'Splits that the dataset does not have of its own were taken from its '
-        f'training images with `--split_seed={config.split_seed} '
+        'Splits that the dataset does not provide were taken from its training images '
+        f'with `--split_seed={config.split_seed} '
         f'--validation_fraction={config.validation_fraction:g} '
         f'--test_fraction={config.test_fraction:g}`.'
     )
 
 
-def _training(evaluation: Evaluation, directory: RunDirectory | None) -> Iterator[str]:
-    run = evaluation.classifier.run
-    yield '## Training'
-    if run is None or directory is None:
-        yield (
-            'The weights are not of a run that this program knows more about: '
-            f'{escape(evaluation.classifier.origin)}.'
-        )
-        return
+def _unknown_training(evaluation: Evaluation) -> Iterator[str]:
+    yield (
+        'The weights are not of a run, so their training is not recorded: '
+        f'{escape(evaluation.classifier.origin)}.'
+    )
+
+
+def _training(run: Run) -> Iterator[str]:
     averaged = ', moving averages of the weights' if run.averaged else ''
     yield (
         f'The weights are those of step {run.step:,}, epoch {run.epoch}{averaged}. '
-        'Settings that are not the defaults:'
+        'Settings that differ from the defaults:'
     )
-    yield table([['setting', 'value'], *_settings(run.config)], left=2)
-    found = _read(directory.results)
-    if isinstance(found, dict):
-        yield 'What the run itself recorded of its best weights when it ended:'
-        rows = [['split', 'top-1', 'loss']]
-        for split in ('validation', 'test'):
-            figures = found.get(split, {})
-            if {'top1', 'loss'} <= set(figures):
-                rows.append(
-                    [split, report.share(figures['top1']), f'{figures["loss"]:.4f}']
-                )
-        yield table(rows)
-        if 'seconds' in found:
-            yield (
-                f'It took {format_duration(found["seconds"])} for '
-                f'{counted(found.get("epochs", 0), "epoch")}.'
-            )
-
-
-def _settings(config: Config) -> list[list[str]]:
-    rows = []
-    for field in dataclasses.fields(Config):
-        own = getattr(config, field.name)
-        if own != field.default:
-            rows.append([field.name, written(own)])
-    return rows
-
-
-def written(value: Any) -> str:
-    """The value of a setting, as one would give it."""
-    if isinstance(value, (tuple, list)):
-        return ','.join(map(str, value)) or 'none'
-    return f'{value:g}' if isinstance(value, float) else str(value)
+    defaults = Config().to_dict()
+    rows = [
+        [name, content.written(value)]
+        for name, value in run.config.to_dict().items()
+        if value != defaults[name]
+    ]
+    yield table([['setting', 'value'], *rows], left=2)
+    results = _read(run.directory.results)
+    if not results:
+        return
+    yield 'Metrics of the best weights that the run recorded at its end:'
+    metrics = {
+        split: results[split]
+        for split in ('validation', 'test')
+        if {'top1', 'loss'} <= set(results.get(split, ()))
+    }
+    rows = [
+        [split, percent(values['top1']), f'{values["loss"]:.4f}']
+        for split, values in metrics.items()
+    ]
+    yield table([['split', 'top-1', 'loss'], *rows])
+    if 'seconds' in results:
+        yield (
+            f'Training took {format_duration(results["seconds"])} for '
+            f'{counted(results.get("epochs", 0), "epoch")}.'
+        )
 
 
 def _results(evaluation: Evaluation) -> Iterator[str]:
     main, source = evaluation.heads['main'], evaluation.source
     yield '## Results'
-    views = (
-        ''
-        if evaluation.views == 'none'
-        else f', with test-time augmentation ({evaluation.views})'
-    )
+    views = evaluation.views
+    augmented = f', with test-time augmentation ({views})' if views != 'none' else ''
     yield (
         f'On {counted(len(evaluation), "image")} of {escape(source.name)}, '
-        f'{evaluation.split_name}{views}; more in [report.md](report.md).'
+        f'{evaluation.split_name}{augmented}; more in [report.md](report.md).'
     )
     rows = [
-        ['figure', 'value', '95 % interval'],
-        [
-            'top-1 accuracy',
-            report.percent2(main.top1),
-            report.interval(main.top1_interval),
-        ],
+        [f'{name} accuracy', percent(value, 2), content.interval(bounds)]
+        for name, value, bounds in content.accuracies(evaluation, main)
     ]
-    if len(evaluation.classes) > TOP:
-        rows.append(
-            [
-                f'top-{TOP} accuracy',
-                report.percent2(main.top5),
-                report.interval(main.top5_interval),
-            ]
-        )
-    rows += [
-        ['loss as trained', f'{main.loss:.4f}', ''],
-        [
-            'expected calibration error as trained',
-            report.percent2(evaluation.uncalibrated_reliability.error),
-            '',
-        ],
-    ]
-    if evaluation.temperature.value != 1:
-        rows += [
-            [
-                'loss by the temperature',
-                f'{evaluation.calibrated_losses.mean():.4f}',
-                '',
-            ],
-            [
-                'expected calibration error by the temperature',
-                report.percent2(evaluation.reliability.error),
-                '',
-            ],
-        ]
-    yield table(rows)
+    yield table([['metric', 'value', '95 % interval'], *rows])
+    yield table(content.calibration(evaluation))
 
 
-def _limits(evaluation: Evaluation, config: Config) -> Iterator[str]:
-    yield '## Limits'
-    yield bullets(
-        [
-            *report.cautions(evaluation, config),
-            *_of_use(evaluation),
-            *_of_data(evaluation),
-        ]
-    )
-
-
-def _of_use(evaluation: Evaluation) -> Iterator[str]:
+def _limits_of_use(evaluation: Evaluation) -> Iterator[str]:
     size = evaluation.classifier.image_size
     yield (
-        f'It names one of {len(evaluation.classes):,} classes, whatever is in the '
-        'image: there is no answer for none of them, or for several.'
+        f'It predicts one of {len(evaluation.classes):,} classes for every image, also '
+        'where none or several of them apply.'
     )
     yield (
-        f'It sees the largest centred square of an image at {size}×{size} pixels: '
-        'what lies beside it, or is too small to be seen at that size, is lost.'
+        f'It takes the largest centred square of an image at {size}×{size} pixels: '
+        'what is outside of it, or too small at that size, is lost.'
     )
     confidence, accuracy = evaluation.confidence.mean(), evaluation.correct.mean()
     gap = confidence - accuracy
     if abs(gap) >= 0.01:
-        sure, right = map(report.percent2, (confidence, accuracy))
         yield (
-            f'It is {"surer" if gap > 0 else "less sure"} than it is right: its mean '
-            f'confidence here is {sure}, its accuracy {right}.'
+            f'It is {"over" if gap > 0 else "under"}confident: its mean confidence '
+            f'here is {percent(confidence, 2)}, its accuracy {percent(accuracy, 2)}.'
         )
-    certain = evaluation.correct[evaluation.confidence >= 0.95]
-    if not certain.all():
-        wrong, of = int((~certain).sum()), counted(len(certain), 'image')
+    confident = evaluation.correct[evaluation.confidence >= _CONFIDENT]
+    if not confident.all():
         yield (
-            f'It is wrong about {wrong:,} of {of} here that it names with a '
-            'probability of 0.95 or more.'
+            f'{int((~confident).sum()):,} of {counted(len(confident), "prediction")} '
+            f'with a probability of {_CONFIDENT} or more are wrong here.'
         )
 
 
-def _of_data(evaluation: Evaluation) -> Iterator[str]:
-    figures = evaluation.by_class
+def _limits_of_data(evaluation: Evaluation) -> Iterator[str]:
+    names, by_class = evaluation.classes, evaluation.by_class
     count = min(_WORST, len(evaluation.dataset_classes) // 2)
-    if found := [i for i in report.worst(evaluation, count) if figures.recall[i] < 1]:
-        listed = ', '.join(
-            f'{escape(evaluation.classes[i])} ({report.share(figures.recall[i])} of '
-            f'{figures.support[i]:,})'
-            for i in found
-        )
-        yield f'It finds least of these classes: {listed}.'
-    missing = [
-        label for label in evaluation.dataset_classes if not figures.support[label]
-    ]
-    if missing:
-        listed = ', '.join(
-            escape(evaluation.classes[label]) for label in missing[:_WORST]
-        )
+    worst = ', '.join(
+        f'{escape(names[label])} ({percent(by_class.recall[label])} of '
+        f'{by_class.support[label]:,})'
+        for label in content.worst_classes(evaluation, count)
+        if by_class.recall[label] < 1
+    )
+    if worst:
+        yield f'The classes of the lowest recall are {worst}.'
+    support = by_class.support[evaluation.dataset_classes]
+    missing = evaluation.dataset_classes[support == 0]
+    if len(missing):
+        listed = ', '.join(escape(names[label]) for label in missing[:_WORST])
         more = ' and others' if len(missing) > _WORST else ''
         yield (
-            f'Nothing is known of {counted(len(missing), "class", "classes")} '
-            f'without images here: {listed}{more}.'
+            f'{counted(len(missing), "class has", "classes have")} no images here: '
+            f'{listed}{more}.'
         )
-    untested = len(evaluation.classes) - len(evaluation.dataset_classes)
+    untested = len(names) - len(evaluation.dataset_classes)
     if untested:
-        yield f'{untested:,} more of its classes are not in this dataset at all.'
-    few = [
-        label
-        for label in evaluation.dataset_classes
-        if 0 < figures.support[label] < _FEW
-    ]
+        yield f'{untested:,} more of its classes are not in this dataset.'
+    few = int(((support > 0) & (support < _FEW)).sum())
     if few:
         yield (
-            f'{counted(len(few), "class has", "classes have")} fewer than {_FEW} '
-            'images here, so that their figures are rough.'
+            f'{counted(few, "class has", "classes have")} fewer than {_FEW} images '
+            'here, so that the metrics of these classes are imprecise.'
         )
     if evaluation.bad_files:
         yield (
-            f'{counted(len(evaluation.bad_files), "image")} could not be decoded '
-            'and were left out.'
+            f'{counted(len(evaluation.bad_files), "image")} could not be decoded and '
+            'not evaluated.'
         )
 
 
 def _environment(
-    environment: dict[str, Any], directory: RunDirectory | None
+    environment: dict[str, Any], trained: dict[str, Any] | None
 ) -> Iterator[str]:
     yield '## Environment'
-    starts = _read(directory.environment) if directory else None
-    trained = starts[0] if isinstance(starts, list) and starts else None
-    columns = {'evaluation': environment}
-    if isinstance(trained, dict):
-        columns = {'training': trained, **columns}
-    rows = [['', *columns]]
-    for name in (
-        'started',
-        'commit',
-        'python',
-        'platform',
-        'tensorflow',
-        'keras',
-        'numpy',
-        'cpu',
-        'gpus',
-        'memory_gib',
-    ):
-        rows.append([name, *(_described(each.get(name)) for each in columns.values())])
-    yield table(rows, left=3)
-    yield '## Doing it again'
-    if isinstance(trained, dict):
+    columns = {'training': trained} if trained else {}
+    columns['evaluation'] = environment
+    rows = [
+        [name, *(_described(column.get(name)) for column in columns.values())]
+        for name in _ENVIRONMENT
+    ]
+    yield table([['', *columns], *rows], left=3)
+    yield '## Commands'
+    if trained:
         yield 'Training, in the folder that paths are relative to:'
-        yield code(command(trained))
+        yield code(content.command_line(trained))
     yield 'Evaluation:'
-    yield code(command(environment))
+    yield code(content.command_line(environment))
 
 
 def _described(value: Any) -> str:
-    """What environment.json says of one thing, in a line."""
+    """A value of environment.json, in a line."""
     if isinstance(value, dict) and 'hash' in value:
         return value['hash'] + (', with changes' if value.get('dirty') else '')
     if isinstance(value, dict) and 'model' in value:
         return f'{value["model"]}, {value.get("usable_cores")} cores'
     if isinstance(value, list):
-        return ', '.join(str(each.get('name', each)) for each in value) or 'none'
+        return ', '.join(str(entry.get('name', entry)) for entry in value) or 'none'
     return '–' if value is None else str(value)
 
 
-def command(environment: dict[str, Any]) -> str:
-    """The command line that was given, as one would type it."""
-    script, *arguments = environment['command']
-    path = Path(script)
-    start = (
-        f'python -m {path.parent.name}.{path.stem}'
-        if path.suffix == '.py' and path.parent.name == 'scripts'
-        else script
-    )
-    return ' '.join([start, *map(shlex.quote, arguments)])
-
-
 def _read(path: Path) -> Any:
-    """A file of the run; None where it has none, as while it is going on."""
+    """A file of the run; None where it does not exist yet."""
     try:
         return read_json(path)
     except (FileNotFoundError, NotADirectoryError):

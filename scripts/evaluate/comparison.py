@@ -1,4 +1,4 @@
-"""Several runs on the same images: what they get right, and whether it is luck."""
+"""Several runs on the same images: their metrics, and the differences of each pair."""
 
 import dataclasses
 import itertools
@@ -16,28 +16,32 @@ from trainers.inference.classifier import Classifier
 from vision.data import Source
 from vision.errors import UserError
 
+METRICS = ('top1', f'top{TOP}', 'loss')
+
 
 class ComparisonError(UserError):
     """Runs cannot be compared."""
 
 
 class Difference(NamedTuple):
-    """The first run's figure less the second's, with its 95 % interval."""
+    """The metric of the first run less that of the second, with its 95 % interval."""
 
     value: float
     interval: Interval
 
 
 class Pair(NamedTuple):
-    """Two runs beside each other.
+    """Two runs and their differences.
 
     Attributes:
-        first, second: their places among the runs.
-        differences: by figure: 'top1', 'top5', 'loss'.
-        both, only_first, only_second, neither: images that are named correctly by
-            them.
-        p_value: of McNemar's exact test, how likely so uneven a count is if both are
-            equally good.
+        first: the place of one run among the runs.
+        second: the place of the other.
+        differences: by the names of `METRICS`.
+        both: images whose predictions by both are correct.
+        only_first: images whose predictions only by the first are correct.
+        only_second: images whose predictions only by the second are correct.
+        neither: images whose predictions by both are wrong.
+        p_value: of McNemar's exact test.
     """
 
     first: int
@@ -51,12 +55,12 @@ class Pair(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """Runs on the same N images.
+    """Runs on the same images.
 
     Attributes:
         names: a short name of each run.
-        evaluations: of each, on exactly the same images in the same order.
-        pairs: of each run and each one behind it.
+        evaluations: of each run, on the same images in the same order.
+        pairs: each run with each later one.
     """
 
     names: list[str]
@@ -65,10 +69,10 @@ class Comparison(NamedTuple):
 
 
 def check_same(compared: Sequence[tuple[Classifier, Source]], split_name: str) -> None:
-    """Makes sure that networks see the same images of the same classes.
+    """Makes sure that networks are evaluated on the same images of the same classes.
 
     Args:
-        compared: each network with the dataset that it is to look at.
+        compared: each network with its dataset.
         split_name: which images of it.
 
     Raises:
@@ -84,26 +88,26 @@ def compare(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Comparis
     """Compares runs on the images that all of them could decode.
 
     Args:
-        evaluations: of each run, on images that `check_same` has seen to.
+        evaluations: of each run, on images that `check_same` has checked.
         names: of the runs, all different.
     """
     common = evaluations[0].indices
     for other in evaluations[1:]:
         common = np.intersect1d(common, other.indices, assume_unique=True)
     kept = [_restrict(evaluation, common) for evaluation in evaluations]
-    figures = np.stack([_figures(each) for each in kept], 1)  # [N, runs, figures]
-    count, runs, kinds = figures.shape
-    means = comparison.bootstrap_means(figures.reshape(count, runs * kinds))
-    means = means.reshape(-1, runs, kinds)
+    values = np.stack([_values(evaluation) for evaluation in kept], 1)
+    count, runs, metrics = values.shape
+    means = comparison.bootstrap_means(values.reshape(count, runs * metrics))
+    means = means.reshape(-1, runs, metrics)
     pairs = [
-        _pair(kept, figures, means, first, second)
+        _pair(kept, values, means, first, second)
         for first, second in itertools.combinations(range(runs), 2)
     ]
     return Comparison(list(names), kept, pairs)
 
 
-def numbers(compared: Comparison, environment: dict[str, Any]) -> dict[str, Any]:
-    """In JSON values."""
+def results(compared: Comparison, environment: dict[str, Any]) -> dict[str, Any]:
+    """Every number of a comparison in JSON values."""
     first = compared.evaluations[0]
     return {
         'data': {
@@ -159,14 +163,14 @@ def _run(name: str, evaluation: Evaluation) -> dict[str, Any]:
 def _check_pair(
     first: tuple[Classifier, Source], other: tuple[Classifier, Source], split_name: str
 ) -> None:
-    mine, theirs = (_images(source, split_name) for _, source in (first, other))
-    if mine == theirs:
+    listed = [_images(source, split_name) for _, source in (first, other)]
+    if listed[0] == listed[1]:
         return
-    only = sorted(set(mine) - set(theirs)) or sorted(set(theirs) - set(mine))
+    only = sorted(set(listed[0]) ^ set(listed[1]))
     example = f', such as {short(only[0][0], 60)} ({only[0][1]})' if only else ''
     sizes = [
         f'{classifier.origin} ({counted(len(images), "image")} of {source.name})'
-        for (classifier, source), images in ((first, mine), (other, theirs))
+        for (classifier, source), images in zip((first, other), listed)
     ]
     raise ComparisonError(
         f'Expected runs on the same images of the same classes, but those of '
@@ -178,10 +182,8 @@ def _check_pair(
 def _images(source: Source, split_name: str) -> list[tuple[str, str]]:
     """Name and class of each image of the split, bad ones included."""
     split = source.splits[split_name]
-    return [
-        (name, source.ids[label])
-        for name, label in zip(split.names, split.labels.tolist())
-    ]
+    ids = (source.ids[label] for label in split.labels.tolist())
+    return list(zip(split.names, ids))
 
 
 def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
@@ -197,34 +199,42 @@ def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
     )
 
 
-def _figures(evaluation: Evaluation) -> np.ndarray:
-    """float64 `[N, 3]`: named correctly, among the first five, loss."""
+def _values(evaluation: Evaluation) -> np.ndarray:
+    """The `METRICS` of each image, float64 `[N, 3]`."""
     ranks = evaluation.ranks
     return np.stack([ranks == 0, ranks < TOP, evaluation.losses], 1).astype(np.float64)
 
 
 def _pair(
     evaluations: Sequence[Evaluation],
-    figures: np.ndarray,
+    values: np.ndarray,
     means: np.ndarray,
     first: int,
     second: int,
 ) -> Pair:
-    mine, theirs = (evaluations[i].correct for i in (first, second))
-    drawn = means[:, first] - means[:, second]
-    found = (figures[:, first] - figures[:, second]).mean(0)
-    kinds = ['top1', f'top{TOP}', 'loss']
-    differences = {
-        name: Difference(float(found[place]), comparison.interval(drawn[:, place]))
-        for place, name in enumerate(kinds)
-    }
-    only = int((mine & ~theirs).sum()), int((theirs & ~mine).sum())
+    """Compares two runs.
+
+    Args:
+        evaluations: of all runs.
+        values: float64 `[N, runs, 3]`, the `METRICS` of each image.
+        means: float64 `[resamples, runs, 3]`, those of each resample.
+        first: the place of one run.
+        second: the place of the other.
+    """
+    differences = (values[:, first] - values[:, second]).mean(0)
+    resampled = (means[:, first] - means[:, second]).T
+    a, b = evaluations[first].correct, evaluations[second].correct
+    only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
     return Pair(
         first,
         second,
-        differences,
-        int((mine & theirs).sum()),
-        *only,
-        int((~mine & ~theirs).sum()),
-        comparison.mcnemar(*only),
+        {
+            name: Difference(float(value), comparison.interval(samples))
+            for name, value, samples in zip(METRICS, differences, resampled)
+        },
+        int((a & b).sum()),
+        only_first,
+        only_second,
+        int((~a & ~b).sum()),
+        comparison.mcnemar(only_first, only_second),
     )

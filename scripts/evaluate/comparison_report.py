@@ -1,6 +1,5 @@
 """The comparison of runs: on the terminal, in Markdown, and as figures."""
 
-import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,15 +7,12 @@ from typing import Any
 import numpy as np
 
 from scripts.common.csv_text import csv_text
-from scripts.common.formatting import counted, printable, short
+from scripts.common.formatting import counted, percent, printable, short, titled
 from scripts.common.formatting import table as aligned
 from scripts.common.markdown import bullets, code, escape, image, table
 from scripts.common.names import class_name
-from scripts.evaluate import figures, grids, output
-from scripts.evaluate.card import command, written
-from scripts.evaluate.comparison import Comparison, Difference, Pair, numbers
-from scripts.evaluate.report import interval, percent2, share
-from scripts.evaluate.terminal import images, titled
+from scripts.evaluate import content, figures, grids, output
+from scripts.evaluate.comparison import Comparison, Pair, results
 from trainers.evaluation.comparison import RESAMPLES
 from trainers.evaluation.evaluation import TOP, Evaluation
 from trainers.settings.config import Config
@@ -33,20 +29,17 @@ _SIGNIFICANT = 0.05
 _CLASSES = 12
 _SHOWN = 8
 _UNCORRECTED = (
-    'Nothing is corrected for several comparisons: the more pairs, the '
-    'sooner one differs\nby luck.'
+    'p-values are not corrected for several comparisons: the more pairs, the more '
+    'likely\none of them differs by chance.'
 )
 
 
 def on_terminal(compared: Comparison) -> str:
     """Lines for a terminal."""
-    first = compared.evaluations[0]
-    lines = [titled('Images', images(first)), '']
-    rows = _runs(compared)
-    lines += aligned([[short(row[0], 30), *row[1:]] for row in rows])
+    lines = [titled('Images', content.images(compared.evaluations[0])), '']
+    lines += aligned([[short(row[0], 30), *row[1:]] for row in _runs(compared)])
     for pair in compared.pairs:
-        a, b = compared.names[pair.first], compared.names[pair.second]
-        lines += ['', f'{short(a, 40)} less {short(b, 40)}']
+        lines += ['', ' − '.join(short(name, 40) for name in _names(compared, pair))]
         lines += [f'  {line}' for line in aligned(_differences(compared, pair))]
         lines.append(f'  {verdict(compared, pair)}')
     if len(compared.pairs) > 1:
@@ -55,136 +48,114 @@ def on_terminal(compared: Comparison) -> str:
 
 
 def farewell(folder: Path) -> str:
-    """Where everything is."""
-    return '\n' + titled(
-        'Report',
-        f'{printable(str(folder / "report.md"))}, with what '
-        'each run says of each image beside it',
-    )
+    """Where the files are."""
+    path = printable(str(folder / 'report.md'))
+    text = f'{path}, with the predictions of each run in the same folder'
+    return '\n' + titled('Report', text)
 
 
 def contents(
     compared: Comparison, environment: dict[str, Any]
 ) -> dict[str, bytes | str]:
     """The files of a comparison by their names."""
-    made: dict[str, bytes | str] = {
-        'comparison.json': output.as_json(numbers(compared, environment)),
+    files: dict[str, bytes | str] = {
+        'comparison.json': output.as_json(results(compared, environment)),
         'comparison.csv': _csv(compared),
-        'accuracy.png': _accuracy(compared),
+        'accuracy.png': _accuracy_figure(compared),
         'differences.png': _difference_figure(compared),
     }
-    if chosen := _disagreements(compared):
-        made['disagreement.png'] = _disagreement(compared, chosen)
-    made['report.md'] = _markdown(compared, environment, bool(chosen))
-    return made
+    if places := _disagreements(compared):
+        files['disagreement.png'] = _disagreement_grid(compared, places)
+    files['report.md'] = _markdown(compared, environment, bool(places))
+    return files
 
 
 def verdict(compared: Comparison, pair: Pair) -> str:
-    """What the difference in top-1 accuracy means, in a sentence."""
-    a, b = (short(compared.names[i], 40) for i in (pair.first, pair.second))
-    found = (
-        f'Only {a} is right about {pair.only_first:,}, only {b} about '
+    """What the difference in top-1 accuracy means, in a sentence or two."""
+    a, b = (short(name, 40) for name in _names(compared, pair))
+    counts = (
+        f'Only {a} is correct on {counted(pair.only_first, "image")}, only {b} on '
         f'{pair.only_second:,}; p = {pair.p_value:.3g}.'
     )
     # The bootstrap's interval is too short for this where few images differ.
     if pair.p_value >= _SIGNIFICANT:
-        return f'{found} Neither is shown to be better.'
-    return f'{found} {a if pair.only_first > pair.only_second else b} is better.'
+        return f'{counts} The difference is not significant.'
+    return f'{counts} {a if pair.only_first > pair.only_second else b} is better.'
+
+
+def _names(compared: Comparison, pair: Pair) -> tuple[str, str]:
+    return compared.names[pair.first], compared.names[pair.second]
+
+
+def _has_top5(compared: Comparison) -> bool:
+    return any(len(evaluation.classes) > TOP for evaluation in compared.evaluations)
 
 
 def _runs(compared: Comparison) -> list[list[str]]:
+    """A row of metrics for each run, below a heading."""
     top5 = _has_top5(compared)
-    rows = [
-        [
-            'run',
-            'top-1',
-            '95 % interval',
-            *([f'top-{TOP}'] if top5 else []),
-            'loss',
-            'calibration error',
-        ]
-    ]
+    heading = ['run', 'top-1', '95 % interval', f'top-{TOP}', 'loss']
+    rows = [[*heading, 'calibration error']]
     for name, evaluation in zip(compared.names, compared.evaluations):
         main = evaluation.heads['main']
         rows.append(
             [
                 name,
-                percent2(main.top1),
-                interval(main.top1_interval),
-                *([percent2(main.top5)] if top5 else []),
+                percent(main.top1, 2),
+                content.interval(main.top1_interval),
+                percent(main.top5, 2),
                 f'{main.loss:.4f}',
-                percent2(evaluation.reliability.error),
+                percent(evaluation.reliability.error, 2),
             ]
         )
-    return rows
-
-
-def _has_top5(compared: Comparison) -> bool:
-    return any(len(each.classes) > TOP for each in compared.evaluations)
+    return rows if top5 else [[*row[:3], *row[4:]] for row in rows]
 
 
 def _differences(compared: Comparison, pair: Pair) -> list[list[str]]:
+    """A row for each metric, below a heading."""
     rows = [['', 'difference', '95 % interval']]
-    titles = {'top1': 'top-1', f'top{TOP}': f'top-{TOP}', 'loss': 'loss'}
-    for name, found in pair.differences.items():
-        if name != f'top{TOP}' or _has_top5(compared):
-            rows.append([titles[name], *_difference(found, name == 'loss')])
+    for name, difference in pair.differences.items():
+        value, (low, high) = difference
+        if name == 'loss':
+            rows.append([name, f'{value:+.4f}', f'{low:+.4f} to {high:+.4f}'])
+        elif name == 'top1' or _has_top5(compared):
+            points = f'{100 * value:+.2f} points'
+            bounds = f'{100 * low:+.2f} to {100 * high:+.2f}'
+            rows.append([name.replace('top', 'top-'), points, bounds])
     return rows
 
 
-def _difference(found: Difference, loss: bool) -> tuple[str, str]:
-    low, high = found.interval
-    if loss:
-        return f'{found.value:+.4f}', f'{low:+.4f} to {high:+.4f}'
-    return (
-        f'{100 * found.value:+.2f} points',
-        f'{100 * low:+.2f} to {100 * high:+.2f}',
-    )
-
-
-def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) -> str:
+def _markdown(
+    compared: Comparison, environment: dict[str, Any], has_disagreement: bool
+) -> str:
     first = compared.evaluations[0]
-    parts = [
+    sections = [
         f'# {", ".join(escape(name) for name in compared.names)}',
         f'On the same {counted(len(first), "image")} of {escape(first.source.name)}, '
         f'{first.split_name}.',
         table(_runs(compared)),
         image('accuracy.png', 'Top-1 accuracy of each run with its 95 % interval'),
         '## Differences',
-        f"One is called better where McNemar's exact test has p < {_SIGNIFICANT:g}; "
-        'else the difference may be luck of the draw of these images. How much '
-        'another training run would change is a different question. Intervals are of '
+        f"A run is called better where McNemar's exact test has p < {_SIGNIFICANT:g}; "
+        'otherwise, the difference may be due to the choice of these images. The '
+        'variation between training runs is a different question. Intervals are of '
         f'{RESAMPLES:,} paired bootstrap resamples of the images; where few images '
-        'differ they are too short, and may leave out 0 although nothing is shown.',
+        'differ, they are too short and may exclude 0 although the difference is not '
+        'significant.',
+        *([_UNCORRECTED] if len(compared.pairs) > 1 else []),
     ]
-    if len(compared.pairs) > 1:
-        parts.append(_UNCORRECTED)
     for pair in compared.pairs:
-        a, b = (escape(compared.names[i]) for i in (pair.first, pair.second))
-        parts += [
-            f'### {a} less {b}',
-            table(_differences(compared, pair)),
-            escape(verdict(compared, pair)),
-            table(
-                [
-                    ['', f'{b} is right', f'{b} is wrong'],
-                    [f'{a} is right', f'{pair.both:,}', f'{pair.only_first:,}'],
-                    [f'{a} is wrong', f'{pair.only_second:,}', f'{pair.neither:,}'],
-                ]
-            ),
+        sections += _pair_sections(compared, pair)
+    sections.append(image('differences.png', 'Differences in top-1 accuracy'))
+    if has_disagreement:
+        a, b = map(escape, compared.names[:2])
+        sections += [
+            '### Disagreement',
+            image('disagreement.png', 'Images that only one of two runs gets right'),
+            f'Above each image: the prediction of {a}, then that of {b}; green where '
+            'the former is correct, red where the latter is.',
         ]
-    parts.append(image('differences.png', 'Differences in top-1 accuracy'))
-    if shown:
-        parts += [
-            '### Where they disagree',
-            image(
-                'disagreement.png', 'Images that only one of two runs is right about'
-            ),
-            f'What {escape(compared.names[0])} names them is before the line, what '
-            f'{escape(compared.names[1])} names them behind it; green where the former '
-            'is right, red where the latter is.',
-        ]
-    parts += [
+    sections += [
         '## Classes',
         *_by_class(compared),
         '## Settings',
@@ -192,125 +163,142 @@ def _markdown(compared: Comparison, environment: dict[str, Any], shown: bool) ->
         '## Runs',
         bullets(
             [
-                f'{escape(name)}: {escape(each.classifier.origin)}'
-                for name, each in zip(compared.names, compared.evaluations)
+                f'{escape(name)}: {escape(evaluation.classifier.origin)}'
+                for name, evaluation in zip(compared.names, compared.evaluations)
             ]
         ),
-        '## Doing it again',
-        code(command(environment)),
+        '## Command',
+        code(content.command_line(environment)),
     ]
-    return '\n\n'.join(parts) + '\n'
+    return '\n\n'.join(sections) + '\n'
+
+
+def _pair_sections(compared: Comparison, pair: Pair) -> list[str]:
+    a, b = map(escape, _names(compared, pair))
+    counts = [
+        ['', f'{b} correct', f'{b} wrong'],
+        [f'{a} correct', f'{pair.both:,}', f'{pair.only_first:,}'],
+        [f'{a} wrong', f'{pair.only_second:,}', f'{pair.neither:,}'],
+    ]
+    return [
+        f'### {a} − {b}',
+        table(_differences(compared, pair)),
+        escape(verdict(compared, pair)),
+        table(counts),
+    ]
 
 
 def _by_class(compared: Comparison) -> Iterator[str]:
     """Recall of each class, those first in which runs differ most."""
     first = compared.evaluations[0]
-    known = [
-        dict(zip(each.source.ids, each.dataset_classes.tolist()))
-        for each in compared.evaluations
+    # The order of classes may differ between runs, their ids do not.
+    labels = [
+        dict(zip(evaluation.source.ids, evaluation.dataset_classes.tolist()))
+        for evaluation in compared.evaluations
     ]
-    shared = [id_ for id_ in first.source.ids if all(id_ in each for each in known)]
-    labels = [[each[id_] for id_ in shared] for each in known]
-    recalls = np.stack(
-        [each.by_class.recall[own] for each, own in zip(compared.evaluations, labels)],
-        1,
+    shared = [id_ for id_ in first.source.ids if all(id_ in known for known in labels)]
+    recalls = np.array(
+        [
+            [evaluation.by_class.recall[known[id_]] for id_ in shared]
+            for evaluation, known in zip(compared.evaluations, labels)
+        ]
     )
-    there = np.flatnonzero(np.isfinite(recalls).all(1))
-    spread = np.ptp(recalls[there], axis=1)
-    order = there[np.argsort(-spread, kind='stable')]
+    present = np.flatnonzero(np.isfinite(recalls).all(0))
+    order = present[np.argsort(-np.ptp(recalls[:, present], axis=0), kind='stable')]
     if len(order) > _CLASSES:
         yield (
-            f'The {_CLASSES} of {len(there)} classes in whose recall the runs differ '
+            f'The {_CLASSES} of {len(present)} classes in whose recall the runs differ '
             'most.'
         )
     names = dict(zip(first.source.ids, first.source.classes))
-    support = first.by_class.support[labels[0]]
-    rows = [['recall of', *compared.names, 'images']]
-    rows += [
-        [names[shared[i]], *map(share, recalls[i].tolist()), f'{support[i]:,}']
+    support = first.by_class.support
+    rows = [
+        [
+            names[shared[i]],
+            *map(percent, recalls[:, i].tolist()),
+            f'{support[labels[0][shared[i]]]:,}',
+        ]
         for i in order[:_CLASSES].tolist()
     ]
-    yield table(rows)
+    yield table([['recall of', *compared.names, 'images'], *rows])
 
 
 def _settings(compared: Comparison) -> Iterator[str]:
-    """Settings that the runs do not share."""
-    runs = [each.classifier.run for each in compared.evaluations]
+    """Settings in which the runs differ."""
+    runs = [evaluation.classifier.run for evaluation in compared.evaluations]
     unknown = [name for name, run in zip(compared.names, runs) if run is None]
     if unknown:
         yield (
-            'Nothing is known of the settings of '
-            f'{", ".join(map(escape, unknown))}: checkpoints without their runs.'
+            f'The settings of {", ".join(map(escape, unknown))} are unknown: '
+            'checkpoints without their runs.'
         )
-    rows = [['setting', *compared.names]]
-    for field in dataclasses.fields(Config):
+    configs = [run.config.to_dict() if run else {} for run in runs]
+    rows = []
+    for name in Config().to_dict():
         values = [
-            written(getattr(run.config, field.name)) if run else None for run in runs
+            content.written(config[name]) if config else '–' for config in configs
         ]
-        if len({*values} - {None}) > 1 and field.name != 'run_dir':
-            rows.append(
-                [field.name, *('–' if value is None else value for value in values)]
-            )
-    if len(rows) > 1:
-        yield 'Where they differ:'
-        yield table(rows, left=len(rows[0]))
+        if len({*values} - {'–'}) > 1 and name != 'run_dir':
+            rows.append([name, *values])
+    if rows:
+        yield 'Settings that differ:'
+        yield table([['setting', *compared.names], *rows], left=len(runs) + 1)
     elif len(runs) - len(unknown) > 1:
         yield f'The {"other " if unknown else ""}runs have the same settings.'
 
 
 def _csv(compared: Comparison) -> str:
-    """A row for each image: its class, and what each run names it."""
+    """A row for each image: its class, and the prediction of each run."""
     first = compared.evaluations[0]
-    columns = [first.names, [first.classes[label] for label in first.labels.tolist()]]
-    for each in compared.evaluations:
-        columns += [
-            [each.classes[label] for label in each.predicted.tolist()],
-            list(map(repr, each.confidence.tolist())),
-        ]
-    titles = [
-        title
-        for name in compared.names
-        for title in (f'{name}: predicted', f'{name}: probability')
-    ]
-    return csv_text(['path', 'label', *titles], zip(*columns))
-
-
-def _accuracy(compared: Comparison) -> bytes:
-    rows = []
+    columns: dict[str, list] = {
+        'path': first.names,
+        'label': [first.classes[label] for label in first.labels.tolist()],
+    }
     for name, evaluation in zip(compared.names, compared.evaluations):
-        main = evaluation.heads['main']
-        rows.append((name, main.top1, *main.top1_interval))
+        predicted = evaluation.predicted.tolist()
+        columns[f'{name}: predicted'] = [evaluation.classes[i] for i in predicted]
+        confidence = evaluation.confidence.tolist()
+        columns[f'{name}: probability'] = [repr(value) for value in confidence]
+    return csv_text(columns, zip(*columns.values()))
+
+
+def _accuracy_figure(compared: Comparison) -> bytes:
+    heads = [evaluation.heads['main'] for evaluation in compared.evaluations]
+    rows = [
+        (name, head.top1, *head.top1_interval)
+        for name, head in zip(compared.names, heads)
+    ]
     return figures.intervals(rows, 'Top-1 accuracy, 95 % intervals', zero=False)
 
 
 def _difference_figure(compared: Comparison) -> bytes:
     rows = []
     for pair in compared.pairs:
-        found = pair.differences['top1']
-        names = (short(compared.names[i], 20) for i in (pair.first, pair.second))
-        rows.append((' − '.join(names), found.value, *found.interval))
+        value, interval = pair.differences['top1']
+        names = (short(name, 20) for name in _names(compared, pair))
+        rows.append((' − '.join(names), value, *interval))
     return figures.intervals(
         rows, 'Difference in top-1 accuracy in points, 95 % intervals', zero=True
     )
 
 
 def _disagreements(compared: Comparison) -> list[int]:
-    """Places of images that only the first or only the second run is right about."""
+    """Places of images that only the first or only the second run gets right."""
     first, second = compared.evaluations[:2]
-    chosen = []
+    places = []
     for right, wrong in ((first, second), (second, first)):
-        places = np.flatnonzero(right.correct & ~wrong.correct)
-        order = np.argsort(-wrong.confidence[places], kind='stable')
-        chosen += places[order[:_SHOWN]].tolist()
-    return chosen
+        candidates = np.flatnonzero(right.correct & ~wrong.correct)
+        order = np.argsort(-wrong.confidence[candidates], kind='stable')
+        places += candidates[order[:_SHOWN]].tolist()
+    return places
 
 
-def _disagreement(compared: Comparison, chosen: list[int]) -> bytes:
+def _disagreement_grid(compared: Comparison, places: list[int]) -> bytes:
     first, second = compared.evaluations[:2]
-    titles = [f'{_said(first, i)} | {_said(second, i)}' for i in chosen]
-    return grids.draw(first, chosen, titles, first.correct[chosen].tolist())
+    titles = [f'{_prediction(first, i)} | {_prediction(second, i)}' for i in places]
+    return grids.draw(first, places, titles, first.correct[places].tolist())
 
 
-def _said(evaluation: Evaluation, place: int) -> str:
+def _prediction(evaluation: Evaluation, place: int) -> str:
     name = class_name(evaluation.classes[evaluation.predicted[place]], 12)
     return f'{name} {evaluation.confidence[place]:.0%}'

@@ -1,4 +1,4 @@
-"""Images that a network is wrong about, as it sees them, in grids."""
+"""Grids of images that a network predicts wrongly, at the size that it takes."""
 
 import math
 from collections.abc import Sequence
@@ -11,70 +11,68 @@ from trainers.evaluation.evaluation import Evaluation
 from trainers.reporting.plots import image_grid
 from vision import data
 
-MISTAKES = 20
+ERRORS = 20
 _SIDE = 192  # Pixels that leave room for two names above an image.
 _COLUMNS = 4
 _NAME = 14
 
 
-def mistakes(evaluation: Evaluation) -> list[int]:
-    """Places of the mistakes that the network is surest of, the surest first."""
-    wrong = np.flatnonzero(~evaluation.correct)
-    order = np.argsort(-evaluation.confidence[wrong], kind='stable')
-    return wrong[order[:MISTAKES]].tolist()
+def most_confident_errors(evaluation: Evaluation) -> list[int]:
+    """Places of the errors of the highest confidence, the highest first."""
+    errors = np.flatnonzero(~evaluation.correct)
+    order = np.argsort(-evaluation.confidence[errors], kind='stable')
+    return errors[order[:ERRORS]].tolist()
 
 
 def example(evaluation: Evaluation, label: int, predicted: int) -> int:
-    """Place of the surest among the images of one class that are named another."""
-    found = np.flatnonzero(
+    """Place of the image of the highest confidence with that label and prediction."""
+    places = np.flatnonzero(
         (evaluation.labels == label) & (evaluation.predicted == predicted)
     )
-    return int(found[np.argmax(evaluation.confidence[found])])
+    return int(places[np.argmax(evaluation.confidence[places])])
 
 
-def draw_mistakes(evaluation: Evaluation, chosen: Sequence[int]) -> bytes:
-    """Those images below what they are named and what they are; a PNG."""
+def draw_errors(evaluation: Evaluation, places: Sequence[int]) -> bytes:
+    """Images below their predictions and labels, as a PNG."""
     titles = [
         f'{_brief(evaluation, evaluation.predicted[i])} '
-        f'{evaluation.confidence[i]:.0%}, is {_brief(evaluation, label)}'
-        for i, label in zip(chosen, evaluation.labels[list(chosen)].tolist())
+        f'{evaluation.confidence[i]:.0%}, is {_brief(evaluation, evaluation.labels[i])}'
+        for i in places
     ]
-    return draw(evaluation, chosen, titles)
+    return draw(evaluation, places, titles)
 
 
 def draw_pairs(evaluation: Evaluation, pairs: Sequence[tuple[int, int, int]]) -> bytes:
-    """An image of each of the most confused pairs; a PNG."""
+    """An image of each of the most confused pairs, as a PNG."""
     titles = [
         f'{count:,} × {_brief(evaluation, label)} → {_brief(evaluation, predicted)}'
         for label, predicted, count in pairs
     ]
-    chosen = [example(evaluation, *pair[:2]) for pair in pairs]
-    return draw(evaluation, chosen, titles)
+    return draw(evaluation, [example(evaluation, *pair[:2]) for pair in pairs], titles)
 
 
 def draw(
     evaluation: Evaluation,
-    chosen: Sequence[int],
+    places: Sequence[int],
     titles: Sequence[str],
     correct: Sequence[bool] | None = None,
 ) -> bytes:
-    """Images of an evaluation by their places, as the network sees them; a PNG.
+    """Images of an evaluation after the preprocessing of the network, as a PNG.
 
     Args:
-        evaluation: where they are from.
-        chosen: their places among its images.
-        titles: a line above each.
+        evaluation: its images.
+        places: which of its images.
+        titles: a line above each image.
         correct: colours each line green or red.
     """
-    few = data.take(evaluation.split, evaluation.indices[list(chosen)])
+    split = data.take(evaluation.split, evaluation.indices[list(places)])
     batches = data.eval_batches(
-        few, batch_size=len(few), image_size=evaluation.classifier.image_size
+        split, batch_size=len(split), image_size=evaluation.classifier.image_size
     )
     images = next(iter(batches)).images.numpy()
     scale = math.ceil(_SIDE / images.shape[1])
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
-    grid = image_grid(images, titles, columns=_COLUMNS, correct=correct)
-    return png(grid)
+    return png(image_grid(images, titles, columns=_COLUMNS, correct=correct))
 
 
 def _brief(evaluation: Evaluation, label: int) -> str:

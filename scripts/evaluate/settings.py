@@ -1,4 +1,4 @@
-"""What is evaluated, how, and which images those are."""
+"""How a network is evaluated, and checks of the images on which."""
 
 import dataclasses
 import os
@@ -12,41 +12,43 @@ _EVALUATION = 'Evaluation'
 
 @dataclasses.dataclass(frozen=True)
 class Settings(CheckedSettings):
-    """How a network is evaluated, and where the result goes.
+    """How a network is evaluated, and where the report goes.
 
     Raises:
         ConfigError: a value is not allowed; the message names the setting.
     """
 
     split: str = setting(
-        'test', _EVALUATION, 'Which images.', choices=('test', 'validation', 'train')
+        'test',
+        _EVALUATION,
+        'Split to evaluate.',
+        choices=('test', 'validation', 'train'),
     )
     views: str = setting(
         'none',
         _EVALUATION,
-        'Test-time augmentation: the mean of what is said of the '
-        'image and its mirror image (flip), or also of crops at its corners and in '
-        'its middle (crops).',
+        'Test-time augmentation: the mean over the image and its mirror image (flip), '
+        'or over these and crops at the corners and in the middle (crops).',
         choices=('none', 'flip', 'crops'),
     )
     calibrate: bool = setting(
         False,
         _EVALUATION,
-        'First fit the temperature of the softmax to the validation '
-        'images, and store it with the run.',
+        'First fit the temperature of the softmax to the validation split, and store '
+        'it with the run.',
     )
     compare: bool = setting(
         False,
         _EVALUATION,
         'Compare the runs whose folders follow, on the same images.',
     )
-    batch_size: int = setting(64, _EVALUATION, 'Images at a time.', minimum=1)
+    batch_size: int = setting(64, _EVALUATION, 'Images per batch.', minimum=1)
     output: str = setting(
         '',
         _EVALUATION,
-        'Folder for the report; by default <run>/evaluation/<split>, '
-        'of other data <run>/evaluation/<data>-<split>, and evaluation/... for what is '
-        'not one run.',
+        'Folder for the report; by default <run>/evaluation/<split>, for other data '
+        '<run>/evaluation/<data>-<split>, and evaluation/... for weights that are not '
+        'of a run and for comparisons.',
     )
 
     def __post_init__(self):
@@ -54,8 +56,9 @@ class Settings(CheckedSettings):
         if self.calibrate and (self.compare or self.views != 'none'):
             other = 'compare' if self.compare else f'views={self.views}'
             raise ConfigError(
-                f'Expected no --{other} with --calibrate: a temperature belongs to one '
-                'run as it is. Calibrate first, then pass the other.'
+                f'Expected no --{other} with --calibrate, which fits the temperature '
+                'of one run without test-time augmentation. Calibrate first, then pass '
+                'the other.'
             )
 
 
@@ -68,45 +71,48 @@ def same_data(first: Config, second: Config) -> bool:
     return first.dataset == second.dataset and places[0] == places[1]
 
 
-def check_splits(own: Config, config: Config) -> None:
+def check_splits(run: Config, config: Config) -> None:
     """Makes sure that the images of a run are split as when it was trained.
 
     Args:
-        own: the settings of the run.
+        run: the settings of the run.
         config: those by which it is evaluated.
 
     Raises:
-        ConfigError: images that it was trained on would be tested on.
+        ConfigError: it would be evaluated on images that it was trained on.
     """
-    if not same_data(own, config):
+    if not same_data(run, config):
         return
     for name in SPLIT_SETTINGS:
-        trained, given = getattr(own, name), getattr(config, name)
+        trained, given = getattr(run, name), getattr(config, name)
         if given != trained:
             raise ConfigError(
                 f'Expected the --{name}={trained} that the run was trained with, '
-                f'received {given}: its images would be split anew, and those that '
-                f'it has learned be tested on. Leave --{name} out, or name other '
-                'images with --dataset or --data_dir.'
+                f'received {given}: it would be evaluated on images that it was '
+                f'trained on. Leave --{name} out, or name other images with --dataset '
+                'or --data_dir.'
             )
 
 
-def check_calibration(own: Config, config: Config) -> None:
+def check_calibration(run: Config, config: Config) -> None:
     """Makes sure that a temperature is fitted to the images of the run.
 
     Args:
-        own: the settings of the run.
+        run: the settings of the run.
         config: those by which it is evaluated.
 
     Raises:
         ConfigError: the settings name other images.
     """
-    if same_data(own, config):
+    if same_data(run, config):
         return
-    mine, other = (f'{each.dataset} {each.data_dir}'.strip() for each in (own, config))
+    expected, received = (
+        f'{data.dataset} {data.data_dir}'.strip() for data in (run, config)
+    )
     raise ConfigError(
-        f'Expected the images of the run with --calibrate, {mine}, received {other}: '
-        'the temperature is stored with the run as that of its own validation split. '
-        'Calibrate without --dataset and --data_dir, then evaluate on the others; '
-        f'where its images have moved, put a link to them at {own.data_dir or mine}.'
+        f'Expected the images of the run with --calibrate, {expected}, received '
+        f'{received}: the temperature is stored with the run as fitted to its own '
+        'validation split. Calibrate without --dataset and --data_dir, then evaluate '
+        'on the other images; where the images of the run have moved, put a link to '
+        f'them at {run.data_dir or expected}.'
     )

@@ -1,18 +1,21 @@
-"""What came out of an evaluation, in a screen of a terminal."""
+"""The result of an evaluation on one screen of a terminal."""
 
-import math
 import shlex
-import textwrap
 from pathlib import Path
 
-from scripts.common.formatting import counted, percent, printable, short, table
+from scripts.common.formatting import (
+    counted,
+    percent,
+    printable,
+    short,
+    table,
+    titled,
+)
 from scripts.common.names import class_name
-from scripts.evaluate.report import cautions, interval, percent2, worst
-from scripts.evaluate.results import pairs
-from trainers.evaluation.evaluation import TOP, Evaluation, HeadMetrics
+from scripts.evaluate import content
+from trainers.evaluation.evaluation import Evaluation, HeadMetrics
 from trainers.settings.config import Config
 
-_WIDTH = 88
 _SHOWN = 5
 _BAD = 3
 
@@ -21,38 +24,16 @@ def report(evaluation: Evaluation, config: Config) -> str:
     """Lines of at most 88 columns."""
     sections = [_overview(evaluation, config), _classes(evaluation)]
     if evaluation.bad_files:
-        sections.append(_bad(evaluation))
+        sections.append(_bad_files(evaluation))
     return '\n\n'.join('\n'.join(lines) for lines in sections)
 
 
-def titled(title: str, text: str) -> str:
-    """'Model       text', continued below the text."""
-    return textwrap.fill(
-        text,
-        _WIDTH,
-        initial_indent=f'{title:<12}',
-        subsequent_indent=' ' * 12,
-        break_on_hyphens=False,
-    )
-
-
-def images(evaluation: Evaluation) -> str:
-    """'shapes, test: 500 images, 10 classes'."""
-    classes = counted(len(evaluation.source.classes), 'class', 'classes')
-    views = evaluation.views_per_image
-    more = f'; {views} views of each' if views > 1 else ''
-    return (
-        f'{printable(evaluation.source.name)}, {evaluation.split_name}: '
-        f'{counted(len(evaluation), "image")}, {classes}{more}'
-    )
-
-
 def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
-    """Where everything is, and what can be done next.
+    """Where the files are, and what can be done next.
 
     Args:
         evaluation: what was reported on.
-        folder: where to.
+        folder: of the report.
         stored: the file of the temperature, where it was stored.
     """
     run = evaluation.classifier.run
@@ -60,103 +41,97 @@ def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
         '',
         titled(
             'Report',
-            f'{printable(str(folder / "report.md"))}, with '
-            'MODEL_CARD.md, every number and all predictions beside it',
+            f'{printable(str(folder / "report.md"))}, with MODEL_CARD.md, all metrics '
+            'and all predictions in the same folder',
         ),
     ]
     if stored is not None:
-        lines.append(
-            titled(
-                'Temperature',
-                f'in {printable(str(stored))}, for whoever '
-                'uses these weights from now on',
-            )
+        text = (
+            f'stored in {printable(str(stored))}, used with these weights from now on'
         )
+        lines.append(titled('Temperature', text))
     elif run is not None and evaluation.temperature.value == 1:
+        path = printable(shlex.quote(str(run.directory.path)))
         lines.append(
             titled(
                 'Next',
-                'python -m scripts.evaluate --calibrate '
-                f'--run_dir={printable(shlex.quote(str(run.directory.path)))}'
-                ', for probabilities that can be taken by their word',
+                f'python -m scripts.evaluate --calibrate --run_dir={path}, '
+                'for calibrated probabilities',
             )
         )
     return '\n'.join(lines)
 
 
 def _overview(evaluation: Evaluation, config: Config) -> list[str]:
-    main = evaluation.heads['main']
-    lines = [
-        titled('Model', printable(evaluation.classifier.origin)),
-        titled('Images', images(evaluation)),
-        titled('Accuracy', _accuracy(evaluation, main)),
-        titled('Loss', f'{main.loss:.4f}'),
-        titled('Calibration', _calibration(evaluation)),
+    main, *others = evaluation.heads.items()
+    lines = {
+        'Model': printable(evaluation.classifier.origin),
+        'Images': content.images(evaluation),
+        'Accuracy': _accuracy(evaluation, main[1]),
+        'Loss': f'{main[1].loss:.4f}',
+        'Calibration': _calibration(evaluation),
+        **{
+            name: f'{_accuracy(evaluation, head)}; loss {head.loss:.4f}'
+            for name, head in others
+        },
+    }
+    warnings = content.warnings(evaluation, config)
+    return [
+        *(titled(title, text) for title, text in lines.items()),
+        *(titled('Warning', text) for text in warnings),
     ]
-    for name, figures in list(evaluation.heads.items())[1:]:
-        lines.append(
-            titled(name, f'{_accuracy(evaluation, figures)}; loss {figures.loss:.4f}')
-        )
-    lines += [titled('Mind', caution) for caution in cautions(evaluation, config)]
-    return lines
 
 
-def _accuracy(evaluation: Evaluation, figures: HeadMetrics) -> str:
-    text = f'top-1 {percent2(figures.top1)} ({interval(figures.top1_interval)})'
-    if len(evaluation.classes) > TOP:
-        text += (
-            f', top-{TOP} {percent2(figures.top5)} ({interval(figures.top5_interval)})'
-        )
-    return text
+def _accuracy(evaluation: Evaluation, head: HeadMetrics) -> str:
+    return ', '.join(
+        f'{name} {percent(value, 2)} ({content.interval(bounds)})'
+        for name, value, bounds in content.accuracies(evaluation, head)
+    )
 
 
 def _calibration(evaluation: Evaluation) -> str:
-    """How far probabilities are off, with and without the temperature."""
-    error, temperature = evaluation.reliability.error, evaluation.temperature
-    if temperature.value == 1:
-        return f'expected error {percent2(error)}'
-    before = evaluation.uncalibrated_reliability.error
+    _, as_trained, *fitted = content.calibration(evaluation)
+    if not fitted:
+        return f'expected error {as_trained[2]}'
+    _, temperature, error, loss = fitted[0]
     return (
-        f'expected error {percent2(error)} at temperature {temperature.value:.3f}, '
-        f'{percent2(before)} without; loss {evaluation.calibrated_losses.mean():.4f}, '
-        f'{evaluation.heads["main"].loss:.4f} without'
+        f'expected error {error}, loss {loss} at temperature {temperature}; '
+        f'expected error {as_trained[2]}, loss {as_trained[3]} as trained'
     )
 
 
 def _classes(evaluation: Evaluation) -> list[str]:
-    """The most confused pairs beside the classes of which least is found."""
-    names = evaluation.classes
-    confused = pairs(evaluation)[:_SHOWN]
+    """The most confused pairs, then the classes of the lowest recall."""
+    names = [class_name(name) for name in evaluation.classes]
+    confused = content.most_confused(evaluation)[:_SHOWN]
     if not confused:
-        return ['No mistakes.']
-    left = [['Most confused', '']]
-    left += [
-        [f'{class_name(names[label])} → {class_name(names[predicted])}', f'{count:,}']
+        return ['No errors.']
+    pairs = [
+        [f'{names[label]} → {names[predicted]}', f'{count:,}']
         for label, predicted, count in confused
     ]
-    right = [['Worst classes', 'recall', 'precision', 'images']]
-    figures = evaluation.by_class
-    for label in worst(evaluation, _SHOWN):
-        precision = figures.precision[label]
-        right.append(
-            [
-                class_name(names[label]),
-                percent(figures.recall[label]),
-                '–' if math.isnan(precision) else percent(precision),
-                f'{figures.support[label]:,}',
-            ]
-        )
-    return [*table(left), '', *table(right)]
-
-
-def _bad(evaluation: Evaluation) -> list[str]:
-    bad = evaluation.bad_files
-    lines = [
-        f'{counted(len(bad), "image")} could not be decoded and '
-        f'{"is" if len(bad) == 1 else "are"} in none of these figures:'
+    by_class = evaluation.by_class
+    worst = [
+        [
+            names[label],
+            percent(by_class.recall[label]),
+            percent(by_class.precision[label]),
+            f'{by_class.support[label]:,}',
+        ]
+        for label in content.worst_classes(evaluation, _SHOWN)
     ]
+    return [
+        *table([['Most confused', ''], *pairs]),
+        '',
+        *table([['Lowest recall', 'recall', 'precision', 'images'], *worst]),
+    ]
+
+
+def _bad_files(evaluation: Evaluation) -> list[str]:
+    bad = evaluation.bad_files
+    lines = [f'{counted(len(bad), "image")} could not be decoded and not evaluated:']
     for file in bad[:_BAD]:
         lines.append(f'  {short(file.name, 50)}: {printable(file.reason)[:60]}')
     if len(bad) > _BAD:
-        lines.append(f'  and {len(bad) - _BAD:,} more; results.json lists them')
+        lines.append(f'  and {len(bad) - _BAD:,} more, listed in results.json')
     return lines

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from scripts.common.chart_style import DARK, LIGHT
 from scripts.common.formatting import short
 from scripts.common.png import figure_png
 from vision.data import SPLITS
@@ -18,38 +19,6 @@ from vision.survey.survey import Survey
 _COLOURS = dict(zip(SPLITS, ('#4c78a8', '#f58518', '#54a24b')))
 _NAMED = 40  # Bars that have room for their names.
 _BINS = 40
-_STYLE: dict[str, Any] = {
-    'figure.dpi': 110,
-    'savefig.dpi': 'figure',
-    'figure.constrained_layout.use': True,
-    'axes.grid': True,
-    'axes.axisbelow': True,
-    'axes.spines.top': False,
-    'axes.spines.right': False,
-    'axes.titlelocation': 'left',
-    'axes.titlesize': 11,
-    'axes.titleweight': 'bold',
-    'grid.linewidth': 0.8,
-    'xtick.labelsize': 9,
-    'ytick.labelsize': 9,
-    'legend.fontsize': 9,
-    'legend.frameon': False,
-}
-
-
-def _theme(text: str, background: str, line: str) -> dict[str, Any]:
-    """Settings of Matplotlib with these colours."""
-    names = {
-        text: ('text.color', 'axes.labelcolor', 'xtick.color', 'ytick.color'),
-        background: ('figure.facecolor', 'axes.facecolor'),
-        line: ('axes.edgecolor', 'grid.color'),
-    }
-    colours = {name: colour for colour, group in names.items() for name in group}
-    return _STYLE | colours
-
-
-LIGHT = _theme('#333333', '#ffffff', '#dddddd')
-DARK = _theme('#d8d8d8', '#1b1e23', '#3a3f47')
 
 
 class Chart(NamedTuple):

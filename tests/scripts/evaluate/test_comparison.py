@@ -1,4 +1,4 @@
-"""Networks on the same images, in pairs."""
+"""Runs on the same images, in pairs."""
 
 import dataclasses
 
@@ -22,7 +22,7 @@ def evaluations(make_evaluation):
 
 
 def mistaken(evaluation, count):
-    """The same, but for so many images that were named correctly."""
+    """The same, but for so many images that were predicted correctly."""
     logits = evaluation.main.copy()
     rows = np.flatnonzero(evaluation.correct)[:count]
     logits[rows, (evaluation.labels[rows] + 1) % logits.shape[1]] = 99
@@ -57,22 +57,20 @@ def test_pairs_count_every_image_and_bound_the_difference(evaluations):
     compared = compare(evaluations, ['a', 'b', 'c'])
     assert [(p.first, p.second) for p in compared.pairs] == [(0, 1), (0, 2), (1, 2)]
     for pair in compared.pairs:
-        mine, theirs = (evaluations[i].correct for i in pair[:2])
+        a, b = (evaluations[i].correct for i in pair[:2])
         assert pair.both + pair.only_first + pair.only_second + pair.neither == 200
-        assert pair.both + pair.only_first == mine.sum()
-        assert pair.both + pair.only_second == theirs.sum()
+        assert pair.both + pair.only_first == a.sum()
+        assert pair.both + pair.only_second == b.sum()
         for figure in pair.differences.values():
             assert figure.interval.low <= figure.value <= figure.interval.high
-        assert pair.differences['top1'].value == pytest.approx(
-            mine.mean() - theirs.mean()
-        )
+        assert pair.differences['top1'].value == pytest.approx(a.mean() - b.mean())
     better, _, alike = compared.pairs
     assert better.differences['top1'].interval.low > 0 and better.p_value < 0.01
     assert alike.only_first and alike.only_second
     low, high = alike.differences['top1'].interval
     assert low <= 0 <= high
     assert comparison_report.verdict(compared, better).endswith(' a is better.')
-    assert 'Neither is shown to be better.' in comparison_report.verdict(
+    assert 'The difference is not significant.' in comparison_report.verdict(
         compared, alike
     )
 
@@ -80,17 +78,16 @@ def test_pairs_count_every_image_and_bound_the_difference(evaluations):
 @pytest.mark.parametrize(
     'count, p_value, says',
     [
-        (0, '1', 'Neither is shown to be better.'),
-        (4, '0.125', 'Neither is shown to be better.'),
+        (0, '1', 'The difference is not significant.'),
+        (4, '0.125', 'The difference is not significant.'),
         (6, '0.0312', 'a is better.'),
     ],
 )
 def test_the_exact_test_decides_what_is_better(evaluations, count, p_value, says):
     pair = [evaluations[0], mistaken(evaluations[0], count)]
     compared = compare(pair, ['a', 'b'])
-    found = comparison_report.verdict(compared, compared.pairs[0])
-    assert found == (
-        f'Only a is right about {count}, only b about 0; p = {p_value}. {says}'
+    assert comparison_report.verdict(compared, compared.pairs[0]) == (
+        f'Only a is correct on {count} images, only b on 0; p = {p_value}. {says}'
     )
     compared = compare(pair[::-1], ['a', 'b'])
     assert comparison_report.verdict(compared, compared.pairs[0]).endswith(
@@ -98,14 +95,14 @@ def test_the_exact_test_decides_what_is_better(evaluations, count, p_value, says
     )
 
 
-def test_several_pairs_are_several_chances_of_luck(evaluations):
+def test_several_pairs_have_a_note_on_multiple_comparisons(evaluations):
     for count, expected in ((2, False), (3, True)):
         compared = compare(evaluations[:count], 'abc'[:count])
         for text in (
             comparison_report.on_terminal(compared),
             report(evaluations[:count]),
         ):
-            assert ('Nothing is corrected for several comparisons' in text) == expected
+            assert ('not corrected for several comparisons' in text) == expected
 
 
 def test_only_images_that_all_could_decode_count(evaluations):
@@ -118,18 +115,20 @@ def test_only_images_that_all_could_decode_count(evaluations):
         logits={'main': second.main[kept]},
     )
     compared = compare([first, partly], ['a', 'b'])
-    assert [len(each) for each in compared.evaluations] == [198, 198]
+    assert [len(kept) for kept in compared.evaluations] == [198, 198]
     assert compared.evaluations[0].names == partly.names
     np.testing.assert_array_equal(compared.evaluations[0].main, first.main[kept])
-    assert comparison.numbers(compared, {})['data']['evaluated'] == 198
+    assert comparison.results(compared, {})['data']['evaluated'] == 198
 
 
-def test_other_images_are_refused_before_any_is_looked_at(make_evaluation):
+def test_other_images_are_refused(make_evaluation):
     evaluations = [make_evaluation(count=count) for count in (200, 150)]
-    seen_by = [(each.classifier, each.source) for each in evaluations]
-    check_same([seen_by[0], seen_by[0]], 'test')
+    compared = [
+        (evaluation.classifier, evaluation.source) for evaluation in evaluations
+    ]
+    check_same([compared[0], compared[0]], 'test')
     with pytest.raises(ComparisonError, match='differ, such as test/1'):
-        check_same(seen_by, 'test')
+        check_same(compared, 'test')
 
 
 def test_classes_that_a_network_does_not_know_are_refused_before_too(make_evaluation):
@@ -201,6 +200,6 @@ def test_settings_stand_below_the_names_of_their_runs(evaluations, tmp_path):
     text = report([first, other, third])
     assert '| setting | a | b | c |' in text and '| epochs | 5 | – | 7 |' in text
     assert '| data_dir |  | – | x |' in text
-    assert 'Nothing is known of the settings of b: checkpoints without' in text
+    assert 'The settings of b are unknown: checkpoints without' in text
     assert 'The other runs have the same settings.' in report([first, other, first])
     assert 'The runs have the same settings.' in report([first, first])

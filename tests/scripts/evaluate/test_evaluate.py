@@ -18,7 +18,9 @@ from PIL import Image
 from scripts.common import flags
 from scripts.common.output_folder import OutputError
 from scripts.evaluate import __main__ as evaluate
+from scripts.evaluate import folders
 from scripts.evaluate.comparison import ComparisonError
+from scripts.evaluate.settings import Settings
 from trainers.evaluation.calibration import CalibrationError
 from trainers.inference.classifier import Classifier, from_run
 from trainers.run.source import load_source
@@ -94,7 +96,7 @@ def test_mistake_is_explained_in_a_line(mistake, message):
 def runs(tmp_path_factory) -> Path:
     """A run on images of `cat|s` and `dog`, one of which is broken.
 
-    The decoder talks about those of the test split on the process's standard error.
+    The decoder writes about those of the test split to standard error.
     """
     folder = tmp_path_factory.mktemp('runs')
     rng = np.random.default_rng(0)
@@ -102,7 +104,7 @@ def runs(tmp_path_factory) -> Path:
         for split, count in (('train', 24), ('validation', 20), ('test', 20)):
             where = folder / 'data' / split / label
             where.mkdir(parents=True)
-            for i in range(count):  # the classes overlap, so that there are mistakes
+            for i in range(count):  # the classes overlap, so that there are errors
                 pixels = rng.integers(low, 196 + low, [16, 16, 3], np.uint8)
                 image = Image.fromarray(pixels // (1 + i % 3))
                 if split != 'test':
@@ -162,17 +164,17 @@ def evaluate_here(monkeypatch):
 
 @pytest.mark.slow
 def test_whole_evaluation(runs):
-    # No word of the decoder's, though mistakes are decoded again to be drawn.
+    # No message of the decoder, though errors are decoded again to be drawn.
     done = call(f'--run_dir={runs}/a', '--calibrate', '--batch_size=7')
     assert (done.returncode, done.stderr) == (0, '')
     assert 'Images      image_folder, test: 40 images, 2 classes' in done.stdout
     assert 'dog/broken.png' in done.stdout
-    assert '1 image could not be decoded and is in none of these' in done.stdout
+    assert '1 image could not be decoded and not evaluated:' in done.stdout
     folder = runs / 'a/evaluation/test'
     assert f'Report      {folder}/report.md' in done.stdout.replace(
         '\n            ', ' '
     )
-    assert (folder / 'mistakes.png').is_file()
+    assert (folder / 'errors.png').is_file()
     found = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
     trained = json.loads((runs / 'a/results.json').read_text(encoding='utf-8'))['test']
     assert found['top1'] == pytest.approx(trained['top1'])
@@ -205,7 +207,7 @@ def test_whole_evaluation(runs):
         ),
     ],
 )
-def test_images_that_a_run_must_not_be_asked_about(
+def test_images_that_a_run_must_not_be_evaluated_on(
     runs, evaluate_here, arguments, message
 ):
     with pytest.raises(ConfigError, match=message):
@@ -222,8 +224,8 @@ def test_other_data_has_a_report_of_its_own(runs, evaluate_here, tmp_path):
     )
     folder = runs / 'a/evaluation/image_folder-work-validation'
     report = (folder / 'report.md').read_text(encoding='utf-8')
-    assert f'| From | {tmp_path}/work |' in report
-    assert 'the best weights were chosen by them' not in report
+    assert f'| Folder | {tmp_path}/work |' in report
+    assert 'by which the best weights were chosen' not in report
 
 
 @pytest.mark.slow
@@ -235,13 +237,15 @@ def test_images_of_the_run_by_another_name_are_its_own(
         f'--run_dir={runs}/a', f'--data_dir={tmp_path}/holidays', '--split=validation'
     )
     folder = runs / 'a/evaluation/validation'
-    assert f'From | {tmp_path}/holidays |' in (folder / 'report.md').read_text('utf-8')
-    assert 'the best weights were chosen by them' in ' '.join(
+    assert f'Folder | {tmp_path}/holidays |' in (folder / 'report.md').read_text(
+        'utf-8'
+    )
+    assert 'by which the best weights were chosen' in ' '.join(
         capsys.readouterr().out.split()
     )
 
 
-def test_run_that_cannot_be_written_to_is_said_before_the_work(
+def test_run_that_cannot_be_written_to_is_reported_before_the_work(
     runs, evaluate_here, tmp_path, capsys
 ):
     shutil.copytree(runs / 'a', tmp_path / 'a')
@@ -262,8 +266,8 @@ def test_temperature_that_cannot_be_stored_is_an_error(runs, tmp_path):
     shutil.copytree(runs / 'a', tmp_path / 'a')
     classifier = from_run(tmp_path / 'a')
     config = classifier.run.config
-    seen = evaluate.look(
-        classifier, config, load_source(config), evaluate.Settings(split='validation')
+    seen = evaluate.evaluate_split(
+        classifier, config, load_source(config), Settings(split='validation')
     )
     (tmp_path / 'a/calibration.json').unlink(missing_ok=True)
     (tmp_path / 'a/calibration.json').mkdir()
@@ -272,10 +276,10 @@ def test_temperature_that_cannot_be_stored_is_an_error(runs, tmp_path):
         match='calibration.json to be writable, got .*: Is a directory. '
         'The temperature of .* is not stored; pass it with --temperature',
     ):
-        evaluate._store(seen)
+        evaluate._store_temperature(seen)
 
 
-def test_where_no_temperature_is_best_no_other_split_is_looked_at():
+def test_where_no_temperature_is_best_no_other_split_is_evaluated():
     specification = Specification(
         'small_cnn', ('cat', 'dog'), 8, 'unit', options={'filters': (4,)}
     )
@@ -292,14 +296,18 @@ def test_where_no_temperature_is_best_no_other_split_is_looked_at():
         8,
         True,
     )
+
+    def evaluate_split(settings):
+        return evaluate.evaluate_split(classifier, Config(), source, settings)
+
     with pytest.raises(DatasetError, match='none of its 40 could be decoded'):
-        evaluate.look(classifier, Config(), source, evaluate.Settings())
+        evaluate_split(Settings())
     with pytest.raises(CalibrationError, match='Expected errors among the 40'):
-        evaluate.look(classifier, Config(), source, evaluate.Settings(calibrate=True))
+        evaluate_split(Settings(calibrate=True))
 
 
 def test_runs_on_other_images_are_not_compared(runs, evaluate_here, tmp_path):
-    """Nor looked at: those of the first could not be, without an error of their own."""
+    """Nor evaluated: those of the first would be another error."""
     shutil.copytree(runs / 'data', tmp_path / 'data')
     for i in range(12):
         (tmp_path / f'data/test/cat|s/{i}.jpg').write_bytes(b'no image')
@@ -319,15 +327,15 @@ def test_runs_on_other_images_are_not_compared(runs, evaluate_here, tmp_path):
 def test_checkpoints_of_a_run_are_compared_by_their_own_names(
     runs, evaluate_here, tmp_path, capsys
 ):
-    folders = [f'{runs}/a/checkpoints/best', f'{runs}/a/checkpoints/last']
-    evaluate_here('--compare', *folders, f'--output={tmp_path}/out')
-    assert 'best less last' in capsys.readouterr().out
+    checkpoints = [f'{runs}/a/checkpoints/{name}' for name in ('best', 'last')]
+    evaluate_here('--compare', *checkpoints, f'--output={tmp_path}/out')
+    assert 'best − last' in capsys.readouterr().out
     found = json.loads((tmp_path / 'out/comparison.json').read_text(encoding='utf-8'))
     assert [run['name'] for run in found['runs']] == ['best', 'last']
 
 
 @pytest.mark.parametrize(
-    'folders, names',
+    'run_folders, names',
     [
         (['runs/a', 'runs/b/'], ['a', 'b']),
         (['x/best', 'y/best'], ['x/best', 'y/best']),
@@ -335,12 +343,12 @@ def test_checkpoints_of_a_run_are_compared_by_their_own_names(
         (['runs/a', 'runs/a/checkpoints/last'], ['a', 'last']),
     ],
 )
-def test_names_of_runs(folders, names):
-    assert evaluate.run_names(folders) == names
+def test_names_of_runs(run_folders, names):
+    assert folders.run_names(run_folders) == names
 
 
 @pytest.mark.slow
-def test_comparison_says_who_is_better(two_runs, tmp_path):
+def test_whole_comparison(two_runs, tmp_path):
     done = call(
         '--compare',
         f'{two_runs}/a',
@@ -349,7 +357,7 @@ def test_comparison_says_who_is_better(two_runs, tmp_path):
         f'--output={tmp_path}/out',
     )
     assert (done.returncode, done.stderr) == (0, '')
-    assert 'a less b' in done.stdout
+    assert 'a − b' in done.stdout
     found = json.loads((tmp_path / 'out/comparison.json').read_text(encoding='utf-8'))
     (pair,) = found['pairs']
     first, second = (run['top1'] for run in found['runs'])

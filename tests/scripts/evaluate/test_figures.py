@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.evaluate import figures, grids, report
+from scripts.evaluate import content, figures, grids
 
 
 def size(png):
@@ -19,13 +19,13 @@ def size(png):
 @pytest.mark.parametrize('classes', [2, 7, 40, 200])
 def test_confusion_matrix_of_any_size(make_evaluation, classes):
     evaluation = make_evaluation(classes, 400)
-    width, height = size(figures.confusion(*report.confusion(evaluation)))
+    width, height = size(figures.confusion(*content.confusion(evaluation)))
     assert 200 < height <= width * 1.2 and width < 2000
 
 
 def test_confusion_with_other_classes_has_a_column_for_them(make_evaluation):
     evaluation = make_evaluation(30, known=2)
-    counts, rows, columns = report.confusion(evaluation)
+    counts, rows, columns = content.confusion(evaluation)
     assert counts.shape == (2, 3) == (len(rows), len(columns))
     assert columns[-1] == 'any other' and counts[:, -1].sum() > 0
     assert counts.sum() == len(evaluation)
@@ -56,19 +56,19 @@ def test_reliability(evaluation, panels):
     assert width == panels * size(figures.reliability({'a': evaluation.reliability}))[0]
 
 
-def test_surest_mistakes_come_first(evaluation):
-    chosen = grids.mistakes(evaluation)
-    assert len(chosen) == grids.MISTAKES
+def test_most_confident_errors_come_first(evaluation):
+    chosen = grids.most_confident_errors(evaluation)
+    assert len(chosen) == grids.ERRORS
     assert not evaluation.correct[chosen].any()
     confidence = evaluation.confidence[chosen]
     assert (np.diff(confidence) <= 0).all()
     rest = np.setdiff1d(np.flatnonzero(~evaluation.correct), chosen)
     assert evaluation.confidence[rest].max() <= confidence.min()
-    size(grids.draw_mistakes(evaluation, chosen))
+    size(grids.draw_errors(evaluation, chosen))
 
 
 def test_example_of_a_pair_is_one_of_it(evaluation):
-    label, predicted, count = report.pairs(evaluation)[0]
+    label, predicted, count = content.most_confused(evaluation)[0]
     place = grids.example(evaluation, label, predicted)
     assert (evaluation.labels[place], evaluation.predicted[place]) == (label, predicted)
     same = (evaluation.labels == label) & (evaluation.predicted == predicted)

@@ -14,7 +14,7 @@ from scripts.evaluate import output
 from trainers.inference.classifier import Temperature
 from vision.data import BadFile
 
-WITHOUT_MISTAKES = {'confused.png', 'mistakes.png'}
+WITH_ERRORS = {'confused.png', 'errors.png'}
 
 
 def rows(path):
@@ -73,7 +73,7 @@ def test_figures_recomputed_from_predictions_with_scikit_learn(folder):
         assert figures == pytest.approx([column[place] for column in expected])
     with (folder / 'confusion.csv').open(newline='', encoding='utf-8') as file:
         head, *body = csv.reader(file)
-    assert head == ['is', *names] and [row[0] for row in body] == names
+    assert head == ['label', *names] and [row[0] for row in body] == names
     np.testing.assert_array_equal(
         np.array([row[1:] for row in body], int),
         metrics.confusion_matrix(labels, named, labels=names),
@@ -106,24 +106,24 @@ def test_report_links_only_to_what_is_there_and_escapes_names(folder):
     assert 'fitted to 50 images of validation | 1.5000' in report
     assert r'broken\|\\udcff.png: Not a JPEG' in report
     assert r'| a\|b |' in report
-    assert r'| From | my\|images |' in report
+    assert r'| Folder | my\|images |' in report
 
 
 def test_what_no_longer_applies_is_removed_and_the_rest_left(
     make_evaluation, tmp_path, config, environment
 ):
-    for name in (*WITHOUT_MISTAKES, 'results.json'):
+    for name in (*WITH_ERRORS, 'results.json'):
         (tmp_path / name).write_text('of an earlier evaluation')
     (tmp_path / 'notes.txt').write_text('mine')
     perfect = make_evaluation(right=1.0)
     perfect = dataclasses.replace(perfect, labels=perfect.predicted.astype(np.int32))
     written = output.write(perfect, tmp_path, config, environment)
-    assert not WITHOUT_MISTAKES & {path.name for path in written}
+    assert not WITH_ERRORS & {path.name for path in written}
     json.loads((tmp_path / 'results.json').read_text(encoding='utf-8'))
     assert {path.name for path in written} | {'notes.txt'} == {
         path.name for path in tmp_path.iterdir()
     }
-    assert 'Every image is named correctly.' in (tmp_path / 'report.md').read_text(
+    assert 'Every prediction is correct.' in (tmp_path / 'report.md').read_text(
         encoding='utf-8'
     )
 
@@ -132,11 +132,11 @@ def test_model_card_tells_how_to_do_it_again(evaluation, tmp_path, config, envir
     output.write(evaluation, tmp_path, config, environment)
     card = (tmp_path / 'MODEL_CARD.md').read_text(encoding='utf-8')
     assert "python -m scripts.evaluate '--run_dir=runs/my run'" in card
-    assert 'names one of 7 classes' in card and 'random weights' in card
+    assert 'predicts one of 7 classes' in card and 'random weights' in card
     assert 'a processor, 2 cores' in card
 
 
-@pytest.mark.parametrize('name, tables', [('MODEL_CARD.md', 4), ('report.md', 4)])
+@pytest.mark.parametrize('name, tables', [('MODEL_CARD.md', 5), ('report.md', 4)])
 def test_rows_of_tables_have_as_many_cells_as_their_heads(folder, name, tables):
     folder, evaluation = folder
     text = (folder / name).read_bytes().decode('utf-8', 'surrogateescape')

@@ -4,14 +4,14 @@ import dataclasses
 
 import pytest
 
-from scripts.evaluate import report, terminal
+from scripts.evaluate import content, report
 from scripts.evaluate.results import results
 from trainers.inference import VIEWS
 from trainers.inference.classifier import Classifier, Run, Temperature
 from trainers.settings.config import Config
 from trainers.storage.run_directory import RunDirectory
 
-CHOSEN = 'the best weights were chosen by them'
+CHOSEN = 'by which the best weights were chosen'
 SAME_SPLIT = 'The temperature was fitted to this same split, validation'
 AUGMENTED = 'The temperature was fitted without test-time augmentation'
 OWN = Config(dataset='image_folder', data_dir='mine')
@@ -58,17 +58,17 @@ def of_run(evaluation, tmp_path):
         (3, 'test', OWN, Temperature(), 'flip', []),
     ],
 )
-def test_cautions_are_true(of_run, step, split, config, temperature, views, expected):
+def test_warnings_are_true(of_run, step, split, config, temperature, views, expected):
     evaluation = of_run(step, split_name=split, temperature=temperature, views=views)
-    found = report.cautions(evaluation, config)
-    assert len(found) == len(expected)
-    for caution, part in zip(found, expected):
-        assert part in caution
+    warnings = content.warnings(evaluation, config)
+    assert len(warnings) == len(expected)
+    for warning, part in zip(warnings, expected):
+        assert part in warning
 
 
 def test_weights_of_others_were_not_chosen_by_the_images(evaluation, config):
     other = dataclasses.replace(evaluation, split_name='validation')
-    assert report.cautions(other, config) == []
+    assert content.warnings(other, config) == []
 
 
 @pytest.mark.parametrize('views, number', [('none', 1), ('flip', 2), ('crops', 12)])
@@ -78,7 +78,7 @@ def test_views_are_counted(evaluation, config, views, number):
     text = report.build(evaluation, config, results(evaluation, config, {}))
     averaged = ', averaged' if number > 1 else ''
     assert f'| Views of each image | {number}{averaged} |' in text
-    assert (f'; {number} views of each' in terminal.images(evaluation)) == (number > 1)
+    assert (f'; {number} views of each' in content.images(evaluation)) == (number > 1)
 
 
 def test_figures_are_in_percent(evaluation, config):
@@ -102,20 +102,20 @@ def test_figures_are_in_percent(evaluation, config):
             40,
             40,
             12,
-            'Of the 12 classes with images, those of which least is found first; '
+            'The 12 classes with images, in order of recall; '
             '[classes.csv](classes.csv) has all 40 of the dataset.',
             12,
         ),
-        (40, 40, 20, 'Of the 20 classes with images, those of which', 20),
+        (40, 40, 20, 'The 20 classes with images, in order of recall; ', 20),
         (
             40,
             40,
             21,
-            'Of the 21 classes with images, the 10 of which least is found, then '
-            'the 10 of which most is; [classes.csv](classes.csv) has all 40',
+            'The 21 classes with images, the 10 of the lowest and the 10 of the '
+            'highest recall; [classes.csv](classes.csv) has all 40 of the dataset.',
             20,
         ),
-        (40, 40, 200, 'Of the 40 classes with images, the 10 of which least', 20),
+        (40, 40, 200, 'The 40 classes with images, the 10 of the lowest', 20),
     ],
 )
 def test_note_on_classes_is_about_those_shown(
