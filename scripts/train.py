@@ -6,7 +6,7 @@ import sys
 
 from scripts.common import command, flags
 from trainers.settings.config import Config
-from trainers.storage.run_directory import config_of
+from trainers.storage.resume import config_of
 
 DESCRIPTION = """
 Trains a network and keeps everything about the run in one folder.

@@ -31,7 +31,8 @@ from trainers.step.losses import balanced_class_weights
 from trainers.step.trainer import Trainer
 from trainers.storage import environment
 from trainers.storage.checkpoints import Checkpoints
-from trainers.storage.run_directory import RunDirectory, run_dir_of
+from trainers.storage.resume import run_dir_of
+from trainers.storage.run_directory import RunDirectory
 from vision.data import BadFiles, Source
 from vision.data.augment import Augmenter, parse
 from vision.models.specification import Specification

@@ -399,7 +399,7 @@ class Config(CheckedSettings):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> 'Config':
-        """The configuration that `to_dict` returned, or that of version 0.1.
+        """The configuration that `to_dict` returned, or of settings as flags give them.
 
         Raises:
             ConfigError: a setting is unknown or has a value that is not allowed.
@@ -411,9 +411,9 @@ class Config(CheckedSettings):
                 raise ConfigError(
                     f'There is no setting {name!r}.{suggestion(name, known)}'
                 )
-            # Version 0.1 wrote '' and an image_size of 0 where a setting is empty.
-            empty = value == '' or (name == 'image_size' and value == 0)
-            settings[name] = None if empty and is_optional(known[name]) else value
+            # A flag without a value is an empty setting.
+            empty = value == '' and is_optional(known[name])
+            settings[name] = None if empty else value
         return cls(**settings)
 
     def to_dict(self) -> dict[str, Any]:

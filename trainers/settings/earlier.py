@@ -99,9 +99,18 @@ class Change(NamedTuple):
     calibration: Mapping[str, str] = {}
 
 
+def _or_none(value: Any) -> Any:
+    """None, which is an empty setting, in the place of '' and 0."""
+    return value or None
+
+
 # By the version that changed it, in the order of the versions.
 CHANGES = {
-    '0.2.0': Change(missing=_VERSION_0_1, calibration={'pictures': 'images'}),
+    '0.2.0': Change(
+        missing=_VERSION_0_1,
+        converted=dict.fromkeys(('image_size', 'normalization', 'pooling'), _or_none),
+        calibration={'pictures': 'images'},
+    ),
 }
 
 

@@ -1,16 +1,13 @@
-"""The folder of one run: where everything lies, and that only one process writes."""
+"""The folder of a run: its paths, its small files, and the lock for its only writer."""
 
+import contextlib
 import csv
-import fcntl
 import io
 import json
 import os
-import socket
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Iterable, Sequence
 from numbers import Integral
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple
 
 from trainers.settings import earlier, recipes
@@ -19,12 +16,18 @@ from vision import files
 from vision.errors import UserError
 
 # What a run that was killed in its first moments leaves, before config.json is there.
-_BEGINNINGS = {'.lock', 'labels.json', '.labels.json.tmp', '.config.json.tmp'}
+_BEGINNINGS = {
+    '.lock',
+    '.lock.holder',
+    'labels.json',
+    '.labels.json.tmp',
+    '.config.json.tmp',
+}
 
-Labels = list[Any]
+# Settings that belong to a single start of a run, and their values if not given.
+OF_A_START = {'resume': 'auto', 'download': False}
 
-# Settings of a single start, with what they are where they are not given.
-_OF_A_START = {'resume': 'auto', 'download': False}
+Labels = list[dict[str, str]]
 
 
 class RunDirectoryError(UserError):
@@ -36,8 +39,8 @@ class Recorded(NamedTuple):
 
     Attributes:
         config: every setting.
-        given: the settings that differed from those of the recipe at its start; None
-            of a run of version 0.1, which did not record them.
+        given: the settings that differed from those of the recipe when the run was
+            started; None for a run of version 0.1, which did not record them.
         labels: id and name of each class.
     """
 
@@ -49,99 +52,52 @@ class Recorded(NamedTuple):
 class RunDirectory:
     """The paths of a run, and the small files in it.
 
-    `RunDirectory(path)` only names things and touches nothing. `RunDirectory.open`
-    takes the directory for writing; use it as a context manager.
+    `RunDirectory(path)` changes nothing on the disk. `RunDirectory.open` locks the
+    directory for writing; use it as a context manager.
 
     Attributes:
         path: the directory.
         resumed: whether `open` found a run in it.
         notes: a sentence for each setting that `open` found to differ from the recorded
-            one without an effect on the results.
+            one without affecting results.
+        config, environment, labels, log, metrics, results, bad_files, calibration:
+            paths of files.
+        checkpoints_last, checkpoints_best, plots, samples, tensorboard_train,
+            tensorboard_validation, export, evaluation, explanations: paths of folders.
     """
 
     def __init__(self, path: Path):
         self.path = path
         self.resumed = False
         self.notes: list[str] = []
-        self._lock: int | None = None
-
-    @property
-    def config(self) -> Path:
-        return self.path / 'config.json'
-
-    @property
-    def environment(self) -> Path:
-        return self.path / 'environment.json'
-
-    @property
-    def labels(self) -> Path:
-        return self.path / 'labels.json'
-
-    @property
-    def log(self) -> Path:
-        return self.path / 'train.log'
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / 'metrics.csv'
-
-    @property
-    def results(self) -> Path:
-        return self.path / 'results.json'
-
-    @property
-    def bad_files(self) -> Path:
-        return self.path / 'bad_files.csv'
-
-    @property
-    def checkpoints_last(self) -> Path:
-        return self.path / 'checkpoints' / 'last'
-
-    @property
-    def checkpoints_best(self) -> Path:
-        return self.path / 'checkpoints' / 'best'
-
-    @property
-    def plots(self) -> Path:
-        return self.path / 'plots'
-
-    @property
-    def samples(self) -> Path:
-        return self.path / 'samples'
-
-    @property
-    def tensorboard_train(self) -> Path:
-        return self.path / 'tensorboard' / 'train'
-
-    @property
-    def tensorboard_validation(self) -> Path:
-        return self.path / 'tensorboard' / 'validation'
-
-    @property
-    def export(self) -> Path:
-        return self.path / 'export'
-
-    @property
-    def evaluation(self) -> Path:
-        return self.path / 'evaluation'
-
-    @property
-    def explanations(self) -> Path:
-        return self.path / 'explanations'
-
-    @property
-    def calibration(self) -> Path:
-        return self.path / 'calibration.json'
+        self._lock = contextlib.ExitStack()
+        self.config = path / 'config.json'
+        self.environment = path / 'environment.json'
+        self.labels = path / 'labels.json'
+        self.log = path / 'train.log'
+        self.metrics = path / 'metrics.csv'
+        self.results = path / 'results.json'
+        self.bad_files = path / 'bad_files.csv'
+        self.calibration = path / 'calibration.json'
+        self.checkpoints_last = path / 'checkpoints' / 'last'
+        self.checkpoints_best = path / 'checkpoints' / 'best'
+        self.plots = path / 'plots'
+        self.samples = path / 'samples'
+        self.tensorboard_train = path / 'tensorboard' / 'train'
+        self.tensorboard_validation = path / 'tensorboard' / 'validation'
+        self.export = path / 'export'
+        self.evaluation = path / 'evaluation'
+        self.explanations = path / 'explanations'
 
     @classmethod
     def open(cls, path: Path, config: Config, labels: Labels) -> 'RunDirectory':
-        """Takes a directory for writing: a new run, or one to resume.
+        """Locks a directory for writing: that of a new run, or of one to resume.
 
         Args:
             path: the directory; `config.run_dir` is not used.
-            config: the settings; those that affect results must not differ from the
-                recorded ones. config.json holds the newest.
-            labels: the classes; they must not differ either.
+            config: the settings, which config.json holds from now on; those that affect
+                results must equal the recorded ones.
+            labels: the classes, which must equal the recorded ones.
 
         Raises:
             RunDirectoryError: the directory holds something else, another process uses
@@ -149,39 +105,42 @@ class RunDirectory:
         """
         run = cls(path)
         try:
-            run._check_place(config.resume)
-            files.make_directory(path)
-            run._take_lock()
-            # Again: another process may have begun a run here meanwhile.
-            run.resumed = run._check_place(config.resume)
-            given = run._compare(config, labels) if run.resumed else _given(config)
-            if not run.resumed:
-                run.write_json(run.labels, labels)
-            run.write_json(run.config, earlier.written_settings(config, given))
-            for folder in (
-                run.checkpoints_last,
-                run.checkpoints_best,
-                run.plots,
-                run.samples,
-                run.tensorboard_train,
-                run.tensorboard_validation,
-                run.export,
-            ):
-                files.make_directory(folder)
+            with contextlib.ExitStack() as lock:
+                run._check_place(config.resume)
+                files.make_directory(path)
+                lock.enter_context(files.locked(path / '.lock', wait=False))
+                # Again: another process may have started a run here meanwhile.
+                run.resumed = run._check_place(config.resume)
+                given = run._compare(config, labels) if run.resumed else _given(config)
+                if not run.resumed:
+                    run.write_json(run.labels, labels)
+                run.write_json(run.config, earlier.written_settings(config, given))
+                for folder in (
+                    run.checkpoints_last,
+                    run.checkpoints_best,
+                    run.plots,
+                    run.samples,
+                    run.tensorboard_train,
+                    run.tensorboard_validation,
+                    run.export,
+                ):
+                    files.make_directory(folder)
+                run._lock = lock.pop_all()
+        except files.LockedError as error:
+            raise RunDirectoryError(
+                f'{path}: expected no other process to use this run, but one does: '
+                f'{error}. Wait for it or stop it, or choose another --run_dir.'
+            ) from None
         except OSError as error:
-            run.close()
             raise RunDirectoryError(
                 f'{path}: expected a directory that can be written to: {error}. '
                 'Choose another --run_dir.'
             ) from error
-        except RunDirectoryError:
-            run.close()
-            raise
         return run
 
     @classmethod
     def read(cls, path: Path) -> Recorded:
-        """The settings and labels of a run of this or an earlier version.
+        """Reads the settings and labels of a run of this or an earlier version.
 
         Nothing in the directory is changed.
 
@@ -204,40 +163,32 @@ class RunDirectory:
             )
         try:
             settings = earlier.read_settings(content)
+            return Recorded(settings.config, settings.given, read_json(run.labels))
         except ConfigError as error:
             raise RunDirectoryError(f'{run.config}: {error}') from error
-        try:
-            return Recorded(settings.config, settings.given, read_json(run.labels))
         except FileNotFoundError:
             raise RunDirectoryError(
-                f'{run.labels}: expected the classes of the run, but the file is not '
-                'there. Restore it.'
+                f'{run.labels}: expected the classes of the run, but the file is '
+                'missing. Restore it.'
             ) from None
 
     def __enter__(self) -> 'RunDirectory':
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def close(self) -> None:
-        """Lets other processes in. The lock's file stays: removing it would race."""
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+        """Releases the lock."""
+        self._lock.close()
 
     def write_json(self, path: Path, content: Any) -> None:
-        """Writes JSON that people can read; floats come back bit for bit."""
+        """Writes indented JSON; floats are read back bit for bit."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
         files.write_atomically(path, text + '\n')
 
     def write_metrics(self, rows: Sequence[dict[str, float | int]]) -> None:
-        """Rewrites metrics.csv, one row an epoch; floats come back bit for bit.
+        """Writes metrics.csv, one row per epoch; floats are read back bit for bit.
 
         Raises:
             ValueError: a row has other columns than the first.
@@ -250,68 +201,47 @@ class RunDirectory:
         self._write_csv(self.metrics, columns, lines)
 
     def write_bad_files(self, items: Iterable[tuple[str, str, str]]) -> None:
-        """Rewrites bad_files.csv from (path, class, reason)."""
+        """Writes bad_files.csv of tuples (path, class, reason)."""
         self._write_csv(self.bad_files, ['path', 'class', 'reason'], items)
 
     def _write_csv(
         self, path: Path, columns: Sequence[str], lines: Iterable[Sequence[str]]
     ) -> None:
         text = io.StringIO()
-        writer = csv.writer(text, lineterminator='\n')
-        writer.writerow(columns)
-        writer.writerows(lines)
+        csv.writer(text, lineterminator='\n').writerows([columns, *lines])
         files.write_atomically(path, text.getvalue())
 
     def _check_place(self, resume: str) -> bool:
-        """Whether a run is there; raises where none may be made or gone on with."""
+        """Whether the directory holds a run.
+
+        Raises:
+            RunDirectoryError: `resume` does not allow that, or it holds something else.
+        """
         if self.path.exists() and not self.path.is_dir():
             raise RunDirectoryError(
                 f'{self.path}: expected a directory, got a file. Choose another '
                 '--run_dir.'
             )
         names = set(os.listdir(self.path)) if self.path.exists() else set()
-        ours = {'config.json', 'labels.json'} <= names
-        if not ours and names - _BEGINNINGS:
+        holds_run = {'config.json', 'labels.json'} <= names
+        if not holds_run and names - _BEGINNINGS:
             examples = ', '.join(sorted(names - _BEGINNINGS)[:3])
             raise RunDirectoryError(
                 f'{self.path}: expected a new or empty directory or one of a run '
                 f'(with config.json and labels.json), got one with {examples}. Choose '
                 'another --run_dir.'
             )
-        if ours and resume == 'never':
+        if holds_run and resume == 'never':
             raise RunDirectoryError(
                 f'{self.path}: expected no run there, but there is one, and it is not '
                 'to be resumed. Choose another --run_dir or delete this one.'
             )
-        if not ours and resume == 'must':
+        if not holds_run and resume == 'must':
             raise RunDirectoryError(
                 f'{self.path}: expected a run to resume, but there is none. Check '
                 '--run_dir, or allow a new run.'
             )
-        return ours
-
-    def _take_lock(self) -> None:
-        """The kernel lets go of the lock when the process ends, however it ends."""
-        path = self.path / '.lock'
-        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(lock, 1000).decode('utf-8', 'replace').strip()
-            os.close(lock)
-            raise RunDirectoryError(
-                f'{self.path}: expected no other process to use this run, but one '
-                f'does: {holder or "it does not say which"}. Wait for it or stop it, '
-                'or choose another --run_dir.'
-            ) from None
-        except OSError:
-            os.close(lock)
-            raise
-        self._lock = lock
-        started = datetime.now(timezone.utc).isoformat(timespec='seconds')
-        holder = f'pid {os.getpid()} on {socket.gethostname()}, started {started}\n'
-        os.ftruncate(lock, 0)
-        os.write(lock, holder.encode())
+        return holds_run
 
     def _compare(self, config: Config, labels: Labels) -> dict[str, Any] | None:
         """Compares settings and classes with the recorded ones.
@@ -329,7 +259,7 @@ class RunDirectory:
                 '--run_dir.'
             )
         changed = _differences(recorded.config.to_dict(), config.to_dict())
-        for name in ('run_dir', *_OF_A_START):
+        for name in ('run_dir', *OF_A_START):
             changed.pop(name, None)
         self.notes = [
             f'--{name}={value} is used from now on; {before} was recorded.'
@@ -340,54 +270,11 @@ class RunDirectory:
         return recorded.given | {name: value for name, (_, value) in changed.items()}
 
 
-def config_of(given: Mapping[str, Any]) -> Config:
-    """The settings that a command line asks for.
-
-    Where the directory holds a run, they are those that the run recorded, and what is
-    given may differ in settings only that do not affect results.
-
-    Args:
-        given: values of settings by name.
-
-    Raises:
-        ConfigError: a value is not allowed.
-        RunDirectoryError: a setting that affects results differs from the recorded one,
-            or the recorded ones cannot be read.
-    """
-    path = Path(given.get('run_dir') or default_run_dir(_configure(given)))
-    starts_anew = given.get('dry_run') or given.get('resume') == 'never'
-    if starts_anew or not RunDirectory(path).config.is_file():
-        return _configure(given)
-    recorded = RunDirectory.read(path).config
-    config = Config.from_dict(
-        {**recorded.to_dict(), **_OF_A_START, **given, 'run_dir': str(path)}
-    )
-    check_same(path, recorded, config)
-    return config
-
-
-def _configure(given: Mapping[str, Any]) -> Config:
-    return recipes.configure(given.get('recipe'), given)
-
-
-def run_dir_of(config: Config) -> Path:
-    """The folder of a run: the one given, or the default one."""
-    return Path(config.run_dir or default_run_dir(config))
-
-
-def default_run_dir(config: Config) -> str:
-    """runs/<model>-<dataset>, then the recipe unless it is the dataset's own."""
-    parts = [config.model, config.dataset]
-    if config.recipe and config.recipe != recipes.recipe_of(config.dataset):
-        parts.append(config.recipe)
-    return f'runs/{"-".join(parts)}'
-
-
 def check_same(path: Path, recorded: Config, config: Config) -> None:
-    """Makes sure that no setting that affects results differs from the recorded one.
+    """Checks that all settings that affect results equal the recorded ones.
 
     Raises:
-        RunDirectoryError: one does.
+        RunDirectoryError: one differs.
     """
     differences = _differences(recorded.results_dict(), config.results_dict())
     if differences:
@@ -421,7 +308,7 @@ def _given(config: Config) -> dict[str, Any]:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file of a run holds.
+    """The content of a JSON file of a run.
 
     Raises:
         RunDirectoryError: it cannot be read.

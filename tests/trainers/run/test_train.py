@@ -19,7 +19,8 @@ from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from trainers.step.trainer import TrainingPhase
 from trainers.storage.checkpoints import read_variables
-from trainers.storage.run_directory import RunDirectoryError, default_run_dir
+from trainers.storage.resume import default_run_dir
+from trainers.storage.run_directory import RunDirectoryError
 from vision import data
 from vision.data import DatasetError
 from vision.errors import UserError

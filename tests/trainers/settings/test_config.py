@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import math
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,30 +102,12 @@ def test_the_settings_of_networks_are_empty_by_default():
     }
 
 
-def test_reads_empty_settings_of_version_0_1():
+def test_empty_flags_are_empty_settings():
     config = Config.from_dict(
-        {'image_size': 0, 'normalization': '', 'pooling': '', 'dense': [], 'freeze': []}
+        {'normalization': '', 'pooling': '', 'dense': [], 'freeze': []}
     )
     assert config == Config()
     assert Config.from_dict({'dense': ['none']}).dense == ()
-
-
-@pytest.mark.parametrize('run', ['two_phases', 'image_folder'])
-def test_reads_a_whole_configuration_of_version_0_1(run):
-    path = Path(__file__).parents[2] / f'earlier_runs/version_0_1/{run}/config.json'
-    recorded = json.loads(path.read_text())
-    written = Config.from_dict(recorded).to_dict()
-    empty = {name for name, value in written.items() if value is None}
-    assert empty == {name for name in recorded if recorded[name] == ''} - {
-        'data_dir',
-        'run_dir',
-        'cache_dir',
-        'pretrained',
-        'weights_dir',
-    }
-    assert {name: recorded[name] for name in written if name not in empty} == {
-        name: value for name, value in written.items() if name not in empty
-    }
 
 
 @pytest.mark.parametrize('name, bound, beyond', ends())

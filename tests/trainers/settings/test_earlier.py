@@ -42,13 +42,27 @@ def test_version_0_1_wrote_the_settings_alone(run):
     content = recorded_by_0_1(run)
     settings = read_settings(content)
     assert (settings.given, settings.version) == (None, '0.1.0')
-    config = settings.config
-    assert (config.model, config.seed, config.batch_size) == (
-        content['model'],
-        content['seed'],
-        content['batch_size'],
-    )
+    written = settings.config.to_dict()
+    empty = {name for name, value in written.items() if value is None}
+    assert empty == {name for name in content if content[name] == ''} - {
+        'data_dir',
+        'run_dir',
+        'cache_dir',
+        'pretrained',
+        'weights_dir',
+    }
+    assert {name: content[name] for name in written if name not in empty} == {
+        name: value for name, value in written.items() if name not in empty
+    }
     assert earlier.CHANGES['0.2.0'].missing.keys() == content.keys()
+
+
+def test_empty_settings_of_version_0_1():
+    content = recorded_by_0_1('two_phases') | {'image_size': 0, 'dense': []}
+    config = read_settings(content).config
+    assert (config.image_size, config.dense, config.pooling) == (None, None, None)
+    with pytest.raises(ConfigError, match='--image_size to be at least 1, received 0'):
+        read_settings({'version': vision.__version__, 'settings': {'image_size': 0}})
 
 
 def test_missing_settings_have_the_value_that_the_version_meant():

@@ -16,12 +16,10 @@ import numpy as np
 import pytest
 
 import vision
+from trainers.settings import recipes
 from trainers.settings.config import Config, ConfigError
-from trainers.storage.run_directory import (
-    RunDirectory,
-    RunDirectoryError,
-    config_of,
-)
+from trainers.storage.resume import config_of
+from trainers.storage.run_directory import RunDirectory, RunDirectoryError
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = {'model': 'small_cnn', 'learning_rate': 0.1, 'augment': ('flip', 'zoom:0.1')}
@@ -38,9 +36,9 @@ def test_a_new_run_has_everything_in_its_place(tmp_path):
     with start(path) as run:
         assert not run.resumed
         relative = {
-            name: str(getattr(run, name).relative_to(path))
-            for name, value in vars(RunDirectory).items()
-            if isinstance(value, property)
+            name: str(value.relative_to(path))
+            for name, value in vars(run).items()
+            if isinstance(value, Path) and value != path
         }
         assert relative == {
             'config': 'config.json',
@@ -131,7 +129,7 @@ def test_an_existing_run_needs_no_setting_but_its_directory(tmp_path):
     'given, error, message',
     [
         ({'seed': 8}, RunDirectoryError, 'differ:\n  seed: 0 in the run, 8 now\nLeave'),
-        ({'recipe': 'system_d'}, RunDirectoryError, 'recipe: "default" in the run, "s'),
+        ({'recipe': 'system_d'}, RunDirectoryError, 'recipe: null in the run, "sys'),
         ({'epochs': 0}, ConfigError, 'Expected --epochs to be at least 1, received 0'),
         ({'epoch': 1}, ConfigError, "no setting 'epoch'. Did you mean epochs?"),
     ],
@@ -148,12 +146,13 @@ def test_what_is_given_for_an_existing_run_must_be_what_it_recorded(
 def test_a_new_start_does_not_read_what_is_there(given, tmp_path):
     start(tmp_path, seed=7).close()
     given = {'run_dir': str(tmp_path), **given}
-    assert config_of(given) == Config(**given)
+    assert config_of(given) == recipes.configure(None, given)
 
 
 def test_the_default_directory_may_hold_a_run_too(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert config_of({'model': 'small_cnn'}) == Config(model='small_cnn')
+    given = {'model': 'small_cnn'}
+    assert config_of(given) == recipes.configure(None, given)
     path = 'runs/small_cnn-shapes'
     start(Path(path), epochs=3).close()
     expected = Config(**SETTINGS, epochs=3, run_dir=path)
@@ -220,7 +219,7 @@ def test_one_process_at_a_time_and_a_kill_frees_it(tmp_path):
             start(tmp_path)
         assert RunDirectory.read(tmp_path).labels == LABELS  # Reading needs no lock.
         holder.kill()
-    assert f'pid {holder.pid}' in (tmp_path / '.lock').read_text()
+    assert f'pid {holder.pid}' in (tmp_path / '.lock.holder').read_text()
     with start(tmp_path) as run:
         assert run.resumed
         with pytest.raises(RunDirectoryError, match=f'pid {os.getpid()} on '):

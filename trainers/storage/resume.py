@@ -1,0 +1,52 @@
+"""The settings of a run to start or to resume, from those given on a command line."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from trainers.settings import recipes
+from trainers.settings.config import Config
+from trainers.storage.run_directory import OF_A_START, RunDirectory, check_same
+
+
+def config_of(given: Mapping[str, Any]) -> Config:
+    """The settings that a command line asks for.
+
+    If the directory holds a run, these are the settings that it recorded; only those
+    that do not affect results may be given another value.
+
+    Args:
+        given: values of settings by name.
+
+    Raises:
+        ConfigError: a value is not allowed.
+        RunDirectoryError: a setting that affects results differs from the recorded one,
+            or the recorded settings cannot be read.
+    """
+    path = Path(given.get('run_dir') or default_run_dir(_new(given)))
+    is_new = given.get('dry_run') or given.get('resume') == 'never'
+    if is_new or not RunDirectory(path).config.is_file():
+        return _new(given)
+    recorded = RunDirectory.read(path).config
+    config = Config.from_dict(
+        {**recorded.to_dict(), **OF_A_START, **given, 'run_dir': str(path)}
+    )
+    check_same(path, recorded, config)
+    return config
+
+
+def _new(given: Mapping[str, Any]) -> Config:
+    return recipes.configure(given.get('recipe'), given)
+
+
+def run_dir_of(config: Config) -> Path:
+    """The folder of a run: the one given, or the default one."""
+    return Path(config.run_dir or default_run_dir(config))
+
+
+def default_run_dir(config: Config) -> str:
+    """runs/<model>-<dataset>, then the recipe unless it is the dataset's own."""
+    parts = [config.model, config.dataset]
+    if config.recipe and config.recipe != recipes.recipe_of(config.dataset):
+        parts.append(config.recipe)
+    return f'runs/{"-".join(parts)}'
