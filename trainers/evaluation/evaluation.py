@@ -14,7 +14,7 @@ from trainers.evaluation.classes import match_classes
 from trainers.evaluation.metrics import ClassMetrics, Interval
 from trainers.inference import VIEWS, scoring
 from trainers.inference.classifier import Classifier, Temperature, from_run, softmax
-from trainers.run.train import load_source
+from trainers.run.source import load_source
 from trainers.settings.config import Config
 from vision.data import BadFile, BadFiles, DatasetError, Source, Split
 from vision.errors import UserError
