@@ -12,7 +12,6 @@ from trainers.settings.config import Config
 from trainers.step.trainer import TrainingPhase
 from vision import data
 from vision.data import Batch, Source, Split
-from vision.data.augment import parse
 from vision.data.decoding.decode import decode, decode_plain
 
 MATRIX_SIDE = 4096
@@ -110,7 +109,7 @@ def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Cont
         batch_size=config.batch_size,
         image_size=config.image_size,
         seed=config.seed,
-        augment=[parse(text) for text in config.augment],
+        augment=config.augment,
         end_step=2**40,
     )
     return Contestant(name, drained(batches, warmup_steps), config.batch_size)

@@ -20,7 +20,7 @@ from scripts.benchmark.contestants import drained
 from scripts.benchmark.timing import Contestant, timed
 from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError, Split, steps_per_epoch
-from vision.data.augment import parameters, parse
+from vision.data.augment import Augmentation, parameters
 
 # What both know an image by.
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png')
@@ -64,15 +64,15 @@ COUNTERPARTS: dict[str, Counterpart] = {
 }
 
 
-def check_augmentations(specs: Sequence[str]) -> None:
+def check_augmentations(augmentations: Sequence[Augmentation]) -> None:
     """Raises ConfigError unless Keras has all of them, each at most once."""
-    names = [parse(spec).name for spec in specs]
+    names = [augmentation.name for augmentation in augmentations]
     if not set(names) <= set(COUNTERPARTS) or len(set(names)) < len(names):
         raise ConfigError(
             'Expected --augment in --mode=input_peers to be some of '
             f'{", ".join(COUNTERPARTS)}, each once, since only these have a '
-            f'counterpart in Keras; received {",".join(specs)}. Pass another '
-            '--augment, or --augment= for none.'
+            f'counterpart in Keras; received {",".join(map(str, augmentations))}. '
+            'Pass another --augment, or --augment= for none.'
         )
 
 
@@ -155,14 +155,14 @@ def generator(folder: str, config: Config) -> Iterator[tuple[np.ndarray, np.ndar
     )
 
 
-def generator_arguments(specs: Sequence[str]) -> dict[str, Any]:
+def generator_arguments(augmentations: Sequence[Augmentation]) -> dict[str, Any]:
     """What ImageDataGenerator takes for these augmentations."""
-    if not specs:
+    if not augmentations:
         return {'samplewise_center': True}
     arguments: dict[str, Any] = {'fill_mode': FILL_MODE}
-    for spec in specs:
-        name, numbers = _resolved(spec)
-        arguments |= COUNTERPARTS[name].generator(*numbers)
+    for augmentation in augmentations:
+        counterpart = COUNTERPARTS[augmentation.name]
+        arguments |= counterpart.generator(*_all_numbers(augmentation))
     return arguments
 
 
@@ -186,17 +186,18 @@ def directory_dataset(folder: str, config: Config) -> tf.data.Dataset:
     return dataset.map(augment, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
-def augmentation_layers(specs: Sequence[str]) -> list[layers.Layer]:
+def augmentation_layers(augmentations: Sequence[Augmentation]) -> list[layers.Layer]:
     """The layers for these augmentations, in their order."""
-    resolved = [_resolved(spec) for spec in specs]
-    return [COUNTERPARTS[name].layer(*numbers) for name, numbers in resolved]
+    return [
+        COUNTERPARTS[augmentation.name].layer(*_all_numbers(augmentation))
+        for augmentation in augmentations
+    ]
 
 
-def _resolved(spec: str) -> tuple[str, list[float]]:
-    """The name of an augmentation and all its numbers, defaults included."""
-    step = parse(spec)
-    defaults = [parameter.default for parameter in parameters(step.name)]
-    return step.name, [*step.numbers, *defaults[len(step.numbers) :]]
+def _all_numbers(augmentation: Augmentation) -> list[float]:
+    """The numbers of an augmentation, and the defaults of those not given."""
+    defaults = [parameter.default for parameter in parameters(augmentation.name)]
+    return [*augmentation.numbers, *defaults[len(augmentation.numbers) :]]
 
 
 def _taken(batches: Iterator) -> Callable[[int], None]:

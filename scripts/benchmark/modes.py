@@ -80,7 +80,7 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
         plain = dataclasses.replace(config, augment=())
         contestants.append(pipeline(place, split, plain, settings.warmup_steps))
         if config.augment:
-            name = f'{place}, {" ".join(config.augment)}'
+            name = f'{place}, {" ".join(map(str, config.augment))}'
             contestants.append(pipeline(name, split, config, settings.warmup_steps))
             pairs.append((name, place))
     bare = _bare_decoding('reading and decoding only', places, settings)

@@ -7,10 +7,10 @@ import numpy as np
 
 from trainers.reporting.plots import image_grid
 from vision.data import Source, Split, take, train_batches
-from vision.data.augment import AUGMENTATIONS, parse
+from vision.data.augment import AUGMENTATIONS, Augmentation
 
 _VERSIONS = 6  # Augmented versions of an image.
-_ALL = ('all',)  # Stands for each of the registered augmentations, one at a time.
+ALL = tuple(map(Augmentation, AUGMENTATIONS))  # Shown one at a time.
 
 
 class Augmented(NamedTuple):
@@ -28,35 +28,37 @@ class Augmented(NamedTuple):
 
 
 def examples(
-    source: Source, augment: tuple[str, ...], image_size: int, samples: int, seed: int
+    source: Source,
+    augment: tuple[Augmentation, ...],
+    image_size: int,
+    samples: int,
+    seed: int,
 ) -> list[Augmented]:
     """Some training images with augmented versions of each.
 
     Args:
         source: the dataset.
-        augment: as in a run; empty for no examples, ('all',) for one example of each
+        augment: as in a run; empty for no examples, `ALL` for one example of each
             augmentation.
         image_size: side in pixels.
         samples: number of examples.
         seed: of the choice of the images.
 
     Raises:
-        UserError: `augment` names no augmentation.
+        UserError: a number of an augmentation is out of its range.
     """
     train = source.splits['train']
     # A pair for each example: its image, and one that may be mixed into it.
     pairs = np.random.default_rng(seed).choice(len(train), [samples, 2])
-    if augment == _ALL:
-        return [
-            _example(train, pairs[0], (name,), image_size) for name in AUGMENTATIONS
-        ]
+    if augment == ALL:
+        return [_example(train, pairs[0], (one,), image_size) for one in ALL]
     return [_example(train, pair, augment, image_size) for pair in pairs if augment]
 
 
 def _example(
-    split: Split, pair: np.ndarray, augment: tuple[str, ...], size: int
+    split: Split, pair: np.ndarray, augment: tuple[Augmentation, ...], size: int
 ) -> Augmented:
-    def versions(augment: tuple[str, ...], count: int) -> list[np.ndarray]:
+    def versions(augment: Sequence[Augmentation], count: int) -> list[np.ndarray]:
         # An epoch of one batch for each version.
         batches = train_batches(
             take(split, pair),
@@ -64,13 +66,13 @@ def _example(
             image_size=size,
             seed=0,
             end_step=count,
-            augment=[parse(text) for text in augment],
+            augment=augment,
             shuffle=False,
         )
         return [batch.images[1].numpy() for batch in batches]
 
     return Augmented(
-        ','.join(augment), versions((), 1)[0], versions(augment, _VERSIONS)
+        ','.join(map(str, augment)), versions((), 1)[0], versions(augment, _VERSIONS)
     )
 
 

@@ -1,6 +1,7 @@
 """Which batches a phase of a run takes: of images, or of their features."""
 
 import functools
+from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +12,7 @@ from trainers.settings.config import Config
 from trainers.settings.phases import Phase
 from vision import data
 from vision.data import BadFiles, Batch, Source, Split
-from vision.data.augment import parse
+from vision.data.augment import Augmentation
 
 
 def steps_per_epoch(config: Config, source: Source) -> int:
@@ -101,14 +102,14 @@ class Batches:
         return next(iter(self._of_images(0, 1, size, self._config.augment)))
 
     def _of_images(
-        self, start: int, end: int, size: int, augment: tuple[str, ...]
+        self, start: int, end: int, size: int, augment: Sequence[Augmentation]
     ) -> tf.data.Dataset:
         return data.train_batches(
             self._source.splits['train'],
             batch_size=self._config.batch_size,
             image_size=size,
             seed=self._config.seed,
-            augment=[parse(text) for text in augment],
+            augment=augment,
             start_step=start,
             end_step=end,
             limit=self._config.limit_train_batches or None,

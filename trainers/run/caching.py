@@ -9,7 +9,7 @@ from trainers.reporting.progress import task_bar
 from trainers.settings.config import Config, ConfigError
 from vision import data
 from vision.data import BadFiles, Source, Split
-from vision.data.augment import Augmenter, parse
+from vision.data.augment import Augmenter
 
 
 def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
@@ -54,10 +54,9 @@ def _sides(config: Config, source: Source) -> dict[str, int]:
     """Side in pixels at which each split's images are needed; 0: their own size."""
     size = config.image_size or source.image_size
     sides = dict.fromkeys(source.splits, size)
-    augmentations = [parse(text) for text in config.augment]
     # Crops are taken from the full resolution, and so is each size of a schedule;
     # without them the resize is paid once.
-    if Augmenter(augmentations, size).crops or config.image_size_schedule:
+    if Augmenter(config.augment, size).crops or config.image_size_schedule:
         sides['train'] = source.image_size if source.fixed_size else 0
     return sides
 

@@ -34,7 +34,7 @@ from trainers.storage.checkpoints import Checkpoints
 from trainers.storage.resume import run_dir_of
 from trainers.storage.run_directory import RunDirectory
 from vision.data import BadFiles, Source
-from vision.data.augment import Augmenter, parse
+from vision.data.augment import Augmenter
 from vision.models.specification import Specification
 
 _log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def build(
         UserError: there is no such augmentation, or the pretrained weights are missing
             or belong to another model.
     """
-    Augmenter([parse(text) for text in config.augment], specification.image_size)
+    Augmenter(config.augment, specification.image_size)
     steps = steps_per_epoch(config, source)
     dtype = precision.resolve(config.precision)
     network, notes = networks.build(config, specification, dtype, resumed)

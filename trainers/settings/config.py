@@ -8,6 +8,8 @@ from trainers.settings import parsing
 from trainers.settings.fields import CheckedSettings, is_optional, setting
 from trainers.settings.parsing import ConfigError, Freeze, Options, SizeChange
 from trainers.step import OPTIMIZERS, SCHEDULES
+from vision.data.augment.specs import Augmentation
+from vision.data.datasets import DATASETS, TFDS_PREFIX, is_tfds
 from vision.errors import suggestion
 from vision.models.registry import MODELS, NORMALIZATIONS
 
@@ -143,11 +145,12 @@ class Config(CheckedSettings):
     image_size: int | None = setting(
         None, DATA, "Side of the images in pixels; by default the dataset's.", minimum=1
     )
-    augment: tuple[str, ...] = setting(
+    augment: tuple[Augmentation, ...] = setting(
         (),
         DATA,
-        'Augmentations in order, each NAME or NAME:NUMBER, such as '
-        'pad_crop:4,flip; see --list_augmentations.',
+        'Augmentations in order, each NAME or NAME:NUMBER, such as pad_crop:4,flip; '
+        'see --list_augmentations.',
+        form=parsing.AUGMENT,
     )
     image_size_schedule: tuple[SizeChange, ...] = setting(
         (),
@@ -395,6 +398,7 @@ class Config(CheckedSettings):
 
     def __post_init__(self):
         super().__post_init__()
+        _check_dataset(self.dataset)
         _check_features(self)
 
     @classmethod
@@ -438,6 +442,14 @@ def as_json(field: dataclasses.Field, value: Any) -> Any:
     if field.metadata['form']:
         return field.metadata['form'].write(value)
     return list(value) if isinstance(value, tuple) else value
+
+
+def _check_dataset(name: str) -> None:
+    if name not in DATASETS and not is_tfds(name):
+        raise ConfigError(
+            f'Expected --dataset to be one of {", ".join(DATASETS)} and '
+            f'{TFDS_PREFIX}<name>; received {name!r}.{suggestion(name, DATASETS)}'
+        )
 
 
 def _check_features(config: Config) -> None:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from vision.errors import UserError
+from vision.data.augment.specs import AUGMENTATIONS, Augmentation
+from vision.errors import UserError, suggestion
 
 
 class ConfigError(UserError):
@@ -104,6 +105,23 @@ def written(value: float | Sequence[int]) -> str:
     return short if float(short := f'{value:g}') == value else repr(value)
 
 
+def _parse_augment(texts: Sequence[str]) -> tuple[Augmentation, ...]:
+    augmentations = []
+    for text in texts:
+        name, *numbers = text.split(':')
+        if name not in AUGMENTATIONS:
+            raise ConfigError(
+                f'Expected --augment to name some of {", ".join(AUGMENTATIONS)}; '
+                f'received {text!r}.{suggestion(name, AUGMENTATIONS)}'
+            )
+        augmentations.append(Augmentation(name, tuple(map(number, numbers))))
+    return tuple(augmentations)
+
+
+def _write_augment(augmentations: Sequence[Augmentation]) -> list[str]:
+    return [':'.join([name, *map(written, numbers)]) for name, numbers in augmentations]
+
+
 def _parse_dense(texts: Sequence[str]) -> tuple[int, ...] | None:
     if not texts:
         return None
@@ -178,6 +196,9 @@ def _write_options(options: Options | Mapping[str, Any]) -> list[str]:
     return [f'{name}:{written(value)}' for name, value in dict(options).items()]
 
 
+AUGMENT = ListForm(
+    'NAME or NAME:NUMBER:..., such as pad_crop:4,flip', _parse_augment, _write_augment
+)
 DENSE = ListForm('widths above 0, such as 512,64, or none', _parse_dense, _write_dense)
 FREEZE = ListForm(
     'one of backbone, last:N with N above 0, bn, none and last:N,bn',

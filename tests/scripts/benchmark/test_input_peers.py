@@ -7,13 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from augmentations import augmentation
 
 from scripts.benchmark import input_peers
 from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError, Split
-from vision.data.augment import AUGMENTATIONS
+from vision.data.augment import AUGMENTATIONS, Augmentation
 
 ALL = ('flip', 'vertical_flip', 'rotate:18', 'shift', 'zoom:0.1')
+AUGMENT = [augmentation(spec) for spec in ALL]
 
 
 @pytest.fixture
@@ -111,7 +113,7 @@ def test_both_augment(split):
 
 def test_arguments_of_the_generator():
     assert input_peers.generator_arguments([]) == {'samplewise_center': True}
-    assert input_peers.generator_arguments(ALL) == {
+    assert input_peers.generator_arguments(AUGMENT) == {
         'fill_mode': 'reflect',
         'horizontal_flip': True,
         'vertical_flip': True,
@@ -123,7 +125,7 @@ def test_arguments_of_the_generator():
 
 
 def test_layers():
-    flip, vertical, rotation, shift, zoom = input_peers.augmentation_layers(ALL)
+    flip, vertical, rotation, shift, zoom = input_peers.augmentation_layers(AUGMENT)
     assert (flip.mode, vertical.mode) == ('horizontal', 'vertical')
     assert list(rotation.factor) == [-0.05, 0.05]
     assert (shift.height_factor, shift.width_factor) == (0.2, 0.2)
@@ -132,7 +134,7 @@ def test_layers():
 
 
 def test_augmentations_need_a_counterpart():
-    input_peers.check_augmentations(ALL)
+    input_peers.check_augmentations(AUGMENT)
     input_peers.check_augmentations([])
     for name in set(AUGMENTATIONS) - set(input_peers.COUNTERPARTS):
         with pytest.raises(
@@ -140,9 +142,9 @@ def test_augmentations_need_a_counterpart():
             match='flip, vertical_flip, rotate, shift, '
             f'zoom, each once, .* received flip,{name}. Pass',
         ):
-            input_peers.check_augmentations(['flip', name])
+            input_peers.check_augmentations([Augmentation('flip'), Augmentation(name)])
     with pytest.raises(ConfigError, match='received rotate:1,rotate:2'):
-        input_peers.check_augmentations(['rotate:1', 'rotate:2'])
+        input_peers.check_augmentations([*map(augmentation, ('rotate:1', 'rotate:2'))])
 
 
 def test_images_need_to_be_files(split):

@@ -9,6 +9,7 @@ import pytest
 
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.fields import is_optional, kind
+from vision.data import DATASETS
 
 FIELDS = dataclasses.fields(Config)
 NUMBERS = [field for field in FIELDS if kind(field) in (int, float)]
@@ -73,8 +74,6 @@ def test_unknown_setting(name, hint):
         ('model', None, 'inception_v1'),
         ('dropout', '0.1', 0.1),
         ('image_size', 32.0, 32),
-        ('augment', 'flip', ('flip',)),
-        ('augment', (4,), ('pad_crop:4',)),
     ],
 )
 def test_type(name, wrong, right):
@@ -108,6 +107,17 @@ def test_empty_flags_are_empty_settings():
     )
     assert config == Config()
     assert Config.from_dict({'dense': ['none']}).dense == ()
+
+
+@pytest.mark.parametrize(
+    'wrong, hint', [('shape', 'Did you mean shapes?'), ('mnist', "received 'mnist'.")]
+)
+def test_datasets(wrong, hint):
+    for right in (*DATASETS, 'tfds:mnist'):
+        assert Config(dataset=right).dataset == right
+    with pytest.raises(ConfigError, match='--dataset to be one of shapes, ') as error:
+        Config(dataset=wrong)
+    assert str(error.value).endswith(hint)
 
 
 @pytest.mark.parametrize('name, bound, beyond', ends())

@@ -7,9 +7,26 @@ import pytest
 from trainers.settings import parsing
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.parsing import Freeze
+from vision.data.augment import AUGMENTATIONS, Augmentation
 
 # (setting, text as a person types it, typed value)
 CASES = [
+    ('augment', [], ()),
+    ('augment', ['flip'], (Augmentation('flip'),)),
+    (
+        'augment',
+        ['pad_crop:4', 'colour_jitter:0:0.1', 'mixup:1e-05'],
+        (
+            Augmentation('pad_crop', (4,)),
+            Augmentation('colour_jitter', (0, 0.1)),
+            Augmentation('mixup', (1e-5,)),
+        ),
+    ),
+    (
+        'augment',
+        ['rotate:0.30000000000000004'],
+        (Augmentation('rotate', (0.1 + 0.2,)),),
+    ),
     ('dense', [], None),
     ('dense', ['none'], ()),
     ('dense', ['512'], (512,)),
@@ -68,6 +85,7 @@ def test_other_forms_of_a_value(name, texts, value):
 
 
 EXPECTED = {
+    'augment': 'as NAME or NAME:NUMBER:..., such as pad_crop:4,flip',
     'dense': 'as widths above 0, such as 512,64, or none',
     'freeze': 'as one of backbone, last:N with N above 0, bn, none and last:N,bn',
     'image_size_schedule': 'as SIZE@EPOCH,... with epochs that rise from 0, such as '
@@ -81,6 +99,10 @@ EXPECTED['finetune_freeze'] = EXPECTED['freeze']
 @pytest.mark.parametrize(
     'name, value',
     [
+        *(
+            ('augment', [f'{text}'])
+            for text in ('flip:', 'rotate:left', 'rotate: ', 'rotate:nan', 'rotate:1:x')
+        ),
         *(('dense', ['64', text]) for text in ('0', '-4', '1.5', 'many', 'none', '')),
         *(
             ('freeze', [text])
@@ -123,6 +145,9 @@ def test_texts_that_cannot_be_parsed(name, value):
 @pytest.mark.parametrize(
     'name, value',
     [
+        ('augment', 'flip'),
+        ('augment', (4,)),
+        ('augment', (Augmentation('rotate', 20),)),
         ('dense', '512'),
         ('dense', 512),
         ('dense', (0,)),
@@ -148,3 +173,18 @@ def test_values_of_another_type(name, value):
 )
 def test_numbers_are_written_in_full(value, text):
     assert parsing.written(value) == text
+
+
+@pytest.mark.parametrize('text', ['', ':', 'Flip', 'all', 'cutmixq:1'])
+def test_unknown_augmentations(text):
+    for value in ([text], [Augmentation(text)] if text.isalpha() else [text]):
+        with pytest.raises(ConfigError, match='Expected --augment') as error:
+            Config(augment=tuple(value))
+        assert f'received {text!r}.' in str(error.value)
+    with pytest.raises(ConfigError, match='received .cutmixq.*Did you mean cutmix'):
+        Config(augment=['cutmixq'])
+
+
+@pytest.mark.parametrize('name', AUGMENTATIONS)
+def test_every_augmentation_is_parsed(name):
+    assert Config(augment=[f'{name}']).augment == ((name, ()),)

@@ -39,7 +39,12 @@ WORKFLOW = {
     'dataset': 'cifar10',
     'validation_fraction': 0.2,
     'split_seed': 42,
-    'augment': ('random_resolution:0.2', 'rotate:15', 'shift:0.1', 'flip'),
+    'augment': (
+        ('random_resolution', (0.2,)),
+        ('rotate', (15,)),
+        ('shift', (0.1,)),
+        ('flip', ()),
+    ),
     'batch_size': 64,
     'epochs': 25,
     'optimizer': 'adam',
@@ -79,7 +84,7 @@ PUBLISHED = {
         'model': 'small_cnn',
         'normalization': 'raw',
         'model_options': (('filters', 16),),
-        'augment': ('flip', 'rotate:72'),
+        'augment': (('flip', ()), ('rotate', (72,))),
     },
     'system_c3': {
         **FOUR_STEPS,
@@ -119,7 +124,7 @@ PUBLISHED = {
     'system_e_features': {**CHAPTER_8, 'features': 'cached', 'augment': ()},
     'system_e_finetune': {
         **CHAPTER_8,
-        'augment': ('flip', 'rotate:36', 'zoom:0.2'),
+        'augment': (('flip', ()), ('rotate', (36,)), ('zoom', (0.2,))),
         'finetune_epochs': 30,
         'finetune_learning_rate': 1e-5,
         'finetune_freeze': Freeze(1, True),
@@ -138,7 +143,7 @@ PUBLISHED = {
         **CHAPTER_6,
         'model': 'inception_v1_compact',
         'normalization': 'unit',
-        'augment': ('rotate:20', 'shift:0.2', 'flip'),
+        'augment': (('rotate', (20,)), ('shift', (0.2,)), ('flip', ())),
         'batch_size': 64,
         'monitor': 'top1',
         'early_stopping': 5,
@@ -153,8 +158,8 @@ def test_names_things_that_exist(name):
     assert config.model in MODELS
     assert config.dataset in DATASETS
     assert config.normalization in (None, *NORMALIZATIONS)
-    for spec in config.augment:
-        augment.parse(spec)
+    for augmentation in config.augment:
+        augment.checked(augmentation)
     assert all(epoch < config.epochs for epoch, _ in config.image_size_schedule)
 
 

@@ -4,6 +4,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from augmentations import augmentation
 
 from vision.data import (
     DatasetError,
@@ -15,7 +16,7 @@ from vision.data import (
     steps_per_epoch,
     train_batches,
 )
-from vision.data.augment import Augmentation, Augmenter, parse
+from vision.data.augment import Augmentation, Augmenter
 from vision.data.decoding import decode
 
 CROP = ('random_resized_crop', 'flip', 'rotate')
@@ -91,7 +92,7 @@ def jpegs(tmp_path_factory) -> Split:
 
 @functools.cache
 def _parsed(specs: tuple[str, ...]) -> tuple[Augmentation, ...]:
-    return tuple(parse(spec) for spec in specs)
+    return tuple(augmentation(spec) for spec in specs)
 
 
 def _train(split: Split, augment: tuple[str, ...] = (), **options) -> list:

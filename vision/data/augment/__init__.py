@@ -12,7 +12,6 @@ from vision.data.augment.specs import (
     Augmentation,
     checked,
     parameters,
-    parse,
 )
 from vision.registry import lazy_attributes
 
@@ -26,7 +25,6 @@ __all__ = [
     'MIXING',
     'checked',
     'parameters',
-    'parse',
 ]
 
 __getattr__ = lazy_attributes(__name__, ['Augmenter'], 'compose')

@@ -83,23 +83,6 @@ class Augmentation(NamedTuple):
         return AUGMENTATIONS.load(self.name)(*arguments, *self.numbers)
 
 
-def parse(text: str) -> Augmentation:
-    """Reads 'name', 'name:number' or 'name:number:number', such as 'rotate:20'.
-
-    Raises:
-        UserError: the name is unknown, or the rest is not numbers that it takes.
-    """
-    name, *numbers = text.split(':')
-    try:
-        return checked(Augmentation(name, tuple(map(float, numbers))))
-    except ValueError:
-        raise UserError(
-            'Expected the name of an augmentation with numbers after colons, such as '
-            f'rotate:20; received {text!r}.',
-            'augment',
-        ) from None
-
-
 def checked(augmentation: Augmentation) -> Augmentation:
     """The augmentation with numbers of the types that its function takes.
 

@@ -4,6 +4,7 @@ import io
 import numpy as np
 import pytest
 import tensorflow as tf
+from augmentations import augmentation
 from PIL import Image
 from scipy import ndimage
 
@@ -16,7 +17,6 @@ from vision.data.augment import (
     draws,
     geometry,
     mixing,
-    parse,
 )
 from vision.data.decoding import decode
 from vision.errors import UserError
@@ -35,7 +35,7 @@ def images() -> tf.Tensor:
 @functools.cache
 def augmenter(*specs: str, size: int = SIDE) -> Augmenter:
     """One for all tests, so that it is compiled once."""
-    return Augmenter([parse(spec) for spec in specs], size)
+    return Augmenter([augmentation(spec) for spec in specs], size)
 
 
 def augmented(images: tf.Tensor, *specs: str, seeds: tf.Tensor = SEEDS) -> np.ndarray:

@@ -3,6 +3,7 @@ import subprocess
 import sys
 
 import pytest
+from augmentations import augmentation
 
 from vision.data.augment import (
     AUGMENTATIONS,
@@ -10,7 +11,6 @@ from vision.data.augment import (
     Augmentation,
     checked,
     parameters,
-    parse,
 )
 from vision.data.augment.specs import GEOMETRIC, PHOTOMETRIC, RANGES
 from vision.errors import UserError
@@ -58,50 +58,40 @@ def test_every_range_is_of_some_number():
         ('mixup:1e-1', (0.1,)),
     ],
 )
-def test_parse_reads(spec, numbers):
-    assert parse(spec) == Augmentation(spec.split(':')[0], numbers)
-    assert [type(n) for n in parse(spec).numbers] == [type(n) for n in numbers]
+def test_numbers(spec, numbers):
+    assert augmentation(spec) == Augmentation(spec.split(':')[0], numbers)
+    assert [type(n) for n in augmentation(spec).numbers] == [type(n) for n in numbers]
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
-def test_parse_reads_every_name_with_all_its_numbers(name):
+def test_every_name_with_all_its_numbers(name):
     defaults = tuple(parameter.default for parameter in parameters(name))
-    assert parse(name) == (name, ())
-    assert parse(':'.join([name, *map(str, defaults)])) == (name, defaults)
+    assert augmentation(name) == (name, ())
+    assert augmentation(':'.join([name, *map(str, defaults)])) == (name, defaults)
 
 
 @pytest.mark.parametrize('name, at, parameter', NUMBERS)
-def test_parse_takes_the_ends_of_a_range_and_refuses_what_is_beyond(
-    name, at, parameter
-):
+def test_the_ends_of_a_range_are_allowed_and_what_is_beyond_is_not(name, at, parameter):
     low, high = RANGES[parameter.name]
     kind = 'a whole number' if parameter.annotation is int else 'a number'
     for bound in (low, high):
-        assert parse(numbered(name, at, str(bound))).numbers[at] == bound
+        assert augmentation(numbered(name, at, str(bound))).numbers[at] == bound
     for beyond in (low - 1, high + 1, math.nan, math.inf):
         with pytest.raises(UserError) as error:
-            parse(numbered(name, at, str(beyond)))
+            augmentation(numbered(name, at, str(beyond)))
         assert str(error.value) == (
             f'Expected {parameter.name} of {name} to be {kind} in {low}..{high}; '
             f'received {beyond:g}.'
         )
         assert error.value.parameters == ('augment',)
-    for text in ('x', '', ' '):
-        spec = numbered(name, at, text)
-        with pytest.raises(UserError) as error:
-            parse(spec)
-        assert str(error.value) == (
-            'Expected the name of an augmentation with numbers after colons, such as '
-            f'rotate:20; received {spec!r}.'
-        )
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
-def test_parse_refuses_a_number_too_many(name):
+def test_a_number_too_many(name):
     takes = ':'.join([name, *(parameter.name for parameter in parameters(name))])
     spec = numbered(name, len(parameters(name)), '1')
     with pytest.raises(UserError) as error:
-        parse(spec)
+        augmentation(spec)
     numbers = [f'{p.default:g}' for p in parameters(name)] + ['1']
     assert str(error.value) == (
         f'Expected at most {takes}; received {":".join([name, *numbers])}.'
@@ -109,9 +99,9 @@ def test_parse_refuses_a_number_too_many(name):
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
-def test_parse_suggests_what_was_meant(name):
+def test_the_name_that_was_meant_is_suggested(name):
     with pytest.raises(UserError) as error:
-        parse(name + 'q')
+        augmentation(name + 'q')
     assert f"; received '{name}q'." in str(error.value)
     assert f'Did you mean {name}' in str(error.value)
 
@@ -125,19 +115,16 @@ def test_parse_suggests_what_was_meant(name):
             "'rotat'. Did you mean rotate",
         ),
         ('', "an augmentation of .*; received ''"),
-        (':', "received ':'"),
         ('Flip', "an augmentation of .*; received 'Flip'"),
         ('flip:1', 'Expected at most flip; received flip:1.'),
-        ('flip:', "such as rotate:20; received 'flip:'"),
         ('rotate:20:3', 'Expected at most rotate:degrees; received rotate:20:3.'),
-        ('rotate:left', "such as rotate:20; received 'rotate:left'"),
         ('shift:0.7', 'fraction of shift to be a number in 0..0.5; received 0.7'),
         ('pad_crop:1.5', 'padding of pad_crop to be a whole number in 0..16; .* 1.5'),
     ],
 )
-def test_parse_refuses(spec, message):
+def test_errors(spec, message):
     with pytest.raises(UserError, match=message):
-        parse(spec)
+        augmentation(spec)
 
 
 @pytest.mark.parametrize('numbers', [(3, 5), (3.0, 5.0)])
@@ -147,9 +134,9 @@ def test_checked_numbers_have_the_types_that_the_function_takes(numbers):
     assert (type(layers), type(magnitude)) == (int, float)
 
 
-def test_an_augmentation_is_written_as_it_is_parsed():
+def test_an_augmentation_as_text():
     for spec in ('flip', 'rotate:20', 'rand_augment:3:5.5', 'mixup:0.1'):
-        assert str(parse(spec)) == spec
+        assert str(augmentation(spec)) == spec
 
 
 def test_names_and_descriptions_need_no_tensorflow():
