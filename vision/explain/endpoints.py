@@ -1,4 +1,4 @@
-"""The stages of a network whose maps can be looked at."""
+"""The stages of a network whose output can be explained."""
 
 import tensorflow as tf
 
@@ -8,11 +8,11 @@ from vision.models import Network
 def endpoint_shapes(
     network: Network, image_size: int | None = None
 ) -> dict[str, tuple[int, int, int]]:
-    """Height, width and channels of the map that leaves each stage.
+    """Height, width and channels of the output of each stage.
 
     Args:
-        network: nothing is computed with it, only traced.
-        image_size: side in pixels of the images; by default the network's own.
+        network: is traced only.
+        image_size: side in pixels of the images; by default that of the network.
     """
     side = image_size or network.image_size
     shapes = {}
@@ -22,7 +22,7 @@ def endpoint_shapes(
         x = network.until(first, images)
         shapes[first] = tuple(x.shape[1:])
         for name in others:
-            x = network.stages[name](x, training=False)
+            x = network.stages[name](x)
             shapes[name] = tuple(x.shape[1:])
 
     spec = tf.TensorSpec([1, side, side, 3], tf.uint8)
@@ -31,7 +31,7 @@ def endpoint_shapes(
 
 
 def default_endpoint(network: Network, image_size: int | None = None) -> str:
-    """The last stage whose map has more than one pixel; the very last where none has.
+    """The last stage whose output has more than one pixel, or the last of all.
 
     Args:
         network, image_size: as of `endpoint_shapes`.

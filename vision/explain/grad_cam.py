@@ -1,4 +1,4 @@
-"""Class activation maps: the channels of a map, weighted by what they do for a class.
+"""Class activation maps: channels weighted by their influence on the logit of a class.
 
 Selvaraju et al., 2017: Grad-CAM: visual explanations from deep networks via
 gradient-based localization, https://arxiv.org/abs/1610.02391.
@@ -17,13 +17,13 @@ def grad_cam(
 ) -> tf.Tensor:
     """Weights each channel by the mean of its gradient; float32 `[B, h, w]`, ≥ 0.
 
-    All zeros where nothing in the map speaks for the class.
+    All zeros if nothing in the map increases the logit.
 
     Args:
-        network: with its weights.
+        network: the trained network.
         images: `[B, H, W, 3]` RGB in 0..255, uint8 or floating point.
-        classes: int32 `[B]`, which logit of each image is explained.
-        endpoint: the stage whose map is weighted; by default `default_endpoint`.
+        classes: int32 `[B]`, the class of the logit to explain for each image.
+        endpoint: the stage whose output is weighted; by default `default_endpoint`.
 
     Raises:
         ValueError: there is no such stage.
@@ -35,16 +35,16 @@ def grad_cam(
 def grad_cam_plus_plus(
     network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None = None
 ) -> tf.Tensor:
-    """Grad-CAM by positive gradients alone, which finds several objects better.
+    """Grad-CAM by positive gradients only, which finds several objects better.
 
-    They are those of the exponential of the logit (equation 19), by which each pixel
-    counts 1 / (2 + gradient · sum of the channel). Arguments, result and errors are
+    By the gradients of the exponential of the logit (equation 19), each pixel has the
+    weight 1 / (2 + gradient · sum of the channel). Arguments, result and errors are
     those of `grad_cam`.
     """
     x, gradients = _map_and_gradients(network, images, classes, endpoint)
     positive = tf.nn.relu(gradients)
-    # The paper's maps come out of a ReLU. Of others the sum can be negative, and the
-    # denominator with it.
+    # The paper's maps are outputs of ReLUs. The sum of others can be negative, and so
+    # can the denominator.
     total = tf.nn.relu(tf.reduce_sum(x, [1, 2], keepdims=True))
     return _weighted(
         x, tf.reduce_sum(positive / (2 + positive * total), [1, 2], keepdims=True)
@@ -58,7 +58,7 @@ def _weighted(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
 def _map_and_gradients(
     network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """The map that leaves a stage, and the gradient of the logits by it; float32."""
+    """The output of a stage and the gradient of the logits by it, both float32."""
     images, classes = tf.convert_to_tensor(images), tf.cast(classes, tf.int32)
     endpoint = endpoint or default_endpoint(network, images.shape[1])
     return _traced(network, images, classes, endpoint)

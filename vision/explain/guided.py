@@ -1,4 +1,4 @@
-"""Guided Grad-CAM: the edges that speak for a class, where its Grad-CAM is.
+"""Guided Grad-CAM: guided backpropagation in the regions that Grad-CAM highlights.
 
 Selvaraju et al., 2017: https://arxiv.org/abs/1610.02391, section 3.2, and Springenberg
 et al., 2014: https://arxiv.org/abs/1412.6806.
@@ -14,9 +14,9 @@ from vision.models import Network
 def guided_grad_cam(
     network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None = None
 ) -> tf.Tensor:
-    """Grad-CAM, enlarged, times guided backpropagation; float32 `[B, H, W]`, ≥ 0.
+    """Enlarged Grad-CAM times guided backpropagation; float32 `[B, H, W]`, ≥ 0.
 
-    Of the gradients of a pixel's channels the largest by amount counts. Arguments and
+    The value of a pixel is the largest absolute gradient of its channels. Arguments and
     errors are those of `grad_cam`.
     """
     edges = tf.reduce_max(tf.abs(guided_backpropagation(network, images, classes)), -1)
@@ -27,13 +27,13 @@ def guided_grad_cam(
 def guided_backpropagation(
     network: Network, images: tf.Tensor, classes: tf.Tensor
 ) -> tf.Tensor:
-    """Gradients of logits by pixels, no negative ones let through ReLUs.
+    """Gradients of logits by pixels; ReLUs propagate no negative gradients.
 
     Args:
         network, images, classes: as of `grad_cam`.
 
     Returns:
-        float32 `[B, H, W, 3]`, logits for each of the 256 steps of a pixel.
+        float32 `[B, H, W, 3]`, change of the logit per step of a pixel value of 0..255.
     """
     return _traced(network, tf.cast(images, tf.float32), tf.cast(classes, tf.int32))
 

@@ -1,4 +1,4 @@
-"""Integrated gradients: what each pixel adds to a logit on the way from a baseline.
+"""Integrated gradients: the contribution of each pixel to a logit, from a baseline.
 
 Sundararajan et al., 2017: Axiomatic attribution for deep networks,
 https://arxiv.org/abs/1703.01365.
@@ -25,23 +25,22 @@ def integrated_gradients(
     baseline: str = 'black',
     steps: int = 32,
 ) -> tf.Tensor:
-    """What the pixels contribute to the logit, summed over channels.
+    """The contributions of the pixels to the logit, summed over channels.
 
-    The contributions of all pixels add up to the logit of the image less that of the
-    baseline, the better the more steps there are.
+    With enough steps the contributions of all pixels add up to the logit of the image
+    minus that of the baseline.
 
     Args:
-        network: with its weights.
+        network: the trained network.
         images: `[B, H, W, 3]` RGB in 0..255, uint8 or floating point.
-        classes: int32 `[B]`, which logit of each image is explained.
-        endpoint: the stage whose map is looked at, on the straight way from what the
-            baseline makes of it; by default the image itself.
+        classes: int32 `[B]`, the class of the logit to explain for each image.
+        endpoint: the stage whose output is explained, on the straight line from its
+            output for the baseline; by default the image.
         baseline: a key of `BASELINES`.
-        steps: points at which gradients are taken, the nodes of a Gauss-Legendre
-            quadrature.
+        steps: number of gradients, at the nodes of a Gauss-Legendre quadrature.
 
     Returns:
-        float32 `[B, H, W]`, or `[B, h, w]` of an endpoint; of both signs.
+        float32 `[B, H, W]`, or `[B, h, w]` of an endpoint; positive and negative.
 
     Raises:
         ValueError: there is no such stage, or no step.
@@ -77,7 +76,7 @@ def _gradients(
     classes: tf.Tensor,
     endpoint: str | None,
 ) -> tf.Tensor:
-    """Gradients of logits at a share of the way; float32, of the shape of `end`."""
+    """Gradients of logits at a share of the line; float32, of the shape of `end`."""
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         x = start + tf.cast(share, end.dtype) * (end - start)
         tape.watch(x)

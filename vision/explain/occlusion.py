@@ -1,4 +1,4 @@
-"""Whether a map means anything: what it highlights should cost more than chance.
+"""A test of maps: deleting what they highlight should cost more than chance.
 
 Petsiuk et al., 2018: RISE, https://arxiv.org/abs/1806.07421, section 4 (deletion).
 """
@@ -9,19 +9,19 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-# Cells a side, both of what is told apart by a map and of what is left of what it
-# deletes. Deleting finer speckles is noise, which lowers a score wherever it is.
+# Cells per side, of the maps and of the blurred image that replaces deleted pixels.
+# Deleting finer structures is noise, which lowers a score at any place.
 _CELLS = 8
 
 
 class OcclusionCheck(NamedTuple):
-    """Scores of B images, and what is left of them with a fifth of each deleted.
+    """Scores of B images, and of the images with a region deleted.
 
     Attributes:
         before: float32 `[B]`, of the whole images.
         highlighted: float32 `[B]`, without the region that the map highlights.
         random: float32 `[B]`, the mean over regions of the same shape at random places,
-            which may overlap what is highlighted.
+            which may overlap the highlighted one.
     """
 
     before: np.ndarray
@@ -30,12 +30,12 @@ class OcclusionCheck(NamedTuple):
 
     @property
     def drop(self) -> np.ndarray:
-        """How much the highlighted region carries, float32 `[B]`."""
+        """The loss of score without the highlighted region, float32 `[B]`."""
         return self.before - self.highlighted
 
     @property
     def random_drop(self) -> np.ndarray:
-        """How much any region carries, float32 `[B]`."""
+        """The mean loss of score without a random region, float32 `[B]`."""
         return self.before - self.random
 
 
@@ -48,13 +48,13 @@ def occlusion_check(
     repeats: int = 5,
     seed: int = 0,
 ) -> OcclusionCheck:
-    """Compares deleting what maps highlight with as much at random places.
+    """Compares deleting the regions that maps highlight with random regions.
 
     Args:
-        score: of images like `images`, float32 `[B]`; such as the probabilities of
-            the classes that the maps are for.
+        score: returns float32 `[B]` for images like `images`, such as the probabilities
+            of the classes that the maps are for.
         images: uint8 `[B, H, W, 3]`.
-        maps: float32 `[B, h, w]`, as any method returns them.
+        maps: float32 `[B, h, w]`, as the methods return them.
         share: as of `highlighted`.
         repeats: random regions for each image.
         seed: of the random regions.
@@ -75,14 +75,13 @@ def occlusion_check(
 def highlighted(
     maps: tf.Tensor, size: tuple[int, int], share: float = 0.2
 ) -> np.ndarray:
-    """The pixels that speak most for the class; bool `[B, H, W]`.
+    """The pixels with the largest positive values of a map; bool `[B, H, W]`.
 
     Args:
-        maps: float32 `[B, h, w]`; at most 8×8 cells of them are told apart, and those
-            are enlarged bilinearly.
+        maps: float32 `[B, h, w]`; they are reduced to at most 8×8 cells and enlarged
+            bilinearly.
         size: height and width of the images.
-        share: of the pixels. Those without positive evidence never belong to it, so
-            that there may be fewer.
+        share: of the pixels; fewer if less of the map is positive.
     """
     cells = [min(side, _CELLS) for side in maps.shape[1:]]
     coarse = tf.image.resize(maps[..., None], cells, antialias=True)
@@ -96,7 +95,7 @@ def highlighted(
 
 
 def delete(images: tf.Tensor, regions: np.ndarray) -> tf.Tensor:
-    """Images, blurred beyond recognition in a region; uint8 `[B, H, W, 3]`.
+    """Images that are strongly blurred in a region; uint8 `[B, H, W, 3]`.
 
     Args:
         images: uint8 `[B, H, W, 3]`.
@@ -109,7 +108,7 @@ def delete(images: tf.Tensor, regions: np.ndarray) -> tf.Tensor:
 
 
 def _moved(regions: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """The same regions mirrored at random, and moved by any way round the edges."""
+    """The regions, flipped and rolled at random."""
     moved = []
     for region in regions:
         rows, columns = generator.integers(0, region.shape)

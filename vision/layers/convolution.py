@@ -1,4 +1,4 @@
-"""Convolutions, and the blocks of them that networks are made of."""
+"""Convolutions, and blocks of a convolution, batch norm and activation."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -26,11 +26,11 @@ class Conv2D(tf.Module):
         out_channels: channels of the output.
         kernel_size: side of the square kernel in pixels.
         stride: step of the kernel in pixels, the same in both directions.
-        padding: 'SAME', 'VALID', or a number of zero pixels on every side, which is
-            how Caffe and PyTorch pad (TensorFlow's SAME pads a strided convolution
-            more below and to the right).
-        bias: whether an offset is added to each output channel.
-        initializer: draws the kernel `[kernel_size, kernel_size, in, out]`.
+        padding: 'SAME', 'VALID', or a number of zero pixels on each side, as in Caffe
+            and PyTorch ('SAME' of TensorFlow pads a strided convolution more at the
+            bottom and on the right).
+        bias: whether a bias is added to each output channel.
+        initializer: of the kernel `[kernel_size, kernel_size, in, out]`.
         dtype: floating-point type of the arithmetic; the variables stay float32.
     """
 
@@ -56,7 +56,6 @@ class Conv2D(tf.Module):
         self.dtype = dtype
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        del training  # a convolution does the same in both modes
         y = tf.nn.conv2d(x, tf.cast(self.kernel, self.dtype), self.stride, self.padding)
         if self.bias is None:
             return y
@@ -64,14 +63,14 @@ class Conv2D(tf.Module):
 
 
 class DepthwiseConv2D(tf.Module):
-    """A kernel for each channel: `[B, H, W, C]` → `[B, H', W', C]` in `dtype`.
+    """Convolves each channel separately: `[B, H, W, C]` → `[B, H', W', C]` in `dtype`.
 
     Args:
         channels: channels of the input and of the output.
         kernel_size: side of the square kernel in pixels.
         stride: step of the kernel in pixels, the same in both directions.
         padding: as of `Conv2D`.
-        bias: whether an offset is added to each channel.
+        bias: whether a bias is added to each channel.
         dtype: floating-point type of the arithmetic; the kernel
             `[kernel_size, kernel_size, channels, 1]` stays float32.
     """
@@ -88,8 +87,8 @@ class DepthwiseConv2D(tf.Module):
         name: str | None = None,
     ):
         super().__init__(name=name)
-        # Each channel is a unit of its own, with one input for each pixel. Its kernel
-        # is not centered, since that would leave of it a filter for edges alone.
+        # The fan-in of a channel is the number of pixels of its kernel. It is not
+        # centered, since a centered kernel detects edges only.
         drawn = he_normal((kernel_size, kernel_size, 1, channels))
         shape = (kernel_size, kernel_size, channels, 1)
         self.kernel = tf.Variable(tf.reshape(drawn, shape), name='kernel')
@@ -99,7 +98,6 @@ class DepthwiseConv2D(tf.Module):
         self.dtype = dtype
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        del training  # a convolution does the same in both modes
         y = tf.nn.depthwise_conv2d(
             x,
             tf.cast(self.kernel, self.dtype),
@@ -114,13 +112,13 @@ class DepthwiseConv2D(tf.Module):
 class SeparableConv2D(tf.Module):
     """Depthwise, then 1×1: `[B, H, W, in]` → `[B, H', W', out]` in `dtype`.
 
-    Nothing stands between the two. `DepthwiseConv2D` explains the arguments that are
-    not named here.
+    There is no activation between the two. The other arguments are those of
+    `DepthwiseConv2D`.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        bias: whether an offset is added to each output channel.
+        bias: whether a bias is added to each output channel.
     """
 
     def __init__(
@@ -153,14 +151,14 @@ class SeparableConv2D(tf.Module):
 
 
 class ConvNormActivation(tf.Module):
-    """A convolution of any kind, then batch norm where asked, then an activation.
+    """A convolution of any kind, optional batch norm and an activation.
 
     Args:
         conv: the convolution, called as `conv(x, training)`.
         channels: channels of its output.
-        batch_norm: whether a batch norm stands behind the convolution; as a mapping,
-            its options.
-        activation: what comes last, or None for nothing.
+        batch_norm: whether batch norm follows the convolution; as a mapping, its
+            options.
+        activation: the last operation, or None.
     """
 
     def __init__(
@@ -174,7 +172,10 @@ class ConvNormActivation(tf.Module):
     ):
         super().__init__(name=name)
         self.conv = conv
-        self.norm = norm_or_none(channels, batch_norm)
+        self.norm = None
+        if batch_norm is not False:
+            options: Mapping[str, Any] = {} if batch_norm is True else batch_norm
+            self.norm = BatchNorm(channels, **options)
         self.activation = activation
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
@@ -185,9 +186,9 @@ class ConvNormActivation(tf.Module):
 
 
 class ConvBlock(ConvNormActivation):
-    """`ConvNormActivation` of a `Conv2D`, which explain the arguments.
+    """`ConvNormActivation` of a `Conv2D`, with the arguments of both.
 
-    With batch norm the convolution has no bias, since the norm's own offset follows.
+    With batch norm the convolution has no bias, since the norm adds an offset.
     """
 
     def __init__(
@@ -219,18 +220,8 @@ class ConvBlock(ConvNormActivation):
         )
 
 
-def norm_or_none(
-    channels: int, batch_norm: bool | Mapping[str, float]
-) -> BatchNorm | None:
-    """What a block's `batch_norm` asks for: none, one, or one with these options."""
-    if batch_norm is False:
-        return None
-    options: Mapping[str, Any] = {} if batch_norm is True else batch_norm
-    return BatchNorm(channels, **options)
-
-
 def _padding(padding: str | int) -> str | list[list[int]]:
-    """What `tf.nn.conv2d` takes: a name, or pixels before and after each axis."""
+    """The argument of `tf.nn.conv2d`: a name, or pixels before and after each axis."""
     if isinstance(padding, str):
         return padding
     return [[0, 0], [padding, padding], [padding, padding], [0, 0]]

@@ -31,6 +31,5 @@ class Dense(tf.Module):
         self.dtype = dtype
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        del training  # a matrix product does the same in both modes
         y = tf.matmul(x, tf.cast(self.kernel, self.dtype))
         return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))

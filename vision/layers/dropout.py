@@ -1,4 +1,4 @@
-"""Dropout whose only random state is the seed that it is given."""
+"""Dropout by a seed, without a random state."""
 
 import tensorflow as tf
 
@@ -6,20 +6,20 @@ from vision.layers.modes import Estimation, Mode
 
 
 class Dropout(tf.Module):
-    """Zeroes a share of its input in training and scales the rest up to keep the mean.
+    """Sets a share of its input to 0 in training and scales the rest to keep the mean.
 
-    The mask is a function of `seed` and `salt` alone, so a resumed run draws the very
-    masks of one that was never stopped. (XLA has a function of its own: compiled steps
-    draw other masks than uncompiled ones.) Srivastava et al., 2014: Dropout: a simple
-    way to prevent neural networks from overfitting.
+    The mask depends on `seed` and `salt` only, so a resumed run draws the same masks as
+    an uninterrupted one. (XLA has another generator: compiled steps draw other masks.)
+    Srivastava et al., 2014: Dropout: a simple way to prevent neural networks from
+    overfitting.
 
     Args:
         rate: share of the values that become 0, in [0, 1).
-        salt: a number that tells this layer's masks from those of the model's others.
+        salt: a number that no other dropout of the model has, for different masks.
 
     Raises:
-        ValueError: the rate is outside [0, 1); or, when called, no seed came in
-            training.
+        ValueError: the rate is outside [0, 1); or, when called in training, the seed
+            is missing.
     """
 
     def __init__(self, rate: float, salt: int = 0, name: str | None = None):
@@ -37,8 +37,8 @@ class Dropout(tf.Module):
             return x
         if seed is None:
             raise ValueError(
-                'Expected a seed of shape [2] for dropout in training, '
-                'received none: call model(images, training, seed).'
+                'Expected a seed of shape [2] for dropout in training, received none. '
+                'Call model(images, training, seed).'
             )
         seed = tf.random.experimental.stateless_fold_in(seed, self.salt)
         return tf.nn.experimental.stateless_dropout(x, self.rate, seed)

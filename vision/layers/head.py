@@ -8,25 +8,25 @@ from vision.layers.dropout import Dropout
 from vision.layers.modes import Mode
 from vision.layers.options import POOLINGS
 
-# Tells the masks of the pooled features from those of the other dropouts of a network.
+# Of the dropout of the pooled features; the other dropouts of networks have others.
 _FEATURE_SALT = 3
 
 
 class Head(tf.Module):
     """Pooling, dense layers with ReLU, classifier: `[B, H, W, in]` → `[B, classes]`.
 
-    Logits are float32. With 'average' and 'max' maps may have any size, while 'flatten'
-    takes the one that the head is made for.
+    Logits are float32. 'average' and 'max' accept maps of any size, 'flatten' only the
+    size that the head is made for.
 
     Args:
         in_channels: channels of the map.
         map_size: side of the map in pixels.
         classes: number of classes.
-        pooling: one of `POOLINGS`: what becomes of the map's pixels.
+        pooling: one of `POOLINGS`: how the map's pixels are combined.
         dense: widths of the dense layers between pooling and classifier.
-        feature_dropout: share of the pooled features dropped in training; without dense
-            layers it comes on top of `dropout`.
-        dropout: share of what enters the classifier dropped in training.
+        feature_dropout: dropout rate of the pooled features; without dense layers in
+            addition to `dropout`.
+        dropout: dropout rate of the classifier's input.
         dtype: floating-point type of the arithmetic.
 
     Raises:
@@ -74,10 +74,10 @@ class Head(tf.Module):
         return self.classify(self.pool(x), training, seed)
 
     def pool(self, x: tf.Tensor) -> tf.Tensor:
-        """The features of each image, `[B, features]`: the same in both modes.
+        """The features of each image, `[B, features]`, the same in all modes.
 
         Raises:
-            ValueError: the head flattens maps, and this one has another size.
+            ValueError: the head flattens maps, and this map has another size.
         """
         if self.pooling == 'average':
             return tf.reduce_mean(x, [1, 2])
@@ -85,19 +85,19 @@ class Head(tf.Module):
             return tf.reduce_max(x, [1, 2])
         if not x.shape[1:].is_compatible_with(self.map_shape):
             raise ValueError(
-                f'Expected a map of shape {self.map_shape} for a head that '
-                f'flattens it, received {tuple(x.shape[1:])}: resize the '
-                'images, or choose pooling average or max.'
+                f'Expected a map of shape {self.map_shape} for a head that flattens '
+                f'it, received {tuple(x.shape[1:])}. Resize the images, or choose '
+                'pooling average or max.'
             )
-        # Where the shape is known only later: a reshape alone would deal pixels out to
-        # the wrong images.
+        # For shapes that are unknown while tracing: without this check a reshape could
+        # assign pixels to wrong images.
         x = tf.ensure_shape(x, [None, *self.map_shape])
         return tf.reshape(x, [-1, self.features])
 
     def classify(
         self, features: tf.Tensor, training: Mode = False, seed: tf.Tensor | None = None
     ) -> tf.Tensor:
-        """Logits, float32 `[B, classes]`, of what `pool` returned."""
+        """Logits, float32 `[B, classes]`, of the features that `pool` returns."""
         x = self.feature_dropout(tf.cast(features, self.dtype), training, seed)
         for layer in self.dense:
             x = relu(layer(x, training))

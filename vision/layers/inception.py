@@ -33,10 +33,10 @@ class Widths(NamedTuple):
 
 
 class InceptionBlock(tf.Module):
-    """Four branches side by side: `[B, H, W, in]` → `[B, H, W, widths.out]`.
+    """Four parallel branches: `[B, H, W, in]` → `[B, H, W, widths.out]`.
 
-    1×1; 1×1 then 3×3; 1×1 then 5×5; 3×3 max pool then 1×1: joined along the channels
-    in this order.
+    1×1; 1×1 then 3×3; 1×1 then 5×5; 3×3 max pool then 1×1: concatenated along the
+    channels in this order.
 
     Args:
         in_channels: channels of the input.
@@ -80,19 +80,19 @@ class InceptionBlock(tf.Module):
 
 
 class AuxiliaryHead(tf.Module):
-    """A classifier in mid-network: `[B, H, W, in]` → float32 logits `[B, classes]`.
+    """An auxiliary classifier: `[B, H, W, in]` → float32 logits `[B, classes]`.
 
     Average pool 5×5/3, 1×1 convolution to 128, dense 1024 with ReLU, dropout,
-    classifier. On a map smaller than 5×5 the pool shrinks to the map. The dense layer
-    fixes how many pooled cells there are; on a map of another size than `map_size`
-    the pool's window and stride change so that as many come out.
+    classifier. On a map smaller than 5×5 the pool has the size of the map. The dense
+    layer needs a fixed number of pooled cells; on a map of another size than `map_size`
+    the window and the stride of the pool change to give that number.
 
     Args:
         in_channels: channels of the input.
         map_size: side of the input that the head is made for, in pixels.
         classes: number of classes.
-        dropout: share of the 1024 features dropped in training.
-        salt: tells this head's dropout masks from those of other layers.
+        dropout: dropout rate of the 1024 features.
+        salt: of `Dropout`.
         batch_norm: whether batch norm follows the convolution.
         dtype: floating-point type of the arithmetic.
     """
@@ -122,10 +122,10 @@ class AuxiliaryHead(tf.Module):
     ) -> tf.Tensor:
         height, width = x.shape[1:3]
         if height is None or height != width:
-            # The reshape below would deal the cells out to the wrong images.
+            # The reshape below would assign cells to wrong images.
             raise ValueError(
-                'Expected square images of a known size in training, '
-                f'received a map of {height}×{width}.'
+                'Expected square images of a known size in training, received a map of '
+                f'{height}×{width}.'
             )
         window, stride = self._pool(height)
         x = tf.nn.avg_pool2d(x, window, stride, 'VALID')
@@ -136,14 +136,14 @@ class AuxiliaryHead(tf.Module):
         return tf.cast(self.classifier(x, training), tf.float32)
 
     def _pool(self, map_size: int) -> tuple[int, int]:
-        """Window and stride that leave `cells` × `cells` of a map of this side."""
+        """Window and stride that pool a map of this side to `cells` × `cells`."""
         if map_size == self.map_size:
             return min(5, map_size), 3
         if map_size < self.cells:
             raise ValueError(
-                f'Expected a map of at least {self.cells} pixels for an '
-                f'auxiliary head made for {self.map_size}, received '
-                f'{map_size}: train on larger images.'
+                f'Expected a map of at least {self.cells} pixels for an auxiliary head '
+                f'made for {self.map_size}, received {map_size}. Train on larger '
+                'images.'
             )
         stride = map_size // self.cells
         return map_size - (self.cells - 1) * stride, stride

@@ -1,6 +1,6 @@
 """Initial values of kernels, drawn from TensorFlow's global generator.
 
-Call `tf.random.set_seed` before a model is made and the same numbers come out.
+Call `tf.random.set_seed` before a model is made for reproducible values.
 """
 
 import math
@@ -34,16 +34,17 @@ def he_normal(shape: tuple[int, ...]) -> tf.Tensor:
 def centered_he_normal(shape: tuple[int, ...]) -> tf.Tensor:
     """`he_normal` with the mean over each unit's inputs subtracted.
 
-    What comes out of a ReLU is positive, so a kernel whose weights do not cancel pushes
-    all images the same way, and behind twenty layers they look alike. Centered, a
-    network without batch norm starts to learn much sooner. Huang et al., 2017: Centered
-    weight normalization in accelerating training of deep neural networks.
+    The output of a ReLU is positive, so a kernel with a mean other than 0 adds the same
+    offset to all images, and after twenty layers their features hardly differ. With
+    centered kernels a network without batch norm starts to learn much sooner. Huang et
+    al., 2017: Centered weight normalization in accelerating training of deep neural
+    networks.
     """
     kernel = he_normal(shape)
     return kernel - tf.reduce_mean(kernel, range(len(shape) - 1), keepdims=True)
 
 
 def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Inputs and outputs of one unit: `[in, out]` or `[height, width, in, out]`."""
+    """Fan-in and fan-out of a kernel `[in, out]` or `[height, width, in, out]`."""
     area = math.prod(shape[:-2])
     return area * shape[-2], area * shape[-1]

@@ -8,20 +8,20 @@ import tensorflow as tf
 
 from vision.layers.modes import Estimation, Mode
 
-# In the names of the operations that sum over channels in a local response norm, so
-# that what reads a graph can tell their convolutions from those with weights.
+# Name scope of the convolutions that sum over channels in a local response norm. They
+# have no weights: counts of operations and quantization exclude them.
 CHANNEL_SUM_SCOPE = 'lrn_channel_sum'
 
 
 class BatchNorm(tf.Module):
-    """Batch norm of `[B, H, W, C]`: by the batch in training, else by averages.
+    """Batch norm of `[B, H, W, C]`: by the batch in training, by averages in inference.
 
     Statistics, scale and offset are float32 whatever the input's type. Ioffe and
     Szegedy, 2015, https://arxiv.org/abs/1502.03167.
 
     Args:
         channels: channels of the input.
-        momentum: share of the old moving average that a training step keeps.
+        momentum: weight of the old moving average in a training step.
         epsilon: added to the variance.
 
     Attributes:
@@ -64,14 +64,14 @@ class BatchNorm(tf.Module):
         y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
             x, self.scale, self.offset, epsilon=self.epsilon, is_training=True
         )
-        # The fused kernel returns the sample variance, Σ/(n-1); the moving average is
-        # of the variance that normalized this batch, Σ/n, as the paper and Keras have.
+        # The fused kernel returns the sample variance, Σ/(n-1). The moving average is
+        # of the variance that normalizes the batch, Σ/n, as in the paper and in Keras.
         count = tf.cast(tf.size(x) // tf.shape(x)[-1], tf.float32)
         variance *= (count - 1) / count
         share: float | tf.Tensor = 1 - self.momentum
         if isinstance(training, Estimation):
             share = training.share
-            # The variance of a union is also that between the means of its parts.
+            # The variance of a union includes that between the means of its parts.
             variance += (1 - share) * tf.square(mean - self.moving_mean)
         self._update(self.moving_mean, mean, share)
         self._update(self.moving_variance, variance, share)
@@ -80,12 +80,12 @@ class BatchNorm(tf.Module):
     def _update(
         self, average: tf.Variable, value: tf.Tensor, share: float | tf.Tensor
     ) -> None:
-        # A share of 1 leaves the value itself, whatever the average was.
+        # With a share of 1 the result does not depend on the average.
         average.assign((1 - share) * average + share * value)
 
 
 class LocalResponseNorm(tf.Module):
-    """`local_response_norm` as a block; the defaults are those of TensorFlow's op."""
+    """`local_response_norm` as a block, with the same arguments."""
 
     def __init__(
         self,
@@ -97,14 +97,10 @@ class LocalResponseNorm(tf.Module):
         name: str | None = None,
     ):
         super().__init__(name=name)
-        self.radius = radius
-        self.bias = bias
-        self.alpha = alpha
-        self.beta = beta
+        self.setting = (radius, bias, alpha, beta)
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        del training  # the norm has no state
-        return local_response_norm(x, self.radius, self.bias, self.alpha, self.beta)
+        return local_response_norm(x, *self.setting)
 
 
 def local_response_norm(
@@ -114,7 +110,7 @@ def local_response_norm(
     alpha: float = 1.0,
     beta: float = 0.5,
 ) -> tf.Tensor:
-    """Divides each channel by a power of the energy of its neighbours.
+    """Divides each channel by a power of the sum of squares of its neighbours.
 
     y[c] = x[c] / (bias + alpha · Σ x[i]², |i - c| ≤ radius) ** beta
 
@@ -122,10 +118,10 @@ def local_response_norm(
     networks, section 3.3. `alpha` multiplies the sum, as in `tf.nn.lrn`; Caffe's alpha
     is larger by the window's 2 · radius + 1 channels.
 
-    The sum over neighbours is a product with a banded matrix of ones, a 1×1
-    convolution. That and the gradient below need only operations that exist in every
-    floating-point type, under XLA and on every device, unlike TensorFlow's own kernel,
-    which is float32 on the CPU and takes most of its time in the gradient.
+    The sum over neighbours is a 1×1 convolution with a banded matrix of ones. Unlike
+    `tf.nn.lrn`, which is float32 only on the CPU and has a slow gradient, this works in
+    every floating-point type, under XLA and on every device. The defaults are those of
+    `tf.nn.lrn`.
 
     Args:
         x: `[B, H, W, C]`, any floating-point type.
@@ -152,7 +148,7 @@ def local_response_norm(
 def _normalizer(
     radius: int, bias: float, alpha: float, beta: float
 ) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Local response norm with its own gradient, for one setting."""
+    """Local response norm with an explicit gradient, for one setting."""
 
     @tf.custom_gradient
     def normalize(x: tf.Tensor):
@@ -164,7 +160,7 @@ def _normalizer(
 
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             dy = tf.cast(upstream, dtype)
-            # Channel i's energy is part of the denominator of all its neighbours c:
+            # The square of channel i is in the denominators of all its neighbours c:
             # dx[i] = dy[i] d[i]^-β - 2αβ x[i] Σ dy[c] x[c] d[c]^(-β-1)
             shared = _channel_sums(dy * wide * factor / denominator, radius)
             return tf.cast(dy * factor - 2 * alpha * beta * wide * shared, x.dtype)

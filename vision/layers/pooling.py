@@ -11,8 +11,8 @@ class MaxPool(tf.Module):
     Args:
         window: side of the square window in pixels.
         stride: step of the window in pixels.
-        padding: 'SAME', where the output has ⌈H/stride⌉ × ⌈W/stride⌉ pixels, or
-            'VALID', where windows that stick out are left away.
+        padding: 'SAME' for ⌈H/stride⌉ × ⌈W/stride⌉ output pixels, or 'VALID' without
+            windows that exceed the map.
     """
 
     def __init__(
@@ -24,5 +24,4 @@ class MaxPool(tf.Module):
         self.padding = padding
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        del training  # a maximum is the same in both modes
         return tf.nn.max_pool2d(x, self.window, self.stride, self.padding)

@@ -1,11 +1,11 @@
-"""Blocks of convolutions with batch norm: a plain network for images of 32 pixels."""
+"""A plain network of convolutions with batch norm, for images of 32 pixels."""
 
 import tensorflow as tf
 
 from vision.layers import ConvBlock, Dropout, MaxPool
 from vision.models.network import Network
 
-# Tells the masks of the blocks, counted on from here, from those of the heads.
+# The salts of the blocks' dropouts begin here; those of the heads are smaller.
 _BLOCK_SALT = 10
 
 
@@ -30,10 +30,10 @@ def cifar_cnn(
         image_size: side in pixels of the images to train on; each block halves it.
         normalization: a key of `NORMALIZATIONS`.
         filters: channels of each block.
-        convolutions: how many of them a block has in front of its pool.
-        behind_pool: how many more it has behind the pool, where each is four times
-            cheaper.
-        block_dropout: share of each block's output dropped in training.
+        convolutions: number of convolutions of a block in front of its pool.
+        behind_pool: number of convolutions behind the pool, where a convolution costs a
+            quarter.
+        block_dropout: dropout rate of each block's output.
         dense: of `Head`.
         dropout: of `Head`.
         dtype: floating-point type of the arithmetic.

@@ -47,8 +47,8 @@ class Norm(NamedTuple):
 
 Stem = tuple[Conv | Pool | Norm, ...]
 
-# The paper's layers with Caffe's padding. Its LRN divides alpha 1e-4 by the window's
-# five channels, TensorFlow's does not.
+# The paper's layers with Caffe's padding. Caffe's LRN divides its alpha of 1e-4 by the
+# five channels of the window, TensorFlow's does not.
 PAPER_STEM: Stem = (
     Conv('conv1', 64, 7, stride=2, padding=3),
     Pool(2),
@@ -70,7 +70,7 @@ SMALL_IMAGE_STEM: Stem = (
     Pool(1),
 )
 
-# The same chapter told again with more pooling and no LRN: a third of the work.
+# As in the same chapter, with more pooling and without LRN: a third of the operations.
 COMPACT_STEM: Stem = (
     Conv('conv1', 64, 7),
     Pool(2),
@@ -79,7 +79,7 @@ COMPACT_STEM: Stem = (
     Pool(2),
 )
 
-# Everything behind the stem: blocks by name, and pools that halve the map.
+# The layers behind the stem: blocks by name, and pools that halve the map.
 BODY: tuple[tuple[str, Widths] | Pool, ...] = (
     ('inception_3a', Widths(64, 96, 128, 16, 32, 32)),
     ('inception_3b', Widths(128, 128, 192, 32, 96, 64)),
@@ -96,7 +96,7 @@ BODY: tuple[tuple[str, Widths] | Pool, ...] = (
 
 AUXILIARY_AFTER = ('inception_4a', 'inception_4d')
 
-# At this size the last map of every variant still has a pixel to average.
+# At this size the last map of every variant has one pixel.
 MIN_IMAGE_SIZE = 32
 
 
@@ -117,13 +117,12 @@ def _network(
     Args:
         classes: number of classes.
         image_size: side in pixels of the images to train on, at least 32. The
-            auxiliary heads are made for it and adapt their pooling to others as long
-            as the map is large enough.
+            auxiliary heads are made for it and adapt their pooling to other sizes.
         stem: the layers in front of block 3a.
         auxiliary: whether there are auxiliary heads.
-        aux_dropout: share of the features of each auxiliary head dropped in training.
+        aux_dropout: dropout rate of each auxiliary head.
         batch_norm: whether batch norm follows every convolution.
-        dropout: share of what enters the classifier dropped in training.
+        dropout: dropout rate of the classifier's input.
         dtype: floating-point type of the arithmetic.
         **options: of `Network` and of `Head`.
 
@@ -211,7 +210,7 @@ def inception_v1_compact(
     aux_dropout: float = 0.7,
     **options,
 ) -> Network:
-    """A third of the work: a stem that pools more and has no LRN."""
+    """A third of the operations: a stem that pools more and has no LRN."""
     return _network(
         classes,
         image_size,
@@ -232,7 +231,7 @@ def inception_v1_bn(
     aux_dropout: float = 0.7,
     **options,
 ) -> Network:
-    """The compact one with batch norm after every convolution, for accuracy."""
+    """The compact variant with batch norm after every convolution, for accuracy."""
     return _network(
         classes,
         image_size,

@@ -1,4 +1,4 @@
-"""MobileNetV2, as Keras has it.
+"""MobileNetV2, with the layers of Keras.
 
 Sandler et al., 2018: MobileNetV2: inverted residuals and linear bottlenecks,
 https://arxiv.org/abs/1801.04381, table 2.
@@ -35,23 +35,23 @@ TABLE = (
 STEM_CHANNELS = 32
 LAST_CHANNELS = 1280
 
-# The strides multiply to this: a smaller map is padding for the most part.
+# The product of the strides: the last maps of smaller images are mostly padding.
 MIN_IMAGE_SIZE = 32
 
 _BATCH_NORM = {'momentum': 0.999, 'epsilon': 1e-3}
 
 
 class InvertedResidual(tf.Module):
-    """Wide inside, narrow outside: `[B, H, W, in]` → `[B, H', W', out]`.
+    """A residual block, wide between narrow ends: `[B, H, W, in]` → `[B, H', W', out]`.
 
-    1×1 to `expansion` times the channels (left out where that is 1), 3×3 depthwise,
-    1×1 without activation. The input is added where it has the output's shape. H' and
-    W' are ⌈H/stride⌉ and ⌈W/stride⌉.
+    1×1 to `expansion` times the channels (absent if that is 1), 3×3 depthwise, 1×1
+    without activation. The input is added if it has the output's shape. H' and W' are
+    ⌈H/stride⌉ and ⌈W/stride⌉.
 
     Args:
         in_channels: channels of the input.
         out_channels: channels of the output.
-        expansion: how many times wider the block is inside.
+        expansion: factor of the channels inside the block.
         stride: step of the depthwise convolution in pixels.
         dtype: floating-point type of the arithmetic.
     """
@@ -78,7 +78,7 @@ class InvertedResidual(tf.Module):
                 activation=relu6,
                 dtype=dtype,
             )
-        # Keras pads by hand at stride 2, to what SAME does anyway.
+        # At stride 2 Keras pads explicitly, which equals SAME.
         self.depthwise = ConvNormActivation(
             DepthwiseConv2D(wide, 3, stride=stride, dtype=dtype),
             wide,
@@ -111,8 +111,8 @@ def mobilenet_v2(
         classes: number of classes.
         image_size: side in pixels of the images to train on, at least 32.
         normalization: a key of `NORMALIZATIONS`.
-        alpha: factor of the channels of all layers but the last convolution, which it
-            can only widen. There are weights for 0.35, 0.5, 0.75, 1, 1.3 and 1.4.
+        alpha: factor of the channels of all layers, for the last convolution at least
+            1. There are weights for 0.35, 0.5, 0.75, 1, 1.3 and 1.4.
         dtype: floating-point type of the arithmetic.
         **options: of `Network` and of `Head`.
 
@@ -138,7 +138,7 @@ def mobilenet_v2(
 
     stages: dict[str, tf.Module] = {'conv1': conv(3, channels, 3, 2)}
     for row in TABLE:
-        # Keras cuts off before it rounds.
+        # Keras truncates before it rounds.
         outputs = _round(int(row.channels * alpha))
         for stride in [row.stride] + [1] * (row.repeats - 1):
             stages[f'block_{len(stages) - 1}'] = InvertedResidual(
@@ -160,29 +160,27 @@ def mobilenet_v2(
 
 
 def keras_layers(network: Network) -> dict[str, tf.Module]:
-    """Our layers that have weights, by Keras's names and in Keras's order.
+    """The layers that have weights, by Keras's names and in Keras's order.
 
     The names are those of `keras.applications.MobileNetV2`, the classifier's
     'predictions'. A layer is a `Conv2D`, `DepthwiseConv2D`, `BatchNorm` or `Dense`.
     """
-    found = _conv_and_norm(network.stages['conv1'], 'Conv1', 'bn_Conv1')
+    first, last = network.stages['conv1'], network.stages['conv_last']
+    layers = {'Conv1': first.conv, 'bn_Conv1': first.norm}
     for name, stage in network.stages.items():
         if isinstance(stage, InvertedResidual):
             prefix = 'expanded_conv' if stage.expand is None else name
             for part in ('expand', 'depthwise', 'project'):
                 block = getattr(stage, part)
                 if block is not None:
-                    found |= _conv_and_norm(
-                        block, f'{prefix}_{part}', f'{prefix}_{part}_BN'
-                    )
-    found |= _conv_and_norm(network.stages['conv_last'], 'Conv_1', 'Conv_1_bn')
-    return {**found, 'predictions': network.head.classifier}
-
-
-def _conv_and_norm(
-    block: ConvNormActivation, conv: str, norm: str
-) -> dict[str, tf.Module]:
-    return {conv: block.conv, norm: block.norm}
+                    layers[f'{prefix}_{part}'] = block.conv
+                    layers[f'{prefix}_{part}_BN'] = block.norm
+    return {
+        **layers,
+        'Conv_1': last.conv,
+        'Conv_1_bn': last.norm,
+        'predictions': network.head.classifier,
+    }
 
 
 def _round(channels: float) -> int:

@@ -1,6 +1,6 @@
-"""A network: named stages in a row, auxiliary heads beside them, a head behind."""
+"""A network: a sequence of named stages, auxiliary heads, and a head at the end."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import tensorflow as tf
 
@@ -14,18 +14,17 @@ from vision.models.registry import NORMALIZATIONS
 class Network(tf.Module):
     """Images `[B, H, W, 3]` in 0..255 → `Outputs` of float32 logits.
 
-    Outside training any H and W from the model's smallest up will do, unless the head
-    flattens its map. In training the auxiliary heads, where there are any, need square
-    images.
+    In inference any H and W from `min_image_size` on are possible, unless the head
+    flattens its map. In training auxiliary heads need square images.
 
     Args:
-        stages: what the images pass through in turn, each called as
-            `stage(x, training)`, a `Dropout` with the seed behind it.
+        stages: the layers in their order, called as `stage(x, training)`, a `Dropout`
+            also with the seed.
         channels: channels of the last stage's output.
-        map_size: its side in pixels for images of `image_size`.
+        map_size: side of that output in pixels for images of `image_size`.
         classes: number of classes.
         image_size: side in pixels of the images to train on.
-        min_image_size: the smallest such side at which a pixel is left to classify.
+        min_image_size: the smallest side for which the last map has a pixel.
         normalization: a key of `NORMALIZATIONS`, applied to the images first.
         heads: auxiliary heads by the stage whose output they take.
         dtype: floating-point type of the arithmetic; variables and logits are float32.
@@ -77,22 +76,22 @@ class Network(tf.Module):
 
         Args:
             images: `[B, H, W, 3]` RGB in 0..255, uint8 or floating point.
-            training: whether dropout, batch statistics and auxiliary heads are on.
-            seed: integer tensor [2] that determines the dropout masks; needed in
+            training: whether dropout, batch statistics and auxiliary heads are used.
+            seed: integer tensor `[2]` that determines the dropout masks; required in
                 training unless all dropout rates are 0.
         """
         return self._run(images, training, seed, heads=training)
 
     def every_head(self, images: tf.Tensor) -> Outputs:
-        """The logits of all heads in inference; as in training, of square images."""
+        """The logits of all heads in inference, of square images."""
         return self._run(images, training=False, seed=None, heads=True)
 
     def estimate_batch_statistics(self, images: tf.Tensor, share: tf.Tensor) -> None:
         """Takes the statistics of a batch into the averages of the batch norms.
 
-        The averages that training leaves moved along while the weights changed and the
-        images were augmented. These are of the final weights on images as in inference.
-        Frozen norms stay unchanged.
+        The averages of training include earlier weights and augmented images; these are
+        of the current weights and of images as in inference. Frozen batch norms are not
+        changed.
 
         Args:
             images: as for the whole network.
@@ -101,14 +100,14 @@ class Network(tf.Module):
         self._run(images, Estimation(share), seed=None, heads=True)
 
     def batch_norms(self) -> list[BatchNorm]:
-        """All of them, auxiliary heads included."""
+        """All batch norms, those of auxiliary heads included."""
         return _batch_norms(self)
 
     def until(self, endpoint: str, images: tf.Tensor) -> tf.Tensor:
-        """The map that leaves a stage in inference, `[B, H', W', C]`.
+        """The output of a stage in inference, `[B, H', W', C]`.
 
-        `network.after(name, network.until(name, images))` is `network(images)`, so a
-        gradient by any map needs nothing but a tape around the second half.
+        `network.after(name, network.until(name, images))` equals `network(images)`, so
+        that a gradient tape around the second half gives gradients by any map.
 
         Args:
             endpoint: the stage, a key of `stages`.
@@ -123,7 +122,7 @@ class Network(tf.Module):
         return x
 
     def after(self, endpoint: str, x: tf.Tensor) -> Outputs:
-        """The logits in inference of what `until` the same endpoint returned.
+        """The logits in inference from the output of `until` with the same endpoint.
 
         Raises:
             ValueError: there is no such stage.
@@ -135,17 +134,17 @@ class Network(tf.Module):
     def classify(
         self, features: tf.Tensor, training: bool = False, seed: tf.Tensor | None = None
     ) -> Outputs:
-        """Returns the logits of images whose `features` are known.
+        """Returns the logits from the features of images.
 
         Args:
-            features: `[B, features]`, as `features` returns them.
-            training: whether dropout is on.
+            features: `[B, features]`, as the method `features` returns them.
+            training: whether dropout is used.
             seed: as for the whole network.
         """
         return Outputs(self.head.classify(features, training, seed))
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
-        """What the head pools out of images in inference, float32 `[B, features]`."""
+        """The pooled features of images in inference, float32 `[B, features]`."""
         x = self.until(list(self.stages)[-1], images)
         return tf.cast(self.head.pool(x), tf.float32)
 
@@ -180,36 +179,36 @@ class Network(tf.Module):
         if trainable_stages:
             frozen = names[: names.index(with_variables[-trainable_stages])]
         self._frozen = frozenset(frozen)
+        inside = {norm for name in frozen for norm in _batch_norms(self.stages[name])}
         for norm in self.batch_norms():
-            norm.frozen = batch_norms
-        for name in frozen:
-            for norm in _batch_norms(self.stages[name]):
-                norm.frozen = True
+            norm.frozen = batch_norms or norm in inside
 
     @property
     def unfrozen_variables(self) -> tuple[tf.Variable, ...]:
-        """What training can change, averages of batch norms included."""
-        frozen = {id(variable) for variable in self._frozen_variables()}
+        """The variables that training changes, averages of batch norms included."""
+        parts = [self.stages[name] for name in self._frozen]
+        parts += [norm for norm in self.batch_norms() if norm.frozen]
+        frozen = {id(variable) for part in parts for variable in part.variables}
         return tuple(v for v in self.variables if id(v) not in frozen)
 
     @property
     def trainable_variables(self) -> tuple[tf.Variable, ...]:
-        """What gradients change: not the variables of frozen parts."""
+        """The variables that gradients change; excludes those of frozen parts."""
         return tuple(v for v in self.unfrozen_variables if v.trainable)
 
     def depths(self) -> list[tuple[int, tf.Variable]]:
-        """Each trainable variable and how many stages lie between it and the head.
+        """The trainable variables, each with its number of stages from the head.
 
-        The head's own are at 0, those of the last stage with variables at 1, and those
-        of an auxiliary head at 0 like the main one's.
+        Variables of the head and of auxiliary heads have the depth 0, those of the last
+        stage with variables 1.
         """
         with_variables = [stage for stage in self.stages.values() if stage.variables]
-        found = {
+        depths = {
             id(variable): depth
             for depth, stage in enumerate(reversed(with_variables), start=1)
             for variable in stage.variables
         }
-        return [(found.get(id(v), 0), v) for v in self.trainable_variables]
+        return [(depths.get(id(v), 0), v) for v in self.trainable_variables]
 
     def _run(
         self, images: tf.Tensor, training: Mode, seed: tf.Tensor | None, heads: bool
@@ -239,23 +238,15 @@ class Network(tf.Module):
         return stage(x, training)
 
     def _split(self, endpoint: str) -> tuple[list[str], list[str]]:
-        """The names of the stages up to the endpoint, and of those behind it."""
+        """The names of the stages up to the endpoint, and of the others."""
         names = list(self.stages)
         if endpoint not in names:
             raise ValueError(
                 f'Expected an endpoint of {self.name}, {", ".join(names)}; '
                 f'received {endpoint!r}.{suggestion(endpoint, names)}'
             )
-        at = names.index(endpoint) + 1
-        return names[:at], names[at:]
-
-    def _frozen_variables(self) -> Iterator[tf.Variable]:
-        for name, stage in self.stages.items():
-            if name in self._frozen:
-                yield from stage.variables
-        for norm in self.batch_norms():
-            if norm.frozen:
-                yield from norm.variables
+        end = names.index(endpoint) + 1
+        return names[:end], names[end:]
 
 
 def _batch_norms(module: tf.Module) -> list[BatchNorm]:

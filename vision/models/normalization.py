@@ -1,8 +1,8 @@
-"""From pixel values to what a network was trained on.
+"""From pixel values to the input of a network.
 
 A normalization takes float32 RGB `[B, H, W, 3]` in 0..255 and returns float32 of the
-same shape. It belongs to the model's specification and runs inside the model, so that
-training, evaluation and every export see the same numbers.
+same shape. It belongs to the model's specification and is part of the model, so that
+training, evaluation and every export use the same one. The table is in registry.py.
 """
 
 import tensorflow as tf
@@ -13,7 +13,7 @@ CAFFE_MEAN_BGR = (104.0, 117.0, 123.0)
 
 
 def raw(images: tf.Tensor) -> tf.Tensor:
-    """Leaves the values as they are, 0 to 255."""
+    """Returns the values unchanged, 0 to 255."""
     return images
 
 
@@ -28,18 +28,18 @@ def symmetric(images: tf.Tensor) -> tf.Tensor:
 
 
 def center(images: tf.Tensor) -> tf.Tensor:
-    """Subtracts each image's own mean over pixels and channels; range ±255."""
+    """Subtracts the mean of each image over pixels and channels; range ±255."""
     return images - tf.reduce_mean(images, [1, 2, 3], keepdims=True)
 
 
 def standardize(images: tf.Tensor) -> tf.Tensor:
-    """Brings each image to mean 0 and deviation 1 over pixels and channels.
+    """Scales each image to mean 0 and standard deviation 1 over pixels and channels.
 
-    The deviation counts as at least 1/√pixels, so that a uniform image becomes 0.
+    It divides by at least 1/√(number of values), so that a uniform image becomes 0.
     """
     return tf.image.per_image_standardization(images)
 
 
 def caffe(images: tf.Tensor) -> tf.Tensor:
-    """Blue, green, red minus their ImageNet means, as BVLC's models take them."""
+    """Blue, green, red minus their ImageNet means, as for BVLC's weights."""
     return images[..., ::-1] - tf.constant(CAFFE_MEAN_BGR)

@@ -1,4 +1,4 @@
-"""What a model returns."""
+"""The return value of a model."""
 
 from typing import NamedTuple
 

@@ -1,4 +1,4 @@
-"""How large a model is and how much work it does."""
+"""The numbers of parameters and of operations of a model."""
 
 from collections.abc import Iterable
 
@@ -8,19 +8,19 @@ from vision.layers.normalization import CHANNEL_SUM_SCOPE
 
 
 def count_parameters(module: tf.Module) -> int:
-    """Trainable numbers in a module, those of frozen parts included."""
+    """The number of parameters of a module, those of frozen parts included."""
     return count_numbers(v for v in module.variables if v.trainable)
 
 
 def count_numbers(variables: Iterable[tf.Variable]) -> int:
-    """Numbers in variables."""
+    """The number of values in variables."""
     return sum(variable.shape.num_elements() for variable in variables)
 
 
 def count_macs(model: tf.Module, image_size: int) -> int:
-    """Multiplications with accumulation in one image's forward pass, without heads.
+    """Multiply-accumulate operations of the forward pass of an image.
 
-    Counted in the traced graph, by `count_graph_macs`.
+    Auxiliary heads are not counted.
     """
     spec = tf.TensorSpec([1, image_size, image_size, 3], tf.uint8)
     forward = tf.function(lambda images: model(images).main)
@@ -28,21 +28,21 @@ def count_macs(model: tf.Module, image_size: int) -> int:
 
 
 def count_graph_macs(graph: tf.Graph) -> int:
-    """Multiplications with accumulation of a function's convolutions and products.
+    """Multiply-accumulate operations of a graph's convolutions and matrix products.
 
-    The sums inside local response norms are left out, since any implementation may
-    choose its own.
+    The sums in local response norms are not counted, since other implementations
+    compute them without products.
 
     Args:
-        graph: of a concrete function. What nothing depends on is not counted, since
-            it is not carried out either: TensorFlow traces the gradients of a
-            convolution by both of its inputs, whether they are asked for or not.
+        graph: of a concrete function. Operations whose results are not used are not
+            counted: TensorFlow traces the gradients of a convolution by both of its
+            inputs and does not execute the one that is not used.
     """
     return sum(_macs(op) for op in _needed(graph) if CHANNEL_SUM_SCOPE not in op.name)
 
 
 def _needed(graph: tf.Graph) -> set[tf.Operation]:
-    """The operations that results or changes of variables depend on."""
+    """The operations that the outputs or changes of variables depend on."""
     waiting = [tensor.op for tensor in graph.outputs] + list(graph.control_outputs)
     needed: set[tf.Operation] = set()
     while waiting:
@@ -54,10 +54,10 @@ def _needed(graph: tf.Graph) -> set[tf.Operation]:
 
 
 def _macs(op: tf.Operation) -> int:
-    """Elements of the result times the terms that each one sums up.
+    """Elements of the result times the terms in the sum of each element.
 
-    The gradients of a convolution pair up the same numbers as the convolution itself,
-    so they are counted by its kernel and its output.
+    The gradients of a convolution multiply the same pairs of numbers as the
+    convolution, so they are counted by its kernel and its output.
     """
     if op.type == 'MatMul':
         terms = op.inputs[0].shape[0 if op.get_attr('transpose_a') else 1]

@@ -11,11 +11,12 @@ MODELS = Registry(
         ),
         'inception_v1_compact': Entry(
             'vision.models.inception_v1:inception_v1_compact',
-            'A third of the work: a stem that pools more and has no LRN.',
+            'A third of the operations: a stem that pools more and has no LRN.',
         ),
         'inception_v1_bn': Entry(
             'vision.models.inception_v1:inception_v1_bn',
-            'The compact one with batch norm after every convolution, for accuracy.',
+            'The compact variant with batch norm after every convolution, more '
+            'accurate.',
         ),
         'googlenet': Entry(
             'vision.models.inception_v1:googlenet',

@@ -1,4 +1,4 @@
-"""A few convolutions and a flat head: enough for two classes and little data."""
+"""A few convolutions and a head that flattens, for two classes and little data."""
 
 import tensorflow as tf
 
@@ -6,7 +6,7 @@ from vision.layers import ConvBlock, Dropout, MaxPool
 from vision.layers.initializers import glorot_uniform
 from vision.models.network import Network
 
-# Tells its masks from those of the heads.
+# Of its dropout; those of the heads are smaller.
 _BLOCK_SALT = 10
 
 
@@ -30,9 +30,8 @@ def small_cnn(
             halves it.
         normalization: a key of `NORMALIZATIONS`.
         filters: channels of each convolution.
-        block_dropout: share of the values in front of the last pool dropped in
-            training, where there are two convolutions or more; a single one is
-            followed by its pool at once.
+        block_dropout: dropout rate in front of the last pool, with at least two
+            convolutions.
         pooling: of `Head`.
         dense: of `Head`.
         dtype: floating-point type of the arithmetic.
@@ -50,7 +49,7 @@ def small_cnn(
     stages: dict[str, tf.Module] = {}
     channels, side = 3, image_size
     for number, width in enumerate(filters, start=1):
-        # Larger ones end in logits of hundreds on raw pixels, and ReLUs shut for good.
+        # Larger initial kernels give logits of hundreds on raw pixels, and dead ReLUs.
         stages[f'conv{number}'] = ConvBlock(
             channels, width, 3, initializer=glorot_uniform, dtype=dtype
         )

@@ -1,4 +1,4 @@
-"""What must be known of a model beside its weights."""
+"""The specification of a model, which is stored with its weights."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,19 +9,19 @@ from vision import models
 
 @dataclasses.dataclass(frozen=True)
 class Specification:
-    """What an image must look like to enter a network, and what its answers mean.
+    """How images are prepared for a network, and the classes of its logits.
 
-    It is stored with the weights, so that evaluation, prediction and exports cannot
-    prepare images in another way than training did.
+    It is stored with the weights, so that evaluation, prediction and exports prepare
+    images as training does.
 
     Attributes:
         model: a key of `vision.models.MODELS`.
         classes: names of the classes in the order of the logits.
         image_size: side in pixels that images are resized to.
         normalization: a key of `NORMALIZATIONS`; the model applies it itself.
-        channels: order of the channels that the model takes.
-        options: what else the model was made with: its own options, and those of its
-            head that shape it.
+        channels: order of the channels of the images.
+        options: the other options that the model was made with, except for those that
+            change no shape.
     """
 
     model: str
@@ -32,7 +32,7 @@ class Specification:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def build(self, **options) -> models.Network:
-        """Makes the model with fresh weights; options are those of `models.create`."""
+        """Makes the model with random weights; options are those of `models.create`."""
         return models.create(
             self.model,
             classes=len(self.classes),
@@ -43,7 +43,7 @@ class Specification:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """The specification as JSON has it."""
+        """The specification as JSON values."""
         return {**dataclasses.asdict(self), 'classes': list(self.classes)}
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Xception, as Keras has it.
+"""Xception, with the layers of Keras.
 
 Chollet, 2016: Xception: deep learning with depthwise separable convolutions,
 https://arxiv.org/abs/1610.02357, figure 5.
@@ -33,22 +33,22 @@ TABLE = (
 )
 EXIT_CHANNELS = {'block14_sepconv1': 1536, 'block14_sepconv2': 2048}
 
-# The strides multiply to this. Keras asks for 71 pixels, but 32 leave a map of one too.
+# The product of the strides. Keras requires 71 pixels, but 32 also give a map of one.
 MIN_IMAGE_SIZE = 32
 
 _BATCH_NORM = {'momentum': 0.99, 'epsilon': 1e-3}
 
 
 class SeparableResidual(tf.Module):
-    """ReLU, separable 3×3 and batch norm in turn, with a shortcut around them all.
+    """A residual block of ReLU, separable 3×3 convolution and batch norm in turn.
 
-    `[B, H, W, in]` → `[B, H', W', channels[-1]]`. With `halve`, a max pool behind them
-    and a strided 1×1 convolution in the shortcut make H' = ⌈H/2⌉ of H, else H' = H.
+    `[B, H, W, in]` → `[B, H', W', channels[-1]]`. With `halve`, a max pool at the end
+    and a strided 1×1 convolution in the shortcut give H' = ⌈H/2⌉, else H' = H.
 
     Args:
-        in_channels: channels of the input; without `halve` those of the output too.
+        in_channels: channels of the input; without `halve` also of the output.
         channels: output channels of the separable convolutions.
-        halve: whether the map becomes smaller.
+        halve: whether the map is halved.
         dtype: floating-point type of the arithmetic.
     """
 
@@ -66,9 +66,10 @@ class SeparableResidual(tf.Module):
             _separable(inputs, outputs, None, dtype)
             for inputs, outputs in zip([in_channels, *channels], channels)
         ]
-        self.pool = MaxPool(3, 2) if halve else None
-        self.shortcut = (
-            ConvBlock(
+        self.shortcut = None
+        if halve:
+            self.pool = MaxPool(3, 2)
+            self.shortcut = ConvBlock(
                 in_channels,
                 channels[-1],
                 1,
@@ -77,17 +78,14 @@ class SeparableResidual(tf.Module):
                 activation=None,
                 dtype=dtype,
             )
-            if halve
-            else None
-        )
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
         y = x
         for conv in self.convs:
             y = conv(relu(y), training)
-        if self.pool is not None:
-            y = self.pool(y, training)
-        return y + (x if self.shortcut is None else self.shortcut(x, training))
+        if self.shortcut is None:
+            return y + x
+        return self.pool(y, training) + self.shortcut(x, training)
 
 
 def xception(
@@ -119,7 +117,7 @@ def xception(
         32, 64, 3, padding='VALID', batch_norm=_BATCH_NORM, dtype=dtype
     )
     channels, side = 64, (image_size - 1) // 2 - 2
-    # The paper has no ReLU at the start of block 2; one behind a ReLU changes nothing.
+    # The paper has no ReLU at the start of block 2; a second ReLU changes nothing.
     for number, row in enumerate(TABLE, start=2):
         stages[f'block{number}'] = SeparableResidual(
             channels, row.channels, halve=row.halve, dtype=dtype
@@ -142,28 +140,28 @@ def xception(
 
 
 def keras_layers(network: Network) -> dict[str, tf.Module]:
-    """Our layers that have weights, by Keras's names and in Keras's order.
+    """The layers that have weights, by Keras's names and in Keras's order.
 
     The names are those of `keras.applications.Xception`, the classifier's
-    'predictions'. Keras leaves the four shortcuts unnamed: here they are 'conv2d_1'
-    to 'conv2d_4' and 'batch_normalization_1' to 'batch_normalization_4', as in the
-    files that it publishes, while a model just made may count otherwise. A layer is a
+    'predictions'. Keras does not name the four shortcuts: here they are 'conv2d_1' to
+    'conv2d_4' and 'batch_normalization_1' to 'batch_normalization_4', as in its
+    published files; Keras numbers those of new models differently. A layer is a
     `Conv2D`, `SeparableConv2D`, `BatchNorm` or `Dense`.
     """
-    found: dict[str, tf.Module] = {}
+    layers: dict[str, tf.Module] = {}
     shortcuts = 0
     for name, stage in network.stages.items():
         if isinstance(stage, ConvNormActivation):
-            found |= {name: stage.conv, f'{name}_bn': stage.norm}
+            layers |= {name: stage.conv, f'{name}_bn': stage.norm}
             continue
         for number, block in enumerate(stage.convs, start=1):
             conv = f'{name}_sepconv{number}'
-            found |= {conv: block.conv, f'{conv}_bn': block.norm}
+            layers |= {conv: block.conv, f'{conv}_bn': block.norm}
         if stage.shortcut is not None:
             shortcuts += 1
-            found[f'conv2d_{shortcuts}'] = stage.shortcut.conv
-            found[f'batch_normalization_{shortcuts}'] = stage.shortcut.norm
-    return {**found, 'predictions': network.head.classifier}
+            layers[f'conv2d_{shortcuts}'] = stage.shortcut.conv
+            layers[f'batch_normalization_{shortcuts}'] = stage.shortcut.norm
+    return {**layers, 'predictions': network.head.classifier}
 
 
 def _separable(

@@ -416,7 +416,7 @@ def test_size_schedule(tmp_path, finished):
 
 
 def test_size_that_the_heads_cannot_take(tmp_path):
-    with pytest.raises(ConfigError, match='train on larger images'):
+    with pytest.raises(ConfigError, match='Train on larger images'):
         run(tmp_path / 'run', image_size_schedule=('32@0', '4@1'))
 
 

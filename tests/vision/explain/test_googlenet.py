@@ -19,7 +19,7 @@ DOGS = [f'dogs/dog.{number}.jpg' for number in range(700, 706)]
 @pytest.fixture(scope='module')
 def network(data_folder) -> Network:
     model = create('googlenet', auxiliary=False)
-    pretrained.load_googlenet(model, data_folder / 'googlenet_bvlc.npz')
+    pretrained.load(model, data_folder / 'googlenet_bvlc.npz')
     return model
 
 

@@ -122,7 +122,7 @@ def test_head_on_too_small_a_map():
     head = AuxiliaryHead(3, 14, classes=5)
     head(_noise(1, 4, 4, 3))
     with pytest.raises(
-        ValueError, match='at least 4 pixels .* made for 14, received 3: train on'
+        ValueError, match='at least 4 pixels .* made for 14, received 3. Train on'
     ):
         head(_noise(1, 3, 3, 3))
 

@@ -1,7 +1,7 @@
-"""Weights that others trained, and those of our own runs, for networks of ours."""
+"""Weights from files and from runs for the networks of this project."""
 
 from vision.models.pretrained.arrays import PretrainedError
-from vision.models.pretrained.loading import Loaded, load, load_googlenet
+from vision.models.pretrained.loading import Loaded, load
 from vision.models.pretrained.names import normalization_of, variables_by_path
 from vision.models.pretrained.published import (
     Published,
@@ -17,7 +17,6 @@ __all__ = [
     'check_published',
     'fetch_published',
     'load',
-    'load_googlenet',
     'normalization_of',
     'published',
     'variables_by_path',

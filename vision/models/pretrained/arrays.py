@@ -1,4 +1,4 @@
-"""Arrays that are known by their form and not read yet."""
+"""Arrays in files, described by shape and type before they are read."""
 
 import contextlib
 import os
@@ -14,14 +14,14 @@ from vision.errors import UserError
 
 
 class PretrainedError(UserError):
-    """The file or the model is not the one that the weights belong to."""
+    """The weights do not fit the model, or their file cannot be read."""
 
 
 class Stored(NamedTuple):
-    """An array in a file that says of which shape and type it is.
+    """An array in a file.
 
-    Whoever knows what to expect checks that first, so that no file can have more
-    memory taken than the model has.
+    Shape and type are checked before it is read, so that no file causes more memory to
+    be allocated than the model needs.
     """
 
     shape: tuple[int, ...]
@@ -31,11 +31,11 @@ class Stored(NamedTuple):
 
 @contextlib.contextmanager
 def explained(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Says of which file it is that reading fails; raises PretrainedError."""
+    """Raises PretrainedError, which names the file, in place of errors of reading."""
     try:
         yield
-    # What h5py, zipfile and NumPy raise over damaged files, from a wrong checksum to
-    # a name that leads nowhere; NumPy parses a header as Python.
+    # What h5py, zipfile and NumPy raise for damaged files, from a wrong checksum to a
+    # dangling link; NumPy parses a header as Python.
     except (
         OSError,
         ValueError,
@@ -50,5 +50,5 @@ def explained(path: str | os.PathLike[str]) -> Iterator[None]:
     ) as error:
         raise PretrainedError(
             f'Expected weights at {path}, as a Keras .h5 or an .npz of plain arrays; '
-            f'it could not be read: {error}'
+            f'the file could not be read: {error}'
         ) from error

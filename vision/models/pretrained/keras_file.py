@@ -1,9 +1,10 @@
-"""What is in the HDF5 files that Keras saves weights in, and whole models.
+"""The layers in the HDF5 files in which Keras saves weights or whole models.
 
-Only arrays are read. A link or an array that leads to another file is refused, since
-a file of weights from elsewhere has no business in ours.
+Only arrays are read. Links, and arrays stored in another file, are refused, so that a
+file of weights cannot make other files be read.
 """
 
+import itertools
 import math
 import re
 from typing import NamedTuple
@@ -12,16 +13,18 @@ import h5py
 
 from vision.models.pretrained.arrays import Stored
 
-# Bytes; compressed arrays are unpacked by chunks, whose size a file can make up.
+# Bytes; compressed arrays are unpacked by chunks, whose size the file declares.
 _MAX_CHUNK = 1 << 26
 
 
 class Layer(NamedTuple):
     """A layer's arrays in Keras's order.
 
-    container: the model that it is in: the file's own, or one inside that.
-    name: the layer's name, or where the file does not tell that its class and number.
-    named: whether it is the name.
+    Attributes:
+        container: path of the model that contains the layer; models can be nested.
+        name: the layer's name, or its class and number where the file has no name.
+        named: whether the file has the name.
+        arrays: the layer's arrays.
     """
 
     container: str
@@ -35,9 +38,11 @@ class Layer(NamedTuple):
 
 
 class KerasFile(NamedTuple):
-    """The layers that have arrays.
+    """The layers of a file.
 
-    ordered: whether they come in the model's order; else those of a class do.
+    Attributes:
+        layers: those that have arrays.
+        ordered: whether all are in the model's order, or only those of the same class.
     """
 
     layers: list[Layer]
@@ -45,16 +50,16 @@ class KerasFile(NamedTuple):
 
 
 def keras_layers_in(file: h5py.File) -> KerasFile:
-    """Finds the layers of a `.weights.h5`, or of an .h5 in the older format.
+    """The layers of a `.weights.h5`, or of an .h5 in the older format.
 
     Raises:
-        ValueError: the file is not Keras's, or leads out of itself.
+        ValueError: the file is not Keras's, or refers to another file.
         OSError, KeyError, TypeError, RuntimeError: it is damaged.
     """
     root = _child(file, 'model_weights') if _has(file, 'model_weights') else file
     names = _strings(root, 'layer_names')
     if names:
-        layers = [each for name in names for each in _older_layers(root, name)]
+        layers = [layer for name in names for layer in _older_layers(root, name)]
     else:
         layers = _newer_layers(file)
     layers = [layer for layer in layers if layer.arrays]
@@ -64,10 +69,10 @@ def keras_layers_in(file: h5py.File) -> KerasFile:
 
 
 def _older_layers(root: h5py.Group, name: str) -> list[Layer]:
-    """The layer of this name, or those in it where it is itself a model.
+    """The layer of this name, or its layers if it is a model.
 
-    A layer's arrays have paths such as 'Conv1/kernel:0', with one and the same
-    'Conv1', or none. Those of a model are called by several layers.
+    The arrays of a layer have paths such as 'Conv1/kernel:0', all with the same 'Conv1'
+    or without it. The arrays of a model have paths with several layers.
     """
     group = _child(root, name)
     inner: dict[str, list[Stored]] = {}
@@ -75,7 +80,7 @@ def _older_layers(root: h5py.Group, name: str) -> list[Layer]:
         layer = path.split('/')[-2] if '/' in path else ''
         inner.setdefault(layer, []).append(_stored(group, path))
     if len(inner) > 1:
-        return [Layer(name, each, True, tuple(a)) for each, a in inner.items()]
+        return [Layer(name, key, True, tuple(a)) for key, a in inner.items()]
     return [Layer('', name, True, tuple(arrays)) for arrays in inner.values()]
 
 
@@ -84,7 +89,7 @@ def _newer_layers(file: h5py.File) -> list[Layer]:
     layers, seen, waiting = [], set(), [('', file)]
     while waiting:
         path, group = waiting.pop()
-        # Hard links can lead in a circle.
+        # Hard links can form a cycle.
         address = h5py.h5o.get_info(group.id).addr
         if address in seen:
             raise ValueError(f'the group {path} is in it twice')
@@ -111,20 +116,20 @@ def _newer_layer(path: str, group: h5py.Group) -> Layer:
 
 
 def numbered(name: str) -> tuple[str, int]:
-    """A name and the number behind it, 0 for none: in this order Keras counts."""
+    """A name and the number at its end, or 0, to sort names as Keras numbers them."""
     match = re.fullmatch(r'(.*?)_?(\d{1,9})?', name, re.DOTALL)
-    assert match is not None  # All of it is optional.
+    assert match is not None  # all parts are optional
     return match[1], int(match[2] or 0)
 
 
 def _child(group: h5py.Group, path: str) -> h5py.Group | h5py.Dataset:
-    """What a path inside the group leads to, without leaving it by a link."""
+    """The object at a path in the group; links are refused."""
     for key in path.split('/'):
         if not isinstance(group, h5py.Group) or not _has(group, key):
             raise ValueError(f'it has no {path}')
         link = group.id.links.get_info(key.encode('utf-8'))
         if link.type != h5py.h5l.TYPE_HARD:
-            raise ValueError(f'{path} is a link to elsewhere, which is not followed')
+            raise ValueError(f'{path} is a link, which is not followed')
         group = group[key]
     return group
 
@@ -137,9 +142,9 @@ def _has(group: h5py.Group, key: str) -> bool:
 def _stored(group: h5py.Group, path: str) -> Stored:
     dataset = _child(group, path)
     if not isinstance(dataset, h5py.Dataset) or dataset.shape is None:
-        raise ValueError(f'{dataset.name} is no array')
+        raise ValueError(f'{dataset.name} is not an array')
     if dataset.external or dataset.is_virtual:
-        raise ValueError(f'{dataset.name} is kept in another file, which is not read')
+        raise ValueError(f'{dataset.name} is stored in another file, which is not read')
     chunk = math.prod(dataset.chunks or ()) * dataset.dtype.itemsize
     if chunk > max(_MAX_CHUNK, math.prod(dataset.shape) * dataset.dtype.itemsize):
         raise ValueError(f'{dataset.name} has chunks of {chunk:,} bytes')
@@ -147,10 +152,8 @@ def _stored(group: h5py.Group, path: str) -> Stored:
 
 
 def _strings(group: h5py.Group, attribute: str) -> list[str]:
-    """An attribute's strings; Keras splits long lists into `<attribute>0` and on."""
-    found = list(group.attrs.get(attribute, ()))
-    number = 0
-    while f'{attribute}{number}' in group.attrs:
-        found.extend(group.attrs[f'{attribute}{number}'])
-        number += 1
-    return [s.decode('utf-8') if isinstance(s, bytes) else str(s) for s in found]
+    """An attribute's strings; Keras splits long lists into `<attribute>0` and so on."""
+    numbered_names = (f'{attribute}{number}' for number in itertools.count())
+    parts = itertools.takewhile(group.attrs.__contains__, numbered_names)
+    values = [v for name in (attribute, *parts) for v in group.attrs.get(name, ())]
+    return [v.decode('utf-8') if isinstance(v, bytes) else str(v) for v in values]

@@ -1,9 +1,9 @@
-"""All of a network's weights from a file, or none."""
+"""Loads all weights of a network from a file, or none."""
 
 import os
 import re
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import tensorflow as tf
@@ -16,26 +16,28 @@ from vision.models.pretrained.matching import (
     by_caffe,
     by_keras,
     by_path,
-    check_model,
     is_by_path,
 )
 from vision.models.pretrained.names import model_of
 from vision.models.pretrained.reading import opened
 
-_SHOWN = 8  # Problems in an error.
+T = TypeVar('T')
 
-# The convolution that tells how wide a MobileNetV2 is, in Keras's files and in ours,
-# and its output channels at alpha 1.
+_SHOWN = 8  # problems in an error message
+
+# The convolution that shows the alpha of a MobileNetV2, by Keras's name and by that of
+# `variables_by_path`, and its output channels at alpha 1.
 _ALPHA_KERNELS = ('block_16_project/kernel', 'stages/block_16/project/conv/kernel')
 _ALPHA_CHANNELS = 320
 
 
 class Loaded(NamedTuple):
-    """What became of a file.
+    """The result of `load`.
 
-    arrays: how many variables have been assigned.
-    head: 'loaded', or 'fresh' where the classifier keeps the values it had.
-    notes: sentences about what of the file was left out.
+    Attributes:
+        arrays: number of assigned variables.
+        head: 'loaded', or 'fresh' if the classifier keeps its values.
+        notes: sentences about ignored parts of the file.
     """
 
     arrays: int
@@ -48,59 +50,46 @@ def load(
     weights: str | os.PathLike[str] | Mapping[str, np.ndarray],
     heads: bool = True,
 ) -> Loaded:
-    """Gives a network weights. Where anything does not fit, none of it is assigned.
+    """Assigns weights to a network; if an array does not fit, none is assigned.
 
-    Heads that are absent from the weights, or of another form or number of classes,
-    keep their values; the result says which. Batch norms, depthwise and separable
-    convolutions are laid out as in Keras: kernels `[height, width, in, out]`, depthwise
-    ones `[height, width, channels, 1]`, dense ones `[in, out]`.
+    Heads that are absent from the weights, or have another form or number of classes,
+    keep their values; the notes of the result name them. Arrays have the layout of
+    Keras: kernels `[height, width, in, out]`, of depthwise convolutions
+    `[height, width, channels, 1]`, of dense layers `[in, out]`.
+
+    GoogLeNet can have the weights of BVLC, trained on ImageNet and released for
+    unrestricted use (https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet):
+    an .npz of `<layer>/kernel` and `<layer>/bias` with Caffe's names of the layers.
 
     Args:
         model: the network, with the normalization that its weights were trained with.
-        weights: arrays of float32 or float16, in a file or by the names that
-            `variables_by_path` gives. A file is one that Keras writes
-            (`.weights.h5`, or `.h5` of weights or of a model) for a network that
-            Keras has; or an `.npz` of those names, or for GoogLeNet of
-            `<layer>/kernel` and `<layer>/bias` by the layers' names in Caffe.
-        heads: False for classifiers that keep their values whatever the weights have.
+        weights: arrays of float32 or float16 by the names of `variables_by_path`; or a
+            file: an .npz of such arrays, or for a network that Keras has a
+            `.weights.h5` or `.h5` of weights or of a model that Keras saved.
+        heads: False if all heads keep their values.
 
     Raises:
-        PretrainedError: the model or its normalization is another one; the file
+        PretrainedError: the weights belong to another model or normalization; the file
             cannot be read; or arrays are missing, unknown, of another shape or type,
-            or not finite, each named.
+            or not finite. The message names them.
     """
     if isinstance(weights, Mapping):
-        arrays = {name: np.asarray(array) for name, array in weights.items()}
-        return _load(model, by_path(model, _stored(arrays)), 'the given weights', heads)
+        stored = {
+            name: Stored(array.shape, array.dtype, array.view)
+            for name, array in weights.items()
+        }
+        return _load(model, by_path(model, stored), 'the given weights', heads)
     file = os.fspath(weights)
-    with opened(file) as found:
-        if isinstance(found, KerasFile):
-            match = by_keras(model, found, file)
-        elif model_of(found) == 'googlenet' or (
-            model.name == 'googlenet' and not is_by_path(found)
+    with opened(file) as contents:
+        if isinstance(contents, KerasFile):
+            match = by_keras(model, contents, file)
+        elif model_of(contents) == 'googlenet' or (
+            model.name == 'googlenet' and not is_by_path(contents)
         ):
-            match = by_caffe(model, found, file)
+            match = by_caffe(model, contents, file)
         else:
-            match = by_path(model, found)
+            match = by_path(model, contents)
         return _load(model, match, file, heads)
-
-
-def load_googlenet(model: Network, path: str | os.PathLike[str]) -> Loaded:
-    """Gives a GoogLeNet the weights of BVLC's, trained on ImageNet.
-
-    https://github.com/BVLC/caffe/tree/master/models/bvlc_googlenet; released for
-    unrestricted use. The file has no auxiliary heads: those of the model keep their
-    values, and so does a classifier of other than 1000 classes.
-
-    Args:
-        model: `create('googlenet')`, with its own normalization.
-        path: an .npz of 116 float32 arrays, as `load` explains.
-
-    Raises:
-        PretrainedError: as of `load`.
-    """
-    check_model(model, 'googlenet', os.fspath(path))
-    return load(model, path)
 
 
 def _load(model: Network, match: Match, file: str, heads: bool) -> Loaded:
@@ -114,47 +103,49 @@ def _load(model: Network, match: Match, file: str, heads: bool) -> Loaded:
     return Loaded(len(arrays), 'loaded' if loaded else 'fresh', match.notes)
 
 
-def _stored(arrays: Mapping[str, np.ndarray]) -> dict[str, Stored]:
-    return {
-        name: Stored(array.shape, array.dtype, array.view)
-        for name, array in arrays.items()
-    }
-
-
 def _head_of(name: str, match: Match) -> str | None:
     """The head that an array belongs to, None for the backbone."""
     if name.startswith(f'{match.classifier}/'):
         return match.classifier
-    found = re.match('heads/[^/]+(?=/)', name)
-    return found[0] if found else None
+    auxiliary = re.match('heads/[^/]+(?=/)', name)
+    return auxiliary[0] if auxiliary else None
 
 
 def _settle_heads(model: Network, match: Match, file: str, wanted: bool) -> Match:
-    """Leaves out, on both sides, the heads that cannot be loaded or are not wanted."""
+    """Removes heads that are not wanted or do not fit from variables and arrays."""
     heads = {_head_of(name, match): None for name in (*match.variables, *match.stored)}
-    variables, stored, notes = dict(match.variables), dict(match.stored), []
+    kept: set[str | None] = {None}
+    notes = []
     for head in filter(None, heads):
-        ours = {n: v for n, v in variables.items() if _head_of(n, match) == head}
-        theirs = {n: a for n, a in stored.items() if _head_of(n, match) == head}
-        if wanted and _fits(ours, theirs):
-            continue
-        if wanted:
-            notes.append(_head_note(model, match, head, ours, theirs, file))
-        for name in (*ours, *theirs):
-            variables.pop(name, None)
-            stored.pop(name, None)
+        variables = _of_heads(match.variables, match, {head})
+        stored = _of_heads(match.stored, match, {head})
+        if wanted and _fits(variables, stored):
+            kept.add(head)
+        elif wanted:
+            notes.append(_head_note(model, match, head, variables, stored, file))
     return match._replace(
-        variables=variables, stored=stored, notes=(*match.notes, *notes)
+        variables=_of_heads(match.variables, match, kept),
+        stored=_of_heads(match.stored, match, kept),
+        notes=(*match.notes, *notes),
     )
 
 
-def _fits(ours: Mapping[str, tf.Variable], theirs: Mapping[str, Stored]) -> bool:
-    """Whether a head is to be loaded: it is the same one, if perhaps a damaged one."""
-    shapes = {name: tuple(variable.shape) for name, variable in ours.items()}
-    if any(_is_permuted(theirs[n].shape, shapes[n]) for n in theirs.keys() & ours):
+def _of_heads(
+    values: Mapping[str, T], match: Match, heads: Collection[str | None]
+) -> dict[str, T]:
+    return {name: v for name, v in values.items() if _head_of(name, match) in heads}
+
+
+def _fits(variables: Mapping[str, tf.Variable], stored: Mapping[str, Stored]) -> bool:
+    """Whether a head is loaded: it has the same layers, which can be damaged."""
+    shapes = [
+        (stored[name].shape, tuple(variables[name].shape))
+        for name in stored.keys() & variables
+    ]
+    if any(_is_permuted(*pair) for pair in shapes):
         return True
-    same = all(theirs[n].shape == shapes[n] for n in theirs.keys() & ours)
-    return bool(theirs) and same and _layers(ours) == _layers(theirs)
+    same = all(shape == expected for shape, expected in shapes)
+    return bool(stored) and same and _layers(variables) == _layers(stored)
 
 
 def _layers(names: Iterable[str]) -> set[str]:
@@ -169,34 +160,29 @@ def _head_note(
     model: Network,
     match: Match,
     head: str,
-    ours: Mapping[str, tf.Variable],
-    theirs: Mapping[str, Stored],
+    variables: Mapping[str, tf.Variable],
+    stored: Mapping[str, Stored],
     file: str,
 ) -> str:
-    what = 'classifier'
+    """Why a head keeps its random values, or is ignored."""
+    title = 'classifier'
     if head != match.classifier:
-        what = f'auxiliary classifier at {head.removeprefix("heads/")}'
-    if not theirs:
-        return f'There is no {what} in {file}: it starts fresh.'
-    classes = _classes(head, theirs)
-    there = f'The {what} of {classes} classes in {file} is'
-    if not ours and head != match.classifier:
-        return f'{there} left out: the model has none.'
+        title = f'auxiliary classifier at {head.removeprefix("heads/")}'
+    if not stored:
+        return f'There is no {title} in {file}: it is initialized randomly.'
+    biases = [f'{head}/bias', f'{head}/classifier/bias']
+    shapes = [stored[name].shape for name in biases if name in stored]
+    classes = shapes[0][0] if shapes and shapes[0] else 0
+    start = f'The {title} of {classes} classes in {file} is'
+    if not variables and head != match.classifier:
+        return f'{start} ignored: the model has none.'
     if classes != model.classes:
-        return f'{there} replaced by a fresh one of {model.classes}.'
-    return f'{there} replaced by a fresh one: the model has a head of another form.'
-
-
-def _classes(head: str, arrays: Mapping[str, Stored]) -> int:
-    """How many classes a head in a file is for, 0 where it has no classifier."""
-    for name in (f'{head}/bias', f'{head}/classifier/bias'):
-        if name in arrays and arrays[name].shape:
-            return arrays[name].shape[0]
-    return 0
+        return f'{start} replaced by a random one of {model.classes}.'
+    return f'{start} replaced by a random one: the head of the model has another form.'
 
 
 def _checked(match: Match, file: str) -> tuple[list[str], dict[str, np.ndarray]]:
-    """What keeps arrays from being assigned, a line each; and those that fit."""
+    """A line for each array that does not fit, and the arrays that fit."""
     problems, arrays = [], {}
     for name, variable in match.variables.items():
         problem = _misfit(match.stored.get(name), tuple(variable.shape))
@@ -212,13 +198,13 @@ def _checked(match: Match, file: str) -> tuple[list[str], dict[str, np.ndarray]]
 
 
 def _misfit(stored: Stored | None, shape: tuple[int, ...]) -> str:
-    """Why an array cannot be that of a variable of this shape, or nothing."""
+    """Why an array does not fit a variable of this shape, or ''."""
     if stored is None:
         return 'is missing'
     if stored.shape != shape:
         advice = ': transpose it' if _is_permuted(stored.shape, shape) else ''
         return f'has shape {stored.shape}, the model has {shape}{advice}'
-    # Each float16 is a float32 too, while a float64 would be rounded.
+    # float16 converts to float32 exactly, float64 does not.
     if stored.dtype.kind != 'f' or stored.dtype.itemsize not in (2, 4):
         return f'is {stored.dtype}, not float32'
     return ''
@@ -235,7 +221,7 @@ def _refusal(model: Network, match: Match, file: str, problems: list[str]) -> st
 
 
 def _guess(model: Network, match: Match) -> str:
-    """Which other model the weights may be of, from their names and shapes."""
+    """The model that the weights may belong to, by their names and shapes."""
     known = sum(name in match.stored for name in match.variables)
     if 2 * known < len(match.variables):
         other = model_of({*match.stored, *_layers(match.stored)})
@@ -246,5 +232,5 @@ def _guess(model: Network, match: Match) -> str:
             channels = match.stored[name].shape[-1:]
             if channels and channels[0] != match.variables[name].shape[-1]:
                 alpha = round(channels[0] / _ALPHA_CHANNELS, 2)
-                return f' they seem to be of alpha={alpha:g}: make the model with that'
+                return f' they seem to be of alpha={alpha:g}; choose that alpha'
     return ''

@@ -1,6 +1,6 @@
-"""What the variables of our networks are called in the files that hold weights."""
+"""The names of the networks' variables in files of weights."""
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 
 import tensorflow as tf
 
@@ -8,7 +8,7 @@ from vision.layers import BatchNorm, InceptionBlock, SeparableConv2D
 from vision.models import mobilenet_v2, xception
 from vision.models.network import Network
 
-# The models that others have trained, and what their images were normalized by.
+# The models with published weights, and the normalization of their images.
 NORMALIZATIONS = {
     'googlenet': 'caffe',
     'mobilenet_v2': 'symmetric',
@@ -19,7 +19,7 @@ KERAS_LAYERS = {
     'xception': xception.keras_layers,
 }
 
-# Layers or arrays that only one model's files have; Xception's in Keras 1 had no names.
+# Layers or arrays in files of only one model; those of Xception in Keras 1 are unnamed.
 _SIGNS = {
     'inception_3a/1x1/kernel': 'googlenet',
     'block_1_expand': 'mobilenet_v2',
@@ -27,7 +27,7 @@ _SIGNS = {
     'separableconvolution2d_1': 'xception',
 }
 
-# Caffe's names of the layers and ours: in the stem, and in each Inception block.
+# Stages of the stem and convolutions of Inception blocks by Caffe's names.
 _STEM = {
     'conv1/7x7_s2': 'conv1',
     'conv2/3x3_reduce': 'conv2_reduce',
@@ -45,40 +45,41 @@ CAFFE_CLASSIFIER = 'loss3/classifier'
 
 
 def normalization_of(model: str) -> str | None:
-    """What images must be normalized by for the published weights of a model.
-
-    None where there are no such weights.
-    """
+    """The normalization for the published weights of a model, None without any."""
     return NORMALIZATIONS.get(model)
 
 
 def model_of(names: Container[str]) -> str | None:
-    """The model whose file has layers or arrays of these names, if that is plain."""
+    """The model whose files have layers or arrays of these names, None if unclear."""
     return next((model for sign, model in _SIGNS.items() if sign in names), None)
 
 
 def variables_by_path(module: tf.Module, prefix: str = '') -> dict[str, tf.Variable]:
-    """A module's variables by the names of the attributes that lead to them.
+    """A module's variables by paths of attributes, such as 'stages/conv1/conv/kernel'.
 
-    These are the names of our own files: 'stages/conv1/conv/kernel'.
+    These are the names in runs and in .npz files of the project.
     """
-    found: dict[str, tf.Variable] = {}
+    variables: dict[str, tf.Variable] = {}
     for name, child in tf.train.TrackableView.children(module).items():
         if isinstance(child, tf.Variable):
-            found[prefix + name] = child
+            variables[prefix + name] = child
         else:
-            found.update(variables_by_path(child, f'{prefix}{name}/'))
-    return found
+            variables |= variables_by_path(child, f'{prefix}{name}/')
+    return variables
 
 
 def caffe_variables(model: Network) -> dict[str, tf.Variable]:
-    """A GoogLeNet's variables without the auxiliary heads', by Caffe's names."""
-    layers = {name: model.stages[ours].conv for name, ours in _STEM.items()}
+    """A GoogLeNet's variables by Caffe's names, without those of auxiliary heads."""
+    layers = {name: model.stages[stage].conv for name, stage in _STEM.items()}
     for block, stage in model.stages.items():
         if isinstance(stage, InceptionBlock):
-            for name, ours in _BRANCHES.items():
-                layers[f'{block}/{name}'] = getattr(stage, ours).conv
-    layers[CAFFE_CLASSIFIER] = model.head.classifier
+            for name, attribute in _BRANCHES.items():
+                layers[f'{block}/{name}'] = getattr(stage, attribute).conv
+    return variables_by_layer({**layers, CAFFE_CLASSIFIER: model.head.classifier})
+
+
+def variables_by_layer(layers: Mapping[str, tf.Module]) -> dict[str, tf.Variable]:
+    """The variables of layers as '<layer>/<part>', with Keras's names of the parts."""
     return {
         f'{name}/{part}': variable
         for name, layer in layers.items()
@@ -87,7 +88,7 @@ def caffe_variables(model: Network) -> dict[str, tf.Variable]:
 
 
 def keras_parts(layer: tf.Module) -> dict[str, tf.Variable]:
-    """A layer's variables by Keras's names of them and in its order."""
+    """A layer's variables by Keras's names and in Keras's order."""
     if isinstance(layer, BatchNorm):
         return {
             'gamma': layer.scale,

@@ -1,4 +1,4 @@
-"""Weight files, told apart by what they hold and not by their names."""
+"""Weight files, recognized by their contents and not by their names."""
 
 import contextlib
 import os
@@ -12,7 +12,7 @@ import numpy as np
 from vision.models.pretrained.arrays import Stored, explained
 from vision.models.pretrained.keras_file import KerasFile, keras_layers_in
 
-HDF5 = b'\x89HDF\r\n\x1a\n'  # How every such file begins.
+HDF5 = b'\x89HDF\r\n\x1a\n'  # the first bytes of all such files
 
 _NPY_HEADERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
@@ -24,7 +24,7 @@ _NPY_HEADERS = {
 def opened(path: str | os.PathLike[str]) -> Iterator[KerasFile | dict[str, Stored]]:
     """The layers of a Keras file, or the arrays of an .npz by their names.
 
-    The arrays can be read as long as the context lasts. Nothing is unpickled.
+    The arrays can be read inside the context. Nothing is unpickled.
 
     Raises:
         PretrainedError: the file is neither, or is damaged.
@@ -34,43 +34,39 @@ def opened(path: str | os.PathLike[str]) -> Iterator[KerasFile | dict[str, Store
             file = stack.enter_context(open(path, 'rb'))
             start = file.read(len(HDF5))
             file.seek(0)
-            found: KerasFile | dict[str, Stored]
+            contents: KerasFile | dict[str, Stored]
             if start == HDF5:
-                found = keras_layers_in(stack.enter_context(h5py.File(file, 'r')))
+                contents = keras_layers_in(stack.enter_context(h5py.File(file, 'r')))
             elif start.startswith(b'PK'):
-                found = _arrays_in(stack.enter_context(zipfile.ZipFile(file)))
+                contents = _arrays_in(stack.enter_context(zipfile.ZipFile(file)))
+            elif start.startswith(b'\x93NUMPY'):
+                raise ValueError('it contains a single array without a name')
             else:
-                raise ValueError(_what_it_is(start))
-        yield found
-
-
-def _what_it_is(start: bytes) -> str:
-    if not start:
-        return 'it is empty'
-    if start.startswith(b'\x93NUMPY'):
-        return 'it holds a single array without a name'
-    return f'it begins with {start!r} like neither'
+                raise ValueError(
+                    f'it begins with {start!r}' if start else 'it is empty'
+                )
+        yield contents
 
 
 def _arrays_in(archive: zipfile.ZipFile) -> dict[str, Stored]:
-    """What an .npz holds, by names without '.npy'."""
-    found = {}
-    for member in archive.infolist():
-        if not member.filename.endswith('.npy'):
+    """The arrays of an .npz, by names without '.npy'."""
+    for name in archive.namelist():
+        if not name.endswith('.npy'):
             raise ValueError(
-                f'it holds {member.filename}, which is no array (of a '
-                ".keras file, save the model's weights as .weights.h5)"
+                f'it contains {name}, which is not an array (if it is a .keras file, '
+                "save the model's weights as .weights.h5)"
             )
-        found[member.filename.removesuffix('.npy')] = _array(archive, member)
-    return found
+    return {
+        member.filename.removesuffix('.npy'): _array(archive, member)
+        for member in archive.infolist()
+    }
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stored:
-
     def read() -> np.ndarray:
         with archive.open(member) as file:
             array = np.lib.format.read_array(file, allow_pickle=False)
-            # To the end, where the checksum is compared.
+            # The checksum is compared at the end of the file.
             if file.read(1):
                 raise ValueError(f'{member.filename} is longer than its array')
         return array
@@ -83,6 +79,6 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stored:
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(file)
     if version not in _NPY_HEADERS:
-        raise ValueError(f'an array of format {version} is not known')
+        raise ValueError(f'the array format {version} is unknown')
     shape, _, dtype = _NPY_HEADERS[version](file)
     return shape, dtype

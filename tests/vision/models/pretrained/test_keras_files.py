@@ -1,4 +1,4 @@
-"""Files that Keras itself writes, read without it."""
+"""Files that Keras writes, read without it."""
 
 import shutil
 
@@ -10,14 +10,14 @@ import pytest
 from vision.models import create
 from vision.models.pretrained import load
 
-# It warns of NumPy 2 when it takes arrays apart.
+# Keras warns of NumPy 2 when it converts arrays.
 pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning:keras')
 
 CLASSES = 7
 
 
 def _randomize(model):
-    """Gives a Keras model batch norms and biases that a mix-up would show in."""
+    """Draws batch norms and biases, so that exchanged ones are noticed."""
     rng = np.random.default_rng(0)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -35,7 +35,7 @@ def _randomize(model):
 
 
 @pytest.fixture(scope='module')
-def theirs():
+def original():
     model = keras.applications.MobileNetV2(
         input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=CLASSES
     )
@@ -44,22 +44,22 @@ def theirs():
 
 
 @pytest.fixture(scope='module')
-def files(theirs, tmp_path_factory):
-    """A folder of the same weights in all the ways that Keras has of saving them."""
+def files(original, tmp_path_factory):
+    """A folder with the same weights in all file formats of Keras."""
     folder = tmp_path_factory.mktemp('keras')
-    base = keras.Model(theirs.input, theirs.get_layer('out_relu').output)
+    base = keras.Model(original.input, original.get_layer('out_relu').output)
     nested = keras.Sequential(
         [
             keras.Input((32, 32, 3)),
             keras.layers.Rescaling(1 / 127.5, -1),
             base,
             keras.layers.GlobalAveragePooling2D(),
-            keras.layers.Dense(3, name='mine'),
+            keras.layers.Dense(3, name='output'),
         ]
     )
     nested.compile('adam')
     nested.optimizer.build(nested.trainable_variables)
-    for name, model in {'flat': theirs, 'no_top': base, 'nested': nested}.items():
+    for name, model in {'flat': original, 'no_top': base, 'nested': nested}.items():
         model.save_weights(folder / f'{name}.weights.h5')
         model.save(folder / f'{name}.h5')
     _unname(shutil.copy(folder / 'flat.weights.h5', folder / 'unnamed.weights.h5'))
@@ -68,7 +68,7 @@ def files(theirs, tmp_path_factory):
 
 
 def _unname(path):
-    """Takes the names away, which the first versions of Keras 3 did not write."""
+    """Removes the names, which the first versions of Keras 3 did not write."""
     with h5py.File(path, 'r+') as file:
         for group in file['layers'].values():
             del group['vars'].attrs['name']
@@ -85,7 +85,7 @@ def _rename(path):
         root.attrs['layer_names'] = [name.encode() for name in new]
 
 
-def _ours(name='mobilenet_v2', image_size=32, **options):
+def _network(name='mobilenet_v2', image_size=32, **options):
     if name == 'mobilenet_v2':
         options = {'alpha': 0.35, **options}
     return create(name, image_size=image_size, **{'classes': CLASSES, **options})
@@ -93,7 +93,7 @@ def _ours(name='mobilenet_v2', image_size=32, **options):
 
 @pytest.fixture(scope='module')
 def fresh():
-    return _ours()
+    return _network()
 
 
 @pytest.fixture(scope='module')
@@ -102,19 +102,19 @@ def images():
 
 
 @pytest.fixture(scope='module')
-def features(theirs, images):
-    # By its kind: Keras numbers the names of what it makes in a process.
+def features(original, images):
+    # By its class: Keras numbers the names of all layers of a process.
     (pooled,) = (
         layer
-        for layer in theirs.layers
+        for layer in original.layers
         if isinstance(layer, keras.layers.GlobalAveragePooling2D)
     )
-    return keras.Model(theirs.input, pooled.output)(images / 127.5 - 1).numpy()
+    return keras.Model(original.input, pooled.output)(images / 127.5 - 1).numpy()
 
 
-def _assert_close(ours, theirs):
+def _assert_close(actual, expected):
     np.testing.assert_allclose(
-        ours, theirs, rtol=1e-4, atol=1e-4 * np.abs(theirs).max()
+        actual, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max()
     )
 
 
@@ -131,26 +131,28 @@ def _assert_close(ours, theirs):
         ('nested.h5', 'fresh'),
     ],
 )
-def test_the_network_answers_as_in_keras(theirs, files, images, features, name, head):
-    model = _ours()
+def test_the_network_predicts_as_in_keras(
+    original, files, images, features, name, head
+):
+    model = _network()
     loaded = load(model, files / name)
     assert loaded.head == head and loaded.arrays == 260 + 2 * (head == 'loaded')
     _assert_close(model.features(images).numpy(), features)
     logits = model(images).main.numpy()
     if head == 'loaded':
-        _assert_close(keras.ops.softmax(logits), theirs(images / 127.5 - 1).numpy())
+        _assert_close(keras.ops.softmax(logits), original(images / 127.5 - 1).numpy())
 
 
-def test_the_notes_say_what_is_left_out(files):
+def test_the_notes_name_what_is_ignored(files):
     path = files / 'nested.h5'
-    assert load(_ours(), path).notes == (
-        f'Of another head in {path}, these dense layers are left out: mine.',
-        f'There is no classifier in {path}: it starts fresh.',
+    assert load(_network(), path).notes == (
+        f'These dense layers of another head in {path} are ignored: output.',
+        f'There is no classifier in {path}: it is initialized randomly.',
     )
     path = files / 'renamed.h5'
-    assert load(_ours(), path).notes == (
-        f'The layers in {path} have other names (convolution2d_1 for Conv1): they are '
-        'taken in their order, as Keras does.',
+    assert load(_network(), path).notes == (
+        f'The layers in {path} have other names (convolution2d_1 for Conv1) and are '
+        'assigned in their order, as in Keras.',
     )
 
 
@@ -167,31 +169,31 @@ def test_layers_around_the_network_are_named(tmp_path, ending):
             base,
             keras.layers.GlobalAveragePooling2D(),
             keras.layers.BatchNormalization(name='norm'),
-            keras.layers.Dense(3, name='mine'),
+            keras.layers.Dense(3, name='output'),
         ]
     )
     path = tmp_path / f'w.{ending}'
     (model.save_weights if ending == 'weights.h5' else model.save)(path)
-    (note,) = (note for note in load(_ours(), path).notes if 'none of a' in note)
-    assert note.startswith(f'These layers of {path} are none of a mobilenet_v2 and are')
+    (note,) = (note for note in load(_network(), path).notes if 'not part of a' in note)
+    assert note.startswith(f'These layers of {path} are not part of a mobilenet_v2')
     assert set(note.rpartition(': ')[2].strip('.').split(', ')) == {'scale', 'norm'}
 
 
 @pytest.mark.parametrize(
     'options, end',
     [
-        ({'classes': 2}, 'one of 2.'),
-        ({'dense': (5,)}, 'one: the model has a head of another form.'),
-        ({'pooling': 'max'}, 'one: the model has a head of another form.'),
+        ({'classes': 2}, 'random one of 2.'),
+        ({'dense': (5,)}, 'random one: the head of the model has another form.'),
+        ({'pooling': 'max'}, 'random one: the head of the model has another form.'),
     ],
 )
-def test_another_head_stays_fresh(files, images, features, options, end):
-    model = _ours(**options)
+def test_another_head_keeps_its_values(files, images, features, options, end):
+    model = _network(**options)
     before = [variable.numpy() for variable in model.head.variables]
     path = files / 'flat.h5'
     loaded = load(model, path)
     assert loaded.head == 'fresh' and loaded.notes == (
-        f'The classifier of 7 classes in {path} is replaced by a fresh {end}',
+        f'The classifier of 7 classes in {path} is replaced by a {end}',
     )
     for variable, old in zip(model.head.variables, before):
         np.testing.assert_array_equal(variable, old)
@@ -201,34 +203,34 @@ def test_another_head_stays_fresh(files, images, features, options, end):
 
 def test_genuine_weights(data_folder, images):
     path = data_folder / 'mobilenet_v2_0.35_imagenet_no_top.weights.h5'
-    theirs = keras.applications.MobileNetV2(
+    original = keras.applications.MobileNetV2(
         input_shape=(96, 96, 3),
         alpha=0.35,
         weights=None,
         include_top=False,
         pooling='avg',
     )
-    theirs.load_weights(path)
-    model = _ours(image_size=96)
+    original.load_weights(path)
+    model = _network(image_size=96)
     assert load(model, path).head == 'fresh'
     large = np.repeat(np.repeat(images, 3, axis=1), 3, axis=2)
-    _assert_close(model.features(large).numpy(), theirs(large / 127.5 - 1).numpy())
+    _assert_close(model.features(large).numpy(), original(large / 127.5 - 1).numpy())
 
 
 @pytest.mark.slow
 def test_xception(tmp_path, images):
     keras.layers.Conv2D(1, 1)  # So that the unnamed layers count from elsewhere.
-    theirs = keras.applications.Xception(
+    original = keras.applications.Xception(
         input_shape=(71, 71, 3), weights=None, include_top=False, pooling='avg'
     )
-    _randomize(theirs)
-    theirs.save_weights(tmp_path / 'x.weights.h5')
-    theirs.save(tmp_path / 'x.h5')
+    _randomize(original)
+    original.save_weights(tmp_path / 'x.weights.h5')
+    original.save(tmp_path / 'x.h5')
     _rename(shutil.copy(tmp_path / 'x.h5', tmp_path / 'renamed.h5'))
     large = np.pad(images[:2], [(0, 0), (39, 0), (0, 39), (0, 0)])
-    expected = theirs(large / 127.5 - 1).numpy()
+    expected = original(large / 127.5 - 1).numpy()
     for name in ('x.weights.h5', 'x.h5', 'renamed.h5'):
-        model = _ours('xception', 71)
+        model = _network('xception', 71)
         assert load(model, tmp_path / name).arrays == 234
         _assert_close(model.features(large).numpy(), expected)
 
@@ -260,8 +262,8 @@ def _put(path, value):
         ),
         (lambda f: f.__delitem__('layers/conv2d'), ['Conv1/kernel is missing']),
         (
-            lambda f: f['layers/conv2d/vars'].attrs.__setitem__('name', 'mine'),
-            ['Conv1/kernel is missing', 'mine/0 is unknown'],
+            lambda f: f['layers/conv2d/vars'].attrs.__setitem__('name', 'other'),
+            ['Conv1/kernel is missing', 'other/0 is unknown'],
         ),
         (
             _put(CONV, np.zeros((16, 3, 3, 3), np.float32)),
@@ -303,12 +305,12 @@ def test_one_wrong_array_keeps_all_out(
     assert_refused(fresh, path, *messages)
 
 
-def test_half_precision_is_taken_exactly(files, tmp_path):
+def test_half_precision_is_converted_exactly(files, tmp_path):
     path = shutil.copy(files / 'no_top.weights.h5', tmp_path)
     value = np.linspace(-1, 1, 16).astype(np.float16)
     with h5py.File(path, 'r+') as file:
         _put(NORM, value)(file)
-    model = _ours()
+    model = _network()
     load(model, path)
     np.testing.assert_array_equal(model.stages['conv1'].norm.offset, value)
 
@@ -316,9 +318,9 @@ def test_half_precision_is_taken_exactly(files, tmp_path):
 @pytest.mark.parametrize('name', ['flat.h5', 'flat.weights.h5'])
 def test_another_width_is_named(files, name, assert_refused):
     assert_refused(
-        _ours(alpha=0.5),
+        _network(alpha=0.5),
         files / name,
-        'but they seem to be of alpha=0.35: make the model with that:\n',
+        'but they seem to be of alpha=0.35; choose that alpha:\n',
         'block_1_project/kernel has shape (1, 1, 48, 8), the model has '
         '(1, 1, 48, 16)\n',
         '\n  and ',
@@ -335,13 +337,13 @@ def test_another_width_is_named(files, name, assert_refused):
     ],
 )
 def test_another_model_is_named(files, name, normalization, file, assert_refused):
-    model = _ours(name, normalization=normalization)
+    model = _network(name, normalization=normalization)
     assert_refused(
         model,
         files / file,
         "Expected the model 'mobilenet_v2' with "
         "normalization 'symmetric', which the weights in",
-        f'received {name!r} with {normalization!r}: make that model',
+        f'received {name!r} with {normalization!r}. Choose that model',
     )
 
 
@@ -354,13 +356,13 @@ def test_another_model_is_named(files, name, normalization, file, assert_refused
         ),
         (
             'inception_v1',
-            'Expected an .npz of its own variables for the model '
+            'Expected an .npz of its variables for the model '
             "'inception_v1', received the Keras file",
         ),
     ],
 )
-def test_a_model_that_nobody_knows(tmp_path, name, message, assert_refused):
-    theirs = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
+def test_an_unknown_model(tmp_path, name, message, assert_refused):
+    original = keras.Sequential([keras.Input((8, 8, 3)), keras.layers.Conv2D(4, 3)])
     path = tmp_path / 'own.h5'
-    theirs.save(path)
-    assert_refused(_ours(name), path, message)
+    original.save(path)
+    assert_refused(_network(name), path, message)

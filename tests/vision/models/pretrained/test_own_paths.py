@@ -1,4 +1,4 @@
-"""Weights by the paths of our own variables."""
+"""Weights by the paths of attributes."""
 
 import numpy as np
 import pytest
@@ -54,21 +54,20 @@ def test_all_is_loaded(arrays, tmp_path, in_a_file):
             {'classes': 2},
             [
                 'classifier of 3 classes in the given weights is replaced by '
-                'a fresh one of 2.',
+                'a random one of 2.',
                 'auxiliary classifier at inception_4a of 3 classes in the '
                 'given weights is '
-                'replaced by a fresh one of 2.',
+                'replaced by a random one of 2.',
                 'auxiliary classifier at inception_4d of 3 classes in the '
                 'given weights is '
-                'replaced by a fresh one of 2.',
+                'replaced by a random one of 2.',
             ],
         ),
         (
             {'dense': (4,)},
             [
                 'classifier of 3 classes in the given weights is replaced by '
-                'a fresh one: the '
-                'model has a head of another form.',
+                'a random one: the head of the model has another form.',
             ],
         ),
         (
@@ -76,29 +75,29 @@ def test_all_is_loaded(arrays, tmp_path, in_a_file):
             [
                 'auxiliary classifier at inception_4a of 3 classes in the '
                 'given weights is '
-                'left out: the model has none.',
+                'ignored: the model has none.',
                 'auxiliary classifier at inception_4d of 3 classes in the '
                 'given weights is '
-                'left out: the model has none.',
+                'ignored: the model has none.',
             ],
         ),
     ],
 )
-def test_other_heads_stay_fresh(arrays, options, notes):
+def test_other_heads_keep_their_values(arrays, options, notes):
     model = _model(**options)
     before = _arrays(model)
     loaded = load(model, arrays)
     assert sorted(loaded.notes) == sorted(f'The {note}' for note in notes)
-    fresh = {note.split(' of ')[0] for note in notes}
+    random = {note.split(' of ')[0] for note in notes}
     for name, array in _arrays(model).items():
         head = (
             'classifier'
             if name.startswith('head/')
             else f'auxiliary classifier at {name.split("/")[1]}'
         )
-        kept = not name.startswith('stages/') and head in fresh
+        kept = not name.startswith('stages/') and head in random
         np.testing.assert_array_equal(array, before[name] if kept else arrays[name])
-    assert loaded.head == ('fresh' if 'classifier' in fresh else 'loaded')
+    assert loaded.head == ('fresh' if 'classifier' in random else 'loaded')
 
 
 def test_a_backbone_alone(arrays):
@@ -111,7 +110,8 @@ def test_a_backbone_alone(arrays):
         'classifier',
     )
     assert sorted(loaded.notes) == [
-        f'There is no {head} in the given weights: it starts fresh.' for head in heads
+        f'There is no {head} in the given weights: it is initialized randomly.'
+        for head in heads
     ]
 
 

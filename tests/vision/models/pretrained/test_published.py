@@ -20,7 +20,7 @@ from vision.models.pretrained import (
 
 # The package has a function of the same name.
 module = importlib.import_module('vision.models.pretrained.published')
-# It warns of NumPy 2 when it takes arrays apart.
+# Keras warns of NumPy 2 when it converts arrays.
 pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning:keras')
 
 MOBILENET = (
@@ -67,8 +67,8 @@ def test_mobilenet_v2_is_the_file_that_keras_loads(monkeypatch, size, alpha, top
 @pytest.mark.parametrize('top', [True, False])
 def test_xception_is_the_file_that_keras_loads(monkeypatch, top):
     asked = _what_keras_loads(monkeypatch, keras.applications.Xception, include_top=top)
-    found = published(create('xception', classes=1000 if top else 2))
-    assert found == asked and found.file == asked[0].rsplit('/', 1)[1]
+    file = published(create('xception', classes=1000 if top else 2))
+    assert file == asked and file.file == asked[0].rsplit('/', 1)[1]
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_the_next_larger_size_is_taken(size, alpha, ending):
 @pytest.mark.parametrize(
     'options, top', [({}, True), ({'dense': (8,)}, False), ({'pooling': 'max'}, False)]
 )
-def test_the_classifier_comes_for_a_head_like_theirs(options, top):
+def test_the_classifier_is_included_for_a_head_like_keras_s(options, top):
     model = _mobilenet(classes=1000, image_size=96, **options)
     assert published(model).url.endswith('_96.h5' if top else '_96_no_top.h5')
 
@@ -103,7 +103,7 @@ def test_the_classifier_comes_for_a_head_like_theirs(options, top):
         ('inception_v1', "mobilenet_v2 or xception; received 'inception_v1'."),
         (
             'googlenet',
-            "received 'googlenet': give the path of an .npz of BVLC's weights",
+            "received 'googlenet'. Pass the path of an .npz of BVLC's weights",
         ),
     ],
 )
@@ -116,8 +116,8 @@ def test_models_without_a_file(name, message):
 def test_a_width_without_a_file():
     with pytest.raises(
         PretrainedError,
-        match=r'0.35, 0.5, 0.75, 1.0, 1.3, 1.4, for '
-        r'which .* received a model of another width',
+        match=r'0.35, 0.5, 0.75, 1.0, 1.3, 1.4, for which .* '
+        r'received a model of another width',
     ):
         published(_mobilenet(image_size=32, alpha=0.25))
 
@@ -163,10 +163,10 @@ def site(monkeypatch):
 
 
 def test_a_file_is_fetched_once_and_loaded(site, tmp_path):
-    theirs = keras.applications.MobileNetV2(
+    original = keras.applications.MobileNetV2(
         input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False
     )
-    theirs.save(tmp_path / 'theirs.h5')
+    original.save(tmp_path / 'theirs.h5')
     site.content = (tmp_path / 'theirs.h5').read_bytes()
     site.md5 = hashlib.md5(site.content).hexdigest()
     model, calls = _mobilenet(image_size=32), []
@@ -186,7 +186,7 @@ def test_a_damaged_file_is_not_kept(site, tmp_path):
 
 def test_a_page_in_its_place_is_named(site, tmp_path):
     site.content = b'<html>Please log in</html>'
-    with pytest.raises(PretrainedError, match="begins with b'<html>Pl'. Remove it and"):
+    with pytest.raises(PretrainedError, match="begins with b'<html>Pl'. Remove the"):
         fetch_published(_mobilenet(image_size=32), tmp_path)
 
 
@@ -199,6 +199,7 @@ def test_a_file_that_was_there_is_held_against_its_md5(tmp_path):
     check_published(wanted, path)
     path.write_bytes(path.read_bytes()[:-1] + b'\1')
     with pytest.raises(
-        PretrainedError, match=f'the MD5 {wanted.md5}; it has .* --down'
+        PretrainedError,
+        match=f'the MD5 {wanted.md5}; it has .* Remove the file and download',
     ):
         check_published(wanted, path)

@@ -1,4 +1,4 @@
-"""Files that are not what they are taken for, or are out to do harm."""
+"""Files with other content than expected, damaged files and malicious ones."""
 
 import zipfile
 
@@ -28,7 +28,7 @@ def _npz(path, model):
     'content, message',
     [
         (b'', 'it is empty'),
-        (b'<html>404', "it begins with b'<html>40' like neither"),
+        (b'<html>404', "it begins with b'<html>40'"),
         (b'PK\x03\x04', 'File is not a zip file'),
         (b'\x89HDF\r\n\x1a\n', 'Unable to'),
     ],
@@ -50,7 +50,7 @@ def test_no_file_and_a_folder(model, tmp_path, assert_refused):
 
 def test_a_single_array(model, tmp_path, assert_refused):
     np.save(tmp_path / 'w.npy', np.zeros(3))
-    assert_refused(model, tmp_path / 'w.npy', 'it holds a single array')
+    assert_refused(model, tmp_path / 'w.npy', 'it contains a single array')
 
 
 @pytest.mark.parametrize('member', ['archive/data.pkl', 'config.json'])
@@ -60,13 +60,13 @@ def test_an_archive_of_something_else(model, path, member, assert_refused):
     assert_refused(
         model,
         path,
-        f'it holds {member}, which is no array',
-        "(of a .keras file, save the model's weights as .weights.h5)",
+        f'it contains {member}, which is not an array',
+        "(if it is a .keras file, save the model's weights as .weights.h5)",
     )
 
 
 def test_an_array_that_its_header_makes_up(model, tmp_path, assert_refused):
-    """No memory is taken for what the model has no use for."""
+    """No memory is allocated for arrays that the model does not have."""
     path = tmp_path / 'w.npz'
     _npz(path, model)
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1000000000000,), }"
@@ -147,13 +147,13 @@ def test_links_are_not_followed(model, path, older, link, assert_refused):
         name = _conv(file, older).name
         file.move(name, 'kernel')
         file[name] = link('kernel') if link is h5py.SoftLink else link('other.h5', name)
-    assert_refused(model, path, 'is a link to elsewhere, which is not followed')
+    assert_refused(model, path, 'is a link, which is not followed')
 
 
 def test_a_link_in_place_of_the_whole_is_not_followed(model, path, assert_refused):
     with h5py.File(path, 'w') as file:
         file['model_weights'] = h5py.ExternalLink('other.h5', '/')
-    assert_refused(model, path, 'model_weights is a link to elsewhere')
+    assert_refused(model, path, 'model_weights is a link')
 
 
 @pytest.mark.parametrize('older', [True, False])
@@ -162,7 +162,7 @@ def test_arrays_kept_elsewhere_are_not_read(model, path, older, assert_refused):
     secret.write_bytes(bytes(1728))
     with h5py.File(path, 'w') as file:
         _conv(file, older, external=[(secret, 0, 1728)])
-    assert_refused(model, path, 'is kept in another file, which is not read')
+    assert_refused(model, path, 'is stored in another file, which is not read')
 
 
 def test_virtual_arrays_are_not_read(model, path, assert_refused):
@@ -171,7 +171,7 @@ def test_virtual_arrays_are_not_read(model, path, assert_refused):
     with h5py.File(path, 'w') as file:
         del file[_conv(file, older=False).name]
         file.create_virtual_dataset('layers/conv2d/vars/0', layout)
-    assert_refused(model, path, 'is kept in another file, which is not read')
+    assert_refused(model, path, 'is stored in another file, which is not read')
 
 
 def test_groups_in_a_circle(model, path, assert_refused):
