@@ -14,10 +14,10 @@ def escape(text: str) -> str:
     return _SPECIAL.sub(lambda match: f'\\{match[0]}', printable(text))
 
 
-def code(text: str) -> str:
+def code(text: str, language: str = '') -> str:
     """Text in a block of code; its fence is longer than any in the text."""
     fence = '`' * max([3, *(len(run) + 1 for run in re.findall('`+', text))])
-    return f'{fence}\n{text}\n{fence}'
+    return f'{fence}{language}\n{text}\n{fence}'
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:

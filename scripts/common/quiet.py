@@ -78,7 +78,7 @@ def progress_bar(total: int | None, description: str = '') -> Iterator[tqdm]:
     """
     with (
         native_stderr_suppressed(),
-        _muted(logging.getLogger('vision.data.decoding.bad_files')),
+        muted('vision.data.decoding.bad_files'),
         tqdm(
             total=total,
             desc=description or None,
@@ -92,7 +92,9 @@ def progress_bar(total: int | None, description: str = '') -> Iterator[tqdm]:
 
 
 @contextlib.contextmanager
-def _muted(logger: logging.Logger) -> Iterator[None]:
+def muted(name: str) -> Iterator[None]:
+    """Discards the messages of a logger."""
+    logger = logging.getLogger(name)
     logger.disabled = True
     try:
         yield

@@ -1,83 +1,82 @@
-"""The images that exports are compared on, and those that int8 is measured on."""
+"""The images that exports are compared on, and the calibration set of int8."""
 
 import logging
-from collections import Counter
 from typing import NamedTuple
 
 import numpy as np
 
 from scripts.common.dataset_settings import image_config
 from scripts.common.formatting import counted, printable
+from scripts.common.sampling import rank_in_class
 from trainers.inference import image_files
 from trainers.inference.classifier import Classifier
 from trainers.run.source import load_source
-from trainers.settings.config import Config, ConfigError
+from trainers.settings.config import ConfigError
 from vision import data
 from vision.data import BadFiles, DatasetError, Split
 from vision.errors import UserError
 
-COMPARED, MEASURED = 100, 100
+COMPARED, CALIBRATION = 100, 100
 
 _log = logging.getLogger(__name__)
 
 
 class Images(NamedTuple):
-    """Images as the network takes them, uint8 `[N, S, S, 3]`, RGB.
+    """Images as the network takes them, uint8 [N, S, S, 3], RGB.
 
     Attributes:
-        compared: what model and exports are compared on.
-        measured: what int8 measures its ranges on; others, where there are enough, and
-            none where no format measures.
-        origin: where they are from, in words.
+        compared: what the model and the exports are compared on.
+        calibration: what the ranges of activations are estimated from, for formats
+            that need it: other images than `compared`, if there is more than one.
+        origin: where the images are from, in words.
     """
 
     compared: np.ndarray
-    measured: np.ndarray
+    calibration: np.ndarray
     origin: str
 
 
-def find(
-    classifier: Classifier, given: str, *, measures: bool = True, download: bool = False
+def choose(
+    classifier: Classifier, given: str, calibrated: bool = True, download: bool = False
 ) -> Images:
-    """The images given by hand, or else those of the run.
+    """Images that are given, or else those of the run.
 
     Args:
         classifier: what takes them.
-        given: an image, folder or pattern; '' for those of the run.
-        measures: whether a format measures its ranges.
-        download: whether those of the run may be downloaded.
+        given: an image, a folder or a pattern; '' for images of the run.
+        calibrated: whether a format needs a calibration set.
+        download: whether images of the run may be downloaded.
 
     Raises:
-        ConfigError: none are given, and there is no run.
-        UserError: none of them can be read.
+        ConfigError: no images are given, and there is no run.
+        UserError: the images cannot be read.
     """
-    side = classifier.image_size
     if given:
-        compared, measured = _halves(_split_of(given))
+        compared, calibration = _halves(_split_of(given))
         origin = printable(given)
     elif classifier.run is not None:
-        splits = _source_of(classifier.run.config, download).splits
-        compared = _spread(splits['validation'], COMPARED)
-        measured = _spread(splits['train'], MEASURED)
-        origin = f'the validation split of {classifier.run.config.dataset}'
+        config = image_config(classifier.run.config, {'download': download})
+        try:
+            splits = load_source(config).splits
+        except DatasetError as error:
+            raise UserError(
+                f'Expected the images that the run was trained with: {error} '
+                'Or pass others with --images.',
+                *error.parameters,
+            ) from error
+        compared = _balanced(splits['validation'], COMPARED)
+        calibration = _balanced(splits['train'], CALIBRATION)
+        origin = f'the validation split of {config.dataset}'
     else:
         raise ConfigError(
-            'Expected --images=FOLDER, images of the kind that the network is for, '
-            f'to compare the exports on: {printable(classifier.origin)}, has no run '
-            'that knows some.'
+            'Expected --images=FOLDER with images of the domain of the network, to '
+            f'compare the exports on: {printable(classifier.origin)}, has no run that '
+            'names images.'
         )
-    images = _decoded(compared, side)
-    return Images(images, _decoded(measured, side) if measures else images[:0], origin)
-
-
-def _source_of(config: Config, download: bool) -> data.Source:
-    try:
-        return load_source(image_config(config, {'download': download}))
-    except DatasetError as error:
-        raise UserError(
-            f'Expected the images that the run was trained with: {error} '
-            'Or pass others with --images.'
-        ) from error
+    images = _decoded(compared, classifier.image_size)
+    if not calibrated:
+        return Images(images, images[:0], origin)
+    return Images(images, _decoded(calibration, classifier.image_size), origin)
 
 
 def _split_of(given: str) -> Split:
@@ -88,39 +87,37 @@ def _split_of(given: str) -> Split:
     paths = [file.path for file in files if file.path]
     if not paths:
         raise UserError(
-            'Expected --images to be an image, or a folder or pattern '
-            f'of them, got {printable(given)}: {files[0].error}.'
+            'Expected --images to be an image, or a folder or pattern of images, got '
+            f'{printable(given)}: {files[0].error}.'
         )
     return Split(np.zeros(len(paths), np.int32), paths, paths=paths)
 
 
 def _halves(split: Split) -> tuple[Split, Split]:
-    """Images to compare and others to measure; a single one has to do for both."""
+    """Images to compare and a calibration set; a single image is in both."""
     order = np.random.default_rng(0).permutation(len(split))
-    compared, measured = order[0::2][:COMPARED], order[1::2][:MEASURED]
+    compared, calibration = order[0::2][:COMPARED], order[1::2][:CALIBRATION]
+    if not len(calibration):
+        calibration = compared
     return (
         data.take(split, np.sort(compared)),
-        data.take(split, np.sort(measured if len(measured) else compared)),
+        data.take(split, np.sort(calibration)),
     )
 
 
-def _spread(split: Split, count: int) -> Split:
-    """Some images of a split, as many of each class as there can be."""
+def _balanced(split: Split, count: int) -> Split:
+    """Random images of a split, of as many classes as possible, in their order."""
     order = np.random.default_rng(0).permutation(len(split))
-    seen: Counter[int] = Counter()
-    ranks = []
-    for label in split.labels[order].tolist():
-        ranks.append(seen[label])
-        seen[label] += 1
+    ranks = rank_in_class(split.labels[order])
     chosen = order[np.argsort(ranks, kind='stable')[:count]]
     return data.take(split, np.sort(chosen))
 
 
 def _decoded(split: Split, side: int) -> np.ndarray:
-    """What can be decoded; the rest is named in the log.
+    """The images that can be decoded; the log names the others.
 
     Raises:
-        UserError: nothing can.
+        UserError: none can be decoded.
     """
     batches = data.eval_batches(
         split, batch_size=16, image_size=side, bad_files=BadFiles()
@@ -130,8 +127,7 @@ def _decoded(split: Split, side: int) -> np.ndarray:
     )
     if not len(images):
         raise UserError(
-            f'Expected images to compare the exports on, but none of '
-            f'{counted(len(split), "image")} can be decoded. Pass others '
-            'with --images.'
+            'Expected images to compare the exports on, but none of '
+            f'{counted(len(split), "image")} can be decoded. Pass others with --images.'
         )
     return images

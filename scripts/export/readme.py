@@ -1,10 +1,10 @@
-"""The README.md of an export: what is in it, how good it is, and how to load it."""
+"""The README.md of an export: its formats, the comparison, and how to load each."""
 
 from collections.abc import Sequence
 
+from scripts.common import markdown
 from scripts.common.formatting import printable
-from scripts.export import results
-from scripts.export.results import Result
+from scripts.export.results import Result, rows
 from vision.export.checking import TIE
 from vision.export.formats import Bundle
 
@@ -22,7 +22,7 @@ model = Interpreter('{path}').get_signature_runner()
 probabilities = model(images=images.astype('{dtype}'))['probabilities']
 """
 
-# By format: the language, and lines that take `images` and give `probabilities`.
+# By format: Python code that takes `images` and gives `probabilities`.
 USAGE = {
     'saved_model': """\
 import tensorflow as tf
@@ -41,69 +41,56 @@ probabilities = model.run(['probabilities'], {'images': images.astype('float32')
 }
 
 _NOTES = {
-    'saved_model': 'Needs `tensorflow`. Besides `uint8` there are the signatures '
-    '`serving_default`, which takes float32 in 0..255; `encoded`, which takes '
-    "whole files (`files=tf.constant([open('image.jpg', 'rb').read()])`) "
-    'and prepares them exactly as in training; and `classes`, which gives names '
-    'and ids. All but the last give `logits`, too.',
+    'saved_model': 'Needs `tensorflow`. Further signatures: `serving_default` takes '
+    'float32 in 0..255; `encoded` takes image files '
+    "(`files=tf.constant([open('image.jpg', 'rb').read()])`) and prepares them exactly "
+    'as in training; `classes` returns names and ids. All but `classes` return '
+    '`logits`, too.',
     'tflite_float32': 'Needs `ai-edge-litert`.',
-    'tflite_float16': 'Needs `ai-edge-litert`. Weights are float16.',
-    'tflite_dynamic': 'Needs `ai-edge-litert`. Weights are int8.',
-    'tflite_int8': 'Needs `ai-edge-litert`. Weights and activations are int8; it takes '
-    'uint8 pixels as they are. Preparation, local response norm and the softmax '
-    'stay float32.',
-    'onnx': 'Needs `onnxruntime`. Classes and preparation are in its metadata.',
-    'tensorflowjs': 'A page for any static server: `python -m http.server -d web`, and '
-    'open <http://localhost:8000>. The graph model is `web/model`.',
+    'tflite_float16': 'Needs `ai-edge-litert`. The weights are float16.',
+    'tflite_dynamic': 'Needs `ai-edge-litert`. The weights are int8.',
+    'tflite_int8': 'Needs `ai-edge-litert`. Weights and activations are int8; the '
+    'input is uint8 pixels. Preprocessing, local response normalization and softmax '
+    'are float32.',
+    'onnx': 'Needs `onnxruntime`. The metadata holds classes and preprocessing.',
+    'tensorflowjs': 'A page for any static web server: run '
+    '`python -m http.server -d web` and open <http://localhost:8000>. The graph model '
+    'is `web/model`.',
 }
 
 
-def write(bundle: Bundle, origin: str, compared: str, found: Sequence[Result]) -> str:
-    """The text.
+def text(bundle: Bundle, origin: str, compared: str, results: Sequence[Result]) -> str:
+    """The text of the README.
 
     Args:
         bundle: what is exported.
-        origin: where the weights come from, in words.
-        compared: what was compared on, in words.
-        found: what the comparison found.
+        origin: where the weights are from, in words.
+        compared: the images of the comparison, in words.
+        results: of the comparison.
     """
     specification = bundle.specification
-    lines = [
+    side = specification.image_size
+    parts = [
         f'# {specification.model}, {len(specification.classes)} classes',
-        '',
-        f'From {printable(origin)}. Every format takes images `images` of '
-        f'{specification.image_size}×{specification.image_size} pixels, RGB in 0..255, '
-        'channels last, any number at a time, and gives `probabilities`, which add up '
-        f'to 1. Normalization ({specification.normalization}), temperature '
-        f'({bundle.temperature:g}) and softmax are inside. `labels.txt` names the '
-        'classes in the order of the probabilities, one a line; `model.json` says all '
-        'of that for programs.',
-        '',
-        f'Compared with the model on {compared}:',
-        '',
-        *_markdown(results.rows(found)),
-        '',
-        'Difference: the largest of any probability of any image. Same top-1: the '
-        f'share of images with the same most likely class, or one that the model '
-        f'finds as likely up to {TIE:g}. Time: the median of an image by itself, on '
-        'the processor.',
-        '',
+        f'Weights: {printable(origin)}. Every format takes a batch `images` of '
+        f'{side}×{side} pixels, RGB in 0..255, channels last, and returns '
+        f'`probabilities`. Normalization ({specification.normalization}), temperature '
+        f'({bundle.temperature:g}) and softmax are included. `labels.txt` names the '
+        'classes in the order of the probabilities, one per line; `model.json` holds '
+        'the same information for programs.',
+        f'Comparison with the model on {compared}:',
+        markdown.table(rows(results)),
+        'Largest difference: of any probability of any image. Same top-1: the share of '
+        'images with the same most likely class, or one whose probability by the model '
+        f'is lower by at most {TIE:g}. ms per image: median time for a single image, '
+        'on the CPU.',
         '## Use',
-        '',
-        'An image becomes `images` nearly as in training with',
-        '',
-        '```python',
-        _PILLOW.format(side=specification.image_size).rstrip(),
-        '```',
+        'Preprocessing, almost as in training:',
+        markdown.code(_PILLOW.format(side=side).rstrip(), 'python'),
     ]
-    for result in found:
+    for result in results:
         name = result.form.name
-        lines += ['', f'### {name}', '', _NOTES[name]]
+        parts += [f'### {name}', _NOTES[name]]
         if name in USAGE:
-            lines += ['', '```python', USAGE[name].rstrip(), '```']
-    return '\n'.join(lines) + '\n'
-
-
-def _markdown(rows: Sequence[Sequence[str]]) -> list[str]:
-    lines = [f'| {" | ".join(row)} |' for row in rows]
-    return [lines[0], f'| --- |{" ---: |" * (len(rows[0]) - 2)} --- |', *lines[1:]]
+            parts.append(markdown.code(USAGE[name].rstrip(), 'python'))
+    return '\n\n'.join(parts)

@@ -1,4 +1,4 @@
-"""What the comparison of exports with their model found, as a table and as JSON."""
+"""Results of the comparison of exports with the model, as a table and as JSON."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,26 +7,26 @@ from typing import Any, NamedTuple
 from vision.export.checking import Comparison
 from vision.export.formats import Format
 
-COLUMNS = (
+_COLUMNS = (
     'Format',
     'MB',
-    'ms an image',
+    'ms per image',
     'Largest difference',
     'Allowed',
     'Same top-1',
     'Required',
-    'Verdict',
+    'Result',
 )
 
 
 class Result(NamedTuple):
-    """One export and how it differs from the model.
+    """An export and its comparison with the model.
 
     Attributes:
-        form: which one.
+        form: the format.
         size: bytes of its files.
-        milliseconds: median time of one image by itself.
-        comparison: with the model.
+        milliseconds: median time for a single image.
+        comparison: differences from the model.
     """
 
     form: Format
@@ -44,25 +44,26 @@ def size_of(path: Path) -> int:
 
 def rows(results: Sequence[Result]) -> list[list[str]]:
     """The cells of the table, its heading first."""
-    return [list(COLUMNS), *(_row(result) for result in results)]
-
-
-def _row(result: Result) -> list[str]:
-    form, comparison = result.form, result.comparison
     return [
-        form.name,
-        f'{result.size / 1e6:.2f}',
-        f'{result.milliseconds:.1f}',
-        f'{comparison.difference:.1e}',
-        f'{form.tolerance:g}',
-        f'{100 * comparison.agreement:.1f} %',
-        f'{100 * form.agreement:g} %',
-        'failed' if comparison.failures else 'passed',
+        list(_COLUMNS),
+        *(
+            [
+                form.name,
+                f'{size / 1e6:.2f}',
+                f'{milliseconds:.1f}',
+                f'{comparison.difference:.1e}',
+                f'{form.tolerance:g}',
+                f'{100 * comparison.agreement:.1f} %',
+                f'{100 * form.agreement:g} %',
+                'failed' if comparison.failures else 'passed',
+            ]
+            for form, size, milliseconds, comparison in results
+        ),
     ]
 
 
 def to_dict(result: Result) -> dict[str, Any]:
-    """The same in JSON values."""
+    """A result in JSON values."""
     form, comparison = result.form, result.comparison
     return {
         'format': form.name,

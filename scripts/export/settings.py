@@ -1,21 +1,10 @@
-"""What is exported, and where it goes."""
+"""What is exported, and where the export is written."""
 
 import dataclasses
 
 from trainers.settings.config import ConfigError
 from trainers.settings.fields import CheckedSettings, setting
-from vision.errors import suggestion
-
-# The keys of vision.export.FORMATS, which takes seconds to import.
-FORMATS = (
-    'saved_model',
-    'tflite_float32',
-    'tflite_float16',
-    'tflite_dynamic',
-    'tflite_int8',
-    'onnx',
-    'tensorflowjs',
-)
+from vision.export import FORMATS
 
 _EXPORT = 'The export'
 
@@ -31,40 +20,36 @@ class Settings(CheckedSettings):
     formats: tuple[str, ...] = setting(
         ('saved_model',),
         _EXPORT,
-        f'Formats with commas between, or all: {", ".join(FORMATS)}.',
+        'Formats with commas between.',
+        choices=(*FORMATS, 'all'),
     )
     output: str = setting(
         '',
         _EXPORT,
-        'Folder to make; by default export in the folder of the run, or '
+        'Folder to create; by default export in the folder of the run, or '
         'exports/<model>.',
     )
     overwrite: bool = setting(
-        False,
-        _EXPORT,
-        'Replace an earlier export there as a whole, with all its formats.',
+        False, _EXPORT, 'Replace an earlier export, with all its formats.'
     )
     images: str = setting(
         '',
         _EXPORT,
-        'An image, or a folder or quoted pattern of them, to compare and '
-        "to calibrate with; by default the run's own: of its validation split to "
-        'compare, of its training split to calibrate.',
+        'Image, folder or quoted pattern of images for the comparison and the '
+        'calibration set; by default validation images of the run for the comparison '
+        'and training images for the calibration set.',
     )
     install_converter: bool = setting(
         False,
         _EXPORT,
-        'First build what tensorflowjs needs and no other format can '
-        'share, in .tapestry/tensorflowjs: 2.7 GB, some minutes, once.',
+        'First install the converter for tensorflowjs, which needs an environment of '
+        'its own, in .tapestry/tensorflowjs: 2.7 GB, takes minutes.',
     )
 
     def __post_init__(self):
         super().__post_init__()
-        known = f'Expected --formats to be all, or of {", ".join(FORMATS)}; received'
-        if not self.formats:
-            raise ConfigError(f'{known} none.')
-        for name in self.formats:
-            if name not in (*FORMATS, 'all'):
-                raise ConfigError(f'{known} {name!r}.{suggestion(name, FORMATS)}')
         if 'all' in self.formats and set(self.formats) != {'all'}:
-            raise ConfigError(f'{known} all with others. Leave the others out.')
+            raise ConfigError(
+                'Expected --formats to be all or some formats; received all with '
+                'others. Leave the others out.'
+            )

@@ -28,7 +28,8 @@ def setting(
         default: the value where neither the recipe nor a flag gives one.
         group: the heading under which `--help` lists the flag.
         text: the flag's help text.
-        choices: the values allowed, for strings: a tuple or a registry.
+        choices: the values allowed for a string, or for each of several strings: a
+            tuple or a registry.
         minimum: the smallest number allowed.
         maximum: the largest number allowed.
         form: how a list of strings is parsed into the value and written back.
@@ -100,10 +101,16 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
             f'Expected --{field.name} to be a tuple of strings, received {value!r}.'
         )
     choices = field.metadata['choices']
-    if choices and value not in choices:
+    for entry in value if expected is tuple else (value,):
+        if choices and entry not in choices:
+            raise ConfigError(
+                f'Expected --{field.name} to be one of {", ".join(choices)}; received '
+                f'{entry!r}.{suggestion(entry, choices)}'
+            )
+    if choices and value == ():
         raise ConfigError(
-            f'Expected --{field.name} to be one of {", ".join(choices)}; received '
-            f'{value!r}.{suggestion(value, choices)}'
+            f'Expected --{field.name} to name at least one of {", ".join(choices)}; '
+            'received none.'
         )
     if expected in (int, float):
         _check_range(field, value)

@@ -15,9 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.export import __main__ as export
-from scripts.export import images, readme, settings, staging
-from scripts.export.images import find as find_images
+from scripts.common import command
+from scripts.export import export, images, readme, staging
 from scripts.export.settings import Settings
 from scripts.export.staging import OutputError, staged
 from trainers.inference import classifier
@@ -85,7 +84,7 @@ def everything_in(folder: Path) -> set[str]:
 def few(monkeypatch) -> None:
     """Fewer images, for speed."""
     monkeypatch.setattr(images, 'COMPARED', 10)
-    monkeypatch.setattr(images, 'MEASURED', 10)
+    monkeypatch.setattr(images, 'CALIBRATION', 10)
 
 
 def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys):
@@ -183,7 +182,7 @@ def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
         UserError,
         match='nothing was written:\n  tflite_int8: the '
         r'largest difference of a probability is .*, at most 0 is[\s\S]*'
-        'Leave those out of --formats, or pass more images',
+        'Leave these formats out of --formats, or pass more images',
     ):
         export.export(trained, [Demanding()], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()
@@ -318,7 +317,8 @@ def test_wrong_formats_are_told_before_tensorflow_is_there():
 
 
 def test_the_formats_of_the_flag_are_all_there_are():
-    assert settings.FORMATS == tuple(FORMATS)
+    [field] = [f for f in dataclasses.fields(Settings) if f.name == 'formats']
+    assert field.metadata['choices'] == (*FORMATS, 'all')
 
 
 def test_formats_are_chosen_once_each():
@@ -436,14 +436,14 @@ def test_a_signal_between_two_renames_waits_for_both(tmp_path, monkeypatch, numb
 
 
 def test_a_signal_to_end_removes_what_is_staged(tmp_path):
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.signal(signal.SIGTERM, command._interrupt)
     with pytest.raises(KeyboardInterrupt):
         with staged(tmp_path / 'out', overwrite=False) as folder:
             fill(folder, 'new')
             os.kill(os.getpid(), signal.SIGTERM)
             pytest.fail('it goes on')
     assert everything_in(tmp_path) == set()
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.signal(signal.SIGTERM, before) is command._interrupt
 
 
 def test_the_folder_of_the_next_process_is_left_alone(tmp_path, monkeypatch):
@@ -482,7 +482,7 @@ def test_what_a_killed_export_left_is_removed(tmp_path):
 def test_two_at_once_are_kept_apart(tmp_path):
     with staged(tmp_path / 'out', overwrite=False) as folder:
         fill(folder, 'first')
-        with pytest.raises(OutputError, match='another process makes this export'):
+        with pytest.raises(OutputError, match='another process writes this export'):
             with staged(tmp_path / 'out', overwrite=False):
                 pytest.fail('both would write')
     assert text_in(tmp_path / 'out') == 'first'
@@ -497,28 +497,28 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_images_of_a_run_are_spread_over_the_classes(trained):
-    found = find_images(trained, '')
+    found = images.choose(trained, '')
     assert found.compared.shape == (100, 32, 32, 3)
-    assert found.measured.shape == (100, 32, 32, 3)
+    assert found.calibration.shape == (100, 32, 32, 3)
     split = load('shapes').splits['validation']
-    thirty = images._spread(split, 30)
+    thirty = images._balanced(split, 30)
     assert np.bincount(thirty.labels).tolist() == [3] * 10
     rare = Split(
         np.array([0] * 8 + [1], np.int32),
         [str(i) for i in range(9)],
         images=np.zeros([9, 4, 4, 3], np.uint8),
     )
-    assert np.bincount(images._spread(rare, 4).labels).tolist() == [3, 1]
+    assert np.bincount(images._balanced(rare, 4).labels).tolist() == [3, 1]
 
 
 def test_images_that_are_broken_are_left_out(trained, tmp_path, caplog):
-    images = load('shapes').splits['test'].images
+    pixels = load('shapes').splits['test'].images
     for i in range(5):
-        Image.fromarray(images[i]).save(tmp_path / f'{i}.png')
+        Image.fromarray(pixels[i]).save(tmp_path / f'{i}.png')
     (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8\xff no more')
     (tmp_path / 'empty.png').touch()
-    found = find_images(trained, str(tmp_path))
-    assert len(found.compared) + len(found.measured) == 5
+    found = images.choose(trained, str(tmp_path))
+    assert len(found.compared) + len(found.calibration) == 5
     assert found.compared.max() > 0
     skipped = [record.getMessage() for record in caplog.records]
     assert any('broken.jpg' in line for line in skipped)
@@ -528,17 +528,17 @@ def test_images_that_are_broken_are_left_out(trained, tmp_path, caplog):
 def test_no_image_at_all_is_an_error(trained, tmp_path):
     (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8\xff no more')
     with pytest.raises(UserError, match='none of 1 image can be decoded'):
-        images.find(trained, str(tmp_path))
+        images.choose(trained, str(tmp_path))
     with pytest.raises(UserError, match='Expected --images to be an image, or'):
-        images.find(trained, str(tmp_path / 'nothing'))
+        images.choose(trained, str(tmp_path / 'nothing'))
 
 
 def test_a_single_image_serves_for_both(trained, tmp_path):
     image = load('shapes').splits['test'].images[0]
     Image.fromarray(image).save(tmp_path / 'one.png')
-    found = find_images(trained, str(tmp_path / 'one.png'))
+    found = images.choose(trained, str(tmp_path / 'one.png'))
     assert np.array_equal(found.compared[0], image)
-    assert np.array_equal(found.measured[0], image)
+    assert np.array_equal(found.calibration[0], image)
 
 
 def test_lost_training_images_are_explained(run_dir, tmp_path):
@@ -549,7 +549,7 @@ def test_lost_training_images_are_explained(run_dir, tmp_path):
     config['settings'] |= {'dataset': 'image_folder', 'data_dir': gone}
     (moved / 'config.json').write_text(json.dumps(config))
     with pytest.raises(UserError, match='Or pass others with --images'):
-        images.find(classifier.from_run(moved), '')
+        images.choose(classifier.from_run(moved), '')
 
 
 def test_a_run_on_a_few_batches_is_compared_on_all_images(few, trained):
@@ -558,7 +558,7 @@ def test_a_run_on_a_few_batches_is_compared_on_all_images(few, trained):
     overfitted = classifier.Classifier(
         trained.network, trained.specification, 'a run', run=run
     )
-    found, expected = images.find(overfitted, ''), images.find(trained, '')
+    found, expected = images.choose(overfitted, ''), images.choose(trained, '')
     np.testing.assert_array_equal(found.compared, expected.compared)
 
 
@@ -575,12 +575,17 @@ def test_images_are_downloaded_only_when_asked_for_now(trained, monkeypatch, ask
         'a run',
         run=trained.run._replace(config=config),
     )
-    images.find(before, '', download=asked, measures=False)
+    images.choose(before, '', download=asked, calibrated=False)
     assert [each.download for each in found] == [asked]
 
 
 def test_images_to_measure_are_decoded_only_for_who_measures(few, trained):
-    assert images.find(trained, '', measures=False).measured.shape == (0, 32, 32, 3)
+    assert images.choose(trained, '', calibrated=False).calibration.shape == (
+        0,
+        32,
+        32,
+        3,
+    )
     assert [n for n in FORMATS if FORMATS.load(n).calibrates] == ['tflite_int8']
 
 
