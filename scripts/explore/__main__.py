@@ -1,35 +1,34 @@
-"""Looks at a dataset: `python -m scripts.explore --dataset=... --data_dir=...`.
+"""Reports on a dataset: `python -m scripts.explore --dataset=... --data_dir=...`.
 
-Writes into its folder, beside the page and the images:
+Besides the HTML page and its images, the folder holds:
 
-    summary.json      every number of the page; sizes in pixels, brightness in 0..1,
-                      shares in 0..1, channels both in 0..1 and in 0..255
+    summary.json      every number of the page: sizes in pixels, brightness, contrast
+                      and shares in 0..1, channels in 0..1 and in 0..255
     duplicates.csv    split, path and class of both images of each pair, the bits in
                       which their perceptual hashes differ, and the kind: file (the same
-                      bytes), pixels (the same once decoded) or near (nearly the same)
+                      bytes), pixels (the same decoded pixels) or near (near-duplicates)
 """
 
 import dataclasses
 from pathlib import Path
 
 from scripts.common import command, flags, quiet
+from scripts.common.formatting import printable
 from scripts.explore.settings import Settings, config_fields
-from trainers.settings import recipes
 from trainers.settings.config import Config
-from vision.data.augment import AUGMENTATIONS
 
 DESCRIPTION = """
-Looks at every image of a dataset before you train on it: classes, sizes, what to
-normalize by, images that cannot be decoded or look odd, and duplicates, above all
-those of validation and test images in the training split.
+Reads every image of a dataset before training and reports classes, sizes, channel
+statistics, outliers, suspicious files, label conflicts, and duplicates, in particular
+duplicates of training images in the other splits.
 
   python -m scripts.explore
       The built-in dataset.
   python -m scripts.explore --dataset=tiny_imagenet --data_dir=tiny-imagenet-200
-      Real images. The page is exploration/tiny_imagenet/index.html.
+      Another dataset. The page is exploration/tiny_imagenet/index.html.
   python -m scripts.explore --augment=pad_crop:4,flip
-      Some training images before and after augmentation, too; --augment=all shows
-      each augmentation there is.
+      Also some training images before and after augmentation; --augment=all shows
+      every augmentation.
 """
 
 FIELDS = [*config_fields(), *dataclasses.fields(Settings)]
@@ -38,14 +37,11 @@ FIELDS = [*config_fields(), *dataclasses.fields(Settings)]
 def check(_: list[str]) -> tuple[Config, Settings]:
     """Reads the flags; raises a ConfigError where a value is not allowed."""
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    given = flags.given(config_fields())
-    if given.get('augment') == ['all']:
-        given['augment'] = list(AUGMENTATIONS)
-    return recipes.configure(None, given), settings
+    return flags.config_from_flags(), settings
 
 
 def explore(request: tuple[Config, Settings]) -> None:
-    """Looks at the dataset, prints what there is to see and writes it down."""
+    """Surveys the dataset, prints the report and writes the files."""
     from scripts.common.output_folder import check_writable
     from scripts.explore import augmentation, output, terminal
     from scripts.explore.summary import summarize
@@ -57,12 +53,11 @@ def explore(request: tuple[Config, Settings]) -> None:
     source = load_source(config)
     check_writable(folder)
     total = sum(map(len, source.splits.values()))
-    total = min(settings.max_images or total, total)
     image_size = config.image_size or source.image_size
+    with quiet.progress_bar(min(settings.max_images or total, total)) as bar:
+        surveyed = survey(source, image_size, settings.max_images, bar.update)
     with quiet.native_stderr_suppressed():
-        with quiet.progress_bar(total) as bar:
-            seen = survey(source, image_size, settings.max_images, bar.update)
-        findings = summarize(seen)
+        findings = summarize(surveyed)
         augmented = augmentation.examples(
             source, config.augment, image_size, settings.samples, settings.seed
         )
@@ -70,11 +65,11 @@ def explore(request: tuple[Config, Settings]) -> None:
         written = output.write(findings, folder, settings.seed, augmented)
     print('\nWritten:')
     for path in written:
-        print(f'  {path}')
+        print(f'  {printable(str(path))}')
 
 
 def run() -> None:
-    """Parses the command line and looks."""
+    """Parses the command line and reports."""
     command.start(DESCRIPTION, FIELDS, check, explore)
 
 

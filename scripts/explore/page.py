@@ -39,14 +39,12 @@ def build(
     sections = {
         'Classes': [markup.chart(*charts['classes']), _classes(findings)],
         'Samples': _samples(findings.survey, seed),
-        'Augmentation': map(_augmentation, augmented),
+        **({'Augmentation': map(_augmentation, augmented)} if augmented else {}),
         'Sizes and formats': _sizes(findings, charts),
         'Pixels': _pixels(findings, charts),
         'Problems': _problems(findings),
         'Duplicates': _duplicates(findings),
     }
-    if not augmented:
-        del sections['Augmentation']
     dataset = findings.numbers['dataset']
     return markup.page(
         f'Dataset report: {dataset}',

@@ -1,4 +1,4 @@
-"""Files of ours are replaced, all others are left alone, and errors say what to do."""
+"""Files of a command are replaced, other files are left, errors are explained."""
 
 import pytest
 
@@ -27,8 +27,8 @@ def test_what_no_longer_applies_is_removed_and_the_rest_left(tmp_path):
     for name in ('old.txt', 'kept.txt', 'notes.txt'):
         (tmp_path / name).write_text('of an earlier time')
     names = ('new.png', 'old.txt', 'kept.txt')
-    found = replace(tmp_path, {'kept.txt': 'now', 'new.png': b'\xff'}, names)
-    assert found == [tmp_path / 'new.png', tmp_path / 'kept.txt']
+    paths = replace(tmp_path, {'kept.txt': 'now', 'new.png': b'\xff'}, names)
+    assert paths == [tmp_path / 'new.png', tmp_path / 'kept.txt']
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
         'new.png': b'\xff',
         'kept.txt': b'now',

@@ -1,4 +1,4 @@
-"""The command as a person meets it: help, mistakes, and whole explanations."""
+"""The command: help, usage errors, and whole explanations."""
 
 import copy
 import csv
@@ -47,7 +47,7 @@ def call(
 
 @pytest.fixture(scope='module')
 def run_dir(tmp_path_factory) -> Path:
-    """A run that has learned next to nothing."""
+    """A run of three steps."""
     folder = tmp_path_factory.mktemp('runs') / 'short'
     config = Config(
         dataset='shapes',
@@ -98,7 +98,7 @@ def test_help_is_short_and_needs_no_tensorflow():
         assert len(re.findall(rf'^  --{name}\b', done.stdout, re.MULTILINE)) == 1
 
 
-def test_settings_name_all_there_is():
+def test_choices_are_those_of_the_registries():
     fields = {field.name: field for field in dataclasses.fields(Settings)}
     assert fields['method'].metadata['choices'] == (*METHODS, 'all')
     assert tuple(fields['baseline'].metadata['choices']) == tuple(BASELINES)
@@ -151,18 +151,18 @@ def test_targets(word, label):
         ('cat', "received 'cat'"),
     ],
 )
-def test_targets_that_are_none(word, message):
+def test_unknown_targets(word, message):
     with pytest.raises(ConfigError, match=message):
         targets.find(CLASSES, word)
 
 
-def test_a_target_that_means_several():
+def test_ambiguous_target():
     two = SimpleNamespace(ids=CLASSES.ids[1:3], classes=CLASSES.classes[1:3])
     with pytest.raises(ConfigError, match="received 'crane' of 2 .* an id: n2 or n3"):
         targets.find(two, 'crane')
 
 
-def test_an_overlay_is_lit_where_the_map_is_and_the_network_looks():
+def test_overlay_is_bright_where_the_map_is_positive():
     pixels = np.full([100, 160, 3], 60, np.uint8)
     heat = np.zeros([4, 4], np.float32)
     heat[:, :2] = 1
@@ -202,11 +202,11 @@ def test_endpoints_of_a_model_without_weights():
 
 
 @pytest.mark.parametrize('name, expected', [('', 'dropout2'), ('pool1', 'pool1')])
-def test_endpoint_that_is_chosen(classifier, name, expected):
+def test_chosen_endpoint(classifier, name, expected):
     assert explain.choose_endpoint(classifier.network, name) == expected
 
 
-def test_endpoint_that_is_none(classifier):
+def test_unknown_endpoint(classifier):
     with pytest.raises(ConfigError, match="of conv1_1, pool1, .* received 'pool9'"):
         explain.choose_endpoint(classifier.network, 'pool9')
 
@@ -216,23 +216,23 @@ def test_images_of_the_run_by_every_method(classifier, tmp_path, capsys):
     explain.write(
         classifier, chosen, Settings(method=('all',), steps=2), 'pool2', None, tmp_path
     )
-    found = rows(tmp_path)
-    assert {row['method'] for row in found} == set(METHODS)
-    assert len({row['file'] for row in found}) == 3
-    for row in found:
+    table = rows(tmp_path)
+    assert {row['method'] for row in table} == set(METHODS)
+    assert len({row['file'] for row in table}) == 3
+    for row in table:
         assert row['class'] in (row['label'], row['prediction'])
         assert 0 <= float(row['probability']) <= 1
         with Image.open(tmp_path / row['overlay']) as image:
             assert image.size == (224, 224)
-    # A mistake is explained by what it was taken for and by what it is.
-    explained = {(row['file'], row['class']) for row in found}
-    assert explained >= {(row['file'], row['label']) for row in found}
+    # A misclassified image is explained by its prediction and by its label.
+    explained = {(row['file'], row['class']) for row in table}
+    assert explained >= {(row['file'], row['label']) for row in table}
     with Image.open(tmp_path / 'sheet.png') as sheet:
         assert sheet.width > 5 * 224
-    told = capsys.readouterr().out
+    printed = capsys.readouterr().out
     for method in METHODS:
-        assert re.search(rf'^{method} +\d+ ', told, re.MULTILINE)
-    assert told.endswith(f'  {tmp_path}/sheet.png\n  {tmp_path}/explanations.csv\n')
+        assert re.search(rf'^{method} +\d+ ', printed, re.MULTILINE)
+    assert printed.endswith(f'  {tmp_path}/sheet.png\n  {tmp_path}/explanations.csv\n')
 
 
 def test_a_run_on_few_images_is_explained_on_validation_images(classifier):
@@ -276,19 +276,23 @@ def speckled(network, images, classes, endpoint, **options):
     return tf.constant(maps)
 
 
-def test_a_map_that_highlights_nothing_is_no_evidence(classifier, monkeypatch):
+def test_a_map_that_highlights_nothing_has_no_deletion_test(classifier, monkeypatch):
     """Single positive pixels among evidence against the class delete nothing."""
     entry = Entry(f'{__name__}:speckled', 'Speckled.')
     monkeypatch.setitem(METHODS, 'integrated_gradients', entry)
     chosen = images.from_run(classifier, samples=2, seed=0)
     settings = Settings(method=('integrated_gradients',))
-    [found] = attribution.explain(classifier, chosen, settings, 'pool2', target=0)
-    first, second = (each.attributions['integrated_gradients'] for each in found)
+    [explanations] = attribution.explain(
+        classifier, chosen, settings, 'pool2', target=0
+    )
+    first, second = (
+        explanation.attributions['integrated_gradients'] for explanation in explanations
+    )
     assert 0 <= first.highlighted <= 1 and 0 <= first.random <= 1
     assert np.isnan(second.highlighted) and np.isnan(second.random)
     report = Report()
-    for each in found:
-        report.add(each)
+    for explanation in explanations:
+        report.add(explanation)
     assert report.lines()[1].split()[1] == '1'
 
 
@@ -305,7 +309,7 @@ PIXELS = np.full([32, 32, 3], 60, np.uint8)
 
 @pytest.fixture
 def output(tmp_path, monkeypatch) -> Callable[[], Output]:
-    """Makes one into the same folder, with two rows on a sheet."""
+    """Creates outputs into one folder, with two rows on a sheet."""
     monkeypatch.setattr(scripts.explain.output, '_ROWS', 2)
     return lambda: Output(tmp_path, CLASSES)
 
@@ -314,7 +318,7 @@ def sheets(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.glob('sheet*.png'))
 
 
-def test_what_is_written_does_not_wait_for_the_end(output, tmp_path):
+def test_sheets_are_written_when_they_are_full(output, tmp_path):
     first = output()
     for place in range(5):
         first.add(explanation(place), PIXELS)
@@ -331,18 +335,21 @@ def test_what_is_written_does_not_wait_for_the_end(output, tmp_path):
 def test_images_and_maps_are_not_kept(output):
     written, report, alive = output(), Report(), []
     for place in range(3):
-        pixels, each = PIXELS.copy(), explanation(place)
-        alive += [weakref.ref(pixels), weakref.ref(each.attributions['grad_cam'].map)]
-        written.add(each, pixels)
-        report.add(each)
-    del pixels, each
+        pixels, explained = PIXELS.copy(), explanation(place)
+        alive += [
+            weakref.ref(pixels),
+            weakref.ref(explained.attributions['grad_cam'].map),
+        ]
+        written.add(explained, pixels)
+        report.add(explained)
+    del pixels, explained
     gc.collect()
     assert all(reference() is None for reference in alive)
 
 
 def test_a_smaller_command_leaves_no_sheet_of_a_larger_one(output, tmp_path):
-    mine = tmp_path / 'sheets.png'
-    mine.touch()
+    other = tmp_path / 'sheets.png'
+    other.touch()
     for count in (5, 1):
         last = output()
         for place in range(count):
@@ -353,12 +360,12 @@ def test_a_smaller_command_leaves_no_sheet_of_a_larger_one(output, tmp_path):
     assert output().finish() == [] and sheets(tmp_path) == ['sheet.png', 'sheets.png']
 
 
-def test_what_is_done_when_stopped_stays(classifier, tmp_path, monkeypatch):
+def test_an_interruption_keeps_the_results_so_far(classifier, tmp_path, monkeypatch):
     chosen = images.from_run(classifier, samples=3, seed=0)
 
     def stopped(*arguments):
         yield [explanation(0), explanation(1)]
-        # A kill leaves no time for more than what has been written already.
+        # A killed process leaves what has been written.
         assert len(rows(tmp_path)) == 2
         raise KeyboardInterrupt
 
@@ -377,7 +384,7 @@ def test_what_is_done_when_stopped_stays(classifier, tmp_path, monkeypatch):
         (np.nan, np.nan, '–  –', False),
     ],
 )
-def test_a_map_that_means_nothing_is_called_so(after, random, row, verdict):
+def test_methods_that_fail_the_deletion_test_are_reported(after, random, row, verdict):
     report = Report()
     report.add(explanation(0, 0.9, after, random))
     head, means, *verdicts = report.lines()
@@ -388,7 +395,7 @@ def test_a_map_that_means_nothing_is_called_so(after, random, row, verdict):
     ]
 
 
-def test_given_images_some_of_them_bad(run_dir, tmp_path):
+def test_named_images_of_which_some_are_bad(run_dir, tmp_path):
     rng = np.random.default_rng(0)
     for name in ('a/same.png', 'b/same.png', 'b/Same.jpg'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -413,9 +420,9 @@ def test_given_images_some_of_them_bad(run_dir, tmp_path):
     assert 'bad\\n.png: Not a JPEG' in done.stderr
     assert 'none.png: No such file' in done.stderr
     assert done.stderr.splitlines()[-1] == '2 of 6 images could not be explained.'
-    found = rows(out)
-    assert len(found) == 4 and {row['class'] for row in found} == {'circle'}
-    overlays = {row['overlay'] for row in found}
+    table = rows(out)
+    assert len(table) == 4 and {row['class'] for row in table} == {'circle'}
+    overlays = {row['overlay'] for row in table}
     assert {
         'same-grad_cam.png',
         'Same-2-grad_cam.png',
@@ -434,7 +441,7 @@ def test_given_images_some_of_them_bad(run_dir, tmp_path):
         (['--data_dir=x', 'y.jpg'], 'received both --data_dir and y.jpg. Leave one of'),
     ],
 )
-def test_a_mistake_is_explained_before_tensorflow_is_there(arguments, message):
+def test_usage_errors_are_reported_before_tensorflow_is_imported(arguments, message):
     done = call('--run_dir=none', *arguments, python=('-X', 'importtime'))
     assert (done.returncode, done.stdout) == (2, '')
     assert message in done.stderr.splitlines()[-1] and 'tensorflow' not in done.stderr

@@ -1,4 +1,4 @@
-"""The command as a person meets it: help, mistakes, and one whole run."""
+"""The command: help, usage errors, and one whole run."""
 
 import json
 import re
@@ -53,7 +53,7 @@ def test_help_is_short_and_needs_no_tensorflow():
         ),
     ],
 )
-def test_mistake_is_explained_in_a_line(mistake, message):
+def test_usage_errors_are_explained_in_a_line(mistake, message):
     done = call(mistake)
     assert (done.returncode, done.stdout) == (2, '')
     assert message in done.stderr
@@ -79,14 +79,14 @@ def test_whole_run_on_a_folder_of_images(tmp_path):
         for i in range(12):
             pixels = rng.integers(0, 256, [20, 24, 3], np.uint8)
             Image.fromarray(pixels).save(tmp_path / f'data/{label}/{i}.png')
-    # The decoder talks about this one on the standard error of the process.
-    jpeg = tmp_path / 'data/dog/talkative.jpg'
+    # The decoder reports this one on the standard error of the process.
+    jpeg = tmp_path / 'data/dog/reported.jpg'
     Image.fromarray(pixels).save(jpeg, quality=90)
     contents = jpeg.read_bytes()
     jpeg.write_bytes(contents[:20] + b'\0\0\0' + contents[20:])
     (tmp_path / 'data/dog/broken.png').write_bytes(b'no image')
     (tmp_path / 'out').mkdir()
-    (tmp_path / 'out/notes.txt').write_text('mine')
+    (tmp_path / 'out/notes.txt').write_text('kept')
     done = call(
         '--dataset=image_folder',
         f'--data_dir={tmp_path}/data',

@@ -1,4 +1,4 @@
-"""What a person gets: the report, the page and the files."""
+"""The terminal report, the page and the files."""
 
 import csv
 import dataclasses
@@ -44,10 +44,12 @@ class Reader(HTMLParser):
         self.text = ''
 
     def handle_starttag(self, tag, attrs) -> None:
-        found = dict(attrs)
-        self.references += [found[k] for k in ('src', 'href', 'srcset') if k in found]
-        self.ids += [found['id']] if 'id' in found else []
-        self.images += [found] if tag == 'img' else []
+        attributes = dict(attrs)
+        self.references += [
+            attributes[k] for k in ('src', 'href', 'srcset') if k in attributes
+        ]
+        self.ids += [attributes['id']] if 'id' in attributes else []
+        self.images += [attributes] if tag == 'img' else []
         self.sources += [self.open[-1]] if tag == 'source' else []
         if tag not in ('meta', 'img', 'source'):
             self.open.append(tag)
@@ -79,7 +81,7 @@ def written(findings, tmp_path_factory) -> Path:
     return folder
 
 
-def test_page_is_whole_and_needs_nothing_else(written):
+def test_page_needs_no_other_file(written):
     document = (written / 'index.html').read_text(encoding='utf-8')
     reader = read(document)
     assert len(reader.references) > 30
@@ -100,7 +102,7 @@ def test_page_escapes_names_of_classes_and_files(written):
     assert '<b>dog: train/<b>dog/<script>alert(1)<script>.jpg' in reader.text
 
 
-def test_page_says_what_matters_first(written):
+def test_page_begins_with_the_warnings(written):
     text = read((written / 'index.html').read_text(encoding='utf-8')).text
     assert '22 images, 2 classes.' in text
     assert '1 image cannot be decoded.' in text
@@ -110,7 +112,7 @@ def test_page_says_what_matters_first(written):
     assert 'a JPEG file named .png' in text
 
 
-def test_names_that_are_no_text_are_shown_escaped(findings, written):
+def test_undecodable_names_are_escaped(findings, written):
     document = (written / 'index.html').read_text(encoding='utf-8')
     assert r'/odd\udcff\x1b[31m\n.jpg' in document
     assert '\x1b' not in document and '\x1b' not in terminal.report(findings)
@@ -180,7 +182,7 @@ def test_images_are_images(written):
 
 
 def test_own_files_are_replaced_and_others_kept(findings, tmp_path):
-    (tmp_path / 'notes.txt').write_text('mine')
+    (tmp_path / 'notes.txt').write_text('kept')
     (tmp_path / 'index.html').write_text('old')
     (tmp_path / 'duplicates.png').write_text('old')
     unique = dataclasses.replace(
@@ -197,11 +199,11 @@ def test_own_files_are_replaced_and_others_kept(findings, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
         [*names, 'notes.txt']
     )
-    assert (tmp_path / 'notes.txt').read_text() == 'mine'
+    assert (tmp_path / 'notes.txt').read_text() == 'kept'
     assert (tmp_path / 'index.html').read_text(encoding='utf-8').startswith('<!DOCTYPE')
 
 
-def test_folder_that_cannot_be_is_refused_before_the_work(tmp_path):
+def test_unwritable_folder_is_refused(tmp_path):
     check_writable(tmp_path / 'new' / 'folder')
     assert list((tmp_path / 'new' / 'folder').iterdir()) == []
     (tmp_path / 'file').write_text('')
@@ -221,7 +223,7 @@ def test_report_fits_a_terminal(findings):
 
 
 @pytest.fixture(scope='module')
-def many():
+def large():
     """200 classes of unequal size, in memory."""
     rng = np.random.default_rng(0)
     labels = np.concatenate([np.repeat(np.arange(200), 2), np.zeros(7)])
@@ -231,45 +233,45 @@ def many():
         names = [f'{name}/{i}' for i in range(len(labels))]
         splits[name] = Split(labels.astype(np.int32), names, images=images)
     classes = tuple(f'a class with a name that is long {i}' for i in range(200))
-    return summarize(survey(Source('many', classes, splits, 8, fixed_size=True)))
+    return summarize(survey(Source('large', classes, splits, 8, fixed_size=True)))
 
 
-def test_many_classes_are_cut_in_the_terminal_and_whole_on_the_page(many, tmp_path):
-    report = terminal.report(many)
+def test_many_classes_are_cut_in_the_terminal_and_whole_on_the_page(large, tmp_path):
+    report = terminal.report(large)
     assert len(report.splitlines()) <= 60
     assert max(map(len, report.splitlines())) <= 100
     assert 'the 6 largest and the 6 smallest' in report
-    output.write(many, tmp_path, 0)
+    output.write(large, tmp_path, 0)
     document = (tmp_path / 'index.html').read_text(encoding='utf-8')
     assert len(document) < 10_000_000
-    assert all(name in document for name in many.survey.source.classes)
+    assert all(name in document for name in large.survey.source.classes)
 
 
-def test_samples_are_of_the_class_and_follow_the_seed(many, findings):
-    for survey_ in (many.survey, findings.survey):
+def test_samples_are_of_the_class_and_follow_the_seed(large, findings):
+    for survey_ in (large.survey, findings.survey):
         chosen = choices.samples(survey_, 0)
         assert len(chosen) == min(20, len(survey_.source.classes))
         for label, images in chosen.items():
             assert set(survey_.labels[images]) == {label}
             assert {survey_.split_name(i) for i in images} == {'train'}
             assert len(set(images)) == len(images)
-    assert choices.samples(many.survey, 0) == choices.samples(many.survey, 0)
+    assert choices.samples(large.survey, 0) == choices.samples(large.survey, 0)
     # Class 0 has nine training images, five of which are shown.
-    assert choices.samples(many.survey, 0)[0] != choices.samples(many.survey, 1)[0]
+    assert choices.samples(large.survey, 0)[0] != choices.samples(large.survey, 1)[0]
 
 
-def test_nothing_decodable_is_said_and_not_a_crash(tmp_path):
+def test_dataset_without_a_decodable_image(tmp_path):
     bad = str(tmp_path / 'bad.jpg')
     Path(bad).write_bytes(b'no image')
     split = Split(np.zeros(1, np.int32), ['bad.jpg'], paths=[bad])
-    found = summarize(
+    undecodable = summarize(
         survey(Source('bad', ('a',), dict.fromkeys(SPLITS, split), 8, fixed_size=False))
     )
     (tmp_path / 'out').mkdir()
-    names = [path.name for path in output.write(found, tmp_path / 'out', 0)]
+    names = [path.name for path in output.write(undecodable, tmp_path / 'out', 0)]
     assert names == ['index.html', 'classes.png', 'duplicates.csv', 'summary.json']
-    assert 'No image can be decoded.' in terminal.report(found)
-    assert found.numbers['duplicates']['pairs']['file'] == 2
+    assert 'No image can be decoded.' in terminal.report(undecodable)
+    assert undecodable.numbers['duplicates']['pairs']['file'] == 2
 
 
 @pytest.mark.parametrize(

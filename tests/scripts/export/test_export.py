@@ -1,4 +1,4 @@
-"""The command `python -m scripts.export`, on a tiny run of its own."""
+"""The command `python -m scripts.export`, on a tiny run."""
 
 import dataclasses
 import errno
@@ -72,8 +72,8 @@ def start(*arguments: str, **options) -> subprocess.Popen:
 
 def call(*arguments: str) -> tuple[int, str, str]:
     process = start(*arguments)
-    said, complained = process.communicate()
-    return process.returncode, said, complained
+    stdout, stderr = process.communicate()
+    return process.returncode, stdout, stderr
 
 
 def everything_in(folder: Path) -> set[str]:
@@ -87,16 +87,16 @@ def few(monkeypatch) -> None:
     monkeypatch.setattr(images, 'CALIBRATION', 10)
 
 
-def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys):
+def test_writes_an_export_with_a_readme(few, trained, tmp_path, capsys):
     output = tmp_path / 'out'
-    for overwrite in (False, True):  # what it writes is known for one of its own
+    for overwrite in (False, True):  # It recognizes its export.
         export.export(
             trained,
             export.choose(['tflite_float32']),
             Settings(output=str(output), overwrite=overwrite),
         )
-    said = capsys.readouterr().out
-    assert '10 images of the validation split of shapes' in said
+    stdout = capsys.readouterr().out
+    assert '10 images of the validation split of shapes' in stdout
     assert everything_in(tmp_path) == {'out'}
     assert everything_in(output) == {
         'README.md',
@@ -109,15 +109,15 @@ def test_writes_an_export_and_says_how_to_use_it(few, trained, tmp_path, capsys)
 
 
 @pytest.mark.slow
-def test_exports_a_run_and_says_how_to_use_it(run_dir, trained):
-    code, said, complained = call(
+def test_exports_a_run_with_a_readme(run_dir, trained):
+    code, stdout, stderr = call(
         f'--run_dir={run_dir}',
         '--temperature=0.5',
         '--formats=saved_model,tflite_float32,onnx',
     )
-    assert (code, complained) == (0, '')
-    assert '100 images of the validation split of shapes' in said
-    assert said.count('passed') == 3
+    assert (code, stderr) == (0, '')
+    assert '100 images of the validation split of shapes' in stdout
+    assert stdout.count('passed') == 3
     folder = run_dir / 'export'
     assert everything_in(folder) == {
         'README.md',
@@ -132,20 +132,20 @@ def test_exports_a_run_and_says_how_to_use_it(run_dir, trained):
     model = json.loads((folder / 'model.json').read_text())
     assert (model['image_size'], model['temperature']) == (32, 0.5)
     record = json.loads((folder / 'export.json').read_text())
-    assert [each['format'] for each in record['exports']] == [
+    assert [entry['format'] for entry in record['exports']] == [
         'saved_model',
         'tflite_float32',
         'onnx',
     ]
-    for each in record['exports']:
-        assert each['largest_difference'] <= each['tolerance']
+    for entry in record['exports']:
+        assert entry['largest_difference'] <= entry['tolerance']
     check_readme(folder, trained, ['saved_model', 'tflite_float32', 'onnx'])
 
 
 def check_readme(
     folder: Path, trained: classifier.Classifier, names: list[str]
 ) -> None:
-    """Runs the lines of the README one after the other, in one process of their own."""
+    """Runs the lines of the README one after the other, in one process."""
     text = (folder / 'README.md').read_text('utf-8')
     image = Image.fromarray(load('shapes').splits['test'].images[0])
     image = np.asarray(image.resize([trained.image_size] * 2))
@@ -157,7 +157,7 @@ def check_readme(
         block = next(b for b in blocks if b == readme.USAGE[name])
         lines += [block, f'all_of_them["{name}"] = probabilities[0].tolist()']
     lines.append('import json; print(json.dumps(all_of_them))')
-    found = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, '-c', '\n'.join(lines)],
         cwd=folder,
         text=True,
@@ -165,7 +165,7 @@ def check_readme(
         check=True,
     ).stdout
     expected = trained.probabilities(trained.logits(image[np.newaxis]).main.numpy())[0]
-    answers = json.loads(found.splitlines()[-1])
+    answers = json.loads(printed.splitlines()[-1])
     assert list(answers) == names
     for name in names:
         np.testing.assert_allclose(
@@ -190,7 +190,7 @@ def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
 
 
 class Failing(FORMATS.load('saved_model')):
-    """Cannot be made, after part of it has been."""
+    """Fails after a part is written."""
 
     name = 'failing'
     path = 'failing'
@@ -213,7 +213,7 @@ def test_a_converter_that_fails_leaves_the_old_export(few, trained, tmp_path):
 
 
 class Full(FORMATS.load('saved_model')):
-    """Meets a disk that is full."""
+    """Meets a full disk."""
 
     name = 'full'
 
@@ -238,7 +238,7 @@ class Lost(Full):
         (Lost(), FileNotFoundError, '^the runtime is gone$'),
     ],
 )
-def test_only_what_the_output_refuses_is_called_so(
+def test_only_errors_of_the_output_are_output_errors(
     few, trained, tmp_path, form, error, message
 ):
     with pytest.raises(error, match=message):
@@ -246,9 +246,7 @@ def test_only_what_the_output_refuses_is_called_so(
     assert everything_in(tmp_path) == set()
 
 
-def test_a_network_that_diverged_is_told_before_anything_is_converted(
-    few, trained, tmp_path
-):
+def test_a_diverged_network_is_reported_before_the_conversion(few, trained, tmp_path):
     network = trained.specification.build()
     for variable in network.trainable_variables:
         variable.assign(variable * np.nan)
@@ -286,8 +284,8 @@ def test_a_terminated_export_leaves_nothing(run_dir, tmp_path):
     ],
 )
 def test_wrong_flags_are_explained(arguments, code, message):
-    returned, _, complained = call(*arguments)
-    assert (returned, message in complained) == (code, True), complained
+    returned, _, stderr = call(*arguments)
+    assert (returned, message in stderr) == (code, True), stderr
 
 
 @pytest.mark.parametrize(
@@ -303,20 +301,20 @@ def test_unknown_formats_are_refused(formats, message):
         Settings(formats=formats)
 
 
-def test_wrong_formats_are_told_before_tensorflow_is_there():
-    found = subprocess.run(
+def test_unknown_formats_are_reported_before_tensorflow_is_imported():
+    done = subprocess.run(
         [sys.executable, '-X', 'importtime', '-m', 'scripts.export', '--formats=onxx'],
         cwd=ROOT,
         text=True,
         capture_output=True,
         check=False,
     )
-    assert found.returncode == 2
-    assert 'Did you mean onnx' in found.stderr
-    assert '| tensorflow' not in found.stderr
+    assert done.returncode == 2
+    assert 'Did you mean onnx' in done.stderr
+    assert '| tensorflow' not in done.stderr
 
 
-def test_the_formats_of_the_flag_are_all_there_are():
+def test_choices_are_those_of_the_registry():
     [field] = [f for f in dataclasses.fields(Settings) if f.name == 'formats']
     assert field.metadata['choices'] == (*FORMATS, 'all')
 
@@ -362,7 +360,7 @@ def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
     assert everything_in(tmp_path) == {'out'}
 
 
-def test_what_is_no_export_is_never_replaced(tmp_path):
+def test_other_files_are_never_replaced(tmp_path):
     (tmp_path / 'thesis.tex').touch()
     with pytest.raises(OutputError, match=r"with 'thesis.tex' in it"):
         with staged(tmp_path, overwrite=True):
@@ -382,7 +380,7 @@ def test_an_export_of_another_program_is_never_replaced(tmp_path, text):
     assert (tmp_path / staging.MARK).read_text() == text
 
 
-def test_an_export_that_a_kill_left_aside_comes_back(tmp_path):
+def test_an_export_moved_aside_by_a_killed_process_is_restored(tmp_path):
     (tmp_path / '.out.old').mkdir()
     fill(tmp_path / '.out.old', 'old')
     with pytest.raises(OutputError, match='Replace it with --overwrite'):
@@ -479,7 +477,7 @@ def test_what_a_killed_export_left_is_removed(tmp_path):
     assert everything_in(tmp_path) == {'out'}
 
 
-def test_two_at_once_are_kept_apart(tmp_path):
+def test_two_processes_cannot_write_one_export(tmp_path):
     with staged(tmp_path / 'out', overwrite=False) as folder:
         fill(folder, 'first')
         with pytest.raises(OutputError, match='another process writes this export'):
@@ -489,7 +487,7 @@ def test_two_at_once_are_kept_apart(tmp_path):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
-def test_a_place_that_cannot_be_written_is_named(tmp_path):
+def test_unwritable_output_is_reported(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match='Expected --output to be writable'):
         with staged(tmp_path / 'out', overwrite=False):
@@ -497,9 +495,9 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
 
 
 def test_images_of_a_run_are_spread_over_the_classes(trained):
-    found = images.choose(trained, '')
-    assert found.compared.shape == (100, 32, 32, 3)
-    assert found.calibration.shape == (100, 32, 32, 3)
+    chosen = images.choose(trained, '')
+    assert chosen.compared.shape == (100, 32, 32, 3)
+    assert chosen.calibration.shape == (100, 32, 32, 3)
     split = load('shapes').splits['validation']
     thirty = images._balanced(split, 30)
     assert np.bincount(thirty.labels).tolist() == [3] * 10
@@ -517,9 +515,9 @@ def test_images_that_are_broken_are_left_out(trained, tmp_path, caplog):
         Image.fromarray(pixels[i]).save(tmp_path / f'{i}.png')
     (tmp_path / 'broken.jpg').write_bytes(b'\xff\xd8\xff no more')
     (tmp_path / 'empty.png').touch()
-    found = images.choose(trained, str(tmp_path))
-    assert len(found.compared) + len(found.calibration) == 5
-    assert found.compared.max() > 0
+    chosen = images.choose(trained, str(tmp_path))
+    assert len(chosen.compared) + len(chosen.calibration) == 5
+    assert chosen.compared.max() > 0
     skipped = [record.getMessage() for record in caplog.records]
     assert any('broken.jpg' in line for line in skipped)
     assert any('empty.png: The file is empty' in line for line in skipped)
@@ -533,12 +531,12 @@ def test_no_image_at_all_is_an_error(trained, tmp_path):
         images.choose(trained, str(tmp_path / 'nothing'))
 
 
-def test_a_single_image_serves_for_both(trained, tmp_path):
+def test_a_single_image_is_compared_and_calibrates(trained, tmp_path):
     image = load('shapes').splits['test'].images[0]
     Image.fromarray(image).save(tmp_path / 'one.png')
-    found = images.choose(trained, str(tmp_path / 'one.png'))
-    assert np.array_equal(found.compared[0], image)
-    assert np.array_equal(found.calibration[0], image)
+    chosen = images.choose(trained, str(tmp_path / 'one.png'))
+    assert np.array_equal(chosen.compared[0], image)
+    assert np.array_equal(chosen.calibration[0], image)
 
 
 def test_lost_training_images_are_explained(run_dir, tmp_path):
@@ -558,16 +556,16 @@ def test_a_run_on_a_few_batches_is_compared_on_all_images(few, trained):
     overfitted = classifier.Classifier(
         trained.network, trained.specification, 'a run', run=run
     )
-    found, expected = images.choose(overfitted, ''), images.choose(trained, '')
-    np.testing.assert_array_equal(found.compared, expected.compared)
+    chosen, expected = images.choose(overfitted, ''), images.choose(trained, '')
+    np.testing.assert_array_equal(chosen.compared, expected.compared)
 
 
 @pytest.mark.parametrize('asked', [False, True])
 def test_images_are_downloaded_only_when_asked_for_now(trained, monkeypatch, asked):
     config = dataclasses.replace(trained.run.config, download=not asked)
-    found = []
+    configs = []
     monkeypatch.setattr(
-        images, 'load_source', lambda config: found.append(config) or load('shapes')
+        images, 'load_source', lambda config: configs.append(config) or load('shapes')
     )
     before = classifier.Classifier(
         trained.network,
@@ -576,10 +574,10 @@ def test_images_are_downloaded_only_when_asked_for_now(trained, monkeypatch, ask
         run=trained.run._replace(config=config),
     )
     images.choose(before, '', download=asked, calibrated=False)
-    assert [each.download for each in found] == [asked]
+    assert [config.download for config in configs] == [asked]
 
 
-def test_images_to_measure_are_decoded_only_for_who_measures(few, trained):
+def test_the_calibration_set_is_decoded_only_if_needed(few, trained):
     assert images.choose(trained, '', calibrated=False).calibration.shape == (
         0,
         32,
@@ -601,15 +599,15 @@ def test_weights_without_a_run_need_images(trained, tmp_path):
 def test_googlenet_in_every_format(data_folder, tmp_path):
     with_dogs = tmp_path / 'images'
     shutil.unpack_archive(data_folder / 'cats_and_dogs.zip', with_dogs)
-    code, said, complained = call(
+    code, stdout, stderr = call(
         '--model=googlenet',
         f'--pretrained={data_folder / "googlenet_bvlc.npz"}',
         f'--images={with_dogs}/cats_and_dogs/test/dogs',
         f'--formats={",".join(PYTHON_FORMATS)}',
         f'--output={tmp_path / "out"}',
     )
-    assert (code, complained) == (0, '')
-    assert said.count('passed') == len(PYTHON_FORMATS)
+    assert (code, stderr) == (0, '')
+    assert stdout.count('passed') == len(PYTHON_FORMATS)
     weights = Config(
         model='googlenet', pretrained=str(data_folder / 'googlenet_bvlc.npz')
     )
