@@ -118,13 +118,14 @@ class Output:
         return name
 
     def _title(self, explanation: Explanation) -> str:
+        """'label → prediction 90%', with the target where it is another class."""
         names = self._short_names
         title = f'{names[explanation.prediction]} {explanation.confidence:.0%}'
         if explanation.label is not None:
             title = f'{names[explanation.label]} → {title}'
         if explanation.target == explanation.prediction:
             return title
-        return f'{names[explanation.target]}? ({title})'
+        return f'target {names[explanation.target]}: {title}'
 
     def _line(self, explanation: Explanation, method: str, file: str) -> list[str]:
         attribution, label = explanation.attributions[method], explanation.label
