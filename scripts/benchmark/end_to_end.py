@@ -81,7 +81,7 @@ def race(
         stopwatch = Stopwatch(steps, rival)
         with (
             Progress((epochs + 1) * steps) as progress,
-            train.open_directory(config, source) as directory,
+            train.open_directory(config, source, trainer) as directory,
         ):
             reporter = TimedReporter(
                 stopwatch, config, directory, trainer.state, source.classes, progress

@@ -31,7 +31,7 @@ from trainers.step.losses import balanced_class_weights
 from trainers.step.trainer import Trainer
 from trainers.storage import environment
 from trainers.storage.checkpoints import Checkpoints
-from trainers.storage.resume import run_dir_of
+from trainers.storage.resume import completed, run_dir_of
 from trainers.storage.run_directory import RunDirectory
 from vision.data import BadFiles, Source
 from vision.data.augment import Augmenter
@@ -65,7 +65,8 @@ def _run(config: Config, dry: bool = False) -> dict[str, Any]:
     """The run, from the images to the results; a dry one uses few images."""
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    given, config = config, trials.overfitting(config)
+    given = completed(config)
+    config = trials.overfitting(given)
     source = load_source(config)
     begun = begun_specification(config)
     specification = begun or networks.specify(config, source.classes, source.image_size)
@@ -73,7 +74,7 @@ def _run(config: Config, dry: bool = False) -> dict[str, Any]:
         stop = stack.enter_context(stop_on_signals())
         # Before the directory is made: it would keep the settings if they are refused.
         trainer, notes = build(config, specification, source, resumed=begun is not None)
-        directory = stack.enter_context(open_directory(given, source))
+        directory = stack.enter_context(open_directory(given, source, trainer))
         stack.enter_context(log_to(directory.log, expected=(Stopped,)))
         environment.record(directory)
         steps = steps_per_epoch(config, source)
@@ -133,10 +134,11 @@ def make_loop(
     )
 
 
-def open_directory(config: Config, source: Source) -> RunDirectory:
+def open_directory(config: Config, source: Source, trainer: Trainer) -> RunDirectory:
     """The run's directory, locked for this process."""
     labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
-    return RunDirectory.open(run_dir_of(config), config, labels)
+    rates = networks.dropout_rates(trainer.state.model)
+    return RunDirectory.open(run_dir_of(config), config, labels, rates)
 
 
 def begun_specification(config: Config) -> Specification | None:

@@ -1,12 +1,18 @@
 """The settings of a run to start or to resume, from those given on a command line."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from trainers.settings import recipes
 from trainers.settings.config import Config
-from trainers.storage.run_directory import OF_A_START, RunDirectory, check_same
+from trainers.storage.run_directory import (
+    OF_A_START,
+    RunDirectory,
+    check_same,
+    with_defaults,
+)
 
 
 def config_of(given: Mapping[str, Any]) -> Config:
@@ -33,6 +39,18 @@ def config_of(given: Mapping[str, Any]) -> Config:
     )
     check_same(path, recorded, config)
     return config
+
+
+def completed(config: Config) -> Config:
+    """The settings with those that are None as the run recorded them, if it exists.
+
+    Raises:
+        RunDirectoryError: the recorded settings cannot be read.
+    """
+    path = run_dir_of(config)
+    if config.resume == 'never' or not RunDirectory(path).config.is_file():
+        return config
+    return with_defaults(config, dataclasses.asdict(RunDirectory.read(path).config))
 
 
 def _new(given: Mapping[str, Any]) -> Config:

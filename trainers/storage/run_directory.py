@@ -2,10 +2,11 @@
 
 import contextlib
 import csv
+import dataclasses
 import io
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -90,7 +91,13 @@ class RunDirectory:
         self.explanations = path / 'explanations'
 
     @classmethod
-    def open(cls, path: Path, config: Config, labels: Labels) -> 'RunDirectory':
+    def open(
+        cls,
+        path: Path,
+        config: Config,
+        labels: Labels,
+        network_defaults: Mapping[str, Any] | None = None,
+    ) -> 'RunDirectory':
         """Locks a directory for writing: that of a new run, or of one to resume.
 
         Args:
@@ -98,6 +105,8 @@ class RunDirectory:
             config: the settings, which config.json holds from now on; those that affect
                 results must equal the recorded ones.
             labels: the classes, which must equal the recorded ones.
+            network_defaults: the values of the network for settings that are None; they
+                are recorded, so that a later version of the network changes no run.
 
         Raises:
             RunDirectoryError: the directory holds something else, another process uses
@@ -114,7 +123,8 @@ class RunDirectory:
                 given = run._compare(config, labels) if run.resumed else _given(config)
                 if not run.resumed:
                     run.write_json(run.labels, labels)
-                run.write_json(run.config, earlier.written_settings(config, given))
+                resolved = with_defaults(config, network_defaults or {})
+                run.write_json(run.config, earlier.written_settings(resolved, given))
                 for folder in (
                     run.checkpoints_last,
                     run.checkpoints_best,
@@ -268,6 +278,13 @@ class RunDirectory:
         if recorded.given is None:
             return None
         return recorded.given | {name: value for name, (_, value) in changed.items()}
+
+
+def with_defaults(config: Config, defaults: Mapping[str, Any]) -> Config:
+    """The settings with other values in the place of None."""
+    return dataclasses.replace(
+        config, **{n: v for n, v in defaults.items() if getattr(config, n) is None}
+    )
 
 
 def check_same(path: Path, recorded: Config, config: Config) -> None:

@@ -70,7 +70,8 @@ def test_a_run_is_read_back_with_all_that_it_knows(run_dir):
     source = load_source(Config(**SETTINGS))
     assert classifier.classes == source.classes and classifier.ids == source.ids
     assert classifier.image_size == 32
-    assert classifier.run.config == Config(**SETTINGS, run_dir=str(run_dir))
+    rates = {'dropout': 0.5, 'feature_dropout': 0.0}  # of the network
+    assert classifier.run.config == Config(**SETTINGS, **rates, run_dir=str(run_dir))
     assert classifier.run.epoch == results['best_epoch']
     assert classifier.run.step == 3 * results['best_epoch']
     assert classifier.temperature == Temperature(1.0, '', 0)

@@ -18,7 +18,7 @@ import pytest
 import vision
 from trainers.settings import recipes
 from trainers.settings.config import Config, ConfigError
-from trainers.storage.resume import config_of
+from trainers.storage.resume import completed, config_of
 from trainers.storage.run_directory import RunDirectory, RunDirectoryError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -123,6 +123,22 @@ def test_an_existing_run_needs_no_setting_but_its_directory(tmp_path):
             '--data_dir=moved is used from now on; images was recorded.'
         ]
     assert RunDirectory.read(path).given['data_dir'] == 'moved'
+
+
+def test_defaults_of_the_network_are_recorded(tmp_path):
+    """A later version may have another default, which the run must not take."""
+    rates = {'dropout': 0.5, 'feature_dropout': 0.25}
+    config = Config(feature_dropout=0.0, run_dir=str(tmp_path))
+    assert completed(config) is config  # There is no run yet.
+    RunDirectory.open(tmp_path, config, LABELS, rates).close()
+    recorded = RunDirectory.read(tmp_path)
+    assert recorded.config == dataclasses.replace(config, dropout=0.5)
+    assert 'feature_dropout' in recorded.given and 'dropout' not in recorded.given
+    assert completed(config) == config_of({'run_dir': str(tmp_path)}) == recorded.config
+    RunDirectory.open(tmp_path, completed(config), LABELS, {'dropout': 0.9}).close()
+    assert RunDirectory.read(tmp_path).config == recorded.config
+    never = dataclasses.replace(config, resume='never')
+    assert completed(never) is never
 
 
 @pytest.mark.parametrize(
