@@ -30,7 +30,7 @@ from trainers.step import precision
 from trainers.step.losses import balanced_class_weights
 from trainers.step.trainer import Trainer
 from trainers.storage import environment
-from trainers.storage.checkpoints import Checkpoints
+from trainers.storage.checkpoints import latest
 from trainers.storage.resume import completed, run_dir_of
 from trainers.storage.run_directory import RunDirectory
 from vision.data import BadFiles, Source
@@ -152,13 +152,8 @@ def begun_specification(config: Config) -> Specification | None:
     """
     if config.resume == 'never':
         return None
-    directory = RunDirectory(run_dir_of(config))
-    if not directory.checkpoints_last.is_dir():
-        return None
-    found = Checkpoints(directory.checkpoints_last, tf.train.Checkpoint()).newest(
-        set_aside=False
-    )
-    return Specification.from_dict(found[1]['specification']) if found else None
+    newest = latest(RunDirectory(run_dir_of(config)).checkpoints_last)
+    return Specification.from_dict(newest[1]['specification']) if newest else None
 
 
 def build(

@@ -1,16 +1,15 @@
-"""Checkpoints that survive kills and power loss, and that know when they are damaged.
+"""Checkpoints that survive kills and power loss, and detect damage.
 
-TensorFlow's own files are neither flushed to the disk nor checked as a whole. Here each
-checkpoint is a folder of its own, `step-000000123`, that appears only when it is
-complete:
+TensorFlow neither flushes its files to the disk nor verifies them. Here each checkpoint
+is a folder, `step-000000123`, that appears only when it is complete:
 
     variables.index, variables.data-*   what tf.train.Checkpoint.write stores
     state.json                          the step and the rest of the run's state
     manifest.json                       size and SHA-256 of the other files, and its own
 
-Hidden neighbours are traces of a killed run: `.saving-*` was never finished,
-`.removing-*` was on its way out, and `.replaced-*` is the version that was being
-replaced, which counts for as long as its successor is not there.
+Hidden folders are left by a killed run: `.saving-*` is incomplete, `.removing-*` was
+being deleted, and `.replaced-*` is the version that was being replaced, which counts as
+long as its successor is missing.
 """
 
 import errno
@@ -31,11 +30,11 @@ from tensorflow.core.protobuf import trackable_object_graph_pb2
 
 from vision import files
 from vision.errors import UserError
-from vision.files import flush
 
 FORMAT = 1
 
 _STEP = re.compile(r'(?:\.replaced-)?(step-(\d+))')
+_LISTED = 8  # Differing variables in an error.
 _log = logging.getLogger(__name__)
 
 
@@ -44,19 +43,19 @@ class CheckpointError(UserError):
 
 
 class _Damage(Exception):
-    """A checkpoint is not what was written; says which file and how."""
+    """A checkpoint differs from what was written; the message names the file."""
 
 
 class Checkpoints:
-    """The checkpoints of one folder, newest first.
+    """Writes and restores the checkpoints of one folder.
 
-    Only one process may save or set aside at a time; any number may read.
+    Only one process may use it at a time; any number may read with `latest` and `find`.
 
     Args:
         directory: made by the first save.
         objects: everything to store. All variables must exist before `restore`, so
             build the optimizer first.
-        keep: how many to keep.
+        keep: the number of checkpoints to keep.
     """
 
     def __init__(self, directory: Path, objects: tf.train.Checkpoint, keep: int = 2):
@@ -67,23 +66,24 @@ class Checkpoints:
         self._keep = keep
 
     def steps(self) -> list[int]:
-        """The steps of the checkpoints there are, oldest first, damaged or not."""
-        return sorted(self._folders())
+        """The steps of all checkpoints, the earliest first, damaged or not."""
+        return sorted(_folders(self._directory))
 
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Writes a checkpoint; once this returns it survives SIGKILL and power loss.
 
-        A checkpoint of the same step is replaced. Older ones beyond `keep` go after the
-        new one is safe.
+        A checkpoint of the same step is replaced. Older ones beyond `keep` are deleted
+        after the new one is safe.
 
         Args:
-            state: JSON values with str keys; the step is added as 'step'.
+            step: the step, which `state` gets as 'step'.
+            state: JSON values with str keys.
 
         Raises:
-            CheckpointError: the disk refused; the checkpoints there are untouched.
+            CheckpointError: the disk refused; existing checkpoints are unchanged.
         """
         # nan and inf are legal in a state (a loss may be either): Python writes and
-        # reads them as NaN and Infinity. Other floats come back bit for bit.
+        # reads them as NaN and Infinity. Other floats are read back bit for bit.
         text = json.dumps({**state, 'step': step}, indent=2, allow_nan=True)
         folder = self._directory / f'step-{step:09d}'
         temporary = self._directory / f'.saving-{folder.name}'
@@ -94,98 +94,50 @@ class Checkpoints:
             self._objects.write(str(temporary / 'variables'))
             (temporary / 'state.json').write_text(text, encoding='utf-8')
             _write_manifest(temporary)
-            for path in temporary.iterdir():
-                flush(path)
-            flush(temporary)
+            for path in (*temporary.iterdir(), temporary):
+                files.flush(path)
             self._publish(temporary, folder)
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(
-                f'{folder}: the checkpoint could not be saved: {error}. Those saved '
-                'before are untouched. Make room or mend the disk, then run the same '
+                f'{folder}: the checkpoint could not be saved: {error}. Earlier ones '
+                'are unchanged. Free space or repair the disk, then run the same '
                 'command again to resume.'
             ) from error
         self._rotate(step)
         return folder
 
-    def restore(self, set_aside: bool = True) -> dict[str, Any] | None:
-        """Puts the newest sound checkpoint into the objects and returns its state.
+    def restore(self) -> dict[str, Any] | None:
+        """Reads the newest undamaged checkpoint into the objects.
 
-        A checkpoint is verified before any object is touched. A damaged one is renamed
+        A checkpoint is verified before any object is changed. A damaged one is renamed
         to `damaged-step-...` with a warning, and the one before it is used.
-
-        Args:
-            set_aside: False for a command that only reads: nothing in the folder is
-                changed, and top-level names of the checkpoint that the objects lack
-                (say the optimizer) are left out.
 
         Returns:
             The state with its 'step', or None if there never was a checkpoint.
 
         Raises:
-            CheckpointError: all are damaged, or the newest sound one belongs to another
-                architecture (which then stays where it is, the objects as they were).
+            CheckpointError: all are damaged, or the newest undamaged one belongs to
+                another architecture; then it and the objects are unchanged.
         """
-        if set_aside:
-            self._tidy()
-        found = self.newest(set_aside)
-        if found is None:
+        self._tidy()
+        newest = latest(self._directory, _set_aside)
+        if newest is None:
             return None
-        folder, state = found
-        self._read(folder, whole=set_aside)
-        return state
-
-    def newest(self, set_aside: bool) -> tuple[Path, dict[str, Any]] | None:
-        """The newest sound checkpoint and its state; None if there never was one.
-
-        Args:
-            set_aside: as for `restore`.
-
-        Raises:
-            CheckpointError: all are damaged.
-        """
-        damaged: set[Path] = set()
-        # The folder is listed again each time: a run may be saving while we read.
-        while remaining := {
-            step: folder
-            for step, folder in self._folders().items()
-            if folder not in damaged
-        }:
-            step = max(remaining)
-            folder = remaining[step]
-            try:
-                state = _verify(folder, step)
-            except _Damage as damage:
-                damaged.add(self._set_aside(folder, damage) if set_aside else folder)
-                if not set_aside:
-                    _log.warning('%s is damaged and is left out: %s', folder, damage)
-                continue
-            return folder, state
-        if damaged or any(name.startswith('damaged-') for name in self._names()):
+        folder, state = newest
+        prefix = str(folder / 'variables')
+        differences = _differences(prefix, self._objects)
+        if differences:
+            more = len(differences) - _LISTED
+            listed = differences[:_LISTED] + ([f'and {more} more'] if more > 0 else [])
             raise CheckpointError(
-                f'{self._directory}: expected a sound checkpoint, but all are damaged. '
-                'Put back a copy of one as step-<number>, or start afresh with another '
-                '--run_dir.'
+                f'{folder}: the checkpoint belongs to another architecture or '
+                'optimizer:\n  '
+                + '\n  '.join(listed)
+                + '\nUse the settings that it was trained with, or another --run_dir.'
             )
-        return None
-
-    def _names(self) -> list[str]:
-        try:
-            return [path.name for path in self._directory.iterdir()]
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise CheckpointError(
-                f'{self._directory}: expected a readable folder of checkpoints: {error}'
-            ) from error
-
-    def _folders(self) -> dict[int, Path]:
-        """The folder of each step; a replaced version only where nothing newer is."""
-        found = {}
-        for name in sorted(self._names()):  # '.replaced-...' sorts before 'step-...'.
-            if match := _STEP.fullmatch(name):
-                found[int(match[2])] = self._directory / name
-        return found
+        self._objects.read(prefix).assert_consumed()
+        return state
 
     def _publish(self, temporary: Path, folder: Path) -> None:
         replaced = folder.with_name(f'.replaced-{folder.name}')
@@ -193,75 +145,87 @@ class Checkpoints:
             shutil.rmtree(replaced, ignore_errors=True)
             folder.rename(replaced)
         temporary.rename(folder)
-        flush(self._directory)
+        files.flush(self._directory)
         shutil.rmtree(replaced, ignore_errors=True)
 
     def _rotate(self, saved: int) -> None:
-        folders = self._folders()
+        folders = _folders(self._directory)
         for step in sorted(folders)[: -self._keep]:
             if step != saved:
-                # Renamed first, so that a kill leaves no half a checkpoint in sight.
-                doomed = self._directory / f'.removing-{folders[step].name}'
-                shutil.rmtree(doomed, ignore_errors=True)
-                folders[step].rename(doomed)
-                shutil.rmtree(doomed, ignore_errors=True)
+                # Renamed first, so that a kill leaves no part of a checkpoint.
+                removed = self._directory / f'.removing-{folders[step].name}'
+                shutil.rmtree(removed, ignore_errors=True)
+                folders[step].rename(removed)
+                shutil.rmtree(removed, ignore_errors=True)
 
     def _tidy(self) -> None:
-        """Clears away what a killed run left."""
-        for name in self._names():
-            path = self._directory / name
-            original = self._directory / name.removeprefix('.replaced-')
-            if name.startswith('.replaced-') and not original.exists():
+        """Deletes what a killed run left."""
+        for path in _entries(self._directory):
+            original = path.with_name(path.name.removeprefix('.replaced-'))
+            if path != original and not original.exists():
                 path.rename(original)
-            elif name.startswith(('.saving-', '.removing-', '.replaced-')):
+            elif path.name.startswith(('.saving-', '.removing-', '.replaced-')):
                 shutil.rmtree(path, ignore_errors=True)
 
-    def _set_aside(self, folder: Path, damage: _Damage) -> Path:
-        target = self._directory / f'damaged-{folder.name}'
-        number = 1
-        while target.exists():
-            number += 1
-            target = self._directory / f'damaged-{folder.name}-{number}'
-        folder.rename(target)
-        _log.warning(
-            'CHECKPOINT DAMAGED: %s: %s. It is set aside as %s, and the one before it '
-            'is tried.',
-            folder,
-            damage,
-            target.name,
-        )
-        return target
 
-    def _read(self, folder: Path, whole: bool) -> None:
-        prefix = str(folder / 'variables')
-        differences = _differences(prefix, self._objects, whole)
-        if not differences:
-            try:
-                status = self._objects.read(prefix)
-                status.assert_existing_objects_matched()
-                if whole:
-                    status.assert_consumed()
-                else:
-                    status.expect_partial()  # No warning for what was left out.
-                return
-            except (AssertionError, ValueError) as error:
-                differences = [str(error)]
-        more = len(differences) - 8
-        listed = differences[:8] + ([f'and {more} more'] if more > 0 else [])
+def _set_aside(folder: Path, damage: _Damage) -> None:
+    target, number = folder.with_name(f'damaged-{folder.name}'), 1
+    while target.exists():
+        number += 1
+        target = folder.with_name(f'damaged-{folder.name}-{number}')
+    folder.rename(target)
+    _log.warning(
+        'CHECKPOINT DAMAGED: %s: %s. It is renamed to %s, and the one before it is '
+        'used.',
+        folder,
+        damage,
+        target.name,
+    )
+
+
+def _ignore(folder: Path, damage: _Damage) -> None:
+    _log.warning('%s is damaged and is ignored: %s', folder, damage)
+
+
+def latest(
+    directory: Path, on_damage: Callable[[Path, _Damage], None] = _ignore
+) -> tuple[Path, dict[str, Any]] | None:
+    """The newest undamaged checkpoint and its state; None if there never was one.
+
+    Args:
+        directory: the folder of checkpoints.
+        on_damage: called with each damaged checkpoint.
+
+    Raises:
+        CheckpointError: all are damaged.
+    """
+    damaged: set[Path] = set()
+    # The folder is listed again each time: a run may save meanwhile.
+    while folders := {
+        step: folder
+        for step, folder in _folders(directory).items()
+        if folder not in damaged
+    }:
+        step, folder = max(folders.items())
+        try:
+            return folder, _verify(folder, step)
+        except _Damage as damage:
+            damaged.add(folder)
+            on_damage(folder, damage)
+    if damaged or any(p.name.startswith('damaged-') for p in _entries(directory)):
         raise CheckpointError(
-            f'{folder}: the checkpoint belongs to another architecture or '
-            'optimizer:\n  '
-            + '\n  '.join(listed)
-            + '\nUse the settings that it was trained with, or another --run_dir.'
+            f'{directory}: expected an undamaged checkpoint, but all are damaged. '
+            'Restore a copy of one as step-<number>, or start a new run with another '
+            '--run_dir.'
         )
+    return None
 
 
 def find(path: Path) -> tuple[Path, dict[str, Any]]:
-    """A sound checkpoint and its state, for whoever only reads.
+    """An undamaged checkpoint and its state; nothing on the disk is changed.
 
     Args:
-        path: a folder of checkpoints, of which the newest sound one is taken, or one of
-            them.
+        path: a checkpoint, or a folder of checkpoints, of which it is the newest.
 
     Raises:
         CheckpointError: there is none, or all are damaged.
@@ -273,20 +237,20 @@ def find(path: Path) -> tuple[Path, dict[str, Any]]:
             raise CheckpointError(
                 f'{path}: the checkpoint is damaged: {damage}. Use another one.'
             ) from damage
-    found = Checkpoints(path, tf.train.Checkpoint()).newest(set_aside=False)
-    if found is None:
+    newest = latest(path)
+    if newest is None:
         raise CheckpointError(f'{path}: expected a checkpoint, but there is none.')
-    return found
+    return newest
 
 
 def read_variables(
     path: Path, part: str
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Variables out of a checkpoint, for a model of another shape or another run.
+    """Reads variables of a checkpoint, for a model of another shape or another run.
 
     Args:
         path: as for `find`.
-        part: the top-level name that the variables have in the checkpoint.
+        part: the top-level name of the variables in the checkpoint.
 
     Returns:
         The arrays by their paths below `part`, such as 'stages/conv1/conv/kernel', and
@@ -307,6 +271,27 @@ def read_variables(
             f'{folder}: expected variables of a {part} in it, but there are none.'
         )
     return arrays, state
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        return list(directory.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CheckpointError(
+            f'{directory}: expected a readable folder of checkpoints: {error}'
+        ) from error
+
+
+def _folders(directory: Path) -> dict[int, Path]:
+    """The folder of each step; a replaced version only if its successor is missing."""
+    # '.replaced-...' sorts before 'step-...'.
+    return {
+        int(match[2]): path
+        for path in sorted(_entries(directory))
+        if (match := _STEP.fullmatch(path.name))
+    }
 
 
 def _write_manifest(folder: Path) -> None:
@@ -334,7 +319,7 @@ def _file_sha256(path: Path) -> str:
 
 
 def _verify(folder: Path, step: int) -> dict[str, Any]:
-    """Checks every byte of a checkpoint and returns its state."""
+    """Verifies every byte of a checkpoint and returns its state."""
     name = 'manifest.json'
     try:
         recorded = _read_manifest(folder)
@@ -346,11 +331,9 @@ def _verify(folder: Path, step: int) -> dict[str, Any]:
                 raise _Damage(f'{name} does not belong to it')
             _verify_file(folder / name, **recorded[name])
         state = json.loads((folder / 'state.json').read_bytes())
-    except (FileNotFoundError, NotADirectoryError) as error:
-        # The folder is a file, or was rotated away by a run that is going on.
-        raise _Damage(f'{name} cannot be read: {error}') from error
     except OSError as error:
-        if error.errno == errno.EIO:  # A bad place on the disk.
+        # The folder is a file or was deleted by a run meanwhile, or a bad disk.
+        if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.EIO):
             raise _Damage(f'{name} cannot be read: {error}') from error
         # No access, too many open files: that says nothing about the checkpoint.
         raise CheckpointError(
@@ -386,20 +369,12 @@ def _verify_file(path: Path, size: int, sha256: str) -> None:
         raise _Damage(f'{path.name}: the contents have changed (SHA-256 differs)')
 
 
-def _differences(prefix: str, objects: tf.train.Checkpoint, whole: bool) -> list[str]:
-    """What keeps a checkpoint from fitting the objects, one line a variable.
+def _differences(prefix: str, objects: tf.train.Checkpoint) -> list[str]:
+    """The variables in which a checkpoint and the objects differ, one line each.
 
-    TensorFlow says so only while it restores, with half of the objects overwritten.
+    TensorFlow reports them only while it restores, with half of the objects changed.
     """
-    stored = _stored_variables(prefix)
-    live = _live_variables(objects)
-    if not whole:
-        wanted = tf.train.TrackableView.children(objects).keys()
-        stored = {
-            path: variable
-            for path, variable in stored.items()
-            if path.split('/')[0] in wanted
-        }
+    stored, live = _stored_variables(prefix), _live_variables(objects)
     return [
         f'{path}: {stored.get(path, "nothing")} in the checkpoint, '
         f'{live.get(path, "nothing")} here'
@@ -409,7 +384,7 @@ def _differences(prefix: str, objects: tf.train.Checkpoint, whole: bool) -> list
 
 
 def _stored_variables(prefix: str) -> dict[str, str]:
-    """Path in the object graph -> dtype and shape, of a checkpoint on the disk."""
+    """Path in the object graph → dtype and shape, of a checkpoint."""
     reader = tf.train.load_checkpoint(prefix)
     shapes = reader.get_variable_to_shape_map()
     dtypes = reader.get_variable_to_dtype_map()
@@ -420,7 +395,7 @@ def _stored_variables(prefix: str) -> dict[str, str]:
 
 
 def _stored_keys(reader: Any) -> dict[str, str]:
-    """Path in the object graph -> key in the files, for a reader of a checkpoint."""
+    """Path in the object graph → key in the files, of a checkpoint."""
     nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
         reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')
     ).nodes
@@ -436,7 +411,7 @@ def _stored_keys(reader: Any) -> dict[str, str]:
 
 
 def _live_variables(objects: tf.train.Checkpoint) -> dict[str, str]:
-    """Path in the object graph -> dtype and shape, of objects in memory."""
+    """Path in the object graph → dtype and shape, of objects in memory."""
     return {
         path: f'{tf.as_dtype(node.dtype).name} {list(node.shape)}'
         for path, node in _walk(objects, tf.train.TrackableView.children)
@@ -447,12 +422,13 @@ def _live_variables(objects: tf.train.Checkpoint) -> dict[str, str]:
 def _walk(
     root: Any, children: Callable[[Any], dict[str, Any]]
 ) -> Iterator[tuple[str, Any]]:
-    """Walks each top-level part by itself, breadth first, as (path, node).
+    """Walks each top-level part by itself, breadth first; yields paths and nodes.
 
     By itself because an optimizer refers to the model's variables too: names in the
     model must not depend on whether there is an optimizer beside it.
     """
     for top, part in children(root).items():
+        # Holds the nodes, since the id of one that is freed may be used again.
         seen = {_identity(part): part}
         queue = deque([(top, part)])
         while queue:
@@ -465,5 +441,5 @@ def _walk(
 
 
 def _identity(node: Any) -> int:
-    """Node numbers of a stored graph stand for themselves."""
+    """Numbers of nodes of a stored graph stand for themselves."""
     return node if isinstance(node, int) else id(node)

@@ -124,7 +124,6 @@ def finished(tmp_path_factory):
         'tensorboard/train/events*',
         'tensorboard/validation/events*',
         'export',
-        '.lock',
     ],
 )
 def test_everything_is_in_its_place(finished, name):
@@ -133,7 +132,6 @@ def test_everything_is_in_its_place(finished, name):
 
 def test_nothing_else_is_there(finished):
     assert {path.name for path in finished[0].iterdir()} == {
-        '.lock',
         'checkpoints',
         'config.json',
         'environment.json',

@@ -1,4 +1,4 @@
-"""Checkpoints: exact, and honest about every kind of damage."""
+"""Checkpoints are exact, and every kind of damage is detected."""
 
 import functools
 import itertools
@@ -23,7 +23,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.storage.checkpoints import CheckpointError, Checkpoints
+from trainers.storage.checkpoints import (
+    CheckpointError,
+    Checkpoints,
+    find,
+    latest,
+    read_variables,
+)
 from vision import files
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -223,14 +229,12 @@ def test_damaged_is_set_aside_and_the_one_before_used(
 def test_every_flipped_bit_of_the_manifest_shows(copy):
     path = copy / 'step-000000002' / 'manifest.json'
     original = path.read_bytes()
-    objects = make_objects()
-    checkpoints = Checkpoints(copy, objects)
     generator = random.Random(1)
     for _ in range(100):
         flip(path, generator.random(), generator.randrange(8))
-        assert checkpoints.restore(set_aside=False)['step'] == 1
+        assert latest(copy)[1]['step'] == 1
         path.write_bytes(original)
-    assert checkpoints.restore(set_aside=False)['step'] == 2
+    assert latest(copy)[1]['step'] == 2
 
 
 def test_what_does_not_belong_is_damage(copy, caplog):
@@ -288,14 +292,11 @@ def test_damaged_twice_gets_another_name(copy, saved):
         ({'optimizer': 'sgd'}, r'optimizer/_variables/\d+: .*'),
     ],
 )
-@pytest.mark.parametrize('set_aside', [True, False])
-def test_another_architecture_is_named_and_touches_nothing(
-    other, message, set_aside, copy
-):
+def test_another_architecture_is_named_and_touches_nothing(other, message, copy):
     objects = make_objects(**other)
     before = values(objects)
     with pytest.raises(CheckpointError, match='(?s)another architecture.*' + message):
-        Checkpoints(copy, objects).restore(set_aside)
+        Checkpoints(copy, objects).restore()
     assert values(objects) == before
     assert names(copy) == ['step-000000001', 'step-000000002']
 
@@ -306,29 +307,44 @@ def test_a_variable_only_in_the_checkpoint_is_another_architecture(tmp_path):
         Checkpoints(tmp_path, make_objects()).restore()
 
 
-def test_reading_only_leaves_the_folder_as_it_is(copy, saved):
+def test_reading_only_leaves_the_folder_as_it_is(copy, caplog):
     (copy / 'step-000000002' / 'state.json').unlink()
     (copy / '.saving-step-000000003').mkdir()
     before = names(copy)
-    objects = make_objects()
-    assert Checkpoints(copy, objects).restore(set_aside=False)['step'] == 1
-    assert values(objects) == saved[1][1]
+    for read in (latest, find):
+        assert read(copy) == (copy / 'step-000000001', {'step': 1, 'number': 1})
+    assert 'step-000000002 is damaged and is ignored: state.json is' in caplog.text
     assert names(copy) == before
     (copy / 'step-000000001' / 'state.json').unlink()
-    with pytest.raises(CheckpointError, match='all are damaged'):
-        Checkpoints(copy, objects).restore(set_aside=False)
+    for read in (latest, find):
+        with pytest.raises(CheckpointError, match='all are damaged'):
+            read(copy)
+    with pytest.raises(CheckpointError, match='000001: the checkpoint is damaged: st'):
+        find(copy / 'step-000000001')
     assert names(copy) == before
+    assert latest(copy / 'missing') is None
+    with pytest.raises(CheckpointError, match='but there is none'):
+        find(copy / 'missing')
 
 
 def test_reading_only_the_model(copy):
     whole = make_objects()
     Checkpoints(copy, whole).restore()
-    alone = tf.train.Checkpoint(model=Model())
-    assert Checkpoints(copy, alone).restore(set_aside=False)['step'] == 2
-    for variable, expected in zip(alone.model.variables, whole.model.variables):
-        np.testing.assert_array_equal(variable, expected)
+    arrays, state = read_variables(copy, 'model')
+    assert state['step'] == 2
+    model = whole.model
+    expected = {
+        'kernels/0': model.kernels[0],
+        'kernels/1': model.kernels[1],
+        'deep/inner/0': model.deep['inner'][0],
+    }
+    assert arrays.keys() == expected.keys()
+    for name, variable in expected.items():
+        np.testing.assert_array_equal(arrays[name], variable)
+    with pytest.raises(CheckpointError, match='expected variables of a head in it'):
+        read_variables(copy, 'head')
     with pytest.raises(CheckpointError, match='optimizer/.*nothing here'):
-        Checkpoints(copy, alone).restore()
+        Checkpoints(copy, tf.train.Checkpoint(model=Model())).restore()
 
 
 def test_traces_of_a_kill_are_cleared(copy, saved):
@@ -346,7 +362,7 @@ def test_a_replaced_version_counts_until_its_successor_is_there(copy, saved):
     objects = make_objects()
     checkpoints = Checkpoints(copy, objects)
     assert checkpoints.steps() == [1, 2]
-    assert checkpoints.restore(set_aside=False)['step'] == 2
+    assert latest(copy)[1]['step'] == 2
     assert checkpoints.restore()['step'] == 2
     assert values(objects) == saved[1][2]
     assert names(copy) == ['step-000000001', 'step-000000002']
@@ -472,8 +488,7 @@ def test_survives_being_killed_at_any_moment(step, tmp_path):
         checkpoints = Checkpoints(directory, make_few_objects(step), keep=1)
         save = functools.partial(checkpoints.save, step, {'number': 33})
         ended = killed_at(call, save)
-        reader = Checkpoints(directory, tf.train.Checkpoint(model=objects.model))
-        readable = reader.restore(set_aside=False)
+        _, readable = latest(directory)
         assert readable in ({'step': 2, 'number': 2}, {'step': step, 'number': 33})
         assert Checkpoints(directory, objects).restore() == readable
         assert int(objects.step) == readable['step']
