@@ -1,4 +1,4 @@
-"""The same image twice: the same file, the same pixels, or nearly the same look."""
+"""Duplicates: identical files, identical pixels, and near-duplicates."""
 
 from collections import defaultdict
 from dataclasses import dataclass
@@ -11,21 +11,21 @@ from vision.survey.survey import Survey
 # Pairs of different photographs rarely differ in fewer than 8 bits and never in an odd
 # number; copies saved again, resized, brightened or cropped by 1 % stay within 10.
 DISTANCE = 10
-# The second look: the thumbnails of such copies correlate from about 0.93 on, those of
-# photographs of alike things in the same place up to 0.9.
+# The second test: the thumbnails of such copies correlate from about 0.93 on, those of
+# photographs of similar objects in the same place up to 0.9.
 CORRELATION = 0.93
 COLOURLESS = 2.0  # Levels between a pixel's channels, on average.
-# Grey levels of standard deviation: below it a thumbnail shows noise, and noise
-# resembles other noise.
+# Standard deviation in grey levels: below it a thumbnail shows noise, which correlates
+# with other noise.
 FLAT = 3.0
-MAX_PAIRS = 1_000_000  # Frames of a film all resemble each other.
+MAX_PAIRS = 1_000_000  # All frames of a film are near-duplicates.
 _LUMINANCE = np.repeat([[0.299], [0.587], [0.114]], 3, 1).astype(np.float32)
 _PART = 1 << 14  # Pairs of thumbnails compared together: 60 MB.
 
 KINDS = {
-    'file': 'the same file',
-    'pixels': 'other files, the same pixels',
-    'near': 'nearly the same look',
+    'file': 'identical files',
+    'pixels': 'different files with identical pixels',
+    'near': 'near-duplicates',
 }
 
 
@@ -33,13 +33,14 @@ KINDS = {
 class Duplicates:
     """Pairs of images, first < second in the order of the survey.
 
-    Of k images that are the same, the first is paired with each of the others, so
-    that k copies make k - 1 pairs. The first is in train where any of them is.
+    Of k identical images, the first is paired with each of the others, so that they
+    make k - 1 pairs. The first is in train if any of them is.
 
-    pairs: int64 [K, 2].
-    distances: int64 [K], bits of the perceptual hash.
-    kinds: K of KINDS.
-    complete: False where the search ended with MAX_PAIRS.
+    Attributes:
+        pairs: int64 [K, 2], indices in the survey.
+        distances: int64 [K], bits in which the perceptual hashes differ.
+        kinds: K keys of KINDS.
+        complete: False if the search ended at MAX_PAIRS.
     """
 
     pairs: np.ndarray
@@ -52,7 +53,7 @@ class Duplicates:
 
 
 def find(survey: Survey) -> Duplicates:
-    """All pairs, those of the same file first."""
+    """All pairs of duplicates, ordered by kind as in KINDS."""
     first = _first_copies(survey)
     copies = np.flatnonzero(first != np.arange(len(first)))
     exact = np.stack([first[copies], copies], 1)
@@ -68,30 +69,30 @@ def find(survey: Survey) -> Duplicates:
 
 
 def leaked(survey: Survey, duplicates: Duplicates, split: str) -> np.ndarray:
-    """The images of a split that have a duplicate in the training split."""
+    """Indices of the images of a split that have a duplicate in train, int64."""
     in_train, in_split = survey.members('train'), survey.members(split)
-    # The images of train come first, so the second of a pair is the other split's.
+    # Images of train come first, so the second of a pair is in the other split.
     first, second = duplicates.pairs.T
     return np.unique(second[in_train[first] & in_split[second]])
 
 
 def conflicts(survey: Survey, duplicates: Duplicates) -> np.ndarray:
-    """bool [K]: whether the two images of a pair belong to different classes."""
+    """Whether the two images of a pair have different classes, bool [K]."""
     labels = survey.labels[duplicates.pairs]
     return labels[:, 0] != labels[:, 1]
 
 
 def _first_copies(survey: Survey) -> np.ndarray:
-    """int64 [N]: for each image the first one that is the same, often itself."""
+    """For each image the first identical one, often itself; int64 [N]."""
     files, pixels = survey.facts['file_digest'], survey.facts['pixel_digest']
-    # The same bytes have the same pixels, if they have any.
+    # Identical bytes have identical pixels, if they can be decoded.
     by_file = _firsts(files, np.flatnonzero(files))
     by_pixels = _firsts(pixels, np.flatnonzero(survey.good))
     return np.minimum(by_file, by_pixels)
 
 
 def _firsts(digests: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """int64 [N]: the first with the same digest; the others than `among` themselves."""
+    """The first image of `among` with the same digest, for others itself; int64 [N]."""
     result = np.arange(len(digests))
     _, first, inverse = np.unique(
         digests[among], return_index=True, return_inverse=True
@@ -101,26 +102,26 @@ def _firsts(digests: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 
 def _near_pairs(survey: Survey, first: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Pairs [K, 2] of different images that look alike, and whether that is all."""
+    """Near-duplicates that are not identical [K, 2], and whether these are all."""
     distinct = first == np.arange(len(first))
     flat = survey.facts['contrast'] < FLAT / 255
     candidates = np.flatnonzero(distinct & survey.good & ~flat)
-    found = [np.empty([0, 2], np.int64)]
+    near = [np.empty([0, 2], np.int64)]
     for close in close_pairs(survey.facts['hash'][candidates], DISTANCE):
         pairs = candidates[close]
-        found.append(pairs[_correlation(survey.thumbnails, pairs) >= CORRELATION])
-        if sum(map(len, found)) > MAX_PAIRS:
-            return np.concatenate(found)[:MAX_PAIRS], False
-    return np.concatenate(found), True
+        near.append(pairs[_correlation(survey.thumbnails, pairs) >= CORRELATION])
+        if sum(map(len, near)) > MAX_PAIRS:
+            return np.concatenate(near)[:MAX_PAIRS], False
+    return np.concatenate(near), True
 
 
 def _correlation(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """float32 [K]: how alike the thumbnails of each pair are, in -1..1."""
+    """The correlation of the thumbnails of each pair, float32 [K] in -1..1."""
     parts = [np.empty([0], np.float32)]
     for start in range(0, len(pairs), _PART):
         part = thumbnails[pairs[start : start + _PART]].astype(np.float32)
         part = part.reshape(*part.shape[:2], -1, 3)
-        # An image is alike its copy in black and white.
+        # An image matches its copy in black and white.
         colourless = (np.ptp(part, axis=3).mean(2) < COLOURLESS).any(1)
         part[colourless] = part[colourless] @ _LUMINANCE
         part -= part.mean((2, 3), keepdims=True)
@@ -131,7 +132,7 @@ def _correlation(thumbnails: np.ndarray, pairs: np.ndarray) -> np.ndarray:
 
 
 def _with_copies(near: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """Adds, for each image of a pair that has copies, these copies' pairs."""
+    """Adds the pairs of the identical copies of the images of each pair."""
     copies = defaultdict(list)
     for first, copy in exact.tolist():
         copies[first].append(copy)

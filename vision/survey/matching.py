@@ -11,7 +11,7 @@ _BANDS = 64 // _BAND
 # principle), so looking up each band with 0, 1 and 2 bits flipped misses no pair.
 _FLIPPED = 2
 MAX_DISTANCE = _BANDS * (_FLIPPED + 1) - 1
-_CHUNK = 1 << 21  # Pairs looked at together: about a hundred MB.
+_CHUNK = 1 << 21  # Pairs compared together: about 100 MB.
 
 _MASKS = np.array(
     [
@@ -25,10 +25,14 @@ _ONES = np.array([bin(value).count('1') for value in range(1 << _BAND)], np.uint
 
 
 def close_pairs(hashes: np.ndarray, distance: int) -> Iterator[np.ndarray]:
-    """Yields int64 [K, 2], pairs first < second, each pair once, in no order.
+    """Finds the pairs of hashes that differ in few bits.
 
-    hashes: uint64 [N].
-    distance: bits that may differ, at most MAX_DISTANCE.
+    Args:
+        hashes: uint64 [N].
+        distance: bits that may differ, at most MAX_DISTANCE.
+
+    Yields:
+        Some pairs, int64 [K, 2], first < second; every pair once, in no order.
     """
     assert distance <= MAX_DISTANCE
     bands = _bands(hashes)
@@ -36,19 +40,19 @@ def close_pairs(hashes: np.ndarray, distance: int) -> Iterator[np.ndarray]:
         for pairs in _lookup(bands[:, band]):
             first, second = bands[pairs[:, 0]], bands[pairs[:, 1]]
             ones = _ONES[first ^ second]
-            # What an earlier band has found already is not found again.
+            # Pairs that an earlier band has yielded are left out.
             new = (ones[:, :band] > _FLIPPED).all(1)
             yield pairs[new & (ones.sum(1) <= distance)]
 
 
 def distances(hashes: np.ndarray, pairs: np.ndarray) -> np.ndarray:
-    """int64 [K]: the bits in which the hashes of each pair differ."""
+    """The number of bits in which the hashes of each pair differ, int64 [K]."""
     bands = _bands(hashes)
     return _ONES[bands[pairs[:, 0]] ^ bands[pairs[:, 1]]].sum(1, dtype=np.int64)
 
 
 def _bands(hashes: np.ndarray) -> np.ndarray:
-    """uint16 [N, 4]."""
+    """The hashes in parts, uint16 [N, 4]."""
     return np.ascontiguousarray(hashes).view(np.uint16).reshape(len(hashes), _BANDS)
 
 
@@ -76,7 +80,7 @@ def _chunks(totals: np.ndarray) -> Iterator[np.ndarray]:
 def _expand(
     rows: np.ndarray, starts: np.ndarray, counts: np.ndarray, order: np.ndarray
 ) -> np.ndarray:
-    """Each row beside the `counts` entries of order from `starts` on that follow it."""
+    """Pairs of a row with the `counts` later entries of `order` from `starts` on."""
     first = np.repeat(rows, counts)
     ends = np.cumsum(counts)
     within = np.arange(len(first)) - np.repeat(ends - counts, counts)

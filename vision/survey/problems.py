@@ -1,6 +1,6 @@
-"""Images that training cannot use, or that a person should look at first."""
+"""Images that training cannot use, and suspicious images."""
 
-import functools
+from collections.abc import Callable, Iterator
 from pathlib import PurePath
 from typing import NamedTuple
 
@@ -13,23 +13,29 @@ TINY = 16  # Pixels.
 EXTREME = 4.0  # The longer side in units of the shorter one.
 
 KINDS = {
-    'undecodable': 'TensorFlow cannot decode them; training leaves them out',
-    'refused by Pillow': 'TensorFlow decodes them, other programs may not',
-    'wrong extension': 'the name says one format, the content is another',
+    'undecodable': 'TensorFlow cannot decode them; training omits them',
+    'refused by Pillow': 'TensorFlow decodes them, Pillow does not',
+    'wrong extension': 'the format differs from that of the file name',
     'tiny': f'a side shorter than {TINY} pixels',
-    'extreme aspect': f'one side more than {EXTREME:g} times the other',
+    'extreme aspect': f'one side is more than {EXTREME:g} times the other',
     'single colour': 'every pixel has the same colour',
     'converted': 'palette, alpha, CMYK, 16 or 1 bit: converted to 8-bit RGB',
-    'rotated': 'EXIF says that the image is to be turned or mirrored',
-    'animated': 'only the first of several frames counts',
+    'rotated': 'rotated or mirrored by their EXIF orientation',
+    'animated': 'only the first of several frames is used',
 }
 _PLAIN_MODES = ('RGB', 'L', '')
-# What Pillow tells apart and a file name does not.
+# Formats of Pillow that share file name extensions.
 _SAME_FORMAT = {'MPO': 'JPEG', 'DIB': 'BMP'}
 
 
 class Problem(NamedTuple):
-    """Something about one image of the survey; kind is one of KINDS."""
+    """A problem of one image.
+
+    Attributes:
+        kind: a key of KINDS.
+        image: the index in the survey.
+        detail: what is wrong, in words or numbers.
+    """
 
     kind: str
     image: int
@@ -37,7 +43,7 @@ class Problem(NamedTuple):
 
 
 def find(survey: Survey) -> list[Problem]:
-    """All problems, by kind in the order of KINDS, then by image."""
+    """All problems, ordered by kind as in KINDS, then by image."""
     facts = survey.facts
     height, width = facts['height'], facts['width']
     short, long = np.minimum(height, width), np.maximum(height, width)
@@ -45,49 +51,42 @@ def find(survey: Survey) -> list[Problem]:
     def size(i: int) -> str:
         return f'{width[i]}x{height[i]}'
 
-    found = [Problem('undecodable', *i) for i in sorted(survey.undecodable.items())]
-    found += [
-        Problem('refused by Pillow', *item) for item in sorted(survey.refused.items())
+    modes = [mode.encode() for mode in _PLAIN_MODES]
+    return [
+        *(Problem('undecodable', *item) for item in sorted(survey.undecodable.items())),
+        *(Problem('refused by Pillow', *i) for i in sorted(survey.refused.items())),
+        *_extensions(survey),
+        *_where('tiny', survey.good & (short < TINY), size),
+        *_where('extreme aspect', survey.good & (long > EXTREME * short), size),
+        *_where('single colour', facts['single_colour'], size),
+        *_where(
+            'converted',
+            survey.good & ~np.isin(facts['mode'], modes),
+            lambda i: facts['mode'][i].decode(),
+        ),
+        *_where(
+            'rotated',
+            facts['orientation'] > 1,
+            lambda i: f'orientation {facts["orientation"][i]}',
+        ),
+        *_where('animated', survey.good & facts['animated'], size),
     ]
-    found += _extensions(survey)
-    found += _where('tiny', survey.good & (short < TINY), size)
-    found += _where('extreme aspect', survey.good & (long > EXTREME * short), size)
-    found += _where('single colour', facts['single_colour'], size)
-    unusual = ~np.isin(facts['mode'], [mode.encode() for mode in _PLAIN_MODES])
-    found += _where(
-        'converted', survey.good & unusual, lambda i: bytes(facts['mode'][i]).decode()
-    )
-    found += _where(
-        'rotated',
-        facts['orientation'] > 1,
-        lambda i: f'orientation {facts["orientation"][i]}',
-    )
-    found += _where('animated', survey.good & facts['animated'], size)
-    return found
 
 
-def _where(kind: str, mask: np.ndarray, detail) -> list[Problem]:
+def _where(kind: str, mask: np.ndarray, detail: Callable[[int], str]) -> list[Problem]:
     return [Problem(kind, i, detail(i)) for i in np.flatnonzero(mask).tolist()]
 
 
-def _extensions(survey: Survey) -> list[Problem]:
-    found: list[Problem] = []
-    formats = survey.facts['format'].tolist()
-    for image, content in enumerate(formats):
-        if not content:
-            continue
-        content = content.decode()
-        content = _SAME_FORMAT.get(content, content)
+def _extensions(survey: Survey) -> Iterator[Problem]:
+    formats = Image.registered_extensions()  # '.jpeg' -> 'JPEG'
+    for image, name in enumerate(survey.facts['format'].tolist()):
+        content = name.decode()
         suffix = PurePath(survey.name(image)).suffix.lower()
-        named = _formats().get(suffix, content)
-        if _SAME_FORMAT.get(named, named) != content:
-            found.append(
-                Problem('wrong extension', image, f'a {content} file named {suffix}')
-            )
-    return found
+        expected = formats.get(suffix, content)
+        if content and _same(expected) != _same(content):
+            detail = f'a {_same(content)} file named {suffix}'
+            yield Problem('wrong extension', image, detail)
 
 
-@functools.cache
-def _formats() -> dict[str, str]:
-    """'.jpeg' -> 'JPEG' and so on."""
-    return Image.registered_extensions()
+def _same(name: str) -> str:
+    return _SAME_FORMAT.get(name, name)

@@ -1,4 +1,4 @@
-"""The numbers that describe a survey, each over exactly the images it names."""
+"""Statistics of a survey, each over exactly the images that it names."""
 
 from collections import Counter
 from typing import Any
@@ -13,7 +13,7 @@ _OUTLYING = 3.5  # Robust z-score (Iglewicz and Hoaglin 1993).
 
 
 def describe(values: np.ndarray) -> dict[str, float]:
-    """Count, mean, std (of a sample), min, quartiles, max; only the count if none."""
+    """Count, mean, std (of a sample), min, quartiles, max; of no values the count."""
     if not len(values):
         return {'count': 0}
     values = values.astype(np.float64)
@@ -33,7 +33,7 @@ def describe(values: np.ndarray) -> dict[str, float]:
 
 
 def class_counts(source: Source) -> dict[str, np.ndarray]:
-    """split -> int64 [classes], over all images, surveyed or not."""
+    """By split, the images of each class, int64 [classes], surveyed or not."""
     return {
         name: np.bincount(source.splits[name].labels, minlength=len(source.classes))
         for name in SPLITS
@@ -53,7 +53,7 @@ def majority(source: Source) -> dict[str, Any]:
 
 
 def imbalance(source: Source) -> dict[str, Any]:
-    """The largest and smallest class of train; the ratio is None if one is empty."""
+    """The largest and smallest class of train; their ratio is None if one is empty."""
     counts = class_counts(source)['train']
     largest, smallest = int(counts.argmax()), int(counts.argmin())
     return {
@@ -66,7 +66,7 @@ def imbalance(source: Source) -> dict[str, Any]:
 
 
 def sizes(survey: Survey, where: np.ndarray) -> dict[str, dict[str, float]]:
-    """Width, height and aspect (width / height) of decodable images where true."""
+    """Width, height and aspect (width / height) of the decodable images in a mask."""
     facts = survey.facts[where & survey.good]
     return {
         'width': describe(facts['width']),
@@ -76,19 +76,19 @@ def sizes(survey: Survey, where: np.ndarray) -> dict[str, dict[str, float]]:
 
 
 def sizes_of_system_a(survey: Survey) -> dict[str, Any]:
-    """Width and height over the first 25 classes of train, as that system has it."""
+    """Width and height over the first 25 classes of train, as `system_a` describes."""
     where = survey.members('train') & (survey.labels < _CLASSES_OF_SYSTEM_A)
-    measured = sizes(survey, where)
+    first = sizes(survey, where)
     classes = min(_CLASSES_OF_SYSTEM_A, len(survey.source.classes))
     return {
         'classes': classes,
-        'width': measured['width'],
-        'height': measured['height'],
+        'width': first['width'],
+        'height': first['height'],
     }
 
 
 def common(values: np.ndarray) -> dict[str, int]:
-    """Names and how often they occur, the most frequent first."""
+    """Names with their frequencies, the most frequent first."""
     names = [name.decode() or 'unknown' for name in values.tolist()]
     return dict(Counter(names).most_common())
 
@@ -96,13 +96,13 @@ def common(values: np.ndarray) -> dict[str, int]:
 def channels(survey: Survey) -> dict[str, Any]:
     """Mean and standard deviation of the training split's channels, in 0..255.
 
-    Over all pixels of all its decodable images, each fitted to the image size.
+    They are over all pixels of all decodable images, fitted to the image size.
     """
     facts = survey.facts[survey.members('train') & survey.good]
     if not len(facts):
         return {'images': 0}
     mean = facts['means'].mean(0)
-    # Every fitted image has as many pixels, so the means' mean is the pixels' mean.
+    # All fitted images have the same size: the mean of their means is that of pixels.
     variance = facts['squares'].mean(0) - np.square(mean)
     std = np.sqrt(np.maximum(variance, 0))
     return {
@@ -123,7 +123,7 @@ def outliers(values: np.ndarray) -> np.ndarray:
 
 
 def brightness(survey: Survey) -> dict[str, Any]:
-    """Brightness and contrast in 0..1, and how many images stand out by them."""
+    """Brightness and contrast in 0..1, and the numbers of outliers."""
     facts = survey.facts[survey.good]
     if not len(facts):
         return {'brightness': describe(facts['brightness'])}
