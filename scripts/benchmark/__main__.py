@@ -1,13 +1,13 @@
-"""Measures speed: `python -m scripts.benchmark`; `--mode` says of what.
+"""Measures speed: `python -m scripts.benchmark --mode=step`.
 
 With --json=FILE everything that is printed is also written as one JSON object:
 
     environment   the machine, the versions, the code's commit, `load_average` of 1, 5
                   and 15 minutes before the start (null where unknown)
     mode          step, input, end_to_end, peers or input_peers
-    settings      what the figures depend on; precision and image_size as they came to
-                  be, steps 0 where their number was chosen by the clock
-    rows          one object for each contestant:
+    settings      what the speed depends on; precision and image_size as resolved,
+                  steps 0 where their number was chosen by the clock
+    rows          one object for each workload:
         name                its name in the table
         images_per_second   {median, low, high} over the turns; low and high are the
                             quartiles; null for the matrix product
@@ -16,7 +16,7 @@ With --json=FILE everything that is printed is also written as one JSON object:
         gflop_per_image     those of one image in one training step, or null
         share_of_matmul     gflops as a share of the 4096³ matrix product's in the same
                             precision and run; null outside the mode step
-    ratios        {'A / B': how many times as fast as B A is, by the medians}
+    ratios        {'A / B': images a second of A divided by those of B, by the medians}
 """
 
 import dataclasses
@@ -30,18 +30,18 @@ from scripts.common import command, flags
 from trainers.settings.config import Config
 
 DESCRIPTION = """
-Measures speed, with contestants that take turns in one process.
+Measures speed, with workloads that take turns in one process.
 
   python -m scripts.benchmark --mode=step --model=inception_v1
-      Training steps, beside the machine's own matrix product.
+      Training steps, and the matrix product as the upper bound of the machine.
   python -m scripts.benchmark --mode=input --dataset=tiny_imagenet --data_dir=DIR
-      The input pipeline alone, beside bare reading and decoding.
+      The input pipeline alone, and reading and decoding only.
   python -m scripts.benchmark --mode=end_to_end
-      The whole training loop, beside its steps alone.
+      The training loop, and its steps alone.
   python -m scripts.benchmark --mode=peers
-      The network beside the same one in Keras.
+      The network, and the same one in Keras.
   python -m scripts.benchmark --mode=input_peers --recipe=system_b --data_dir=DIR
-      The input pipeline beside Keras' own and bare reading and decoding, on the same
+      The input pipeline, those of Keras, and reading and decoding only, on the same
       files.
 """
 
@@ -75,7 +75,7 @@ def measure(request: Request) -> None:
 
     logging.disable(logging.INFO)
     config, settings, load_average = request
-    environment = report.surroundings(load_average)
+    environment = report.describe_environment(load_average)
     ignored = unused(settings.mode, list(flags.given(FIELDS)))
     print(report.header(environment, settings.mode, ignored), flush=True)
     result = modes.MODES[settings.mode](config, settings)

@@ -1,4 +1,4 @@
-"""The whole training loop, and training steps without it between its epochs."""
+"""The whole training loop, with training steps alone between its epochs."""
 
 import dataclasses
 import tempfile
@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmark.timing import Contestant
+from scripts.benchmark.timing import Workload
 from trainers.networks import build as networks
 from trainers.reporting.progress import Progress
 from trainers.reporting.reporter import Reporter
@@ -20,19 +20,23 @@ class Stopwatch:
     """Times a loop from the first to the last call of each epoch.
 
     Input, steps, reading metrics, writing summaries and showing the progress count.
-    Evaluation and checkpoints, which come after an epoch, do not. Behind each epoch the
-    rival takes a turn of as many steps.
+    Evaluation and checkpoints, which follow an epoch, do not. After each epoch the
+    baseline takes a turn of as many steps.
+
+    Args:
+        steps_per_epoch: length of an epoch.
+        baseline: what the loop is compared with.
 
     Attributes:
         loop: seconds a step of the loop, by epoch.
-        rival: seconds a step of the rival.
+        baseline: seconds a step of the baseline.
     """
 
-    def __init__(self, steps_per_epoch: int, rival: Contestant):
+    def __init__(self, steps_per_epoch: int, baseline: Workload):
         self.loop: list[float] = []
-        self.rival: list[float] = []
+        self.baseline: list[float] = []
         self._steps_per_epoch = steps_per_epoch
-        self._contestant = rival
+        self._workload = baseline
         self._began: tuple[int, float] | None = None
 
     def record(self, step: int) -> None:
@@ -41,7 +45,7 @@ class Stopwatch:
         first, since = self._began = self._began or (step, now)
         if step % self._steps_per_epoch == 0:
             self.loop.append((now - since) / (step - first))
-            self.rival.append(self._contestant.turn(step - first) / (step - first))
+            self.baseline.append(self._workload.turn(step - first) / (step - first))
             self._began = None
 
 
@@ -57,19 +61,19 @@ class TimedReporter(Reporter):
         self._stopwatch.record(int(self.state.step.numpy()))
 
 
-def race(
-    config: Config, source: Source, rival: Contestant, epochs: int
+def measure_loop(
+    config: Config, source: Source, baseline: Workload, epochs: int
 ) -> tuple[list[float], list[float]]:
-    """Runs the real loop in a temporary folder, the rival between its epochs.
+    """Runs the training loop in a temporary folder, the baseline between its epochs.
 
     Args:
         config: the run's settings; `limit_train_batches` is the length of an epoch.
         source: the dataset, decoded to memory already where that is wanted.
-        rival: takes its turns while the loop stands still.
+        baseline: takes its turns while the loop stands still.
         epochs: how many to time, after one that is not.
 
     Returns:
-        Seconds a step of the loop and of the rival, one each an epoch.
+        Seconds a step of the loop and of the baseline, one of each for an epoch.
     """
     with tempfile.TemporaryDirectory(prefix='tapestry-benchmark-') as folder:
         config = dataclasses.replace(
@@ -78,7 +82,7 @@ def race(
         specification = networks.specify(config, source.classes, source.image_size)
         trainer, _ = train.build(config, specification, source)
         steps = config.limit_train_batches
-        stopwatch = Stopwatch(steps, rival)
+        stopwatch = Stopwatch(steps, baseline)
         with (
             Progress((epochs + 1) * steps) as progress,
             train.open_directory(config, source, trainer) as directory,
@@ -96,4 +100,4 @@ def race(
                 reporter,
                 StopRequest(),
             ).run()
-    return stopwatch.loop[1:], stopwatch.rival[1:]
+    return stopwatch.loop[1:], stopwatch.baseline[1:]

@@ -1,4 +1,4 @@
-"""The modes of the benchmark: who competes in each, and what is compared."""
+"""The modes of the benchmark: the workloads of each, and which are compared."""
 
 import dataclasses
 import logging
@@ -7,10 +7,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from scripts.benchmark import end_to_end as loop
-from scripts.benchmark import input_peers as keras_input
-from scripts.benchmark import keras_peer
-from scripts.benchmark.contestants import (
+from scripts.benchmark import keras_inception, keras_input
+from scripts.benchmark.end_to_end import measure_loop
+from scripts.benchmark.settings import SYNTHETIC, USED, Settings
+from scripts.benchmark.timing import (
+    Row,
+    Workload,
+    measure,
+    ratio,
+    row,
+    warm_up,
+    with_shares,
+)
+from scripts.benchmark.workloads import (
     bare_decoding,
     device_batch,
     matrix_product,
@@ -18,16 +27,6 @@ from scripts.benchmark.contestants import (
     pipeline,
     synthetic_source,
     training_steps,
-)
-from scripts.benchmark.settings import SYNTHETIC, USED, Settings
-from scripts.benchmark.timing import (
-    Contestant,
-    Row,
-    compete,
-    ratio,
-    row,
-    warm_up,
-    with_shares,
 )
 from trainers.networks import build as networks
 from trainers.run import train
@@ -46,11 +45,11 @@ _log = logging.getLogger(__name__)
 
 
 class Result(NamedTuple):
-    """What a mode measured.
+    """The result of a mode.
 
     Attributes:
-        settings: what the figures depend on, in JSON values.
-        rows: one for each contestant.
+        settings: what the speed depends on, in JSON values.
+        rows: one for each workload.
         ratios: of medians, by the names of both.
     """
 
@@ -60,13 +59,13 @@ class Result(NamedTuple):
 
 
 def step(config: Config, settings: Settings) -> Result:
-    """Training steps on made-up images, beside this machine's matrix product."""
+    """Training steps on synthetic images, and the matrix product as upper bound."""
     config = _plain(config, models.default_image_size(config.model))
     source = synthetic_source(config, settings.classes)
-    ceiling = matrix_product(config.precision)
-    ours = _steps(config, source, f'{config.model}, {config.precision}')
-    rows = compete([ceiling, ours], settings, settings.steps)
-    return _result(config, settings, with_shares(rows, ceiling.name))
+    product = matrix_product(config.precision)
+    steps = _steps(config, source, f'{config.model}, {config.precision}')
+    rows = measure([product, steps], settings, settings.steps)
+    return _result(config, settings, with_shares(rows, product.name))
 
 
 def input_pipeline(config: Config, settings: Settings) -> Result:
@@ -75,25 +74,25 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
     config = _plain(config, source.image_size)
     data.steps_per_epoch(source.splits['train'], config.batch_size)
     places = _places(config, source)
-    contestants, pairs = [], []
+    workloads, pairs = [], []
     for place, split in places.items():
         plain = dataclasses.replace(config, augment=())
-        contestants.append(pipeline(place, split, plain, settings.warmup_steps))
+        workloads.append(pipeline(place, split, plain, settings.warmup_steps))
         if config.augment:
             name = f'{place}, {" ".join(map(str, config.augment))}'
-            contestants.append(pipeline(name, split, config, settings.warmup_steps))
+            workloads.append(pipeline(name, split, config, settings.warmup_steps))
             pairs.append((name, place))
-    bare = _bare_decoding('reading and decoding only', places, settings)
-    pairs += [(FILES, each.name) for each in bare]
-    rows = compete([*contestants, *bare], settings, settings.steps)
+    bare = _bare_decoding(places, settings)
+    pairs += [(FILES, workload.name) for workload in bare]
+    rows = measure([*workloads, *bare], settings, settings.steps)
     return _result(config, settings, rows, pairs)
 
 
 def end_to_end(config: Config, settings: Settings) -> Result:
-    """The whole training loop, beside the same steps on made-up images.
+    """The training loop, and the same steps alone on synthetic images.
 
-    An epoch is the turn of the loop. It should be long beside what the input can
-    prepare in advance, a few batches.
+    An epoch is the turn of the loop. It should be long compared to what the input
+    prepares in advance, a few batches.
 
     Raises:
         DatasetError: the training split does not fill two batches.
@@ -102,38 +101,40 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     config = _plain(config, source.image_size)
     image_size = config.image_size or source.image_size
     source = decoded(config, source, BadFiles())
-    made_up = noise(config.batch_size, image_size, len(source.classes))
-    rival = _steps(config, source, 'steps on made-up images', made_up)
-    fitting = max(4, warm_up(rival, settings, SECONDS_PER_EPOCH))
+    images = noise(config.batch_size, image_size, len(source.classes))
+    baseline = _steps(config, source, 'steps on synthetic images', images)
+    fitting = max(4, warm_up(baseline, settings, SECONDS_PER_EPOCH))
     config = dataclasses.replace(config, limit_train_batches=settings.steps or fitting)
     steps = steps_per_epoch(config, source)
     if steps < 2:
         raise DatasetError(
-            'Expected at least two training steps in a turn of the '
-            f'loop, received {steps}: set --steps or --batch_size so.'
+            'Expected at least two training steps in a turn of the loop, received '
+            f'{steps}. Change --steps or --batch_size.'
         )
     config = dataclasses.replace(
         config,
         limit_train_batches=steps,
         log_every=max(1, min(config.log_every, steps // 2)),
     )
-    loop_seconds, rival_seconds = loop.race(config, source, rival, settings.repeats)
-    whole = dataclasses.replace(rival, name='the training loop')
+    loop_seconds, step_seconds = measure_loop(
+        config, source, baseline, settings.repeats
+    )
+    loop = dataclasses.replace(baseline, name='training loop')
     return _result(
         config,
         dataclasses.replace(settings, steps=steps),
-        [row(whole, loop_seconds), row(rival, rival_seconds)],
-        [(whole.name, rival.name)],
+        [row(loop, loop_seconds), row(baseline, step_seconds)],
+        [(loop.name, baseline.name)],
     )
 
 
 def peers(config: Config, settings: Settings) -> Result:
-    """The network beside the same one in Keras, in turns of a single step.
+    """The network, and the same one in Keras, in turns of a single step.
 
     Raises:
-        ConfigError: the model has no peer.
+        ConfigError: the model is not built in Keras.
     """
-    keras_peer.check(config.model)
+    keras_inception.check(config.model)
     config = _plain(config, models.default_image_size(config.model))
     config = dataclasses.replace(
         config,
@@ -145,23 +146,23 @@ def peers(config: Config, settings: Settings) -> Result:
     )
     source = synthetic_source(config, settings.classes)
     single = dataclasses.replace(config, precision='float32')
-    ours = _steps(single, source, 'ours, float32')
-    theirs = _peer(config, source, ours, 'float32')
-    contestants, pairs = [theirs, ours], [(ours.name, theirs.name)]
+    steps = _steps(single, source, 'tapestry, float32')
+    baseline = _keras_steps(config, source, steps.gflop, 'float32')
+    workloads, pairs = [baseline, steps], [(steps.name, baseline.name)]
     if config.precision != 'float32':
-        fast = _steps(config, source, f'ours, {config.precision}')
-        mixed = _peer(config, source, ours, f'mixed_{config.precision}')
-        contestants += [mixed, fast]
-        pairs += [(fast.name, theirs.name), (fast.name, mixed.name)]
-    rows = compete(contestants, settings, settings.steps or 1)
+        fast = _steps(config, source, f'tapestry, {config.precision}')
+        mixed = _keras_steps(config, source, steps.gflop, f'mixed_{config.precision}')
+        workloads += [mixed, fast]
+        pairs += [(fast.name, baseline.name), (fast.name, mixed.name)]
+    rows = measure(workloads, settings, settings.steps or 1)
     return _result(config, settings, rows, pairs)
 
 
 def input_peers(config: Config, settings: Settings) -> Result:
-    """The input pipeline beside what else feeds a network, all from the same files.
+    """The input pipeline and those of Keras, from the same files.
 
     Raises:
-        ConfigError: Keras cannot read these images, or augment them so.
+        ConfigError: Keras cannot read these images, or augment them in this way.
         DatasetError: Keras stopped at an image.
     """
     keras_input.check_augmentations(config.augment)
@@ -170,14 +171,15 @@ def input_peers(config: Config, settings: Settings) -> Result:
     keras_input.check_files(source.splits['train'])
     data.steps_per_epoch(source.splits['train'], config.batch_size)
     places = _places(config, source)
-    ours = _our_inputs(config, places, settings)
-    bare = _bare_decoding('bare reading and decoding', places, settings)
+    pipelines = _pipelines(config, places, settings)
+    bare = _bare_decoding(places, settings)
     with keras_input.linked(_good_files(places), config.batch_size) as folder:
-        theirs = keras_input.contestants(folder, config, settings.warmup_steps)
-        rows = compete([*theirs, *bare, *ours], settings, settings.steps)
-    pairs = [(our.name, peer.name) for our in ours[:2] for peer in theirs]
-    pairs += [(ours[0].name, each.name) for each in bare]
-    return _result(config, settings, rows, pairs)
+        baselines = keras_input.workloads(folder, config, settings.warmup_steps)
+        rows = measure([*baselines, *bare, *pipelines], settings, settings.steps)
+    pairs = [(first, second) for first in pipelines[:2] for second in baselines]
+    pairs += [(pipelines[0], workload) for workload in bare]
+    names = [(first.name, second.name) for first, second in pairs]
+    return _result(config, settings, rows, names)
 
 
 MODES: dict[str, Callable[[Config, Settings], Result]] = {
@@ -190,7 +192,12 @@ MODES: dict[str, Callable[[Config, Settings], Result]] = {
 
 
 def _plain(config: Config, image_size: int) -> Config:
-    """The settings without what interrupts or averages, and with nothing left open."""
+    """The settings without interruptions and averages, with image size and precision.
+
+    Args:
+        config: the settings.
+        image_size: what an empty setting means.
+    """
     return dataclasses.replace(
         config,
         image_size=config.image_size or image_size,
@@ -205,71 +212,64 @@ def _plain(config: Config, image_size: int) -> Config:
 
 def _steps(
     config: Config, source: Source, name: str, split: Split | None = None
-) -> Contestant:
-    """Training steps on one batch: of `split`, by default the source's whole split."""
-    trainer, _ = train.build(
-        config, networks.specify(config, source.classes, source.image_size), source
-    )
-    return training_steps(
-        name, trainer.phases[0], device_batch(split or source.splits['train'])
-    )
+) -> Workload:
+    """Training steps on one batch: `split`, by default all of the training split."""
+    specification = networks.specify(config, source.classes, source.image_size)
+    trainer, _ = train.build(config, specification, source)
+    batch = device_batch(split or source.splits['train'])
+    return training_steps(name, trainer.phases[0], batch)
 
 
-def _peer(config: Config, source: Source, ours: Contestant, policy: str) -> Contestant:
-    lacks_norm = policy != 'float32' and keras_peer.has_norm(config.model)
-    name = f'Keras, {policy}' + (' without LRN' if lacks_norm else '')
+def _keras_steps(config: Config, source: Source, gflop: float, policy: str) -> Workload:
+    lacks_norm = policy != 'float32' and keras_inception.has_norm(config.model)
     specification = networks.specify(config, source.classes, source.image_size)
     network, _ = networks.build(config, specification, 'float32')
-    return keras_peer.training_steps(
-        name,
+    return keras_inception.training_steps(
+        f'Keras, {policy}' + (' without LRN' if lacks_norm else ''),
         config,
         specification.normalization,
         networks.dropout_rates(network),
         len(source.classes),
         device_batch(source.splits['train']),
-        ours.gflop,
+        gflop,
         policy,
     )
 
 
 def _places(config: Config, source: Source) -> dict[str, Split]:
-    """The training split wherever training may have it."""
+    """The training split in each place from which training may read it."""
     split = source.splits['train']
     in_memory = decoded(config, source, BadFiles()).splits['train']
     places = {} if in_memory.images is None else {MEMORY: in_memory}
     return places if split.paths is None else {**places, FILES: split}
 
 
-def _our_inputs(
+def _pipelines(
     config: Config, places: dict[str, Split], settings: Settings
-) -> list[Contestant]:
-    """From files; and, where training may have them there, from memory."""
-    ours = [
-        pipeline(f'ours, {place}', places[place], config, settings.warmup_steps)
+) -> list[Workload]:
+    """The input pipeline from files and, where training may, from memory."""
+    variants = [
+        (f'tapestry, {place}', place, config)
         for place in (FILES, MEMORY)
         if place in places
     ]
     if MEMORY in places and config.augment:
         plain = dataclasses.replace(config, augment=())
-        ours.append(
-            pipeline(
-                f'ours, {MEMORY}, without augmentation',
-                places[MEMORY],
-                plain,
-                settings.warmup_steps,
-            )
-        )
-    return ours
+        name = f'tapestry, {MEMORY}, without augmentation'
+        variants.append((name, MEMORY, plain))
+    return [
+        pipeline(name, places[place], variant, settings.warmup_steps)
+        for name, place, variant in variants
+    ]
 
 
-def _bare_decoding(
-    name: str, places: dict[str, Split], settings: Settings
-) -> list[Contestant]:
-    """Reading and decoding, where images are files of their own; else nothing."""
+def _bare_decoding(places: dict[str, Split], settings: Settings) -> list[Workload]:
+    """Reading and decoding, where each image is a file; else nothing."""
+    name = 'reading and decoding only'
     if FILES not in places:
         return []
     if places[FILES].ranges is not None:
-        _log.warning('Left out: %s, since the images lie in larger files.', name)
+        _log.warning('Left out: %s, since the images are parts of larger files.', name)
         return []
     return [bare_decoding(name, _good_files(places), settings.warmup_steps)]
 
@@ -287,23 +287,18 @@ def _result(
     rows: list[Row],
     pairs: Sequence[tuple[str, str]] = (),
 ) -> Result:
-    """Rows, the ratios of those pairs of them, and the settings that shaped them."""
-    names = [
-        field.name
-        for field in dataclasses.fields(settings)
-        if field.name not in ('mode', 'json')
-    ]
+    """Rows, the ratios of those pairs of them, and the settings that they depend on."""
+    left_out = {'mode', 'json'}
     if settings.mode not in SYNTHETIC:
-        names.remove('classes')
+        left_out.add('classes')
     values = config.to_dict()
-    shaping = {name: values[name] for name in USED[settings.mode]}
-    shaping |= {name: getattr(settings, name) for name in names}
-    by_name = {each.name: each for each in rows}
-    return Result(
-        shaping,
-        rows,
-        {
-            f'{first} / {second}': ratio(by_name[first], by_name[second])
-            for first, second in pairs
-        },
-    )
+    shown = {name: values[name] for name in USED[settings.mode]}
+    for name, value in dataclasses.asdict(settings).items():
+        if name not in left_out:
+            shown[name] = value
+    by_name = {row.name: row for row in rows}
+    ratios = {
+        f'{first} / {second}': ratio(by_name[first], by_name[second])
+        for first, second in pairs
+    }
+    return Result(shown, rows, ratios)

@@ -1,25 +1,28 @@
-"""What a benchmark found, for people and for programs."""
+"""The result of a benchmark as text and as JSON."""
 
 import json
-import textwrap
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from scripts.benchmark.modes import Result
 from scripts.benchmark.timing import Row
+from scripts.common.formatting import number, table, titled
 from scripts.common.output_folder import writing
 from trainers.storage import environment
 from vision import files
 
+_INDENT = 10
 
-def surroundings(load_average: tuple[float, float, float] | None) -> dict[str, Any]:
+
+def describe_environment(
+    load_average: tuple[float, float, float] | None,
+) -> dict[str, Any]:
     """The machine and the versions, with the load of the minutes before."""
     return {**environment.describe(), 'load_average': load_average}
 
 
 def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
-    """What the figures belong to, and what to think of them."""
+    """The conditions of the measurement, with notes on what they mean for it."""
     cpu, load = environment['cpu'], environment['load_average']
     lines = {
         'Device': ', '.join(gpu['name'] for gpu in environment['gpus']) or 'CPU',
@@ -33,13 +36,13 @@ def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
     }
     if is_busy(environment):
         lines['Note'] = (
-            'Other processes keep this machine busy: the figures are '
-            'lower and less certain than on a quiet one.'
+            'Other processes use this machine: the results are lower and vary more '
+            'than on an idle one.'
         )
     if unused:
         names = ', '.join(f'--{name}' for name in unused)
-        lines['Unused'] = f'{names}: this mode does not look at it.'
-    return '\n'.join(_line(title, text) for title, text in lines.items())
+        lines['Unused'] = f'{names}: not used in this mode.'
+    return '\n'.join(titled(title, text, _INDENT) for title, text in lines.items())
 
 
 def is_busy(environment: dict[str, Any]) -> bool:
@@ -51,20 +54,22 @@ def is_busy(environment: dict[str, Any]) -> bool:
 def results(result: Result) -> str:
     """The settings, then rows and ratios in aligned columns."""
     settings = ', '.join(
-        f'{name} {_text(value)}'
+        f'{name} {",".join(value) if isinstance(value, list) else value}'
         for name, value in result.settings.items()
         if value not in ('', [], False)
     )
     titles = ('', 'images/s', 'quartiles', 'GFLOP/s', 'of matmul')
+    columns = zip(titles, *map(_cells, result.rows))
+    rows = list(zip(*(column for column in columns if any(column[1:]))))
     ratios = [(name, f'{value:.3f}') for name, value in result.ratios.items()]
-    rows = _without_empty_columns([titles, *map(_cells, result.rows)])
-    tables = [_aligned(rows)]
-    tables += [_aligned(ratios)] if ratios else []
-    return '\n\n'.join([_line('Settings', settings), *tables])
+    parts = [titled('Settings', settings, _INDENT), '\n'.join(table(rows))]
+    if ratios:
+        parts.append('\n'.join(table(ratios)))
+    return '\n\n'.join(parts)
 
 
 def write(path: Path, environment: dict[str, Any], mode: str, result: Result) -> None:
-    """Writes everything as JSON, whole or not at all; `scripts.benchmark` says how.
+    """Writes everything as JSON, as `scripts/benchmark/__main__.py` describes it.
 
     Raises:
         OutputError: the file cannot be written.
@@ -73,7 +78,7 @@ def write(path: Path, environment: dict[str, Any], mode: str, result: Result) ->
         'environment': environment,
         'mode': mode,
         'settings': result.settings,
-        'rows': [_json_row(each) for each in result.rows],
+        'rows': [_json_row(row) for row in result.rows],
         'ratios': result.ratios,
     }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
@@ -91,49 +96,12 @@ def _cores(environment: dict[str, Any]) -> int:
     return cpu['usable_cores'] or cpu['cores'] or 1
 
 
-def _line(title: str, text: str) -> str:
-    return textwrap.fill(
-        f'{title:<9} {text}',
-        88,
-        subsequent_indent=' ' * 10,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _text(value: Any) -> str:
-    return ','.join(value) if isinstance(value, list) else str(value)
-
-
 def _cells(row: Row) -> tuple[str, ...]:
     rate, share = row.images_per_second, row.share_of_matmul
     return (
         row.name,
-        _number(rate.median) if rate else '',
-        f'{_number(rate.low)} .. {_number(rate.high)}' if rate else '',
-        _number(row.gflops) if row.gflops else '',
+        number(rate.median) if rate else '',
+        f'{number(rate.low)} .. {number(rate.high)}' if rate else '',
+        number(row.gflops) if row.gflops else '',
         f'{share:.1%}' if share else '',
-    )
-
-
-def _without_empty_columns(lines: list[tuple[str, ...]]) -> list[tuple[str, ...]]:
-    """Leaves out the columns that have a title and nothing below it."""
-    return list(zip(*(column for column in zip(*lines) if any(column[1:]))))
-
-
-def _number(value: float) -> str:
-    """Three digits, or all in front of the point: '2.34', '23.4', '1,234'."""
-    decimals = 2 if value < 10 else 1 if value < 100 else 0
-    return f'{value:,.{decimals}f}'
-
-
-def _aligned(lines: Sequence[tuple[str, ...]]) -> str:
-    """The first column to the left, the others to the right."""
-    widths = [max(map(len, column)) for column in zip(*lines)]
-    return '\n'.join(
-        '   '.join(
-            [line[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(line[1:], widths[1:])]
-        ).rstrip()
-        for line in lines
     )

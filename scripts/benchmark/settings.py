@@ -1,4 +1,4 @@
-"""How a benchmark is carried out, and which of a run's settings it looks at."""
+"""How a benchmark is carried out, and which of a run's settings it uses."""
 
 import dataclasses
 from pathlib import Path
@@ -7,52 +7,20 @@ from trainers.settings.config import Config, ConfigError
 from trainers.settings.fields import CheckedSettings, setting
 
 _MEASUREMENT = 'Measurement'
+_NETWORK = ('recipe', 'model', 'image_size', 'batch_size', 'precision')
+_STEP = (*_NETWORK, 'optimizer', 'xla')
+_DATA = ('dataset', 'data_dir', 'augment', 'cache')
+_INPUT = ('recipe', *_DATA, 'image_size', 'batch_size')
 
-# The settings of a run that each mode looks at; --recipe may change any of them.
+# The settings of a run that each mode uses; --recipe may change any of them.
 USED: dict[str, tuple[str, ...]] = {
-    'step': (
-        'recipe',
-        'model',
-        'image_size',
-        'batch_size',
-        'optimizer',
-        'precision',
-        'xla',
-    ),
-    'input': (
-        'recipe',
-        'dataset',
-        'data_dir',
-        'image_size',
-        'augment',
-        'cache',
-        'batch_size',
-    ),
-    'end_to_end': (
-        'recipe',
-        'model',
-        'dataset',
-        'data_dir',
-        'image_size',
-        'augment',
-        'cache',
-        'batch_size',
-        'optimizer',
-        'precision',
-        'xla',
-    ),
-    'peers': ('recipe', 'model', 'image_size', 'batch_size', 'precision'),
-    'input_peers': (
-        'recipe',
-        'dataset',
-        'data_dir',
-        'image_size',
-        'augment',
-        'cache',
-        'batch_size',
-    ),
+    'step': _STEP,
+    'input': _INPUT,
+    'end_to_end': (*_STEP, *_DATA),
+    'peers': _NETWORK,
+    'input_peers': _INPUT,
 }
-SYNTHETIC = ('step', 'peers')  # These make their images up and need --classes.
+SYNTHETIC = ('step', 'peers')  # These use synthetic images and need --classes.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,40 +34,47 @@ class Settings(CheckedSettings):
     mode: str = setting(
         'step',
         _MEASUREMENT,
-        'What to measure: training steps on made-up images; the '
-        'input pipeline; the whole training loop beside such steps; '
-        'the network beside the same one in Keras; or the input pipeline beside '
-        "Keras' own.",
+        'What to measure: training steps on synthetic images (step); the input '
+        'pipeline (input); the training loop and its steps alone (end_to_end); the '
+        'network and the same one in Keras (peers); the input pipeline and those of '
+        'Keras (input_peers).',
         choices=tuple(USED),
     )
     json: str = setting('', _MEASUREMENT, 'File to write everything to as JSON.')
     classes: int = setting(
         200,
         _MEASUREMENT,
-        'Classes of the made-up images of step and peers.',
+        'Classes of the synthetic images of step and peers.',
         minimum=2,
         maximum=100_000,
     )
-    repeats: int = setting(10, _MEASUREMENT, 'Turns of each contestant.', minimum=1)
+    repeats: int = setting(10, _MEASUREMENT, 'Turns of each workload.', minimum=1)
     steps: int = setting(
         0,
         _MEASUREMENT,
-        'Steps in a turn; 0: as many as take about a second, five in '
+        'Steps in a turn; 0: as many as take about a second, five seconds in '
         'end_to_end, and a single one in peers.',
         minimum=0,
     )
     warmup_steps: int = setting(
         2,
         _MEASUREMENT,
-        'Steps of each contestant before its first turn that '
-        'are not counted, after the one that traces it.',
+        'Steps of each workload before its first turn that are not counted, after the '
+        'one that traces it.',
         minimum=1,
     )
 
     def __post_init__(self):
         super().__post_init__()
-        if self.json:
-            _check_writable(Path(self.json))
+        path = Path(self.json)
+        if self.json and (path.is_dir() or not path.parent.is_dir()):
+            problem = (
+                'is a folder' if path.is_dir() else f'needs a folder {path.parent}'
+            )
+            raise ConfigError(
+                'Expected --json to be a file in a folder that exists; '
+                f'{path} {problem}.'
+            )
 
 
 def config_fields() -> list[dataclasses.Field]:
@@ -109,17 +84,8 @@ def config_fields() -> list[dataclasses.Field]:
 
 
 def unused(mode: str, given: list[str]) -> list[str]:
-    """Those of the flags given by hand that this mode does not look at."""
+    """Those of the flags on the command line that this mode does not use."""
     used = {field.name for field in dataclasses.fields(Settings)} | {*USED[mode]}
     if mode not in SYNTHETIC:
         used.remove('classes')
     return [name for name in given if name not in used]
-
-
-def _check_writable(path: Path) -> None:
-    """A wrong path shows before the measuring, not after it."""
-    if path.is_dir() or not path.parent.is_dir():
-        found = 'is a folder' if path.is_dir() else f'needs a folder {path.parent}'
-        raise ConfigError(
-            f'Expected --json to be a file in a folder that exists; {path} {found}.'
-        )

@@ -1,4 +1,4 @@
-"""Contestants that take turns, and what their times amount to."""
+"""Workloads that are measured in turns, and statistics of their times."""
 
 import dataclasses
 import time
@@ -10,17 +10,17 @@ import numpy as np
 from scripts.benchmark.settings import Settings
 from trainers.reporting.progress import Progress
 
-# A turn is long beside a thread's start and short beside a change of the machine's
-# clock or of its load, which then hits all contestants alike.
+# A turn is long compared to the start of a thread, and short compared to changes of the
+# machine's clock or load, which then affect all workloads alike.
 SECONDS_PER_TURN = 1.0
 
 
 @dataclasses.dataclass(frozen=True)
-class Contestant:
-    """Something that is done step by step and whose speed is wanted.
+class Workload:
+    """Something that is done step by step and whose speed is measured.
 
     Attributes:
-        name: what stands in the table.
+        name: its name in the table.
         turn: takes so many steps, waits until they are done, returns the seconds.
         images: images in a step; 0 where it has none.
         gflop: floating-point operations of a step / 10⁹; 0 where they do not matter.
@@ -33,7 +33,7 @@ class Contestant:
 
 
 class Spread(NamedTuple):
-    """The middle of some figures, and the quartiles around it."""
+    """The median of some values, and the quartiles."""
 
     median: float
     low: float
@@ -41,10 +41,10 @@ class Spread(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was measured of one contestant; None where it makes no sense.
+    """The speed of a workload; None where a value makes no sense.
 
     Attributes:
-        name: the contestant's.
+        name: of the workload.
         images_per_second: median and quartiles over the turns.
         gflops: floating-point operations a second / 10⁹, median.
         gflop_per_image: those of one image.
@@ -59,7 +59,7 @@ class Row(NamedTuple):
 
 
 def timed(work: Callable[[int], object]) -> Callable[[int], float]:
-    """The same work, but it returns its seconds."""
+    """The same work as a function that returns its seconds."""
 
     def turn(steps: int) -> float:
         started = time.perf_counter()
@@ -70,51 +70,49 @@ def timed(work: Callable[[int], object]) -> Callable[[int], float]:
 
 
 def spread(values: Sequence[float]) -> Spread:
-    """Median and quartiles, interpolated linearly between neighbours."""
+    """Median and quartiles, interpolated linearly."""
     low, median, high = np.percentile(values, [25, 50, 75]).tolist()
     return Spread(median, low, high)
 
 
-def compete(
-    contestants: Sequence[Contestant], settings: Settings, steps: int
-) -> list[Row]:
-    """Lets the contestants take turns; returns a row for each.
+def measure(workloads: Sequence[Workload], settings: Settings, steps: int) -> list[Row]:
+    """Measures workloads in turns; returns a row for each.
 
-    Every round begins with another contestant, so that none always follows the same.
+    Every round begins with another workload, so that none always follows the same one.
 
     Args:
-        contestants: who competes.
+        workloads: what is measured.
         settings: how many turns and how much warm-up.
         steps: steps in a turn; 0: as many as take `SECONDS_PER_TURN`.
     """
-    fitting = [warm_up(each, settings) for each in contestants]
-    turns = [steps or each for each in fitting]
-    seconds: list[list[float]] = [[] for _ in contestants]
+    fitting = [warm_up(workload, settings) for workload in workloads]
+    turns = [steps or count for count in fitting]
+    seconds: list[list[float]] = [[] for _ in workloads]
     with Progress(settings.repeats) as progress:
         for repeat in range(settings.repeats):
-            for place in range(len(contestants)):
-                index = (place + repeat) % len(contestants)
-                taken = contestants[index].turn(turns[index])
+            for place in range(len(workloads)):
+                index = (place + repeat) % len(workloads)
+                taken = workloads[index].turn(turns[index])
                 seconds[index].append(taken / turns[index])
             progress.update(repeat + 1)
-    return [row(*each) for each in zip(contestants, seconds)]
+    return [row(workload, taken) for workload, taken in zip(workloads, seconds)]
 
 
 def warm_up(
-    contestant: Contestant, settings: Settings, seconds: float = SECONDS_PER_TURN
+    workload: Workload, settings: Settings, seconds: float = SECONDS_PER_TURN
 ) -> int:
-    """Warms a contestant up; returns how many of its steps take so many seconds."""
-    contestant.turn(1)  # The first step is traced, which takes much longer.
-    taken = contestant.turn(settings.warmup_steps)
+    """Warms a workload up; returns how many of its steps take so many seconds."""
+    workload.turn(1)  # The first step is traced, which takes much longer.
+    taken = workload.turn(settings.warmup_steps)
     return max(1, round(seconds * settings.warmup_steps / max(taken, 1e-6)))
 
 
-def row(contestant: Contestant, seconds: Sequence[float]) -> Row:
-    """What the seconds of a contestant's steps, turn by turn, amount to."""
-    rates = spread([1 / each for each in seconds])
-    images, gflop = contestant.images, contestant.gflop
+def row(workload: Workload, seconds: Sequence[float]) -> Row:
+    """The speed of a workload by the seconds of a step in each turn."""
+    rates = spread([1 / step for step in seconds])
+    images, gflop = workload.images, workload.gflop
     return Row(
-        contestant.name,
+        workload.name,
         Spread(*(images * rate for rate in rates)) if images else None,
         gflop * rates.median if gflop else None,
         gflop / images if images and gflop else None,
@@ -122,16 +120,16 @@ def row(contestant: Contestant, seconds: Sequence[float]) -> Row:
 
 
 def ratio(first: Row, second: Row) -> float:
-    """How many times as many images a second the first has, by the medians."""
+    """Images a second of the first, divided by those of the second, by the medians."""
     assert first.images_per_second and second.images_per_second
     return first.images_per_second.median / second.images_per_second.median
 
 
-def with_shares(rows: Sequence[Row], ceiling: str) -> list[Row]:
-    """The rows with `share_of_matmul` filled in from the one of that name."""
-    best = next(each.gflops for each in rows if each.name == ceiling)
-    assert best
+def with_shares(rows: Sequence[Row], reference: str) -> list[Row]:
+    """The rows with `share_of_matmul` computed from the one of that name."""
+    [full] = [row.gflops for row in rows if row.name == reference]
+    assert full
     return [
-        each._replace(share_of_matmul=each.gflops / best) if each.gflops else each
-        for each in rows
+        row._replace(share_of_matmul=row.gflops / full) if row.gflops else row
+        for row in rows
     ]

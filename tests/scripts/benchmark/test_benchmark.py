@@ -1,4 +1,4 @@
-"""What the benchmark counts, compares and writes; never how fast anything is."""
+"""What the benchmark counts, compares and writes, but not how fast anything is."""
 
 import json
 import math
@@ -12,13 +12,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from scripts.benchmark import contestants, end_to_end, keras_peer, modes, report
+from scripts.benchmark import end_to_end, keras_inception, modes, report, workloads
 from scripts.benchmark.settings import USED, Settings, unused
 from scripts.benchmark.timing import (
-    Contestant,
     Row,
     Spread,
-    compete,
+    Workload,
+    measure,
     ratio,
     row,
     spread,
@@ -62,7 +62,7 @@ def tiny(classes, image_size=32, normalization='unit', dtype=tf.float32, **optio
 def small(monkeypatch):
     """A network and a matrix that take no time."""
     monkeypatch.setitem(MODELS, 'tiny', Entry(f'{__name__}:tiny', 'Tiny.'))
-    monkeypatch.setattr(contestants, 'MATRIX_SIDE', 64)
+    monkeypatch.setattr(workloads, 'MATRIX_SIDE', 64)
 
 
 @pytest.fixture
@@ -94,11 +94,14 @@ def measured(
     )
     result = modes.MODES[mode](config, settings)
     report.write(
-        tmp_path / 'figures.json', report.surroundings((1.0, 2.0, 3.0)), mode, result
+        tmp_path / 'figures.json',
+        report.describe_environment((1.0, 2.0, 3.0)),
+        mode,
+        result,
     )
     content = json.loads((tmp_path / 'figures.json').read_text())
     check_schema(content, mode)
-    for name in [each['name'] for each in content['rows']] + [*content['ratios']]:
+    for name in [*(entry['name'] for entry in content['rows']), *content['ratios']]:
         assert name in report.results(result)
     return content
 
@@ -108,34 +111,36 @@ def check_schema(content: dict, mode: str) -> None:
     assert content['mode'] == mode
     assert content['environment']['load_average']
     assert set(USED[mode]) <= set(content['settings'])
-    for each in content['rows']:
-        assert tuple(each) == Row._fields
-        rate = each['images_per_second']
-        assert (rate is None) == each['name'].startswith('matrix')
+    for entry in content['rows']:
+        assert tuple(entry) == Row._fields
+        rate = entry['images_per_second']
+        assert (rate is None) == entry['name'].startswith('matrix')
         if rate:
             assert 0 < rate['low'] <= rate['median'] <= rate['high'] < math.inf
         for name in ('gflops', 'gflop_per_image', 'share_of_matmul'):
-            assert each[name] is None or 0 < each[name] < math.inf
+            assert entry[name] is None or 0 < entry[name] < math.inf
     assert all(0 < value < math.inf for value in content['ratios'].values())
 
 
 def medians(content: dict) -> dict[str, float]:
     return {
-        each['name']: each['images_per_second']['median']
-        for each in content['rows']
-        if each['images_per_second']
+        entry['name']: entry['images_per_second']['median']
+        for entry in content['rows']
+        if entry['images_per_second']
     }
 
 
 def test_step(tmp_path):
     content = measured('step', tmp_path, precision='bfloat16')
-    product, ours = content['rows']
+    product, steps = content['rows']
     assert product['name'] == 'matrix product 64^3, bfloat16'
-    assert ours['name'] == 'tiny, bfloat16'
+    assert steps['name'] == 'tiny, bfloat16'
     assert product['share_of_matmul'] == 1
-    assert ours['share_of_matmul'] == pytest.approx(ours['gflops'] / product['gflops'])
-    assert ours['gflops'] == pytest.approx(
-        ours['gflop_per_image'] * ours['images_per_second']['median']
+    assert steps['share_of_matmul'] == pytest.approx(
+        steps['gflops'] / product['gflops']
+    )
+    assert steps['gflops'] == pytest.approx(
+        steps['gflop_per_image'] * steps['images_per_second']['median']
     )
     assert content['settings']['image_size'] == 32
     assert content['settings']['classes'] == 10
@@ -169,9 +174,10 @@ def test_bare_decoding_is_left_out_of_larger_files(caplog):
         ranges=np.array([[0, 5], [5, 5]]),
     )
     places = {modes.FILES: parts}
-    assert not modes._bare_decoding('bare reading', places, Settings(mode='input'))
+    assert not modes._bare_decoding(places, Settings(mode='input'))
     assert caplog.messages == [
-        'Left out: bare reading, since the images lie in larger files.'
+        'Left out: reading and decoding only, since the images are parts of larger '
+        'files.'
     ]
 
 
@@ -187,26 +193,26 @@ def test_what_bare_decoding_decodes(tmp_path, extension, side, shape):
     path = tmp_path / f'image{extension}'
     Image.new('RGB', (24, 24)).save(path)
     paths = [str(path)] * 2
-    decoded = contestants._decoding(paths, side)(tf.constant(paths))
+    decoded = workloads._decoding(paths, side)(tf.constant(paths))
     assert decoded.shape == shape
     if len(shape) == 1:
         assert list(decoded) == [24 * 24 * 3] * 2
 
 
 def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(contestants, 'FILES_AT_ONCE', 3)
+    monkeypatch.setattr(workloads, 'FILES_AT_ONCE', 3)
     path = str(tmp_path / 'image.png')
     tf.io.write_file(path, tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)))
     for count, images in [(1, 1), (9, 2), (100, 3)]:
         split = Split(np.zeros(count, np.int32), [path] * count, paths=[path] * count)
-        each = contestants.bare_decoding('bare', split, warmup_steps=1)
-        assert each.images == images
-        assert each.turn(40) > 0
+        bare = workloads.bare_decoding('bare', split, warmup_steps=1)
+        assert bare.images == images
+        assert bare.turn(40) > 0
 
 
 @pytest.mark.slow
 def test_input_peers(tmp_path, files, capfd):
-    # A broken file ends no run: it was found when the images went to memory.
+    # A broken file ends no run: decoding to memory has excluded it.
     content = measured(
         'input_peers',
         tmp_path,
@@ -219,17 +225,17 @@ def test_input_peers(tmp_path, files, capfd):
     assert list(rates) == [
         'ImageDataGenerator',
         'image_dataset_from_directory',
-        'bare reading and decoding',
-        'ours, from files',
-        'ours, from memory',
-        'ours, from memory, without augmentation',
+        'reading and decoding only',
+        'tapestry, from files',
+        'tapestry, from memory',
+        'tapestry, from memory, without augmentation',
     ]
     assert list(content['ratios']) == [
-        'ours, from files / ImageDataGenerator',
-        'ours, from files / image_dataset_from_directory',
-        'ours, from memory / ImageDataGenerator',
-        'ours, from memory / image_dataset_from_directory',
-        'ours, from files / bare reading and decoding',
+        'tapestry, from files / ImageDataGenerator',
+        'tapestry, from files / image_dataset_from_directory',
+        'tapestry, from memory / ImageDataGenerator',
+        'tapestry, from memory / image_dataset_from_directory',
+        'tapestry, from files / reading and decoding only',
     ]
     for name, value in content['ratios'].items():
         first, second = name.split(' / ')
@@ -245,8 +251,8 @@ def test_input_peers_without_memory_and_augmentation(tmp_path, files):
     Path(paths[3]).write_bytes(Path(paths[0]).read_bytes())
     content = measured('input_peers', tmp_path, repeats=1, dataset='files', cache='off')
     assert list(medians(content))[2:] == [
-        'bare reading and decoding',
-        'ours, from files',
+        'reading and decoding only',
+        'tapestry, from files',
     ]
     assert len(content['ratios']) == 3
 
@@ -267,7 +273,7 @@ def test_input_peers_refuses(overrides, message, tmp_path, files):
 def test_end_to_end(tmp_path):
     content = measured('end_to_end', tmp_path, steps=4, precision='float32')
     rates = medians(content)
-    assert list(rates) == ['the training loop', 'steps on made-up images']
+    assert list(rates) == ['training loop', 'steps on synthetic images']
     first, second = rates.values()
     assert list(content['ratios'].values()) == [pytest.approx(first / second)]
     assert content['settings']['steps'] == 4
@@ -281,7 +287,10 @@ def test_end_to_end_needs_two_steps(tmp_path):
 
 @pytest.mark.slow
 def test_peers(tmp_path, monkeypatch):
-    for module in (inception_v1, keras_peer):  # one block and one auxiliary head do
+    for module in (
+        inception_v1,
+        keras_inception,
+    ):  # one block and one auxiliary head do
         monkeypatch.setattr(module, 'BODY', inception_v1.BODY[:1])
         monkeypatch.setattr(module, 'AUXILIARY_AFTER', ('inception_3a',))
     content = measured(
@@ -292,26 +301,26 @@ def test_peers(tmp_path, monkeypatch):
         image_size=32,
         precision='bfloat16',
     )
-    theirs, ours, mixed, fast = medians(content)
-    assert (theirs, ours) == ('Keras, float32', 'ours, float32')
-    assert (mixed, fast) == ('Keras, mixed_bfloat16 without LRN', 'ours, bfloat16')
+    keras, steps, mixed, fast = medians(content)
+    assert (keras, steps) == ('Keras, float32', 'tapestry, float32')
+    assert (mixed, fast) == ('Keras, mixed_bfloat16 without LRN', 'tapestry, bfloat16')
     assert list(content['ratios']) == [
-        f'{ours} / {theirs}',
-        f'{fast} / {theirs}',
+        f'{steps} / {keras}',
+        f'{fast} / {keras}',
         f'{fast} / {mixed}',
     ]
-    assert len({each['gflop_per_image'] for each in content['rows']}) == 1
+    assert len({entry['gflop_per_image'] for entry in content['rows']}) == 1
 
 
-def test_only_some_models_have_a_peer():
+def test_only_some_models_are_built_in_keras():
     for name in ('inception_v1', 'inception_v1_compact'):
-        keras_peer.check(name)
+        keras_inception.check(name)
     with pytest.raises(ConfigError, match="_compact .* received 'googlenet'"):
-        keras_peer.check('googlenet')
+        keras_inception.check('googlenet')
 
 
 @pytest.mark.parametrize('name', ['inception_v1', 'inception_v1_compact'])
-def test_the_peer_is_the_same_network(name):
+def test_keras_computes_the_same(name):
     model = models.create(
         name,
         classes=7,
@@ -320,29 +329,31 @@ def test_the_peer_is_the_same_network(name):
         dropout=0.0,
         aux_dropout=0.0,
     )
-    peer = keras_peer.network(name, 7, 32)
-    for layer in peer.layers:
+    baseline = keras_inception.network(name, 7, 32)
+    for layer in baseline.layers:
         if layer.weights:
             layer.set_weights(weights_of(model, layer.name))
     images = np.random.default_rng(1).integers(256, size=[2, 32, 32, 3], dtype=np.uint8)
     outputs = model(images, training=True)
     expected = [tf.nn.softmax(logits) for logits in (outputs.main, *outputs.aux)]
-    for ours, theirs in zip(expected, peer(images / np.float32(255)), strict=True):
-        np.testing.assert_allclose(theirs, ours, atol=1e-5)
+    for output, wanted in zip(
+        baseline(images / np.float32(255)), expected, strict=True
+    ):
+        np.testing.assert_allclose(output, wanted, atol=1e-5)
 
 
 def weights_of(model: tf.Module, name: str) -> list[np.ndarray]:
-    """Kernel and bias of ours where the peer's layer has its own."""
+    """Kernel and bias of the model's layer that corresponds to one in Keras."""
     block, _, part = name.rpartition('_head_')
     if block:
-        found = getattr(model.heads[block], part)
+        layer = getattr(model.heads[block], part)
     elif name.startswith('inception_'):
         block, part = name[:12], name[13:]
-        found = getattr(model.stages[block], part)
+        layer = getattr(model.stages[block], part)
     else:
-        found = model.stages.get(name, model.head.classifier)
-    found = getattr(found, 'conv', found)
-    return [found.kernel.numpy(), found.bias.numpy()]
+        layer = model.stages.get(name, model.head.classifier)
+    layer = getattr(layer, 'conv', layer)
+    return [layer.kernel.numpy(), layer.bias.numpy()]
 
 
 def test_flops_of_a_training_step():
@@ -350,14 +361,14 @@ def test_flops_of_a_training_step():
         'default',
         {'model': 'tiny', 'batch_size': 6, 'image_size': 32, 'precision': 'float32'},
     )
-    source = contestants.synthetic_source(config, classes=10)
-    ours = modes._steps(config, source, 'ours')
+    source = workloads.synthetic_source(config, classes=10)
+    steps = modes._steps(config, source, 'steps')
     # The first convolution has no gradient by the images; the others have both.
     first = 16 * 16 * 4 * (3 * 3 * 3) * 2
     second = 16 * 16 * 8 * (5 * 5 * 4) * 3
     classifier = 8 * 10 * 3
-    assert ours.gflop == pytest.approx(2 * 6 * (first + second + classifier) / 1e9)
-    assert ours.images == 6
+    assert steps.gflop == pytest.approx(2 * 6 * (first + second + classifier) / 1e9)
+    assert steps.images == 6
 
 
 @pytest.mark.parametrize(
@@ -405,32 +416,32 @@ def test_spread():
 
 
 def test_row():
-    full = row(Contestant('a', float, images=8, gflop=16.0), [2.0, 1.0, 4.0])
+    full = row(Workload('a', float, images=8, gflop=16.0), [2.0, 1.0, 4.0])
     assert full == Row('a', Spread(4.0, 3.0, 6.0), 8.0, 2.0)
-    product = row(Contestant('b', float, gflop=16.0), [2.0, 1.0, 4.0])
+    product = row(Workload('b', float, gflop=16.0), [2.0, 1.0, 4.0])
     assert product == Row('b', None, 8.0)
-    assert row(Contestant('c', float, images=8), [2.0]) == Row('c', Spread(4, 4, 4))
+    assert row(Workload('c', float, images=8), [2.0]) == Row('c', Spread(4, 4, 4))
 
 
 def test_ratios_and_shares():
     rows = [
-        row(Contestant('a', float, 8, 16.0), [2.0]),
-        row(Contestant('b', float, 8, 16.0), [0.5]),
-        row(Contestant('c', float, 8), [1.0]),
+        row(Workload('a', float, 8, 16.0), [2.0]),
+        row(Workload('b', float, 8, 16.0), [0.5]),
+        row(Workload('c', float, 8), [1.0]),
     ]
     assert ratio(rows[0], rows[1]) == 0.25
-    shares = [each.share_of_matmul for each in with_shares(rows, 'b')]
+    shares = [shared.share_of_matmul for shared in with_shares(rows, 'b')]
     assert shares == [0.25, 1.0, None]
 
 
 class Recorder:
-    """Contestants that write down their turns; a step takes so many seconds."""
+    """Workloads that write down their turns; a step takes so many seconds."""
 
     def __init__(self, **seconds: float):
         self.turns: list[tuple[str, int]] = []
-        self.contestants = [
-            Contestant(name, self._turn(name, each), images=10)
-            for name, each in seconds.items()
+        self.workloads = [
+            Workload(name, self._turn(name, taken), images=10)
+            for name, taken in seconds.items()
         ]
 
     def _turn(self, name: str, seconds: float):
@@ -442,9 +453,9 @@ class Recorder:
         return turn
 
 
-def test_contestants_take_turns():
+def test_workloads_take_turns():
     recorder = Recorder(a=0.5, b=0.25)
-    rows = compete(recorder.contestants, Settings(repeats=3, warmup_steps=2), steps=0)
+    rows = measure(recorder.workloads, Settings(repeats=3, warmup_steps=2), steps=0)
     assert recorder.turns == [
         ('a', 1),
         ('a', 2),
@@ -457,29 +468,29 @@ def test_contestants_take_turns():
         ('a', 2),
         ('b', 4),
     ]
-    assert [each.images_per_second for each in rows] == [(20,) * 3, (40,) * 3]
-    compete(recorder.contestants, Settings(repeats=1, warmup_steps=2), steps=7)
+    assert [measured.images_per_second for measured in rows] == [(20,) * 3, (40,) * 3]
+    measure(recorder.workloads, Settings(repeats=1, warmup_steps=2), steps=7)
     assert recorder.turns[-2:] == [('a', 7), ('b', 7)]
 
 
 @pytest.mark.parametrize(('seconds', 'steps'), [(0.1, 10), (3.0, 1), (0.0, 2_000_000)])
 def test_steps_of_a_turn_follow_from_the_warm_up(seconds, steps):
     recorder = Recorder(a=seconds)
-    assert warm_up(recorder.contestants[0], Settings(warmup_steps=2)) == steps
+    assert warm_up(recorder.workloads[0], Settings(warmup_steps=2)) == steps
 
 
 def test_stopwatch(monkeypatch):
     clock = types.SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
     monkeypatch.setattr(end_to_end, 'time', clock)
-    recorder = Recorder(rival=0.5)
-    stopwatch = end_to_end.Stopwatch(6, recorder.contestants[0])
-    # The first call of an epoch only starts the watch: 100 s go by in front of it.
+    recorder = Recorder(baseline=0.5)
+    stopwatch = end_to_end.Stopwatch(6, recorder.workloads[0])
+    # The first call of an epoch only starts the watch: the 100 s before do not count.
     for step, now in [(2, 100), (4, 102), (6, 104), (7, 204), (12, 209)]:
         clock.now = now
         stopwatch.record(step)
     assert stopwatch.loop == [1.0, 1.0]
-    assert stopwatch.rival == [0.5, 0.5]
-    assert recorder.turns == [('rival', 4), ('rival', 5)]
+    assert stopwatch.baseline == [0.5, 0.5]
+    assert recorder.turns == [('baseline', 4), ('baseline', 5)]
 
 
 def test_modes_have_settings_and_say_what_they_ignore():
@@ -511,7 +522,7 @@ def test_settings_are_checked(values, message, tmp_path):
         Settings(**values)
 
 
-def surroundings(**changes) -> dict:
+def environment(**changes) -> dict:
     cpu = {'model': 'A CPU', 'cores': 8, 'usable_cores': 8}
     return {
         'started': '2026-01-01',
@@ -527,56 +538,54 @@ def surroundings(**changes) -> dict:
 
 
 def test_header():
-    quiet = report.header(surroundings(), 'step', [])
-    assert 'Device    CPU\nCPU       A CPU, 8 cores\nVersions  TensorFlow 2' in quiet
-    assert 'Load      1.00 1.00 1.00' in quiet
-    assert 'Note' not in quiet and 'Unused' not in quiet
-    busy = report.header(
-        surroundings(load_average=(2.1, 1.0, 1.0)), 'step', ['augment']
-    )
-    assert 'Note      Other processes keep this machine busy' in busy
-    assert 'Unused    --augment: this mode does not look at it.' in busy
+    idle = report.header(environment(), 'step', [])
+    assert 'Device    CPU\nCPU       A CPU, 8 cores\nVersions  TensorFlow 2' in idle
+    assert 'Load      1.00 1.00 1.00' in idle
+    assert 'Note' not in idle and 'Unused' not in idle
+    busy = report.header(environment(load_average=(2.1, 1.0, 1.0)), 'step', ['augment'])
+    assert 'Note      Other processes use this machine' in busy
+    assert 'Unused    --augment: not used in this mode.' in busy
     gpus = report.header(
-        surroundings(gpus=[{'name': 'A GPU'}], load_average=None), 'step', []
+        environment(gpus=[{'name': 'A GPU'}], load_average=None), 'step', []
     )
     assert 'Device    A GPU' in gpus and 'Load      unknown' in gpus
 
 
 def test_results_are_aligned():
     rows = [
-        Row('product', None, 1234.0),
-        Row('ours', Spread(23.44, 9.126, 100.4), 50.0),
+        Row('a', None, 1234.0),
+        Row('b', Spread(23.44, 9.126, 100.4), 50.0),
     ]
     shown = report.results(
         modes.Result(
             {'augment': ['flip', 'zoom'], 'xla': False, 'steps': 2},
             rows,
-            {'ours / theirs': 1.5},
+            {'b / c': 1.5},
         )
     )
     assert shown.split('\n') == [
         'Settings  augment flip,zoom, steps 2',
         '',
-        '          images/s     quartiles   GFLOP/s',
-        'product                              1,234',
-        'ours          23.4   9.13 .. 100      50.0',
+        '   images/s       quartiles  GFLOP/s',
+        'a                              1,234',
+        'b      23.4  9.126 .. 100.4       50',
         '',
-        'ours / theirs   1.500',
+        'b / c  1.500',
     ]
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path):
     result = modes.Result({}, [Row('a', Spread(2.0, 1.0, 3.0))], {})
     path = tmp_path / 'a.json'
-    report.write(path, surroundings(), 'step', result)
+    report.write(path, environment(), 'step', result)
     before = path.read_bytes()
     broken = modes.Result({}, [Row('a', Spread(math.inf, 1.0, 3.0))], {})
     with pytest.raises(ValueError):
-        report.write(path, surroundings(), 'step', broken)
+        report.write(path, environment(), 'step', broken)
     with pytest.raises(OutputError, match='Expected --json to be writable'):
-        report.write(tmp_path / 'nowhere' / 'a.json', surroundings(), 'step', result)
+        report.write(tmp_path / 'nowhere' / 'a.json', environment(), 'step', result)
     assert path.read_bytes() == before
-    assert [each.name for each in tmp_path.iterdir()] == ['a.json']
+    assert [path.name for path in tmp_path.iterdir()] == ['a.json']
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess:

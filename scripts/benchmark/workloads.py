@@ -1,4 +1,4 @@
-"""Who competes: training steps on made-up images, input pipelines, a ceiling."""
+"""What is measured: a matrix product, training steps, and input pipelines."""
 
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from scripts.benchmark.flops import gflop_per_step
-from scripts.benchmark.timing import Contestant, timed
+from scripts.benchmark.timing import Workload, timed
 from trainers.settings.config import Config
 from trainers.step.trainer import TrainingPhase
 from vision import data
@@ -18,16 +18,16 @@ MATRIX_SIDE = 4096
 FILES_AT_ONCE = 128  # One file an element costs nearly twice the time.
 
 
-def matrix_product(dtype: str) -> Contestant:
-    """The product of two square matrices: what this machine's arithmetic can do.
+def matrix_product(dtype: str) -> Workload:
+    """The product of two square matrices: the upper bound of the machine's arithmetic.
 
     Args:
         dtype: name of the floating-point type.
     """
     side = MATRIX_SIDE
     name = f'matrix product {side}^3, {dtype}'
-    # Each product enters the next, so that none can be left out; a reflection keeps
-    # the numbers in range however many follow.
+    # Each product enters the next, so that none is optimized away; a reflection keeps
+    # the numbers in range for any number of products.
     normal = tf.linalg.l2_normalize(tf.random.normal([side, 1]))
     reflection = tf.eye(side) - 2 * normal * tf.transpose(normal)
     factor = tf.cast(reflection, dtype)
@@ -42,7 +42,7 @@ def matrix_product(dtype: str) -> Contestant:
     def work(steps: int) -> None:
         multiply(factor, start, tf.constant(steps)).numpy()  # waits for the device
 
-    return Contestant(name, timed(work), gflop=2 * side**3 / 1e9)
+    return Workload(name, timed(work), gflop=2 * side**3 / 1e9)
 
 
 def synthetic_source(config: Config, classes: int) -> Source:
@@ -60,7 +60,7 @@ def synthetic_source(config: Config, classes: int) -> Source:
 
 
 def noise(count: int, size: int, classes: int) -> Split:
-    """Images of independent random pixels, with random labels."""
+    """A split of images of independent random pixels, with random labels."""
     rng = np.random.default_rng(0)
     return Split(
         labels=rng.integers(classes, size=count, dtype=np.int32),
@@ -79,7 +79,7 @@ def device_batch(split: Split) -> Batch:
 
 
 class Endless(Iterator[Batch]):
-    """The same batch again and again; for a traced loop it is a constant."""
+    """Yields the same batch forever; in a traced loop it is a constant."""
 
     def __init__(self, batch: Batch):
         self.batch = batch
@@ -88,21 +88,19 @@ class Endless(Iterator[Batch]):
         return self.batch
 
 
-def training_steps(name: str, phase: TrainingPhase, batch: Batch) -> Contestant:
-    """The real training step, on one batch that is on the device already."""
+def training_steps(name: str, phase: TrainingPhase, batch: Batch) -> Workload:
+    """The training step, on one batch in the memory of the device."""
     batches = Endless(batch)
 
     def work(steps: int) -> None:
         phase.train_steps(batches, steps)
         phase.state.losses.read()  # waits for the device
 
-    return Contestant(
-        name, timed(work), len(batch.labels), gflop_per_step(phase, batch)
-    )
+    return Workload(name, timed(work), len(batch.labels), gflop_per_step(phase, batch))
 
 
-def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Contestant:
-    """The input pipeline of training, whose batches nobody looks at."""
+def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Workload:
+    """The input pipeline of training, whose batches are discarded."""
     assert config.image_size is not None
     batches = data.train_batches(
         split,
@@ -112,28 +110,28 @@ def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Cont
         augment=config.augment,
         end_step=2**40,
     )
-    return Contestant(name, drained(batches, warmup_steps), config.batch_size)
+    return Workload(name, drained(batches, warmup_steps), config.batch_size)
 
 
-def bare_decoding(name: str, split: Split, warmup_steps: int) -> Contestant:
-    """Reading and decoding files in their order: what no pipeline of them can beat.
+def bare_decoding(name: str, split: Split, warmup_steps: int) -> Workload:
+    """Reading and decoding files in order: the upper bound of any pipeline of them.
 
-    A group of files is left out where one of them cannot be decoded.
+    A group of files is left out if one of them cannot be decoded.
 
     Args:
-        name: what stands in the table.
+        name: its name in the table.
         split: images that are files of their own.
-        warmup_steps: steps in front of each turn that are not counted.
+        warmup_steps: steps before each turn that are not counted.
     """
     assert split.paths is not None and split.ranges is None
     decoded = _decoding(split.paths, split.side)
     plainly = tf.autograph.experimental.do_not_convert(decoded)
-    # Of few files, one that is broken is to spoil only a few.
+    # Of few files, a broken one should remove only a few.
     count = min(FILES_AT_ONCE, -(-len(split) // 8))
     paths = tf.data.Dataset.from_tensor_slices(list(split.paths))
     groups = paths.batch(count, drop_remainder=True)
     groups = groups.map(plainly, tf.data.AUTOTUNE).ignore_errors().repeat()
-    return Contestant(
+    return Workload(
         name, drained(groups.prefetch(tf.data.AUTOTUNE), warmup_steps), count
     )
 
@@ -152,7 +150,7 @@ def _decoding(
         )
 
     def decoded(paths: tf.Tensor) -> tf.Tensor:
-        # Written out, not a loop: TensorFlow's costs as much as the reading.
+        # Unrolled: a loop of TensorFlow takes as long as the reading.
         images = [decode_plain(tf.io.read_file(path)) for path in tf.unstack(paths)]
         if side is None:
             return tf.stack([tf.size(image) for image in images])
@@ -162,10 +160,10 @@ def _decoding(
 
 
 def drained(batches: tf.data.Dataset, warmup_steps: int) -> Callable[[int], float]:
-    """A turn of taking batches.
+    """A turn of taking batches and discarding them.
 
-    Each turn has an iterator of its own: one that is kept would fill its buffers while
-    others have their turns.
+    Each turn has its own iterator: one that is kept would fill its buffers during the
+    turns of other workloads.
     """
 
     def turn(steps: int) -> float:

@@ -1,4 +1,4 @@
-"""How Keras' input is asked for the same images and augmentations."""
+"""Keras reads the same images with the same augmentations."""
 
 import os
 import warnings
@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from augmentations import augmentation
 
-from scripts.benchmark import input_peers
+from scripts.benchmark import keras_input
 from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError, Split
 from vision.data.augment import AUGMENTATIONS, Augmentation
@@ -20,7 +20,7 @@ AUGMENT = [augmentation(spec) for spec in ALL]
 
 @pytest.fixture
 def split(tmp_path) -> Split:
-    """Nine JPEG files of three classes; each is evenly as bright as its label says."""
+    """Nine JPEG files of three classes; brightness follows the label."""
     labels = np.arange(9, dtype=np.int32) % 3
     paths = [str(tmp_path / f'image{index}.JPEG') for index in range(9)]
     for path, label in zip(paths, labels):
@@ -34,7 +34,7 @@ def configured(*augment: str, batch_size: int = 4) -> Config:
 
 
 def test_the_folder_of_links_is_gone_afterwards(split):
-    with input_peers.linked(split, batch_size=4) as folder:
+    with keras_input.linked(split, batch_size=4) as folder:
         links = sorted(Path(folder).rglob('*.jpeg'))
         assert [str(link.relative_to(folder)) for link in links] == [
             '0/0.jpeg',
@@ -50,11 +50,11 @@ def test_the_folder_of_links_is_gone_afterwards(split):
         assert os.readlink(Path(folder, '1/7.jpeg')) == split.paths[7]
     assert not Path(folder).exists()
     assert all(Path(path).exists() for path in split.paths)
-    with pytest.raises(KeyError), input_peers.linked(split, batch_size=4) as folder:
+    with pytest.raises(KeyError), keras_input.linked(split, batch_size=4) as folder:
         raise KeyError
     assert not Path(folder).exists()
     with pytest.raises(DatasetError, match='batch size must lie in 1..9, .* got 10'):
-        with input_peers.linked(split, batch_size=10):
+        with keras_input.linked(split, batch_size=10):
             pass
 
 
@@ -65,17 +65,17 @@ def test_links_to_relative_paths(split, tmp_path, monkeypatch):
         split.names,
         paths=[os.path.basename(path) for path in split.paths],
     )
-    with input_peers.linked(here, batch_size=9) as folder:
+    with keras_input.linked(here, batch_size=9) as folder:
         assert Path(folder, '0/0.jpeg').exists()
 
 
 def test_both_give_the_images_and_their_labels(split, capsys):
     config = configured()
-    with input_peers.linked(split, batch_size=4) as folder:
-        images, labels = next(input_peers.generator(folder, config))
+    with keras_input.linked(split, batch_size=4) as folder:
+        images, labels = next(keras_input.generator(folder, config))
         assert images.shape == (4, 16, 16, 3)
         np.testing.assert_allclose(images, 0, atol=1e-3)  # centred
-        batches = list(input_peers.directory_dataset(folder, config))
+        batches = list(keras_input.directory_dataset(folder, config))
     assert [batch[0].shape for batch in batches] == [(4, 16, 16, 3)] * 2
     for images, labels in batches:
         np.testing.assert_allclose(images[:, 8, 8, 0] / 100, labels, atol=0.02)
@@ -99,21 +99,21 @@ def test_both_augment(split):
     )
     one = Split(split.labels[:1], split.names[:1], paths=split.paths[:1])
     config = configured(*ALL, batch_size=1)
-    with input_peers.linked(one, batch_size=1) as folder:
-        flow = input_peers.generator(folder, config)
-        theirs = [next(flow)[0] for _ in range(2)]
-        dataset = input_peers.directory_dataset(folder, config).repeat(2)
-        theirs += [images.numpy() for images, _ in dataset]
-    for images in theirs:
+    with keras_input.linked(one, batch_size=1) as folder:
+        flow = keras_input.generator(folder, config)
+        augmented = [next(flow)[0] for _ in range(2)]
+        dataset = keras_input.directory_dataset(folder, config).repeat(2)
+        augmented += [images.numpy() for images, _ in dataset]
+    for images in augmented:
         assert images.shape == (1, 16, 16, 3)
         assert 0 <= images.min() < 100 and 150 < images.max() < 256
-    assert not np.allclose(theirs[0], theirs[1])
-    assert not np.allclose(theirs[2], theirs[3])
+    assert not np.allclose(augmented[0], augmented[1])
+    assert not np.allclose(augmented[2], augmented[3])
 
 
 def test_arguments_of_the_generator():
-    assert input_peers.generator_arguments([]) == {'samplewise_center': True}
-    assert input_peers.generator_arguments(AUGMENT) == {
+    assert keras_input.generator_arguments([]) == {'samplewise_center': True}
+    assert keras_input.generator_arguments(AUGMENT) == {
         'fill_mode': 'reflect',
         'horizontal_flip': True,
         'vertical_flip': True,
@@ -125,55 +125,56 @@ def test_arguments_of_the_generator():
 
 
 def test_layers():
-    flip, vertical, rotation, shift, zoom = input_peers.augmentation_layers(AUGMENT)
+    flip, vertical, rotation, shift, zoom = keras_input.augmentation_layers(AUGMENT)
     assert (flip.mode, vertical.mode) == ('horizontal', 'vertical')
     assert list(rotation.factor) == [-0.05, 0.05]
     assert (shift.height_factor, shift.width_factor) == (0.2, 0.2)
     assert (zoom.height_factor, zoom.width_factor) == (0.1, None)
-    assert {each.fill_mode for each in (rotation, shift, zoom)} == {'reflect'}
+    assert {layer.fill_mode for layer in (rotation, shift, zoom)} == {'reflect'}
 
 
 def test_augmentations_need_a_counterpart():
-    input_peers.check_augmentations(AUGMENT)
-    input_peers.check_augmentations([])
-    for name in set(AUGMENTATIONS) - set(input_peers.COUNTERPARTS):
+    keras_input.check_augmentations(AUGMENT)
+    keras_input.check_augmentations([])
+    for name in set(AUGMENTATIONS) - set(keras_input.COUNTERPARTS):
         with pytest.raises(
             ConfigError,
             match='flip, vertical_flip, rotate, shift, '
             f'zoom, each once, .* received flip,{name}. Pass',
         ):
-            input_peers.check_augmentations([Augmentation('flip'), Augmentation(name)])
+            keras_input.check_augmentations([Augmentation('flip'), Augmentation(name)])
     with pytest.raises(ConfigError, match='received rotate:1,rotate:2'):
-        input_peers.check_augmentations([*map(augmentation, ('rotate:1', 'rotate:2'))])
+        keras_input.check_augmentations([*map(augmentation, ('rotate:1', 'rotate:2'))])
 
 
 def test_images_need_to_be_files(split):
-    input_peers.check_files(split)
+    keras_input.check_files(split)
     in_memory = Split(
         split.labels, split.names, images=np.zeros([9, 4, 4, 3], np.uint8)
     )
     with pytest.raises(ConfigError, match='received .* in memory. Name a --dataset of'):
-        input_peers.check_files(in_memory)
+        keras_input.check_files(in_memory)
     parts = Split(
         split.labels, split.names, paths=split.paths, ranges=np.zeros([9, 2], np.int64)
     )
     with pytest.raises(ConfigError, match='received .* parts of larger files. Name'):
-        input_peers.check_files(parts)
+        keras_input.check_files(parts)
     for ending, shown in {'.webp': '.webp', '': 'no ending'}.items():
         paths = [*split.paths[:8], f'image{ending}']
         with pytest.raises(ConfigError, match=f'in .bmp, .* received {shown}. Name'):
-            input_peers.check_files(Split(split.labels, split.names, paths=paths))
+            keras_input.check_files(Split(split.labels, split.names, paths=paths))
 
 
 @pytest.mark.parametrize('place', [0, 1])
 def test_a_broken_file_is_explained(split, place, capsys):
-    with input_peers.linked(split, batch_size=4) as folder:
+    with keras_input.linked(split, batch_size=4) as folder:
         with warnings.catch_warnings():
             warnings.simplefilter('error')
-            each = input_peers.contestants(folder, configured(), warmup_steps=1)[place]
-        assert each.turn(3) > 0
+            both = keras_input.workloads(folder, configured(), warmup_steps=1)
+        workload = both[place]
+        assert workload.turn(3) > 0
         for path in split.paths:
             Path(path).write_bytes(b'not an image')
         with pytest.raises(DatasetError, match='received one that cannot. Pass --cac'):
-            each.turn(3)
+            workload.turn(3)
     assert capsys.readouterr() == ('', '')

@@ -1,7 +1,7 @@
-"""The same Inception v1 as a Keras model, to measure against.
+"""Inception v1 as a Keras model, as a baseline.
 
-It is built from the tables of `vision.models.inception_v1` and, given the same weights,
-returns the same probabilities. Nothing else uses it.
+It is built from the tables of `vision.models.inception_v1` and, with the same weights,
+returns the same probabilities.
 """
 
 import functools
@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from scripts.benchmark.timing import Contestant, timed
+from scripts.benchmark.timing import Workload, timed
 from trainers.settings.config import Config, ConfigError
 from vision.data import Batch
 from vision.layers.inception import Widths
@@ -34,12 +34,12 @@ STEMS: dict[str, Stem] = {
 
 
 def check(model: str) -> None:
-    """Raises ConfigError unless there is a Keras peer of the model."""
+    """Raises a ConfigError unless the model can be built in Keras here."""
     if model not in STEMS:
         raise ConfigError(
             f'Expected --model to be one of {", ".join(STEMS)} in '
-            '--mode=peers, since only these have a peer in Keras; '
-            f'received {model!r}.'
+            '--mode=peers, since only these are built in Keras; received '
+            f'{model!r}.'
         )
 
 
@@ -57,11 +57,11 @@ def training_steps(
     batch: Batch,
     gflop: float,
     policy: str = 'float32',
-) -> Contestant:
-    """`train_on_batch` on one batch that is on the device, normalized already.
+) -> Workload:
+    """`train_on_batch` on one normalized batch in the memory of the device.
 
     Args:
-        name: what stands in the table.
+        name: its name in the table.
         config: model, learning rate and weights of the auxiliary losses.
         normalization: a key of `NORMALIZATIONS`.
         rates: dropout rates, as `trainers.networks.build.dropout_rates` returns them.
@@ -94,7 +94,7 @@ def training_steps(
         for _ in range(steps):
             model.train_on_batch(images, labels)  # waits for the device
 
-    return Contestant(name, timed(work), len(batch.labels), gflop)
+    return Workload(name, timed(work), len(batch.labels), gflop)
 
 
 def network(
@@ -105,10 +105,10 @@ def network(
     dropout: float = 0.0,
     aux_dropout: float = 0.0,
 ) -> keras.Model:
-    """Normalized images → probabilities of the main and both other heads.
+    """A network from normalized images to probabilities of the main and other heads.
 
-    Under a mixed policy local response norms are left out: TensorFlow's kernel, which
-    Keras calls, is float32 only and raises.
+    Under a mixed policy, local response norms are left out, since TensorFlow's kernel,
+    which Keras calls, is float32 only.
     """
     x = images = keras.Input([image_size, image_size, 3])
     for layer in STEMS[model]:

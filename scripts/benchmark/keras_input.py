@@ -1,6 +1,7 @@
-"""What else feeds a network with images: Keras' generator and its dataset of files.
+"""Keras' two ways to read images, as baselines of the input pipeline.
 
-Both read a folder of a folder for each class; nothing else uses them.
+ImageDataGenerator and image_dataset_from_directory both read a folder with one folder
+for each class.
 """
 
 import contextlib
@@ -16,19 +17,19 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from scripts.benchmark.contestants import drained
-from scripts.benchmark.timing import Contestant, timed
+from scripts.benchmark.timing import Workload, timed
+from scripts.benchmark.workloads import drained
 from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError, Split, steps_per_epoch
 from vision.data.augment import Augmentation, parameters
 
-# What both know an image by.
+# File names that both take for images.
 EXTENSIONS = ('.bmp', '.jpeg', '.jpg', '.png')
-FILL_MODE = 'reflect'  # As ours.
+FILL_MODE = 'reflect'  # As in vision.data.augment.
 
 
 class Counterpart(NamedTuple):
-    """What Keras has for one of our augmentations; both take its numbers.
+    """The counterpart of an augmentation in Keras; both take the same numbers.
 
     Attributes:
         generator: makes arguments of ImageDataGenerator.
@@ -65,7 +66,7 @@ COUNTERPARTS: dict[str, Counterpart] = {
 
 
 def check_augmentations(augmentations: Sequence[Augmentation]) -> None:
-    """Raises ConfigError unless Keras has all of them, each at most once."""
+    """Raises a ConfigError unless Keras has each of them, at most once."""
     names = [augmentation.name for augmentation in augmentations]
     if not set(names) <= set(COUNTERPARTS) or len(set(names)) < len(names):
         raise ConfigError(
@@ -77,28 +78,28 @@ def check_augmentations(augmentations: Sequence[Augmentation]) -> None:
 
 
 def check_files(split: Split) -> None:
-    """Raises ConfigError unless each image is a file that Keras takes for one."""
+    """Raises a ConfigError unless each image is a file that Keras takes for one."""
     if split.paths is None or split.ranges is not None:
-        found = 'parts of larger files' if split.paths else 'in memory'
+        place = 'parts of larger files' if split.paths else 'in memory'
         raise ConfigError(
             'Expected images that are files of their own in --mode=input_peers; '
-            f'received images that are {found}. Name a --dataset of files, such as '
+            f'received images that are {place}. Name a --dataset of files, such as '
             'tiny_imagenet or image_folder.'
         )
-    strange = {_extension(path) for path in split.paths}.difference(EXTENSIONS)
-    if strange:
+    others = {_extension(path) for path in split.paths}.difference(EXTENSIONS)
+    if others:
         raise ConfigError(
             f'Expected files that end in {", ".join(EXTENSIONS)} in '
-            '--mode=input_peers, since Keras passes over others; received '
-            f'{", ".join(sorted(strange)) or "no ending"}. Name another --dataset.'
+            '--mode=input_peers, since Keras ignores others; received '
+            f'{", ".join(sorted(others)) or "no ending"}. Name another --dataset.'
         )
 
 
 @contextlib.contextmanager
 def linked(split: Split, batch_size: int) -> Iterator[str]:
-    """A folder of links <label>/<index><extension> to files; gone afterwards.
+    """A temporary folder of links <label>/<index><extension> to files.
 
-    It holds as many as fill whole batches, so that each step is one.
+    It holds as many as fill whole batches.
 
     Raises:
         DatasetError: the files do not fill a batch.
@@ -114,23 +115,23 @@ def linked(split: Split, batch_size: int) -> Iterator[str]:
         yield folder
 
 
-def contestants(folder: str, config: Config, warmup_steps: int) -> list[Contestant]:
-    """Both ways in which Keras reads a folder, augmenting as `augment` says.
+def workloads(folder: str, config: Config, warmup_steps: int) -> list[Workload]:
+    """Both ways in which Keras reads a folder, with the augmentations of `config`.
 
     Args:
         folder: images in a folder for each class, whole batches of them.
         config: batch_size, image_size and augment.
-        warmup_steps: steps in front of each turn of the dataset that are not counted.
+        warmup_steps: steps before each turn of the dataset that are not counted.
     """
-    # Keras says how many files it has found.
+    # Keras prints the number of files.
     with tf.device('/CPU:0'), contextlib.redirect_stdout(io.StringIO()):
         batches = generator(folder, config)
         dataset = directory_dataset(folder, config)
     return [
-        Contestant(
+        Workload(
             'ImageDataGenerator', _explained(timed(_taken(batches))), config.batch_size
         ),
-        Contestant(
+        Workload(
             'image_dataset_from_directory',
             _explained(drained(dataset.repeat(), warmup_steps)),
             config.batch_size,
@@ -139,7 +140,7 @@ def contestants(folder: str, config: Config, warmup_steps: int) -> list[Contesta
 
 
 def generator(folder: str, config: Config) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Endless batches of the generator, in the caller's thread, as `fit` takes them.
+    """Endless batches of the generator, in the thread of the caller, as in `fit`.
 
     Without augmentation it centres each image, as system A does.
     """
@@ -156,7 +157,7 @@ def generator(folder: str, config: Config) -> Iterator[tuple[np.ndarray, np.ndar
 
 
 def generator_arguments(augmentations: Sequence[Augmentation]) -> dict[str, Any]:
-    """What ImageDataGenerator takes for these augmentations."""
+    """The arguments of ImageDataGenerator for these augmentations."""
     if not augmentations:
         return {'samplewise_center': True}
     arguments: dict[str, Any] = {'fill_mode': FILL_MODE}
@@ -167,7 +168,7 @@ def generator_arguments(augmentations: Sequence[Augmentation]) -> dict[str, Any]
 
 
 def directory_dataset(folder: str, config: Config) -> tf.data.Dataset:
-    """One epoch of the dataset, augmented in a map as Keras' guides advise."""
+    """One epoch of the dataset, augmented in a map as Keras' guides recommend."""
     dataset = keras.utils.image_dataset_from_directory(
         folder,
         label_mode='int',
@@ -210,7 +211,7 @@ def _taken(batches: Iterator) -> Callable[[int], None]:
 
 
 def _explained(turn: Callable[[int], float]) -> Callable[[int], float]:
-    """The same turn, but it says what to do where a file cannot be read."""
+    """The same turn, with an error message for files that cannot be read."""
 
     def explained(steps: int) -> float:
         try:
@@ -222,9 +223,8 @@ def _explained(turn: Callable[[int], float]) -> Callable[[int], float]:
         ) as error:
             raise DatasetError(
                 'Expected files that can be decoded, since Keras stops at others; '
-                'received one that cannot. Pass --cache=ram, which finds and leaves '
-                'them out, or remove what the bad_files.csv of a training run '
-                'names.'
+                'received one that cannot. Pass --cache=ram, which leaves such files '
+                'out, or remove those that the bad_files.csv of a training run lists.'
             ) from error
 
     return explained
