@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from vision.export.formats import Format
-from vision.export.processes import Answers
+from vision.export.processes import Predictions
 
 # Another top-1 counts as the same if the model gives it a probability lower than its
 # own top-1 by no more than this: rounding decides there.
@@ -46,15 +46,15 @@ class Comparison(NamedTuple):
     failures: tuple[str, ...]
 
 
-def compare(form: Format, answers: Answers, expected: np.ndarray) -> Comparison:
+def compare(form: Format, predictions: Predictions, expected: np.ndarray) -> Comparison:
     """Compares an export with the model.
 
     Args:
         form: the format, with its tolerances.
-        answers: the predictions of the export.
+        predictions: the predictions of the export.
         expected: the model's probabilities, float32 `[N, classes]`.
     """
-    probabilities = answers.probabilities
+    probabilities = predictions.probabilities
     if probabilities.shape != expected.shape:
         failure = (
             f'expected probabilities of shape {expected.shape}, '

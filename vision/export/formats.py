@@ -11,7 +11,7 @@ import numpy as np
 
 from vision.errors import UserError
 from vision.export import processes
-from vision.export.processes import Answers
+from vision.export.processes import Predictions
 from vision.models import Network
 from vision.models.specification import Specification
 
@@ -103,7 +103,7 @@ class Format(abc.ABC):
             OSError: the export cannot be written.
         """
 
-    def run(self, target: Path, images: np.ndarray) -> Answers:
+    def run(self, target: Path, images: np.ndarray) -> Predictions:
         """The predictions of the export, in a fresh process of its own runtime.
 
         Args:

@@ -11,7 +11,7 @@ Function: TypeAlias = Any
 Named = dict[str, tf.Tensor]
 
 
-def answer(bundle: Bundle, images: tf.Tensor) -> Named:
+def predict(bundle: Bundle, images: tf.Tensor) -> Named:
     """Calibrated probabilities and logits, each float32 `[B, classes]`.
 
     This is the only softmax of an export.
@@ -27,7 +27,7 @@ def answer(bundle: Bundle, images: tf.Tensor) -> Named:
     }
 
 
-def answers(bundle: Bundle, dtype: tf.DType, logits: bool = True) -> Function:
+def signature(bundle: Bundle, dtype: tf.DType, logits: bool = True) -> Function:
     """`images -> {'probabilities', 'logits'}`, for any number of images of one size.
 
     Args:
@@ -37,7 +37,7 @@ def answers(bundle: Bundle, dtype: tf.DType, logits: bool = True) -> Function:
     """
 
     def of_images(images: tf.Tensor) -> Named:
-        named = answer(bundle, images)
+        named = predict(bundle, images)
         return named if logits else {'probabilities': named['probabilities']}
 
     side = bundle.specification.image_size

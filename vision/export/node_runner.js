@@ -1,17 +1,17 @@
 'use strict';
 
-// node node_runner.js FOLDER IMAGES ANSWERS: runs the exported network in Node.js, with
+// node node_runner.js FOLDER IMAGES PREDICTIONS: runs the exported network in Node.js, with
 // the scripts in the folder.
 //
 // IMAGES is a .npy file, uint8 [N, S, S, 3]. The float32 probabilities are written to
-// ANSWERS in the machine's byte order. The median time of a batch of one image and the
+// PREDICTIONS in the machine's byte order. The median time of a batch of one image and the
 // backend are printed as JSON.
 
 const fs = require('fs');
 const path = require('path');
 const vm = require('vm');
 
-const [folder, images, answers] = process.argv.slice(2);
+const [folder, images, predictions] = process.argv.slice(2);
 
 /** The exports of a CommonJS script; `packages` are those that it can require. */
 function load(name, packages = {}) {
@@ -65,7 +65,7 @@ async function run() {
       bytes.subarray(at, at + length))).buffer));
     times.push(performance.now() - start);
   }
-  fs.writeFileSync(answers, Buffer.concat(probabilities));
+  fs.writeFileSync(predictions, Buffer.concat(probabilities));
   console.log(JSON.stringify({
     milliseconds: median(times),
     backend: network.backend,

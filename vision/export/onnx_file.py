@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from vision.export.formats import Bundle, Format
-from vision.export.graphs import answers
+from vision.export.graphs import signature
 
 OPSET = 17  # of 2022: all runtimes since then read it
 
@@ -32,7 +32,7 @@ class Onnx(Format):
         import onnx
         import tf2onnx
 
-        function = answers(bundle, tf.float32, logits=False)
+        function = signature(bundle, tf.float32, logits=False)
         with self.conversion('ONNX'):
             model, _ = tf2onnx.convert.from_function(
                 function, function.input_signature, opset=OPSET

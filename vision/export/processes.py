@@ -14,11 +14,11 @@ import numpy as np
 from vision.errors import UserError
 
 # Run by its path: as a module of this package it would import TensorFlow.
-_ANSWER = Path(__file__).parent / 'runners' / 'answer.py'
+_RUNNER = Path(__file__).parent / 'runners' / 'predict.py'
 _QUIET = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
 
 
-class Answers(NamedTuple):
+class Predictions(NamedTuple):
     """The predictions of an export for N images, computed in its own runtime.
 
     Attributes:
@@ -32,28 +32,28 @@ class Answers(NamedTuple):
     backend: str = ''
 
 
-def predict(runtime: str, target: Path, images: np.ndarray) -> Answers:
+def predict(runtime: str, target: Path, images: np.ndarray) -> Predictions:
     """The predictions of an export for images, in a Python process on the CPU.
 
     Args:
-        runtime: a key of `RUNTIMES` in runners/answer.py.
+        runtime: a key of `RUNTIMES` in runners/predict.py.
         target: the export.
         images: RGB, uint8 `[N, S, S, 3]`.
 
     Raises:
         UserError: the runtime fails, or there is no room for temporary files.
     """
-    return exchange(runtime, [sys.executable, str(_ANSWER), runtime], target, images)
+    return exchange(runtime, [sys.executable, str(_RUNNER), runtime], target, images)
 
 
 def exchange(
     what: str, command: Sequence[str], target: Path, images: np.ndarray
-) -> Answers:
+) -> Predictions:
     """The predictions of an export for images, by a program that exchanges files.
 
-    The program is called as `command EXPORT IMAGES ANSWERS`. IMAGES is a .npy file. The
-    program writes the probabilities to ANSWERS, float32 in the machine's byte order,
-    and prints the other attributes of `Answers` as a line of JSON, the last one.
+    The program is called as `command EXPORT IMAGES PREDICTIONS`. IMAGES is a .npy file.
+    The program writes the probabilities to PREDICTIONS, float32 in the machine's byte
+    order. Its last line of output is JSON with the other attributes of `Predictions`.
 
     Args:
         what: the program's name, for messages.
@@ -66,7 +66,7 @@ def exchange(
     """
     try:
         with tempfile.TemporaryDirectory(prefix='tapestry-export-') as folder:
-            files = [f'{folder}/images.npy', f'{folder}/answers']
+            files = [f'{folder}/images.npy', f'{folder}/predictions']
             np.save(files[0], images)
             printed = run(
                 f'{what} to run {target.name}',
@@ -79,7 +79,7 @@ def exchange(
             f'failed: {error}. Free space there, or set the environment variable '
             'TMPDIR to another folder.'
         ) from error
-    return Answers(
+    return Predictions(
         probabilities.reshape(len(images), -1), **json.loads(printed.splitlines()[-1])
     )
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from vision.data.decoding import decode
 from vision.export.formats import Bundle, Format
-from vision.export.graphs import Function, Named, answer, answers
+from vision.export.graphs import Function, Named, predict, signature
 
 
 class SavedModel(Format):
@@ -32,8 +32,8 @@ class SavedModel(Format):
     ) -> None:
         del saved_model, sample
         functions = {
-            'serving_default': answers(bundle, tf.float32),
-            'uint8': answers(bundle, tf.uint8),
+            'serving_default': signature(bundle, tf.float32),
+            'uint8': signature(bundle, tf.uint8),
             'encoded': _of_files(bundle),
             'classes': _classes(bundle),
         }
@@ -59,7 +59,7 @@ def _of_files(bundle: Bundle) -> Function:
 
     def of_files(files: tf.Tensor) -> Named:
         spec = tf.TensorSpec([side, side, 3], tf.uint8)
-        return answer(bundle, tf.map_fn(image, files, fn_output_signature=spec))
+        return predict(bundle, tf.map_fn(image, files, fn_output_signature=spec))
 
     return tf.function(
         of_files, [tf.TensorSpec([None], tf.string, name='files')], autograph=False

@@ -13,8 +13,8 @@ import tensorflow as tf
 from vision.errors import UserError
 from vision.export import browser, converter_environment, processes
 from vision.export.formats import Bundle, Format
-from vision.export.graphs import answer
-from vision.export.processes import Answers
+from vision.export.graphs import predict
+from vision.export.processes import Predictions
 
 _log = logging.getLogger(__name__)
 
@@ -84,27 +84,23 @@ class TensorFlowJs(Format):
             ],
         )
 
-    def run(self, target: Path, images: np.ndarray) -> Answers:
-        answers = processes.exchange(
+    def run(self, target: Path, images: np.ndarray) -> Predictions:
+        predictions = processes.exchange(
             'Node.js', ['node', str(_HERE / 'node_runner.js')], target, images
         )
-        if answers.backend != 'wasm':
+        if predictions.backend != 'wasm':
             _log.warning('Node.js ran the export without WebAssembly, which is slow.')
         program = browser.find()
         if program is None:
             _log.info('No Chromium on the PATH: the page was not tested in a browser.')
         else:
-            results = browser.classify(
-                program, target, browser.pngs(images[:_PAGE_IMAGES])
-            )
+            images = images[:_PAGE_IMAGES]
+            results = browser.classify(program, target, browser.pngs(images))
             description = json.loads((target / 'description.json').read_text('ascii'))
-            _compare(
-                results, answers.probabilities, description['classes'], self.tolerance
-            )
-            _log.info(
-                'The page was tested in %s with %d images.', program, len(results)
-            )
-        return answers
+            classes = description['classes']
+            _compare(results, predictions.probabilities, classes, self.tolerance)
+            _log.info('The page was tested in %s with %d images.', program, len(images))
+        return predictions
 
 
 def _check(bundle: Bundle) -> dict[str, Any]:
@@ -114,7 +110,7 @@ def _check(bundle: Bundle) -> dict[str, Any]:
     images = tf.constant(values.reshape(1, side, side, 3), tf.float32)
     return {
         'image': 'Value i of [image_size, image_size, 3] is i * i mod 251.',
-        'probabilities': answer(bundle, images)['probabilities'].numpy()[0].tolist(),
+        'probabilities': predict(bundle, images)['probabilities'].numpy()[0].tolist(),
     }
 
 
@@ -134,12 +130,12 @@ def _check_node() -> None:
 
 def _compare(
     results: list[browser.Result],
-    answers: np.ndarray,
+    predictions: np.ndarray,
     classes: list[str],
     tolerance: float,
 ) -> None:
     """Raises UserError unless the page shows the most likely classes, best first."""
-    for number, (result, expected) in enumerate(zip(results, answers), start=1):
+    for number, (result, expected) in enumerate(zip(results, predictions), start=1):
         best = np.sort(expected)[::-1][: browser.TOP]
         labels, shown = list(result.top), np.array(list(result.top.values()))
         if (

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from vision.export.formats import Bundle, Format
-from vision.export.graphs import answers
+from vision.export.graphs import signature
 from vision.layers.normalization import CHANNEL_SUM_SCOPE
 
 # All operations but convolutions, matrix products, pooling and sums of two branches.
@@ -45,7 +45,7 @@ class _TfLite(Format):
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
         del saved_model
-        graph = answers(bundle, self.dtype, logits=False).get_concrete_function()
+        graph = signature(bundle, self.dtype, logits=False).get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [graph], bundle.network
         )

@@ -30,7 +30,7 @@ def images(data_folder) -> tf.Tensor:
         contents = [
             archive.read(f'cats_and_dogs/validation/{name}') for name in CATS + DOGS
         ]
-    return tf.stack([fit(decode(tf.constant(each)), 224) for each in contents])
+    return tf.stack([fit(decode(tf.constant(content)), 224) for content in contents])
 
 
 def probabilities(network: Network, images: tf.Tensor) -> np.ndarray:
@@ -54,23 +54,23 @@ def test_deleting_what_is_highlighted_costs_more_than_chance(network, images, me
         return probabilities(network, views)[np.arange(6), classes]
 
     maps = METHODS.load(method)(network, images, classes)
-    found = occlusion_check(score, images, maps, repeats=3)
-    assert found.drop.mean() > found.random_drop.mean() + 0.15
-    assert np.mean(found.drop > found.random_drop) >= 0.75
+    check = occlusion_check(score, images, maps, repeats=3)
+    assert check.drop.mean() > check.random_drop.mean() + 0.15
+    assert np.mean(check.drop > check.random_drop) >= 0.75
 
 
 @pytest.mark.slow
 def test_each_of_two_animals_is_found_by_its_own_class(network, images):
-    # Beside each other, each as its middle half.
+    # Side by side, the middle half of each.
     cats, dogs = images[:6, :, 56:168], images[6:, :, 56:168]
     both = tf.concat([cats, dogs], 2)
     classes = probabilities(network, images).argmax(1)
     on_left = [
         np.mean(
             [
-                each[:, :3].sum() / each[:, [0, 1, 2, 4, 5, 6]].sum()
-                for each in grad_cam(network, both, answer).numpy()
-                if each.any()
+                heat[:, :3].sum() / heat[:, [0, 1, 2, 4, 5, 6]].sum()
+                for heat in grad_cam(network, both, answer).numpy()
+                if heat.any()
             ]
         )
         for answer in (classes[:6], classes[6:])

@@ -68,7 +68,7 @@ def test_plus_plus_is_equation_19_of_the_exponential(endpoint):
 
 @functools.cache
 def keras_pair() -> tuple[Network, keras.Model]:
-    """The same MobileNetV2, ours and theirs with the logits behind it."""
+    """MobileNetV2 and the model of Keras with the same weights."""
     tf.random.set_seed(1)
     model = create('mobilenet_v2', classes=3, image_size=64, alpha=0.35)
     base = keras.applications.MobileNetV2(
@@ -78,16 +78,21 @@ def keras_pair() -> tuple[Network, keras.Model]:
         input_shape=(64, 64, 3),
         alpha=0.35,
     )
-    theirs = keras.layers.Dense(3, name='predictions')(base.output)
-    twin = keras.Model(base.input, theirs)
+    logits = keras.layers.Dense(3, name='predictions')(base.output)
+    twin = keras.Model(base.input, logits)
     rng = np.random.default_rng(1)
     for name, layer in mobilenet_v2.keras_layers(model).items():
         if isinstance(layer, BatchNorm):
-            ours = [layer.scale, layer.offset, layer.moving_mean, layer.moving_variance]
+            variables = [
+                layer.scale,
+                layer.offset,
+                layer.moving_mean,
+                layer.moving_variance,
+            ]
             layer.offset.assign(rng.uniform(-0.3, 0.3, layer.offset.shape))
         else:
-            ours = [layer.kernel, *([] if layer.bias is None else [layer.bias])]
-        twin.get_layer(name).set_weights([variable.numpy() for variable in ours])
+            variables = [layer.kernel, *([] if layer.bias is None else [layer.bias])]
+        twin.get_layer(name).set_weights([variable.numpy() for variable in variables])
     return model, twin
 
 

@@ -59,9 +59,9 @@ def test_only_the_region_is_deleted():
 def test_a_right_map_costs_more_than_chance_and_a_wrong_one_less():
     images = tf.constant(make_images())
     right = corner(1.0, 1.0)
-    found = occlusion_check(brightness_of_corner, images, right)
-    np.testing.assert_array_equal(found.before, brightness_of_corner(images))
-    assert np.all(found.drop > 2 * found.random_drop) and np.all(found.random_drop > 0)
+    check = occlusion_check(brightness_of_corner, images, right)
+    np.testing.assert_array_equal(check.before, brightness_of_corner(images))
+    assert np.all(check.drop > 2 * check.random_drop) and np.all(check.random_drop > 0)
     wrong = occlusion_check(brightness_of_corner, images, right[:, ::-1, ::-1])
     assert np.all(wrong.drop < wrong.random_drop)
 
@@ -83,8 +83,8 @@ def test_single_pixels_among_evidence_against_the_class_are_no_region():
 
 
 def test_a_map_of_zeros_deletes_nothing():
-    found = occlusion_check(
+    check = occlusion_check(
         brightness_of_corner, tf.constant(make_images()), corner(0.0, 0.0)
     )
-    np.testing.assert_array_equal(found.drop, 0)
-    np.testing.assert_allclose(found.random_drop, 0, atol=1e-4)
+    np.testing.assert_array_equal(check.drop, 0)
+    np.testing.assert_allclose(check.random_drop, 0, atol=1e-4)

@@ -26,21 +26,21 @@ def test_a_program_that_does_not_run_is_no_browser(path):
     program(path / 'chromium', 'echo Install it with snap; exit 10')
     program(path / 'chromium-browser', '', '/nothing/here')
     assert browser.find() is None
-    found = program(path / 'google-chrome', 'echo Google Chrome 150')
-    assert browser.find() == found
+    command = program(path / 'google-chrome', 'echo Google Chrome 150')
+    assert browser.find() == command
 
 
 def test_a_browser_that_ends_at_once_is_told_at_once(path, monkeypatch):
     monkeypatch.setattr(browser, '_SECONDS', 10**6)
-    found = program(path / 'chromium', 'echo there is no display >&2; exit 3')
+    command = program(path / 'chromium', 'echo there is no display >&2; exit 3')
     with pytest.raises(
         UserError, match=r'it ended with exit code 3[\s\S]*there is no display'
     ):
-        browser.classify(found, path, [])
+        browser.classify(command, path, [])
 
 
 def test_a_browser_that_says_nothing_is_given_up(path, monkeypatch):
     monkeypatch.setattr(browser, '_SECONDS', 0)
-    found = program(path / 'chromium', 'while :; do :; done')
+    command = program(path / 'chromium', 'while :; do :; done')
     with pytest.raises(UserError, match='there was none in 0 seconds'):
-        browser.classify(found, path, [])
+        browser.classify(command, path, [])

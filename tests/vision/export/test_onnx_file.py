@@ -28,14 +28,14 @@ def target(bundle, tmp_path_factory):
 
 
 def test_says_what_the_model_says(bundle, target, expected_of, images):
-    answers = FORM.run(target, images)
-    assert compare(FORM, answers, expected_of(bundle, images)).failures == ()
+    predictions = FORM.run(target, images)
+    assert compare(FORM, predictions, expected_of(bundle, images)).failures == ()
 
 
 def test_describes_itself(bundle, target):
     session = onnxruntime.InferenceSession(str(target))
-    found = session.get_modelmeta().custom_metadata_map
-    assert {name: json.loads(value) for name, value in found.items()} == (
+    metadata = session.get_modelmeta().custom_metadata_map
+    assert {name: json.loads(value) for name, value in metadata.items()} == (
         bundle.describe()
     )
     (taken,) = session.get_inputs()

@@ -34,14 +34,14 @@ def check(bundle, expected_of, images, folder, names):
     for name in names:
         form = FORMATS.load(name)()
         form.convert(bundle, folder / 'saved_model', folder / form.path, images[10:])
-        found = compare(form, form.run(folder / form.path, images), expected)
+        comparison = compare(form, form.run(folder / form.path, images), expected)
         if name in QUANTIZED:  # classes that nobody has learned lie close together
-            assert found.difference <= form.tolerance, name
-            assert found.total == pytest.approx(1, abs=SUM_TOLERANCE), name
+            assert comparison.difference <= form.tolerance, name
+            assert comparison.total == pytest.approx(1, abs=SUM_TOLERANCE), name
         else:
             # One that gives the same answer to all images would not pass.
             assert np.ptp(expected, 0).max() > form.tolerance
-            assert found.failures == (), name
+            assert comparison.failures == (), name
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from vision.errors import UserError
 from vision.export import FORMATS, saved_model
 from vision.export.checking import compare
 from vision.export.formats import Bundle
-from vision.export.graphs import Function, answers
+from vision.export.graphs import Function, signature
 from vision.export.saved_model import _of_files as of_files
 
 FORM = FORMATS.load('saved_model')()
@@ -60,9 +60,9 @@ def images_of(paths: list[Path], side: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_runs_in_a_process_of_its_own(bundle, folder, expected_of):
     images = np.random.default_rng(0).integers(0, 256, [9, 56, 56, 3], np.uint8)
-    answers = FORM.run(folder, images)
-    assert compare(FORM, answers, expected_of(bundle, images)).failures == ()
-    assert answers.milliseconds > 0
+    predictions = FORM.run(folder, images)
+    assert compare(FORM, predictions, expected_of(bundle, images)).failures == ()
+    assert predictions.milliseconds > 0
 
 
 @pytest.mark.parametrize(
@@ -79,12 +79,12 @@ def test_another_signature_that_says_something_else_is_refused(
     other = bundle._replace(temperature=2.0)
 
     def another(bundle: Bundle, dtype: tf.DType) -> Function:
-        return answers(other if dtype == tf.float32 else bundle, dtype)
+        return signature(other if dtype == tf.float32 else bundle, dtype)
 
     if broken == 'encoded':
         monkeypatch.setattr(saved_model, '_of_files', lambda _: of_files(other))
     else:
-        monkeypatch.setattr(saved_model, 'answers', another)
+        monkeypatch.setattr(saved_model, 'signature', another)
     nothing = np.zeros([0, 32, 32, 3], np.uint8)
     FORM.convert(bundle, tmp_path / 'broken', tmp_path / 'broken', nothing)
     images = np.random.default_rng(0).integers(0, 256, [2, 32, 32, 3], np.uint8)
@@ -139,12 +139,12 @@ def test_what_is_no_image_is_called_so(signatures):
 
 
 def test_names_its_classes(bundle, signatures):
-    found = signatures['classes']()
+    classes = signatures['classes']()
     names = [
         name.encode('utf-8', 'surrogateescape') for name in bundle.specification.classes
     ]
-    assert found['names'].numpy().tolist() == names
-    assert found['ids'].numpy().tolist() == [each.encode() for each in bundle.ids]
+    assert classes['names'].numpy().tolist() == names
+    assert classes['ids'].numpy().tolist() == [name.encode() for name in bundle.ids]
 
 
 def test_leaves_auxiliary_heads_out(bundle, folder):

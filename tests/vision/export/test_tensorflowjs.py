@@ -48,10 +48,10 @@ def form() -> TensorFlowJs:
 
 @pytest.fixture(scope='module')
 def program() -> str:
-    found = browser.find()
-    if found is None:
+    executable = browser.find()
+    if executable is None:
         pytest.skip('there is no Chromium on the PATH')
-    return found
+    return executable
 
 
 @pytest.fixture(scope='module')
@@ -104,9 +104,9 @@ def largest(shown: browser.Result, probabilities: np.ndarray) -> float:
 def test_it_says_what_the_model_says(form, tiny, page, caplog):
     caplog.set_level(logging.INFO)
     images = noise(9, 32)
-    answers = form.run(page, images)
-    assert answers.milliseconds > 0
-    assert compare(form, answers, expected(tiny, images)).failures == ()
+    predictions = form.run(page, images)
+    assert predictions.milliseconds > 0
+    assert compare(form, predictions, expected(tiny, images)).failures == ()
     told = (
         'with 8 images'
         if browser.find()
@@ -118,7 +118,7 @@ def test_it_says_what_the_model_says(form, tiny, page, caplog):
 def test_the_folder_is_complete_in_itself(page):
     described = json.loads((page / 'description.json').read_text('ascii'))
     assert described['classes'] == list(CLASSES)
-    assert {each.name for each in page.iterdir()} == {
+    assert {path.name for path in page.iterdir()} == {
         'index.html',
         'style.css',
         'app.js',
@@ -141,11 +141,11 @@ def test_the_page_prepares_images_as_the_pipeline_does(program, tiny, page):
         'turned.jpg': file(wide, 'JPEG', quality=95, exif=turned.tobytes()),
     }
     shown = browser.classify(
-        program, page, [browser.Image(*each) for each in files.items()]
+        program, page, [browser.Image(*file) for file in files.items()]
     )
-    for found, contents in zip(shown, files.values()):
+    for result, contents in zip(shown, files.values()):
         image = decode.fit(decode.decode(tf.constant(contents)), 32).numpy()
-        assert largest(found, expected(tiny, image[None])[0]) < 5e-3, found.name
+        assert largest(result, expected(tiny, image[None])[0]) < 5e-3, result.name
 
 
 def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_image(
@@ -238,7 +238,7 @@ def test_googlenet_says_what_it_says_here(
     bundle = Bundle(trained.network, trained.specification, trained.ids, 1.0)
     files = sorted(tiny_imagenet_dir.glob('val/images/*.JPEG'))[:4]
     images = np.stack(
-        [decode.fit(decode.decode(tf.io.read_file(str(each))), 224) for each in files]
+        [decode.fit(decode.decode(tf.io.read_file(str(file))), 224) for file in files]
     )
-    answers = form.run(export(form, bundle, tmp_path), images)
-    assert compare(form, answers, expected(bundle, images)).failures == ()
+    predictions = form.run(export(form, bundle, tmp_path), images)
+    assert compare(form, predictions, expected(bundle, images)).failures == ()

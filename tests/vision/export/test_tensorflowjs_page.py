@@ -27,10 +27,10 @@ fs.writeFileSync(to, resize(fs.readFileSync(from), Number(side), Number(size)));
 
 @pytest.fixture(scope='module')
 def node() -> str:
-    found = shutil.which('node')
-    if found is None:
+    node_program = shutil.which('node')
+    if node_program is None:
         pytest.skip('there is no Node.js (node) on the PATH')
-    return found
+    return node_program
 
 
 def resized(node: str, folder: Path, pixels: np.ndarray, size: int) -> np.ndarray:
@@ -104,8 +104,8 @@ def test_the_page_refers_to_files_that_the_export_has():
 def test_the_policy_allows_no_other_host_and_no_inline_script():
     text = (PAGE / 'index.html').read_text('utf-8')
     policy = dict(
-        each.strip().partition(' ')[::2]
-        for each in re.search(r'Content-Security-Policy" content="([^"]*)"', text)[
+        directive.strip().partition(' ')[::2]
+        for directive in re.search(r'Content-Security-Policy" content="([^"]*)"', text)[
             1
         ].split(';')
     )

@@ -34,10 +34,10 @@ def convert(name, bundle, folder, sample):
 )
 def test_says_what_the_model_says(name, bundle, expected_of, images, tmp_path):
     target = convert(name, bundle, tmp_path, images[10:])
-    answers = FORMATS.load(name)().run(target, images)
-    found = compare(FORMATS.load(name)(), answers, expected_of(bundle, images))
-    assert found.failures == ()
-    assert answers.probabilities.dtype == np.float32
+    predictions = FORMATS.load(name)().run(target, images)
+    comparison = compare(FORMATS.load(name)(), predictions, expected_of(bundle, images))
+    assert comparison.failures == ()
+    assert predictions.probabilities.dtype == np.float32
 
 
 def test_int8_takes_pixels_as_they_are(bundle, images, tmp_path):
@@ -48,7 +48,7 @@ def test_int8_takes_pixels_as_they_are(bundle, images, tmp_path):
     assert (taken['dtype'], given['dtype']) == (np.uint8, np.float32)
     # Whatever the sample, each value of a pixel keeps a step of its own; 1/255 went
     # into the weights of the convolution.
-    details = {each['name']: each for each in model.get_tensor_details()}
+    details = {tensor['name']: tensor for tensor in model.get_tensor_details()}
     assert details['tfl.quantize']['dtype'] == np.int8
     assert details['tfl.quantize']['quantization'] == (1.0, -128)
 

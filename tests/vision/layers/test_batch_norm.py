@@ -17,43 +17,46 @@ def _batch(seed: int = 1) -> tf.Tensor:
 def _pair(
     momentum: float = 0.95, epsilon: float = 1e-3
 ) -> tuple[BatchNorm, keras.layers.Layer]:
-    """Ours and Keras's layer with the same numbers in them."""
+    """A `BatchNorm` and the layer of Keras with the same values."""
     rng = np.random.default_rng(2)
     values = rng.uniform(0.5, 2, size=[4, CHANNELS]).astype(np.float32)
-    ours = BatchNorm(CHANNELS, momentum=momentum, epsilon=epsilon)
-    theirs = keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
-    theirs.build([None, None, None, CHANNELS])
-    theirs.set_weights(values)
-    variables = [ours.scale, ours.offset, ours.moving_mean, ours.moving_variance]
+    block = BatchNorm(CHANNELS, momentum=momentum, epsilon=epsilon)
+    keras_layer = keras.layers.BatchNormalization(momentum=momentum, epsilon=epsilon)
+    keras_layer.build([None, None, None, CHANNELS])
+    keras_layer.set_weights(values)
+    variables = [block.scale, block.offset, block.moving_mean, block.moving_variance]
     for variable, value in zip(variables, values):
         variable.assign(value)
-    return ours, theirs
+    return block, keras_layer
 
 
 @pytest.mark.parametrize('training', [False, True])
 def test_agrees_with_keras_in_value_and_gradient(training):
-    ours, theirs = _pair()
+    block, keras_layer = _pair()
     x = _batch()
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        y, expected = ours(x, training), theirs(x, training=training)
+        y, expected = block(x, training), keras_layer(x, training=training)
         loss, expected_loss = tf.reduce_sum(tf.sin(y)), tf.reduce_sum(tf.sin(expected))
     np.testing.assert_allclose(y, expected, atol=1e-4)
-    for mine, other in [(x, x), (ours.scale, theirs.gamma), (ours.offset, theirs.beta)]:
+    pairs = [(x, x), (block.scale, keras_layer.gamma), (block.offset, keras_layer.beta)]
+    for source, other in pairs:
         np.testing.assert_allclose(
-            tape.gradient(loss, mine), tape.gradient(expected_loss, other), atol=1e-3
+            tape.gradient(loss, source), tape.gradient(expected_loss, other), atol=1e-3
         )
 
 
 @pytest.mark.parametrize('momentum, epsilon', [(0.95, 1e-3), (0.6, 1e-5)])
 def test_moving_averages_agree_with_keras(momentum, epsilon):
-    ours, theirs = _pair(momentum, epsilon)
+    block, keras_layer = _pair(momentum, epsilon)
     for step in range(3):
-        ours(_batch(step), True)
-        theirs(_batch(step), training=True)
-    np.testing.assert_allclose(ours.moving_mean, theirs.moving_mean, rtol=1e-5)
-    np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=1e-5)
-    np.testing.assert_allclose(ours(_batch()), theirs(_batch()), atol=1e-4)
+        block(_batch(step), True)
+        keras_layer(_batch(step), training=True)
+    np.testing.assert_allclose(block.moving_mean, keras_layer.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(
+        block.moving_variance, keras_layer.moving_variance, rtol=1e-5
+    )
+    np.testing.assert_allclose(block(_batch()), keras_layer(_batch()), atol=1e-4)
 
 
 def test_defaults_are_no_change_in_inference():

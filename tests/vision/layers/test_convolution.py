@@ -40,9 +40,9 @@ def test_agrees_with_keras_in_value_and_gradient(size, stride, padding):
         y, expected = conv(x), twin(x)
         loss, expected_loss = tf.reduce_sum(tf.sin(y)), tf.reduce_sum(tf.sin(expected))
     np.testing.assert_allclose(y, expected, atol=1e-5)
-    for ours, theirs in [(x, x), (conv.kernel, twin.kernel), (conv.bias, twin.bias)]:
+    for source, other in [(x, x), (conv.kernel, twin.kernel), (conv.bias, twin.bias)]:
         np.testing.assert_allclose(
-            tape.gradient(loss, ours), tape.gradient(expected_loss, theirs), atol=1e-4
+            tape.gradient(loss, source), tape.gradient(expected_loss, other), atol=1e-4
         )
 
 

@@ -24,14 +24,16 @@ def _map(side: int = 4, channels: int = 5) -> tf.Tensor:
 @pytest.mark.parametrize('dense', [(), (6,), (6, 4)])
 def test_agrees_with_keras(pooling, layer, dense):
     head = Head(5, 4, 3, pooling=pooling, dense=dense)
-    ours = [*head.dense, head.classifier]
-    for number, each in enumerate(ours):
-        each.bias.assign(np.linspace(number, number + 1, each.bias.shape[0]))
+    dense_layers = [*head.dense, head.classifier]
+    for number, block in enumerate(dense_layers):
+        block.bias.assign(np.linspace(number, number + 1, block.bias.shape[0]))
     twin = keras.Sequential([keras.Input([4, 4, 5]), layer])
     for width in dense:
         twin.add(keras.layers.Dense(width, activation='relu'))
     twin.add(keras.layers.Dense(3))
-    twin.set_weights([v.numpy() for each in ours for v in (each.kernel, each.bias)])
+    twin.set_weights(
+        [v.numpy() for block in dense_layers for v in (block.kernel, block.bias)]
+    )
     np.testing.assert_allclose(head(_map()), twin(_map()), atol=1e-5)
     np.testing.assert_allclose(head.pool(_map()), layer(_map()), atol=1e-6)
 

@@ -147,8 +147,8 @@ def test_head_drops_features_in_training_only():
     np.testing.assert_array_equal(head(x, True, SEED), head(x, True, SEED))
     assert (head(x, True, SEED) != head(x)).numpy().any()
     other = AuxiliaryHead(3, 4, classes=5, dropout=0.7, salt=1)
-    for mine, theirs in zip(other.variables, head.variables):
-        mine.assign(theirs)
+    for variable, value in zip(other.variables, head.variables):
+        variable.assign(value)
     assert (other(x, True, SEED) != head(x, True, SEED)).numpy().any()
 
 

@@ -22,18 +22,18 @@ def _noise(*shape: int) -> tf.Tensor:
 
 def _depthwise(size: int, twin_padding: str, **options) -> tuple:
     """Ours and Keras's layer with the same weights, and the variables paired."""
-    ours = DepthwiseConv2D(CHANNELS, size, bias=True, **options)
-    ours.bias.assign([0.1, -0.2, 0.3, -0.4])
-    theirs = keras.layers.DepthwiseConv2D(size, options['stride'], twin_padding)
-    return ours, theirs, [ours.kernel, ours.bias]
+    block = DepthwiseConv2D(CHANNELS, size, bias=True, **options)
+    block.bias.assign([0.1, -0.2, 0.3, -0.4])
+    keras_layer = keras.layers.DepthwiseConv2D(size, options['stride'], twin_padding)
+    return block, keras_layer, [block.kernel, block.bias]
 
 
 def _separable(size: int, twin_padding: str, **options) -> tuple:
-    ours = SeparableConv2D(CHANNELS, 6, size, bias=True, **options)
-    ours.pointwise.bias.assign(np.linspace(-1, 1, 6))
-    theirs = keras.layers.SeparableConv2D(6, size, options['stride'], twin_padding)
-    kernels = [ours.depthwise.kernel, ours.pointwise.kernel]
-    return ours, theirs, [*kernels, ours.pointwise.bias]
+    block = SeparableConv2D(CHANNELS, 6, size, bias=True, **options)
+    block.pointwise.bias.assign(np.linspace(-1, 1, 6))
+    keras_layer = keras.layers.SeparableConv2D(6, size, options['stride'], twin_padding)
+    kernels = [block.depthwise.kernel, block.pointwise.kernel]
+    return block, keras_layer, [*kernels, block.pointwise.bias]
 
 
 @pytest.mark.parametrize('make', [_depthwise, _separable])
@@ -41,20 +41,20 @@ def _separable(size: int, twin_padding: str, **options) -> tuple:
 @pytest.mark.parametrize('size, stride', [(1, 1), (3, 1), (3, 2), (5, 2)])
 def test_agrees_with_keras_in_value_and_gradient(make, size, stride, padding):
     x = _noise(2, 11, 11, CHANNELS)
-    ours, theirs, variables = make(
+    block, keras_layer, variables = make(
         size, padding.lower(), stride=stride, padding=padding
     )
-    theirs.build(x.shape)
-    theirs.set_weights([variable.numpy() for variable in variables])
+    keras_layer.build(x.shape)
+    keras_layer.set_weights([variable.numpy() for variable in variables])
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(x)
-        y, expected = ours(x), theirs(x)
+        y, expected = block(x), keras_layer(x)
         loss, expected_loss = tf.reduce_sum(tf.sin(y)), tf.reduce_sum(tf.sin(expected))
     np.testing.assert_allclose(y, expected, atol=1e-5)
-    pairs = [(x, x), *zip(variables, (weight.value for weight in theirs.weights))]
-    for mine, other in pairs:
+    pairs = [(x, x), *zip(variables, (weight.value for weight in keras_layer.weights))]
+    for source, other in pairs:
         np.testing.assert_allclose(
-            tape.gradient(loss, mine), tape.gradient(expected_loss, other), atol=1e-4
+            tape.gradient(loss, source), tape.gradient(expected_loss, other), atol=1e-4
         )
 
 
@@ -100,7 +100,7 @@ def test_every_type_gives_values_and_gradients(dtype, tolerance, stride, compile
         variable.assign(value)
     function = tf.function(_value_and_gradients, jit_compile=compiled)
     actual = function(layer, tf.cast(x, dtype))
-    assert [each.dtype for each in actual] == [dtype, dtype, tf.float32, tf.float32]
+    assert [tensor.dtype for tensor in actual] == [dtype, dtype, tf.float32, tf.float32]
     for value, expected in zip(actual, _value_and_gradients(exact, x)):
         np.testing.assert_allclose(
             tf.cast(value, tf.float32),

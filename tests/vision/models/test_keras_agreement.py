@@ -152,19 +152,28 @@ NORMALIZATIONS = {
 
 
 class System(NamedTuple):
-    """Name of ours, stem of theirs, and how the two are compared."""
+    """A network and its reference in Keras, and how they are compared.
+
+    Attributes:
+        name: of the network.
+        stem: makes the stem of the reference.
+        normalization: of both.
+        size: side of the images in pixels.
+        dtype: of the arithmetic.
+        tolerance: of gradients, as a share of the largest value of a gradient.
+    """
 
     name: str
     stem: Callable
     normalization: str
     size: int
     dtype: str
-    tolerance: float  # of gradients, as a share of the largest number in each
+    tolerance: float
 
 
-# The two implementations of LRN round differently, and where an activation is within
-# rounding of 0 that opens or shuts a ReLU: single gradients of A differ by 0.2 % in
-# float32. In float64 they do not; the logits, which are float32 always, limit the rest.
+# The two implementations of LRN round differently. Where an activation is almost 0,
+# that changes the gradient of a ReLU: some gradients of A differ by 0.2 % in float32
+# and none in float64, where the float32 logits limit the agreement.
 SYSTEMS = {
     'A': System('inception_v1', _stem_a, 'center', 56, 'float32', 1e-2),
     'A-float64': System('inception_v1', _stem_a, 'center', 56, 'float64', 1e-6),
@@ -205,8 +214,8 @@ def _our_step(model: tf.Module, images: np.ndarray, labels: tf.Tensor) -> Step:
     with tf.GradientTape() as tape:
         outputs = model(images, training=True)
         logits = [outputs.main, *outputs.aux]
-        losses = [tf.reduce_mean(cross_entropy(labels, each)) for each in logits]
-        loss = tf.add_n([w * each for w, each in zip(LOSS_WEIGHTS, losses)])
+        losses = [tf.reduce_mean(cross_entropy(labels, head)) for head in logits]
+        loss = tf.add_n([w * term for w, term in zip(LOSS_WEIGHTS, losses)])
     named = _ours(model)
     gradients = tape.gradient(
         loss, {name: [layer.kernel, layer.bias] for name, layer in named.items()}
@@ -224,10 +233,10 @@ def _keras_step(
         logits = twin(images, training=True)
         # The book's heads end in softmax.
         losses = [
-            keras.losses.CategoricalCrossentropy()(targets, layers.Softmax()(each))
-            for each in logits
+            keras.losses.CategoricalCrossentropy()(targets, layers.Softmax()(head))
+            for head in logits
         ]
-        loss = tf.add_n([w * each for w, each in zip(LOSS_WEIGHTS, losses)])
+        loss = tf.add_n([w * term for w, term in zip(LOSS_WEIGHTS, losses)])
     weights = {
         name: [v.value for v in twin.get_layer(name).weights] for name in _ours(model)
     }
@@ -240,8 +249,8 @@ def _step(logits, losses, loss, gradients) -> Step:
     for name, (kernel, bias) in gradients.items():
         named[f'{name}.kernel'], named[f'{name}.bias'] = kernel.numpy(), bias.numpy()
     return Step(
-        [each.numpy() for each in logits],
-        [float(each) for each in losses],
+        [head.numpy() for head in logits],
+        [float(term) for term in losses],
         float(loss),
         named,
     )
@@ -250,26 +259,27 @@ def _step(logits, losses, loss, gradients) -> Step:
 @pytest.mark.parametrize('system', SYSTEMS)
 @pytest.mark.parametrize('head', range(3))
 def test_logits_of_each_head(system, head):
-    ours, theirs = (step.logits[head] for step in _steps(system))
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-5 * np.abs(theirs).max())
+    actual, reference = (step.logits[head] for step in _steps(system))
+    tolerance = 1e-5 * np.abs(reference).max()
+    np.testing.assert_allclose(actual, reference, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize('system', SYSTEMS)
 def test_weighted_loss(system):
-    ours, theirs = _steps(system)
-    np.testing.assert_allclose(ours.losses, theirs.losses, rtol=1e-5)
-    np.testing.assert_allclose(ours.loss, theirs.loss, rtol=1e-5)
+    actual, reference = _steps(system)
+    np.testing.assert_allclose(actual.losses, reference.losses, rtol=1e-5)
+    np.testing.assert_allclose(actual.loss, reference.loss, rtol=1e-5)
 
 
 @pytest.mark.parametrize('system', SYSTEMS)
 def test_gradient_of_every_variable(system):
-    ours, theirs = _steps(system)
+    actual, reference = _steps(system)
     tolerance = SYSTEMS[system].tolerance
-    assert ours.gradients.keys() == theirs.gradients.keys()
-    for name, expected in theirs.gradients.items():
+    assert actual.gradients.keys() == reference.gradients.keys()
+    for name, expected in reference.gradients.items():
         assert np.abs(expected).max() > 0, name
         np.testing.assert_allclose(
-            ours.gradients[name],
+            actual.gradients[name],
             expected,
             rtol=0,
             atol=tolerance * np.abs(expected).max(),

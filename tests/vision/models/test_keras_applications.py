@@ -26,12 +26,12 @@ class Family(NamedTuple):
 
 
 class Case(NamedTuple):
-    """Ours by name and options, on images of a size."""
+    """A network by name, size of images and options, and the size of its twin."""
 
     name: str
     size: int
-    # What theirs is made for. Made for any size, MobileNetV2 pads odd maps otherwise;
-    # made for one, Xception takes none below 71.
+    # None is any size, for which MobileNetV2 of Keras pads odd maps differently. Made
+    # for a size, Xception of Keras requires at least 71.
     twin_size: int | None
     options: dict = {}
 
@@ -79,18 +79,18 @@ def _twin(family: str, size: int | None, **options) -> keras.Model:
 def _pairs(
     model: Network, twin: keras.Model
 ) -> Iterator[tuple[str, tf.Variable, tf.Variable]]:
-    """Every variable of ours and of theirs, with a name for both."""
-    theirs = [layer for layer in twin.layers if layer.weights]
-    ours = FAMILIES[model.name].keras_layers(model)
-    assert len(ours) == len(theirs)
-    for (name, layer), other in zip(ours.items(), theirs):
+    """All variables of a model and of its twin in Keras, with a common name."""
+    reference = [layer for layer in twin.layers if layer.weights]
+    actual = FAMILIES[model.name].keras_layers(model)
+    assert len(actual) == len(reference)
+    for (name, layer), other in zip(actual.items(), reference):
         assert len(_weights(layer)) == len(other.weights), name
         for variable, weight in zip(_weights(layer), other.weights):
             yield f'{name}/{weight.name}', variable, weight.value
 
 
 def _model(case: Case) -> Network:
-    """One whose batch norms and biases would be noticed in each other's place."""
+    """A model with distinct batch norms and biases."""
     tf.random.set_seed(1)
     model = create(case.name, classes=CLASSES, image_size=case.size, **case.options)
     rng = np.random.default_rng(1)
@@ -114,7 +114,7 @@ def _loss(logits: tf.Tensor) -> tf.Tensor:
 
 
 class Results(NamedTuple):
-    """What both compute, ours first and theirs second."""
+    """Values of the model and of its twin."""
 
     inference: tuple
     features: tuple
@@ -138,11 +138,11 @@ def _results(case: str) -> Results:
         training = model(images, training=True).main, twin(normalized, training=True)[0]
         losses = [_loss(logits) for logits in training]
     trainable = [(name, both) for name, *both in pairs if both[0].trainable]
-    ours, theirs = [
+    actual, reference = [
         tape.gradient(loss, [both[side] for _, both in trainable])
         for side, loss in enumerate(losses)
     ]
-    gradients = {name: both for (name, _), *both in zip(trainable, ours, theirs)}
+    gradients = {name: both for (name, _), *both in zip(trainable, actual, reference)}
     averages = {
         name: tuple(v.numpy() for v in both)
         for name, *both in pairs
@@ -199,12 +199,12 @@ def test_names_and_shapes_are_keras_s(case):
     model, twin = _model(CASES[case]), _twin(name, twin_size, **options)
     for _, variable, weight in _pairs(model, twin):
         assert variable.shape == weight.shape
-    theirs = [layer.name for layer in twin.layers if layer.weights]
+    reference = [layer.name for layer in twin.layers if layer.weights]
     # Keras counts the layers without a name on from one model to the next.
     unnamed = re.compile(r'(conv2d|batch_normalization)(_\d+)?$')
-    ours = FAMILIES[name].keras_layers(model)
-    assert [unnamed.sub(r'\1', each) for each in ours] == [
-        unnamed.sub(r'\1', each) for each in theirs
+    actual = FAMILIES[name].keras_layers(model)
+    assert [unnamed.sub(r'\1', key) for key in actual] == [
+        unnamed.sub(r'\1', key) for key in reference
     ]
 
 
@@ -221,8 +221,8 @@ def test_names_of_what_keras_leaves_unnamed():
 def test_every_variable_is_paired_once(name):
     model = create(name, classes=2)
     layers = FAMILIES[name].keras_layers(model).values()
-    found = [id(variable) for layer in layers for variable in _weights(layer)]
-    assert sorted(found) == sorted(id(variable) for variable in model.variables)
+    ids = [id(variable) for layer in layers for variable in _weights(layer)]
+    assert sorted(ids) == sorted(id(variable) for variable in model.variables)
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_alpha_out_of_range(alpha):
         create('mobilenet_v2', classes=2, alpha=alpha)
 
 
-# The last layers that the systems D and E fine-tune; theirs count activations too.
+# The last layers that the systems D and E fine-tune; those of Keras count activations.
 @pytest.mark.parametrize(
     'case, stages, count',
     [
@@ -271,14 +271,14 @@ def test_freezing_all_but_the_last_stages_is_keras_s_last_layers(case, stages, c
     model, twin = _model(CASES[case]), _twin(name, twin_size, **options)
     model.freeze(stages)
     trainable = {id(variable) for variable in model.trainable_variables}
-    ours = [
+    actual = [
         layer
         for layer, module in FAMILIES[name].keras_layers(model).items()
         if id(_weights(module)[0]) in trainable
     ]
     backbone = twin.layers[:-2]  # without pooling and classifier
-    theirs = [layer.name for layer in backbone[-count:] if layer.weights]
-    assert ours == [*theirs, 'predictions']
+    reference = [layer.name for layer in backbone[-count:] if layer.weights]
+    assert actual == [*reference, 'predictions']
 
 
 def test_published_weights_give_the_same_features(data_folder):

@@ -100,9 +100,9 @@ def test_unfrozen_variables_have_the_averages_that_training_moves():
     network = _network()
     network.freeze(1)
     norm = network.stages['third'].norm
-    found = {id(variable) for variable in network.unfrozen_variables}
+    unfrozen = {id(variable) for variable in network.unfrozen_variables}
     expected = network.trainable_variables + (norm.moving_mean, norm.moving_variance)
-    assert found == {id(variable) for variable in expected}
+    assert unfrozen == {id(variable) for variable in expected}
 
 
 def test_a_frozen_backbone_computes_in_training_what_it_does_in_inference():
@@ -339,10 +339,10 @@ def test_shares_add_up_to_all_images():
     # Only what the first norm gets does not depend on how images are batched.
     norm = network.batch_norms()[0]
     assert norm is network.stages['first'].norm
-    found = norm.moving_mean.numpy(), norm.moving_variance.numpy()
+    estimated = norm.moving_mean.numpy(), norm.moving_variance.numpy()
     network.estimate_batch_statistics(everything, tf.constant(1.0))
-    np.testing.assert_allclose(found[0], norm.moving_mean, rtol=1e-5)
-    np.testing.assert_allclose(found[1], norm.moving_variance, rtol=1e-5)
+    np.testing.assert_allclose(estimated[0], norm.moving_mean, rtol=1e-5)
+    np.testing.assert_allclose(estimated[1], norm.moving_variance, rtol=1e-5)
 
 
 def test_averages_of_frozen_batch_norms_are_not_estimated():

@@ -94,9 +94,9 @@ def test_logits_are_float32_in_every_type(name, dtype):
 @pytest.mark.parametrize('dtype, tolerance', [(tf.bfloat16, 0.05), (tf.float16, 0.01)])
 def test_half_precision_is_close_to_float32(name, dtype, tolerance):
     logits = []
-    for each in (dtype, tf.float32):
+    for arithmetic in (dtype, tf.float32):
         tf.random.set_seed(1)
-        model = create(name, classes=CLASSES, image_size=32, dtype=each)
+        model = create(name, classes=CLASSES, image_size=32, dtype=arithmetic)
         logits.append(model(_images()).main)
     # MobileNetV2 rounds in 53 convolutions one after the other.
     _assert_close(*logits, 2 * tolerance if name == 'mobilenet_v2' else tolerance)
@@ -190,7 +190,7 @@ def test_a_checkpoint_brings_the_logits_back(name, tmp_path):
     assert (other(_images()).main != model(_images()).main).numpy().any()
     tf.train.Checkpoint(model=other).read(path).assert_consumed()
     np.testing.assert_array_equal(other(_images()).main, model(_images()).main)
-    after, before = (each(_images(), True, SEED) for each in (other, model))
+    after, before = (network(_images(), True, SEED) for network in (other, model))
     for actual, expected in zip((after.main, *after.aux), (before.main, *before.aux)):
         np.testing.assert_array_equal(actual, expected)
 

@@ -1,4 +1,4 @@
-"""The systems C and D beside their own Keras code, on the same weights."""
+"""The systems C and D, compared with their Keras code with the same weights."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
@@ -50,7 +50,7 @@ def _system_d(block: str, size: int) -> keras.Model:
 
 
 class Case(NamedTuple):
-    """Ours by name and options; theirs and its option; size and scale of images."""
+    """A network by name and options, its reference, and size and scale of images."""
 
     name: str
     options: dict
@@ -93,15 +93,15 @@ def _make(case: Case) -> Network:
 
 def _variables(model: Network) -> list[tf.Variable]:
     """All variables in the order of Keras's weights."""
-    found = []
+    variables = []
     for stage in model.stages.values():
         if stage.variables:
-            found += [stage.conv.kernel]
-            found += _norm(stage.norm) if stage.norm else [stage.conv.bias]
+            variables += [stage.conv.kernel]
+            variables += _norm(stage.norm) if stage.norm else [stage.conv.bias]
     for layer in (*model.head.dense, model.head.classifier):
-        found += [layer.kernel, layer.bias]
-    assert len(found) == len(model.variables)
-    return found
+        variables += [layer.kernel, layer.bias]
+    assert len(variables) == len(model.variables)
+    return variables
 
 
 def _norm(norm: BatchNorm) -> list[tf.Variable]:
@@ -137,13 +137,13 @@ def test_agrees_with_keras(case):
         loss, expected_loss = _loss(logits), _loss(expected_logits)
     _assert_close(logits, expected_logits, 1e-5)
     weights = [weight.value for weight in twin.weights]
-    for ours, theirs in zip(
+    for actual, reference in zip(
         tape.gradient(loss, variables), tape.gradient(expected_loss, weights)
     ):
-        assert (ours is None) == (theirs is None)
-        if ours is not None:
-            assert np.abs(theirs).max() > 0
-            _assert_close(ours, theirs, 1e-3)
+        assert (actual is None) == (reference is None)
+        if actual is not None:
+            assert np.abs(reference).max() > 0
+            _assert_close(actual, reference, 1e-3)
     for variable, weight in zip(variables, weights):  # the averages have moved
         _assert_close(variable, weight, 1e-5)
 

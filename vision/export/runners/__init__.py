@@ -1,1 +1,1 @@
-"""Programs that use exports as anyone would; each runs in a process of its own."""
+"""Programs that run exports; each runs in a process of its own."""

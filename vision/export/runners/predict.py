@@ -1,9 +1,9 @@
 """Runs an export in its own runtime; imports that and NumPy, and nothing of Tapestry.
 
-    python answer.py RUNTIME EXPORT IMAGES ANSWERS
+    python predict.py RUNTIME EXPORT IMAGES PREDICTIONS
 
 IMAGES is a .npy file, uint8 [N, S, S, 3]. The probabilities, float32 [N, classes], are
-written to ANSWERS, in the machine's byte order and without a header. The median
+written to PREDICTIONS, in the machine's byte order and without a header. The median
 milliseconds of a batch of one image are printed as JSON. Where an export has several
 signatures, all of them have to return the same probabilities.
 """
@@ -97,10 +97,10 @@ def time_one(predict: Predict, images: np.ndarray) -> float:
 
 def check_same(signatures: dict[str, Predict], images: np.ndarray) -> None:
     """Ends the process unless all signatures return the same probabilities."""
-    answers = {name: predict(images) for name, predict in signatures.items()}
-    first = next(iter(answers))
-    for name, probabilities in answers.items():
-        difference = np.abs(probabilities - answers[first]).max()
+    predictions = {name: predict(images) for name, predict in signatures.items()}
+    first = next(iter(predictions))
+    for name, probabilities in predictions.items():
+        difference = np.abs(probabilities - predictions[first]).max()
         if not difference <= SAME:
             sys.exit(
                 f'{name} and {first} differ by {difference}, at most {SAME} is allowed.'
@@ -113,8 +113,8 @@ def main(runtime: str, path: str, input_file: str, output_file: str) -> None:
     check_same(signatures, images[:BATCH])
     predict = next(iter(signatures.values()))
     starts = range(0, len(images), BATCH)
-    answers = [predict(images[start : start + BATCH]) for start in starts]
-    np.concatenate(answers).astype(np.float32).tofile(output_file)
+    predictions = [predict(images[start : start + BATCH]) for start in starts]
+    np.concatenate(predictions).astype(np.float32).tofile(output_file)
     print(json.dumps({'milliseconds': time_one(predict, images)}))
 
 
