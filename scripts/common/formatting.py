@@ -22,6 +22,14 @@ def short(text: str, width: int) -> str:
     return text if len(text) <= width else '…' + text[len(text) - width + 1 :]
 
 
+def class_name(name: str, width: int = 22) -> str:
+    """The printable name, cut at its end to the width; of synonyms, the first."""
+    name = printable(name)
+    if len(name) > width:
+        name = name.partition(',')[0]
+    return name if len(name) <= width else f'{name[: width - 1]}…'
+
+
 def brief(path: str, width: int) -> str:
     """The last part of a path, cut to the width."""
     return short(os.path.basename(path) or path, width)

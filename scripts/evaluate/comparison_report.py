@@ -7,10 +7,16 @@ from typing import Any
 import numpy as np
 
 from scripts.common.csv_text import csv_text
-from scripts.common.formatting import counted, percent, printable, short, titled
+from scripts.common.formatting import (
+    class_name,
+    counted,
+    percent,
+    printable,
+    short,
+    titled,
+)
 from scripts.common.formatting import table as aligned
 from scripts.common.markdown import bullets, code, escape, image, table
-from scripts.common.names import class_name
 from scripts.evaluate import content, figures, grids, output
 from scripts.evaluate.comparison import Comparison, Pair, results
 from trainers.evaluation.comparison import RESAMPLES

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from scripts.common.chart_style import LIGHT
-from scripts.common.formatting import short
-from scripts.common.names import class_name
+from scripts.common.formatting import class_name, short
 from scripts.common.png import figure_png
 from trainers.evaluation import metrics
 from trainers.evaluation.calibration import BINS, Reliability

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from scripts.common.names import class_name
+from scripts.common.formatting import class_name
 from scripts.common.png import png
 from trainers.evaluation.evaluation import Evaluation
 from trainers.reporting.plots import image_grid

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from scripts.common.formatting import (
+    class_name,
     counted,
     percent,
     printable,
@@ -11,7 +12,6 @@ from scripts.common.formatting import (
     table,
     titled,
 )
-from scripts.common.names import class_name
 from scripts.evaluate import content
 from trainers.evaluation.evaluation import Evaluation, HeadMetrics
 from trainers.settings.config import Config

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from scripts.common.csv_text import csv_text
-from scripts.common.names import class_name
+from scripts.common.formatting import class_name
 from scripts.common.output_folder import replace
 from scripts.common.png import png
 from scripts.common.thumbnails import tile

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from scripts.common.chart_style import DARK, LIGHT
-from scripts.common.formatting import short
+from scripts.common.formatting import class_name
 from scripts.common.png import figure_png
 from vision.data import SPLITS
 from vision.survey.statistics import class_counts
@@ -67,7 +67,7 @@ def classes(survey: Survey) -> Figure:
         axes.barh(range(number), lengths, left=ends, color=_COLOURS[split], label=split)
         ends += lengths
     if named:
-        labels = [short(name, 24) for name in names]
+        labels = [class_name(name, 24) for name in names]
         axes.set_yticks(range(number), labels, parse_math=False)
     else:
         axes.set_ylabel(f'{number:,} classes, by their images in train')

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Sequence
 
-from scripts.common.formatting import printable, short, table
+from scripts.common.formatting import class_name, printable, short, table
 from scripts.explore import content
 from scripts.explore.summary import Findings
 from vision.survey import problems
@@ -36,7 +36,7 @@ def report(findings: Findings) -> str:
 
 def _classes(findings: Findings) -> list[str]:
     rows = [
-        [label, short(identifier, 16), short(name, 32), *counts]
+        [label, short(identifier, 16), class_name(name, 32), *counts]
         for label, identifier, name, *counts in content.class_rows(findings.numbers)
     ]
     title = 'Classes'
