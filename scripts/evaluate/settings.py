@@ -6,6 +6,7 @@ import os
 from scripts.common.dataset_settings import SPLIT_SETTINGS
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.fields import CheckedSettings, setting
+from trainers.settings.prediction import views_setting
 
 _EVALUATION = 'Evaluation'
 
@@ -24,13 +25,7 @@ class Settings(CheckedSettings):
         'Split to evaluate.',
         choices=('test', 'validation', 'train'),
     )
-    views: str = setting(
-        'none',
-        _EVALUATION,
-        'Test-time augmentation: the mean over the image and its mirror image (flip), '
-        'or over these and crops at the corners and in the middle (crops).',
-        choices=('none', 'flip', 'crops'),
-    )
+    views: str = views_setting(_EVALUATION)
     calibrate: bool = setting(
         False,
         _EVALUATION,

@@ -74,14 +74,11 @@ def predict(request: tuple[list[str], Settings]) -> None:
             be read; all others have been written then.
     """
     from scripts.predict.output import opened
-    from trainers.inference.prediction import Options, stream
+    from trainers.inference.prediction import stream
     from vision.errors import UserError
 
     arguments, settings = request
     classifier = model_settings.load_classifier()
-    options = Options(
-        settings.top, settings.threshold, settings.views, settings.batch_size
-    )
     seen, failed = 0, 0
     shown_in_table = _share_a_terminal(settings)
     with tempfile.TemporaryFile() as spool, opened(settings.output) as write:
@@ -92,7 +89,7 @@ def predict(request: tuple[list[str], Settings]) -> None:
         write(layout.header)
         total = len(images) if isinstance(images, list) else None
         with quiet.progress_bar(total) as bar:
-            for predictions in stream(classifier, images, options):
+            for predictions in stream(classifier, images, settings):
                 bar.clear()
                 write(b''.join(map(layout.row, predictions)))
                 bad = [each for each in predictions if each.error]

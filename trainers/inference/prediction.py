@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainers.inference import VIEWS, image_files
+from trainers.inference import image_files
 from trainers.inference.classifier import Classifier, from_run
 from trainers.inference.image_files import ImageFile
 from trainers.inference.scoring import score
+from trainers.settings.prediction import PredictionSettings
 from vision.data import BadFiles, Split, fits_in_memory
 from vision.data.decoding.decode import fit
 from vision.errors import UserError
@@ -56,22 +57,6 @@ class Pixels(NamedTuple):
 Image = ImageFile | Pixels
 
 
-class Options(NamedTuple):
-    """How images are predicted.
-
-    Attributes:
-        top: number of classes in a prediction; all, if there are fewer.
-        threshold: the probability below which the first class is rejected.
-        views: a key of `VIEWS`.
-        batch_size: images per batch; 0: as many as fit into memory, up to 64.
-    """
-
-    top: int = 5
-    threshold: float = 0.0
-    views: str = 'none'
-    batch_size: int = 0
-
-
 def predict(
     classifier: Classifier | str | os.PathLike,
     images: Any,
@@ -88,7 +73,7 @@ def predict(
             many calls.
         images: a file, a folder, a pattern, or an array uint8 `[H, W, 3]`, RGB; or an
             iterable of these.
-        top, threshold, views, batch_size: as in `Options`.
+        top, threshold, views, batch_size: as in `PredictionSettings`.
 
     Returns:
         A prediction of each image, in the order of the images. One that cannot be
@@ -98,16 +83,15 @@ def predict(
         UserError: there is no such run, an option is out of range, or an array is not
             an image.
     """
-    options = Options(top, threshold, views, batch_size)
-    _check(options)
+    settings = PredictionSettings(top, threshold, views, batch_size)
     listed = list(_images(images))
     if not isinstance(classifier, Classifier):
         classifier = from_run(Path(classifier))
-    return list(itertools.chain.from_iterable(stream(classifier, listed, options)))
+    return list(itertools.chain.from_iterable(stream(classifier, listed, settings)))
 
 
 def stream(
-    classifier: Classifier, images: Iterable[Image], options: Options
+    classifier: Classifier, images: Iterable[Image], settings: PredictionSettings
 ) -> Iterator[list[Prediction]]:
     """Yields predictions in the order of the images, in chunks.
 
@@ -116,27 +100,13 @@ def stream(
     images = iter(images)
     size, start = MAX_BATCH, time.monotonic()
     while chunk := list(itertools.islice(images, size)):
-        predictions = _predict(classifier, chunk, options)
+        predictions = _predict(classifier, chunk, settings)
         # Making the input pipeline takes a second, so chunks grow, but not so long that
         # nothing seems to happen; a slow iterable counts, too.
         if time.monotonic() - start < _CHUNK_SECONDS:
             size = min(2 * size, _MAX_CHUNK)
         yield predictions
         start = time.monotonic()
-
-
-def _check(options: Options) -> None:
-    """Raises UserError where an option is out of range."""
-    for name, least, most in (
-        ('top', 1, np.inf),
-        ('threshold', 0, 1),
-        ('batch_size', 0, np.inf),
-    ):
-        value = getattr(options, name)
-        if not least <= value <= most:
-            bounds = f'at least {least}' if most == np.inf else f'{least} to {most}'
-            raise UserError(f'Expected {name} to be {bounds}, received {value!r}.')
-    VIEWS.load(options.views)
 
 
 def _images(argument: Any) -> Iterator[Image]:
@@ -167,11 +137,11 @@ def _pixels(name: str, array: Any) -> Pixels:
 
 
 def _predict(
-    classifier: Classifier, images: list[Image], options: Options
+    classifier: Classifier, images: list[Image], settings: PredictionSettings
 ) -> list[Prediction]:
-    logits, errors = _score(classifier, images, options)
+    logits, errors = _score(classifier, images, settings)
     probabilities = classifier.probabilities(logits)
-    ranks = np.argsort(-probabilities, axis=1, kind='stable')[:, : options.top]
+    ranks = np.argsort(-probabilities, axis=1, kind='stable')[:, : settings.top]
     return [
         Prediction(image.name, error=error)
         if error
@@ -179,26 +149,30 @@ def _predict(
             image.name,
             tuple(classifier.classes[label] for label in rank),
             tuple(row[rank].tolist()),
-            bool(row[rank[0]] < options.threshold),
+            float(row[rank[0]]) < settings.threshold,
         )
         for image, row, rank, error in zip(images, probabilities, ranks, errors)
     ]
 
 
 def _score(
-    classifier: Classifier, images: list[Image], options: Options
+    classifier: Classifier, images: list[Image], settings: PredictionSettings
 ) -> tuple[np.ndarray, list[str]]:
     """Logits float32 `[N, classes]`, and the error of each image or ''."""
     logits = np.zeros([len(images), len(classifier.classes)], np.float32)
     errors = [getattr(image, 'error', '') for image in images]
-    batch_size = options.batch_size or _fitting_batch(classifier, images)
+    batch_size = settings.batch_size or _fitting_batch(classifier, images)
     for split in _splits(images, classifier.image_size):
         # A batch of one would be a product of a matrix and a vector, which adds in
         # another order: from two on the bits are those of evaluation.
         size = max(min(batch_size, len(split)), 2)
         bad_files = _Errors(errors)
         scores = score(
-            classifier, split, batch_size=size, views=options.views, bad_files=bad_files
+            classifier,
+            split,
+            batch_size=size,
+            views=settings.views,
+            bad_files=bad_files,
         )
         finite = np.isfinite(scores.logits['main'])
         logits[split.labels] = np.where(finite, scores.logits['main'], 0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import numbers
 import typing
 from collections.abc import Collection
 from types import UnionType
@@ -9,6 +10,9 @@ from typing import Any
 
 from trainers.settings.parsing import ConfigError, ListForm
 from vision.errors import suggestion
+
+# Types whose values are converted to that of a setting: NumPy's numbers, for example.
+_CONVERTED = {int: numbers.Integral, float: numbers.Real, tuple: list}
 
 
 def setting(
@@ -88,10 +92,9 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     if field.metadata['form']:
         return field.metadata['form'].read(field.name, value)
     expected: Any = kind(field)
-    if expected is float and type(value) is int:
-        value = float(value)
-    elif expected is tuple and type(value) is list:
-        value = tuple(value)
+    accepted = _CONVERTED.get(expected)
+    if accepted and isinstance(value, accepted) and not isinstance(value, bool):
+        value = expected(value)
     if type(value) is not expected:
         raise ConfigError(
             f'Expected --{field.name} to be a {expected.__name__}, received {value!r}.'

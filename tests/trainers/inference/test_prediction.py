@@ -11,8 +11,9 @@ from PIL import Image
 from trainers.inference import prediction
 from trainers.inference.classifier import Classifier, Temperature
 from trainers.inference.image_files import ImageFile, find
-from trainers.inference.prediction import Options, Prediction, predict, stream
+from trainers.inference.prediction import Prediction, predict, stream
 from trainers.inference.scoring import score
+from trainers.settings.prediction import PredictionSettings
 from vision.data import Split
 from vision.errors import UserError
 from vision.models import create
@@ -249,13 +250,16 @@ def test_an_array_that_is_no_image(classifier, wrong):
 @pytest.mark.parametrize(
     'options, message',
     [
-        ({'top': 0}, 'Expected top to be at least 1, received 0.'),
-        ({'threshold': 1.5}, 'Expected threshold to be 0 to 1, received 1.5.'),
-        ({'threshold': float('nan')}, 'Expected threshold to be 0 to 1, received nan.'),
-        ({'batch_size': -1}, 'Expected batch_size to be at least 0, received -1.'),
+        ({'top': 0}, 'Expected --top to be at least 1, received 0.'),
+        ({'threshold': 1.5}, 'Expected --threshold to be 0 to 1, received 1.5.'),
+        (
+            {'threshold': float('nan')},
+            '--threshold to be 0 to 1, received nan.',
+        ),
+        ({'batch_size': -1}, 'Expected --batch_size to be at least 0, received -1.'),
         (
             {'views': 'flips'},
-            "Expected views of none, flip, crops; received 'flips'. Did",
+            "Expected --views to be one of none, flip, crops; received 'flips'. Did",
         ),
     ],
 )
@@ -303,7 +307,7 @@ def test_a_stream_is_taken_in_parts(classifier, folder, monkeypatch):
             yield ImageFile(str(asked), str(folder / 'a.png'))
 
     seen = []
-    for predictions in stream(classifier, images(), Options()):
+    for predictions in stream(classifier, images(), PredictionSettings()):
         seen += [each.file for each in predictions]
         assert asked == len(seen)
     assert seen == [str(i) for i in range(1, 12)]
@@ -321,7 +325,7 @@ def test_a_slow_list_is_taken_in_small_parts(classifier, folder, monkeypatch):
             now += prediction._CHUNK_SECONDS
             yield ImageFile(str(i), str(folder / 'a.png'))
 
-    parts = [len(part) for part in stream(classifier, images(), Options())]
+    parts = [len(part) for part in stream(classifier, images(), PredictionSettings())]
     assert parts == [2, 2, 2, 2]
 
 

@@ -5,6 +5,7 @@ import json
 import math
 from typing import Any
 
+import numpy as np
 import pytest
 
 from trainers.settings.config import Config, ConfigError
@@ -80,6 +81,18 @@ def test_type(name, wrong, right):
     assert getattr(Config(**{name: right}), name) == right
     with pytest.raises(ConfigError, match=f'Expected --{name} to be .*, received'):
         Config(**{name: wrong})
+
+
+def test_numbers_of_numpy():
+    config = Config(
+        learning_rate=np.float64(0.1), dropout=np.float32(0.5), epochs=np.int64(3)
+    )
+    for value, expected in (
+        (config.learning_rate, 0.1),
+        (config.dropout, 0.5),
+        (config.epochs, 3),
+    ):
+        assert value == expected and type(value) is type(expected)
 
 
 @pytest.mark.parametrize('field', OPTIONAL, ids=lambda field: field.name)

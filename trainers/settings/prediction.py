@@ -1,0 +1,52 @@
+"""How images are predicted: settings that the Python API and the commands share."""
+
+import dataclasses
+from typing import Any
+
+from trainers.inference import VIEWS
+from trainers.settings.fields import CheckedSettings, setting
+
+_PREDICTION = 'Prediction'
+
+
+def views_setting(group: str) -> Any:
+    """The field of test-time augmentation under a heading of `--help`."""
+    return setting(
+        'none',
+        group,
+        'Views whose mean is the prediction of an image: the image (none), also its '
+        'mirror image (flip), or also crops of 7/8 of its side (crops).',
+        choices=VIEWS,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class PredictionSettings(CheckedSettings):
+    """How images are predicted.
+
+    Attributes:
+        top: number of classes in a prediction; all, if there are fewer.
+        threshold: the probability below which the first class is rejected.
+        views: a key of `trainers.inference.VIEWS`.
+        batch_size: images per batch; 0: as many as fit into memory, up to 64.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the setting.
+    """
+
+    top: int = setting(5, _PREDICTION, 'Number of classes in a prediction.', minimum=1)
+    threshold: float = setting(
+        0.0,
+        _PREDICTION,
+        'Probability below which a prediction is rejected: it is marked as unsure.',
+        minimum=0,
+        maximum=1,
+    )
+    views: str = views_setting(_PREDICTION)
+    batch_size: int = setting(
+        0,
+        _PREDICTION,
+        'Images per batch; 0: as many as fit into a quarter of the free memory, up to '
+        '64.',
+        minimum=0,
+    )
