@@ -88,10 +88,11 @@ class Progress:
             title: in front of the bar.
             fields: metrics by name.
         """
+        metrics = ', '.join(f'{name}={text}' for name, text in (fields or {}).items())
         if self._bar is None:
-            self._bar = self._create(step, title, fields or {})
+            self._bar = self._create(step, title, metrics)
         self._bar.set_description_str(title, refresh=False)
-        self._bar.set_postfix(fields or {}, refresh=False)
+        self._bar.set_postfix_str(metrics, refresh=False)
         self._bar.update(step - self._bar.n)
 
     def expect(self, total_steps: int) -> None:
@@ -106,10 +107,10 @@ class Progress:
             self._bar.close()
             self._bar = None
 
-    def _create(self, step: int, title: str, fields: Mapping[str, str]) -> tqdm:
+    def _create(self, step: int, title: str, metrics: str) -> tqdm:
         options: dict[str, Any] = {
             'desc': title,
-            'postfix': fields,
+            'postfix': metrics,
             'initial': step,  # a resumed run does not begin at step 0
             'total': self._total_steps,
             'smoothing': 0,  # the average over all time

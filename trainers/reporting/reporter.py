@@ -110,8 +110,6 @@ class Reporter:
             'top-1': f'{accuracies["main_top1"]:.1%}',
             'images/s': f'{history.images_per_second:,.0f}',
         }
-        for head in self.state.heads[1:]:
-            fields[head] = f'{accuracies[f"{head}_top1"]:.1%}'
         self._progress.update(self._step, f'Epoch {epoch}/{epochs}', fields)
 
     def training(
