@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import logging
 import math
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ import tensorflow as tf
 
 from trainers.inference.labels import read_labels
 from trainers.networks import build as networks
-from trainers.networks import pretrained
+from trainers.networks import custom, pretrained
 from trainers.settings import earlier
 from trainers.settings.config import Config, ConfigError
 from trainers.storage.checkpoints import CheckpointError, read_variables
@@ -142,10 +143,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def from_run(
-    path: Path,
+    path: str | os.PathLike,
     weights: str = 'best',
     precision: str = 'float32',
     temperature: float | None = None,
+    network: Network | None = None,
 ) -> Classifier:
     """Loads the network that a run trained.
 
@@ -154,11 +156,14 @@ def from_run(
         weights: 'best' or 'last', of a whole run.
         precision: dtype of the computation.
         temperature: of the softmax; by default the one stored for these weights, or 1.
+        network: the same network as the run trained, where that was a `Network` object;
+            its weights are replaced, and its dtype is that of the computation.
 
     Raises:
         UserError: there is no run or checkpoint, or it is damaged.
+        ConfigError: the run needs a network, or takes none.
     """
-    directory, folder = _locate(path, weights)
+    directory, folder = _locate(Path(path), weights)
     try:
         arrays, state = read_variables(folder, 'model')
     except CheckpointError as error:
@@ -168,7 +173,9 @@ def from_run(
             ) from error
         raise
     specification = Specification.from_dict(state['specification'])
-    network = specification.build(dtype=tf.as_dtype(precision))
+    custom.check(specification, network, path)
+    if network is None:
+        network = specification.build(dtype=tf.as_dtype(precision))
     load_weights(network, arrays)
     rows = state['history']['rows'] if 'history' in state else []
     epoch = state.get('epoch', len(rows))

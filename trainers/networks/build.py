@@ -5,7 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainers.networks import pretrained
+from trainers.networks import custom, pretrained
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.parsing import MODEL_OPTIONS, written
 from vision import models
@@ -27,19 +27,27 @@ _SETTINGS = {
 }
 
 
-def specify(config: Config, classes: tuple[str, ...], image_size: int) -> Specification:
+def specify(
+    config: Config,
+    classes: tuple[str, ...],
+    image_size: int,
+    network: Network | None = None,
+) -> Specification:
     """Resolves the settings that are stored with the weights.
 
     Args:
         config: the run's settings.
         classes: names of the classes in the order of the logits.
         image_size: side of the images in pixels, where the settings name none.
+        network: the object in place of a model's name.
 
     Raises:
         ConfigError: the network has no such option, or the pretrained weights belong
             to another normalization.
         UserError: there is no such network, or no such run to take weights from.
     """
+    if network is not None:
+        return custom.specify(config, network, classes, dropout_rates(network))
     options = model_options(config)
     if 'auxiliary' in models.option_names(config.model):
         # No loss of an auxiliary head would reach a stage that is trained.
@@ -59,7 +67,11 @@ def specify(config: Config, classes: tuple[str, ...], image_size: int) -> Specif
 
 
 def build(
-    config: Config, specification: Specification, dtype: str, resumed: bool = False
+    config: Config,
+    specification: Specification,
+    dtype: str,
+    resumed: bool = False,
+    network: Network | None = None,
 ) -> tuple[Network, list[str]]:
     """Makes the network with its first weights: pretrained ones, others random.
 
@@ -68,6 +80,7 @@ def build(
         specification: what `specify` returned.
         dtype: type of the arithmetic.
         resumed: whether a checkpoint replaces all weights, so that none are read.
+        network: the object in place of a model's name.
 
     Returns:
         The network, and notes on its weights and on settings without effect.
@@ -77,14 +90,9 @@ def build(
         UserError: the pretrained weights are missing or belong to another network.
     """
     tf.random.set_seed(config.seed)
-    dropout = {
-        name: getattr(config, name)
-        for name in _DROPOUT
-        if getattr(config, name) is not None
-        and name in models.option_names(specification.model)
-    }
     try:
-        network = specification.build(dtype=tf.as_dtype(dtype), **dropout)
+        if network is None:
+            network = _create(config, specification, dtype)
         for change in config.image_size_schedule:
             _check_size(network, change.size)
     except ValueError as error:
@@ -112,6 +120,16 @@ def build(
     if not resumed:
         notes += pretrained.initialize(network, config, specification.classes)
     return network, notes
+
+
+def _create(config: Config, specification: Specification, dtype: str) -> Network:
+    dropout = {
+        name: getattr(config, name)
+        for name in _DROPOUT
+        if getattr(config, name) is not None
+        and name in models.option_names(specification.model)
+    }
+    return specification.build(dtype=tf.as_dtype(dtype), **dropout)
 
 
 def dropout_rates(network: Network) -> dict[str, float]:

@@ -23,7 +23,12 @@ def log_to(path: Path, expected: tuple[type[Exception], ...] = ()) -> Iterator[N
     # Names of files need not be valid UTF-8.
     handler = logging.FileHandler(path, encoding='utf-8', errors='backslashreplace')
     handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
-    logging.getLogger().addHandler(handler)
+    root = logging.getLogger()
+    handlers: list[logging.Handler] = [handler]
+    if not root.handlers and logging.lastResort:  # keeps warnings on standard error
+        handlers.append(logging.lastResort)
+    for added in handlers:
+        root.addHandler(added)
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     for name in _LOGGERS:
         if logging.getLogger(name).getEffectiveLevel() > logging.INFO:
@@ -44,5 +49,6 @@ def log_to(path: Path, expected: tuple[type[Exception], ...] = ()) -> Iterator[N
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
-        logging.getLogger().removeHandler(handler)
+        for added in handlers:
+            root.removeHandler(added)
         handler.close()

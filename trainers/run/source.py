@@ -5,9 +5,9 @@ import dataclasses
 from trainers.networks import pretrained
 from trainers.reporting.downloading import download
 from trainers.run.batches import sample
-from trainers.settings.config import Config
+from trainers.settings.config import CUSTOM, Config
 from vision import data
-from vision.data import Source
+from vision.data import DatasetError, Source
 
 
 def load_source(config: Config) -> Source:
@@ -16,6 +16,12 @@ def load_source(config: Config) -> Source:
     Raises:
         DatasetError: there is no such dataset, or its files are not as expected.
     """
+    if config.dataset == CUSTOM:
+        raise DatasetError(
+            'The dataset of this run is a Source object, which is not stored: make the '
+            'same source in Python, and pass it as train(..., source=...) or '
+            'evaluate(..., source=...).'
+        )
     # With published weights to download, the images may have no public address.
     if config.download and (
         config.pretrained != pretrained.PUBLISHED or data.is_obtainable(config.dataset)

@@ -1,6 +1,7 @@
 """From a configuration to results: `train` makes the parts of a run and runs them."""
 
 import contextlib
+import dataclasses
 import logging
 import tempfile
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import tensorflow as tf
 
 from trainers.networks import build as networks
+from trainers.networks import custom
 from trainers.reporting.logs import log_to
 from trainers.reporting.progress import Progress
 from trainers.reporting.reporter import Reporter
@@ -23,8 +25,8 @@ from trainers.run.description import (
 from trainers.run.features import FeatureCache
 from trainers.run.loop import Loop
 from trainers.run.signals import Stopped, StopRequest, stop_on_signals
-from trainers.run.source import load_source, reduced
-from trainers.settings.config import Config
+from trainers.run.source import load_source, prepare, reduced
+from trainers.settings.config import CUSTOM, Config, ConfigError
 from trainers.settings.phases import total_epochs
 from trainers.step import precision
 from trainers.step.losses import balanced_class_weights
@@ -35,16 +37,22 @@ from trainers.storage.resume import completed, run_dir_of
 from trainers.storage.run_directory import RunDirectory
 from vision.data import BadFiles, Source
 from vision.data.augment import Augmenter
+from vision.models import Network
 from vision.models.specification import Specification
 
 _log = logging.getLogger(__name__)
 
 
-def train(config: Config) -> dict[str, Any]:
+def train(
+    config: Config, network: Network | None = None, source: Source | None = None
+) -> dict[str, Any]:
     """Runs a configuration, or what remains of it, and returns the results.
 
     Args:
         config: the run's settings.
+        network: an object in the place of `config.model`, with its initial weights;
+            'custom' is recorded as its name. A run that is resumed replaces them.
+        source: an object in the place of `config.dataset`, likewise.
 
     Returns:
         What results.json holds.
@@ -53,27 +61,66 @@ def train(config: Config) -> dict[str, Any]:
         Stopped: a signal came; everything is saved.
         UserError: something that the user can correct; the message says how.
     """
+    config = _with_objects(config, network, source)
     if not config.dry_run:
-        return _run(config)
+        return _run(config, network, source)
     with tempfile.TemporaryDirectory(prefix='tapestry-dry-run-') as folder:
-        results = _run(trials.dry(config, folder), dry=True)
+        results = _run(trials.dry(config, folder), network, source, dry=True)
     _log.info('Dry run passed: one step of everything works, and no files are kept.')
     return results
 
 
-def _run(config: Config, dry: bool = False) -> dict[str, Any]:
+def _with_objects(
+    config: Config, network: Network | None, source: Source | None
+) -> Config:
+    """The settings, which name objects 'custom'.
+
+    Raises:
+        ConfigError: an object is missing, or the run has no directory.
+    """
+    if network is not None:
+        config = dataclasses.replace(config, model=CUSTOM)
+    elif config.model == CUSTOM:
+        raise ConfigError(
+            'Expected a Network object as network=..., since the model of this run is '
+            f'{CUSTOM!r}: call trainers.train with it.'
+        )
+    if source is not None:
+        config = dataclasses.replace(config, dataset=CUSTOM)
+    elif config.dataset == CUSTOM:
+        raise ConfigError(
+            'Expected a Source object as source=..., since the dataset of this run is '
+            f'{CUSTOM!r}: call trainers.train with it.'
+        )
+    if CUSTOM in (config.model, config.dataset):
+        if not (config.run_dir or config.dry_run):
+            raise ConfigError(
+                'Expected run_dir with a Network or Source object, since the default '
+                'directory has the names of the model and the dataset.'
+            )
+    return config
+
+
+def _run(
+    config: Config, network: Network | None, source: Source | None, dry: bool = False
+) -> dict[str, Any]:
     """The run, from the images to the results; a dry one uses few images."""
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     given = completed(config)
     config = trials.overfitting(given)
-    source = load_source(config)
+    source = load_source(config) if source is None else prepare(config, source)
     begun = begun_specification(config)
-    specification = begun or networks.specify(config, source.classes, source.image_size)
+    specification = begun or networks.specify(
+        config, source.classes, source.image_size, network
+    )
+    custom.check(specification, network, run_dir_of(config))
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         # Before the directory is made: it would keep the settings if they are refused.
-        trainer, notes = build(config, specification, source, resumed=begun is not None)
+        trainer, notes = build(
+            config, specification, source, begun is not None, network
+        )
         directory = stack.enter_context(open_directory(given, source, trainer))
         stack.enter_context(log_to(directory.log, expected=(Stopped,)))
         environment.record(directory)
@@ -157,7 +204,11 @@ def begun_specification(config: Config) -> Specification | None:
 
 
 def build(
-    config: Config, specification: Specification, source: Source, resumed: bool = False
+    config: Config,
+    specification: Specification,
+    source: Source,
+    resumed: bool = False,
+    network: Network | None = None,
 ) -> tuple[Trainer, list[str]]:
     """The model with its initial weights in its trainer, and notes on the settings.
 
@@ -170,7 +221,9 @@ def build(
     Augmenter(config.augment, specification.image_size)
     steps = steps_per_epoch(config, source)
     dtype = precision.resolve(config.precision)
-    network, notes = networks.build(config, specification, dtype, resumed)
+    if network is not None:
+        dtype = network.dtype.name
+    network, notes = networks.build(config, specification, dtype, resumed, network)
     class_weights = None
     if config.class_weights == 'balanced':
         labels = source.splits['train'].labels

@@ -1,9 +1,10 @@
 """Settings of runs that try something out: overfitting and dry runs."""
 
 import dataclasses
+from typing import Any
 
 from trainers.networks import build as networks
-from trainers.settings.config import Config
+from trainers.settings.config import CUSTOM, Config
 
 
 def overfitting(config: Config) -> Config:
@@ -13,20 +14,18 @@ def overfitting(config: Config) -> Config:
     """
     if not config.overfit_batches:
         return config
-    options = dict(config.model_options)
-    if 'block_dropout' in networks.option_defaults(config.model):
-        options['block_dropout'] = 0
-    return dataclasses.replace(
-        config,
-        augment=(),
-        image_size_schedule=(),
-        dropout=0.0,
-        feature_dropout=0.0,
-        aux_dropout=0.0,
-        model_options=tuple(options.items()),
-        label_smoothing=0.0,
-        weight_decay=0.0,
-    )
+    changes: dict[str, Any] = {
+        'augment': (),
+        'image_size_schedule': (),
+        'label_smoothing': 0.0,
+        'weight_decay': 0.0,
+    }
+    if config.model != CUSTOM:
+        changes |= {'dropout': 0.0, 'feature_dropout': 0.0, 'aux_dropout': 0.0}
+        if 'block_dropout' in networks.option_defaults(config.model):
+            options = {**dict(config.model_options), 'block_dropout': 0}
+            changes['model_options'] = tuple(options.items())
+    return dataclasses.replace(config, **changes)
 
 
 def dry(config: Config, folder: str) -> Config:

@@ -1,6 +1,7 @@
 """A run's whole configuration: one dataclass, from which flags and files are made."""
 
 import dataclasses
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from vision.data.augment.specs import Augmentation
 from vision.data.datasets import DATASETS, TFDS_PREFIX, is_tfds
 from vision.errors import suggestion
 from vision.models.registry import MODELS, NORMALIZATIONS
+from vision.registry import Entry
 
 RUN = 'Run'
 TRAINING = 'Training'
@@ -22,6 +24,9 @@ SELECTION = 'Best epoch and early stopping'
 SPEED = 'Speed and reproducibility'
 LOGGING = 'Logging and checkpoints'
 DEBUGGING = 'Debugging'
+
+# Recorded in place of a name where `train` is called with a Network or Source object.
+CUSTOM = 'custom'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +42,10 @@ class Config(CheckedSettings):
     """
 
     model: str = setting(
-        'inception_v1', RUN, 'Network to train; see --list_models.', choices=MODELS
+        'inception_v1',
+        RUN,
+        'Network to train; see --list_models.',
+        choices=ChainMap({CUSTOM: Entry('', 'A Network object.')}, MODELS),
     )
     dataset: str = setting('shapes', RUN, 'Dataset to train on; see --list_datasets.')
     data_dir: str = setting('', RUN, 'Folder of the dataset.', affects_results=False)
@@ -445,7 +453,7 @@ def as_json(field: dataclasses.Field, value: Any) -> Any:
 
 
 def _check_dataset(name: str) -> None:
-    if name not in DATASETS and not is_tfds(name):
+    if name not in (*DATASETS, CUSTOM) and not is_tfds(name):
         raise ConfigError(
             f'Expected --dataset to be one of {", ".join(DATASETS)} and '
             f'{TFDS_PREFIX}<name>; received {name!r}.{suggestion(name, DATASETS)}'
