@@ -422,7 +422,7 @@ def test_size_that_the_heads_cannot_take(tmp_path):
     'refused, error',
     [
         ({'image_size_schedule': ('4@0',)}, ConfigError),
-        ({'augment': ('flop',)}, DatasetError),
+        ({'augment': ('flop',)}, ConfigError),
         ({'batch_size': 4000}, DatasetError),
         ({'model': 'smal'}, UserError),
     ],
