@@ -28,16 +28,6 @@ class OcclusionCheck(NamedTuple):
     highlighted: np.ndarray
     random: np.ndarray
 
-    @property
-    def drop(self) -> np.ndarray:
-        """The loss of score without the highlighted region, float32 `[B]`."""
-        return self.before - self.highlighted
-
-    @property
-    def random_drop(self) -> np.ndarray:
-        """The mean loss of score without a random region, float32 `[B]`."""
-        return self.before - self.random
-
 
 def occlusion_check(
     score: Callable[[tf.Tensor], np.ndarray],

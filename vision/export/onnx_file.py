@@ -28,7 +28,6 @@ class Onnx(Format):
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
-        del saved_model, sample
         import onnx
         import tf2onnx
 

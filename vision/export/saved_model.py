@@ -30,7 +30,6 @@ class SavedModel(Format):
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
-        del saved_model, sample
         functions = {
             'serving_default': signature(bundle, tf.float32),
             'uint8': signature(bundle, tf.uint8),

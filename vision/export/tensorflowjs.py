@@ -67,7 +67,6 @@ class TensorFlowJs(Format):
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
-        del sample
         shutil.copytree(_HERE / 'web', target)
         shutil.copytree(
             converter_environment.scripts(self.environment), target / 'tfjs'

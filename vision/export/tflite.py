@@ -44,7 +44,6 @@ class _TfLite(Format):
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
-        del saved_model
         graph = signature(bundle, self.dtype, logits=False).get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [graph], bundle.network
@@ -60,7 +59,6 @@ class _TfLite(Format):
         self, converter: tf.lite.TFLiteConverter, sample: np.ndarray
     ) -> bytes:
         """The contents of the export."""
-        del sample
         return converter.convert()
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vision.registry import lazy_attributes
 
 if TYPE_CHECKING:
+    from vision.layers.activations import relu, relu6
     from vision.layers.convolution import (
         Conv2D,
         ConvBlock,
@@ -40,22 +41,29 @@ __all__ = [
     'Dense',
     'DepthwiseConv2D',
     'Dropout',
+    'Estimation',
     'Head',
     'InceptionBlock',
     'LocalResponseNorm',
     'MaxPool',
+    'Mode',
     'SeparableConv2D',
+    'Widths',
     'local_response_norm',
+    'relu',
+    'relu6',
 ]
 
 __getattr__ = lazy_attributes(
     __name__,
     __all__,
+    'activations',
     'convolution',
     'dense',
     'dropout',
     'head',
     'inception',
+    'modes',
     'normalization',
     'pooling',
 )

@@ -14,9 +14,9 @@ from vision.layers import (
     InceptionBlock,
     LocalResponseNorm,
     MaxPool,
+    Widths,
+    relu,
 )
-from vision.layers.activations import relu
-from vision.layers.inception import Widths
 from vision.models.network import Network
 
 

@@ -8,9 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from vision.layers import ConvBlock, ConvNormActivation, DepthwiseConv2D
-from vision.layers.activations import relu6
-from vision.layers.modes import Mode
+from vision.layers import ConvBlock, ConvNormActivation, DepthwiseConv2D, Mode, relu6
 from vision.models.network import Network
 
 

@@ -5,8 +5,7 @@ from collections.abc import Mapping
 import tensorflow as tf
 
 from vision.errors import suggestion
-from vision.layers import AuxiliaryHead, BatchNorm, Dropout, Head
-from vision.layers.modes import Estimation, Mode
+from vision.layers import AuxiliaryHead, BatchNorm, Dropout, Estimation, Head, Mode
 from vision.models.outputs import Outputs
 from vision.models.registry import NORMALIZATIONS
 

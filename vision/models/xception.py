@@ -9,10 +9,14 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from vision.layers import ConvBlock, ConvNormActivation, MaxPool, SeparableConv2D
-from vision.layers.activations import relu
-from vision.layers.convolution import Activation
-from vision.layers.modes import Mode
+from vision.layers import (
+    ConvBlock,
+    ConvNormActivation,
+    MaxPool,
+    Mode,
+    SeparableConv2D,
+    relu,
+)
 from vision.models.network import Network
 
 
@@ -63,7 +67,7 @@ class SeparableResidual(tf.Module):
     ):
         super().__init__(name=name)
         self.convs = [
-            _separable(inputs, outputs, None, dtype)
+            _separable(inputs, outputs, False, dtype)
             for inputs, outputs in zip([in_channels, *channels], channels)
         ]
         self.shortcut = None
@@ -124,7 +128,7 @@ def xception(
         )
         channels, side = row.channels[-1], -(-side // 2) if row.halve else side
     for name, width in EXIT_CHANNELS.items():
-        stages[name] = _separable(channels, width, relu, dtype)
+        stages[name] = _separable(channels, width, True, dtype)
         channels = width
     return Network(
         stages,
@@ -165,9 +169,10 @@ def keras_layers(network: Network) -> dict[str, tf.Module]:
 
 
 def _separable(
-    in_channels: int, out_channels: int, activation: Activation | None, dtype: tf.DType
+    in_channels: int, out_channels: int, activate: bool, dtype: tf.DType
 ) -> ConvNormActivation:
     conv = SeparableConv2D(in_channels, out_channels, 3, dtype=dtype)
+    activation = relu if activate else None
     return ConvNormActivation(
         conv, out_channels, batch_norm=_BATCH_NORM, activation=activation
     )

@@ -1,4 +1,4 @@
-"""Class activation maps beside their formulas, finite differences and Keras."""
+"""Class activation maps, compared with formulas, finite differences and Keras."""
 
 import functools
 
@@ -120,7 +120,7 @@ def test_keras_has_the_same_map(endpoint, layer):
     )
 
 
-def test_nothing_that_speaks_for_a_class_is_a_map_of_zeros():
+def test_no_evidence_for_a_class_is_a_map_of_zeros():
     network = create('cifar_cnn', classes=2, image_size=16, filters=(4,), dense=())
     network.head.classifier.kernel.assign(-tf.ones([4, 2]))
     for method in (grad_cam, grad_cam_plus_plus):

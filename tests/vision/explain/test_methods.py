@@ -1,4 +1,4 @@
-"""What holds for every method: shapes, where it points, and what it refuses."""
+"""Properties of every method: shapes, locations and errors."""
 
 import numpy as np
 import pytest
@@ -70,7 +70,7 @@ def mask(side: int, row: int, column: int) -> np.ndarray:
 
 
 def looking_at(row: int, column: int) -> Network:
-    """A network that sees no more than a quarter of its images."""
+    """A network whose output depends on a quarter of its images."""
     tf.random.set_seed(0)
     stages = {
         'conv1': ConvBlock(3, 6, 1),
@@ -104,7 +104,7 @@ def test_pixels_that_the_network_does_not_see_contribute_nothing():
 
 
 @EACH_METHOD
-def test_a_image_s_map_does_not_depend_on_the_batch(method):
+def test_the_map_of_an_image_does_not_depend_on_the_batch(method):
     network = looking_at(0, 0)
     images, classes = make_images(16, 3), np.array([0, 1, 1])
     together = METHODS.load(method)(network, images, classes)
@@ -152,7 +152,7 @@ def test_contributions_add_up(baseline, endpoint):
     assert gaps[1] <= gaps[0] + 1e-6
 
 
-def test_a_image_of_one_colour_contributes_nothing_beside_its_mean():
+def test_an_image_of_one_color_has_no_contributions_with_the_mean_baseline():
     network = looking_at(0, 0)
     grey = np.full([1, 16, 16, 3], 90, np.uint8)
     maps = integrated_gradients(network, grey, [0], baseline='mean')

@@ -1,4 +1,4 @@
-"""A small network with drawn weights, and images for it."""
+"""A small network with random weights, and images for it."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def _make_bundle(
 
 @pytest.fixture(scope='session')
 def make_bundle():
-    """Makes a bundle; also what networks start with as 0 or 1 is drawn."""
+    """Makes a bundle; variables that are initialized to 0 or 1 are random too."""
     return _make_bundle
 
 

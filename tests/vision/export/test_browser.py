@@ -1,4 +1,4 @@
-"""Which programs are taken for a browser, and what becomes of one that ends."""
+"""The search for a browser, and browsers that end or hang."""
 
 import stat
 from pathlib import Path
@@ -11,7 +11,7 @@ from vision.export import browser
 
 @pytest.fixture
 def path(tmp_path, monkeypatch) -> Path:
-    """A folder that stands alone on the PATH."""
+    """The only folder on the PATH."""
     monkeypatch.setenv('PATH', str(tmp_path))
     return tmp_path
 
@@ -30,7 +30,7 @@ def test_a_program_that_does_not_run_is_no_browser(path):
     assert browser.find() == command
 
 
-def test_a_browser_that_ends_at_once_is_told_at_once(path, monkeypatch):
+def test_a_browser_that_ends_is_reported_at_once(path, monkeypatch):
     monkeypatch.setattr(browser, '_SECONDS', 10**6)
     command = program(path / 'chromium', 'echo there is no display >&2; exit 3')
     with pytest.raises(
@@ -39,7 +39,7 @@ def test_a_browser_that_ends_at_once_is_told_at_once(path, monkeypatch):
         browser.classify(command, path, [])
 
 
-def test_a_browser_that_says_nothing_is_given_up(path, monkeypatch):
+def test_a_browser_without_an_answer_is_stopped(path, monkeypatch):
     monkeypatch.setattr(browser, '_SECONDS', 0)
     command = program(path / 'chromium', 'while :; do :; done')
     with pytest.raises(UserError, match='there was none in 0 seconds'):

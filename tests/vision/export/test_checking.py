@@ -1,4 +1,4 @@
-"""What passes as the same, and what does not."""
+"""The comparison of an export with the model."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def unsure(images=8, classes=1000):
 
 
 @pytest.mark.parametrize('constant', [np.mean, np.median])
-def test_the_same_answer_to_all_images_fails(constant):
+def test_the_same_prediction_for_all_images_fails(constant):
     expected = unsure()
     assert expected.max() < 0.005
     answer = constant(expected, axis=0)
@@ -79,7 +79,7 @@ def test_the_same_answer_to_all_images_fails(constant):
 
 
 @pytest.mark.parametrize('classes, rest', [(2, 0.0), (3, 0.05)])
-def test_the_most_frequent_answer_to_all_images_fails(classes, rest):
+def test_the_most_frequent_prediction_for_all_images_fails(classes, rest):
     rare = np.full([20, classes], rest, np.float32)
     rare[:, 0] = 1 - rest * (classes - 1)
     rare[0] = rare[0, ::-1]
@@ -87,7 +87,7 @@ def test_the_most_frequent_answer_to_all_images_fails(classes, rest):
     assert any('the mean difference' in line for line in comparison.failures)
 
 
-def test_a_little_noise_in_an_unsure_answer_passes():
+def test_small_noise_in_an_uncertain_prediction_passes():
     expected = unsure()
     noise = np.random.default_rng(1).uniform(0.9, 1.1, expected.shape)
     comparison = compared(
@@ -97,7 +97,7 @@ def test_a_little_noise_in_an_unsure_answer_passes():
     assert 0 < comparison.error < comparison.spread / 5
 
 
-def test_one_image_and_a_model_that_hardly_looks_are_compared_otherwise():
+def test_one_image_and_a_constant_model_have_other_limits():
     assert compared([[0.6, 0.25, 0.15]], EXPECTED[:1]).failures == ()
     still = np.repeat(EXPECTED[:1], 3, axis=0)
     assert compared(still + np.float32(1e-7), still).failures == ()

@@ -1,4 +1,4 @@
-"""The converter's environment: whole or absent. That it converts: test_tensorflowjs."""
+"""The environment of the converter, which is complete or absent."""
 
 import importlib
 import logging
@@ -34,14 +34,14 @@ def machine(monkeypatch) -> None:
 
 @pytest.fixture
 def path(tmp_path, monkeypatch) -> Path:
-    """A folder that stands alone on the PATH."""
+    """The only folder on the PATH."""
     folder = tmp_path / 'path'
     folder.mkdir()
     monkeypatch.setenv('PATH', str(folder))
     return folder
 
 
-def test_without_an_environment_it_says_what_to_run(tmp_path, path):
+def test_a_missing_environment_is_reported_with_the_flag(tmp_path, path):
     program(path / 'node', 'echo v20.1.0')
     with pytest.raises(UserError, match=r'Install it once \(2\.7 GB') as error:
         TensorFlowJs(tmp_path / 'nothing').check_available()
@@ -49,7 +49,7 @@ def test_without_an_environment_it_says_what_to_run(tmp_path, path):
 
 
 @pytest.mark.parametrize('version', ['v16.20.0', 'not a version', None])
-def test_without_node_it_says_what_to_install(tmp_path, path, version):
+def test_a_missing_node_is_reported_with_advice(tmp_path, path, version):
     if version:
         program(path / 'node', f'echo {version}')
     with pytest.raises(UserError, match=rf'Node\.js 18 or newer.*{version or "none"}'):
@@ -107,7 +107,7 @@ def test_a_machine_without_packages_is_refused_first(
     assert not (tmp_path / 'a').exists()
 
 
-def test_a_full_disk_is_told_before_anything_is_built(tmp_path, path, monkeypatch):
+def test_a_full_disk_is_reported_before_the_installation(tmp_path, path, monkeypatch):
     monkeypatch.setattr(converter_environment, '_BYTES', 10**21)
     with pytest.raises(
         UserError,
@@ -118,7 +118,9 @@ def test_a_full_disk_is_told_before_anything_is_built(tmp_path, path, monkeypatc
     assert not (tmp_path / 'converter').exists()
 
 
-def test_a_python_that_is_too_new_looks_for_an_older_one(tmp_path, path, monkeypatch):
+def test_with_a_python_that_is_too_new_an_older_one_is_searched(
+    tmp_path, path, monkeypatch
+):
     monkeypatch.setattr(sys, 'version_info', (3, 13, 0))
     program(path / 'python3.12', 'exit 127')  # what a version manager leaves there
     with pytest.raises(

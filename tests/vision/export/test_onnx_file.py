@@ -27,7 +27,7 @@ def target(bundle, tmp_path_factory):
     return target
 
 
-def test_says_what_the_model_says(bundle, target, expected_of, images):
+def test_predicts_what_the_model_predicts(bundle, target, expected_of, images):
     predictions = FORM.run(target, images)
     assert compare(FORM, predictions, expected_of(bundle, images)).failures == ()
 
@@ -45,7 +45,7 @@ def test_describes_itself(bundle, target):
     assert given.name == 'probabilities'
 
 
-def test_says_what_is_missing(monkeypatch):
+def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(
         importlib.util, 'find_spec', lambda name: name == 'onnx' or None
     )

@@ -1,4 +1,4 @@
-"""The signatures of a SavedModel, against the pipeline that trains and predicts."""
+"""The signatures of a SavedModel, compared with the input pipeline."""
 
 import zipfile
 from pathlib import Path
@@ -47,7 +47,7 @@ def odd_images(data_folder, tmp_path_factory) -> list[Path]:
 
 
 def images_of(paths: list[Path], side: int) -> tuple[np.ndarray, np.ndarray]:
-    """What prediction makes of files, and which it can read."""
+    """The decoded images of files, and which files can be decoded."""
     names = [str(path) for path in paths]
     split = Split(np.zeros(len(names), np.int32), names, paths=names)
     batches = list(
@@ -72,7 +72,7 @@ def test_runs_in_a_process_of_its_own(bundle, folder, expected_of):
         pytest.param('encoded', marks=pytest.mark.slow),
     ],
 )
-def test_another_signature_that_says_something_else_is_refused(
+def test_signatures_with_different_predictions_are_refused(
     make_bundle, tmp_path, monkeypatch, broken
 ):
     bundle = make_bundle(filters=(4, 8))
@@ -92,7 +92,7 @@ def test_another_signature_that_says_something_else_is_refused(
         FORM.run(tmp_path / 'broken', images)
 
 
-def test_a_disk_that_refuses_is_told_from_a_converter(make_bundle, tmp_path):
+def test_an_error_of_writing_is_no_error_of_the_converter(make_bundle, tmp_path):
     bundle = make_bundle(filters=(4, 8))
     (tmp_path / 'file').touch()
     target = tmp_path / 'file' / FORM.path
@@ -131,14 +131,14 @@ def test_broken_files_are_refused(signatures, odd_images):
             signatures['encoded'](files=tf.constant([path.read_bytes()]))
 
 
-def test_what_is_no_image_is_called_so(signatures):
+def test_other_bytes_than_an_image_are_refused(signatures):
     with pytest.raises(
         tf.errors.InvalidArgumentError, match='Not a JPEG, PNG, GIF, BMP or WebP file'
     ):
         signatures['encoded'](files=tf.constant([b'no image']))
 
 
-def test_names_its_classes(bundle, signatures):
+def test_the_classes_are_in_the_export(bundle, signatures):
     classes = signatures['classes']()
     names = [
         name.encode('utf-8', 'surrogateescape') for name in bundle.specification.classes

@@ -30,7 +30,7 @@ CLASSES = ('<b>ant</b>', 'bee & co', 'Käfer', 'byte \udcff')
 
 @pytest.fixture(scope='module')
 def form() -> TensorFlowJs:
-    """With the converter in $TAPESTRY_CONVERTER, which is built if it is not there."""
+    """With the converter in $TAPESTRY_CONVERTER, which is built if it is missing."""
     folder = os.environ.get('TAPESTRY_CONVERTER')
     if not folder:
         pytest.skip(
@@ -101,7 +101,7 @@ def largest(shown: browser.Result, probabilities: np.ndarray) -> float:
     return max(abs(probabilities[label] - p) for label, p in shown.top.items())
 
 
-def test_it_says_what_the_model_says(form, tiny, page, caplog):
+def test_it_predicts_what_the_model_predicts(form, tiny, page, caplog):
     caplog.set_level(logging.INFO)
     images = noise(9, 32)
     predictions = form.run(page, images)
@@ -192,7 +192,7 @@ def test_a_page_that_shows_something_else_fails(
 def test_weights_that_compute_something_else_are_refused(
     form, program, page, tmp_path, change
 ):
-    """As a backend would be that computes something else."""
+    """A backend that computes something else has the same effect."""
     shutil.copytree(page, tmp_path / 'web')
     path = tmp_path / 'web' / 'description.json'
     description = json.loads(path.read_text('ascii'))
@@ -205,7 +205,7 @@ def test_weights_that_compute_something_else_are_refused(
         browser.classify(program, tmp_path / 'web', [])
 
 
-def test_a_page_without_its_model_says_so(program, page, tmp_path):
+def test_a_page_without_its_model_fails(program, page, tmp_path):
     shutil.copytree(page, tmp_path / 'web')
     (tmp_path / 'web' / 'model' / 'model.json').unlink()
     with pytest.raises(UserError, match='The network cannot be loaded'):
@@ -228,7 +228,7 @@ def test_what_is_no_saved_model_is_refused(form, tiny, tmp_path):
         form.convert(tiny, tmp_path / 'saved_model', tmp_path / 'web', noise(1, 32))
 
 
-def test_googlenet_says_what_it_says_here(
+def test_googlenet_predicts_what_the_model_predicts(
     form, data_folder, tiny_imagenet_dir, tmp_path
 ):
     weights = data_folder / 'googlenet_bvlc.npz'

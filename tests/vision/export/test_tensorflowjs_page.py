@@ -1,4 +1,4 @@
-"""The page: nothing from elsewhere, and images resized as TensorFlow does."""
+"""The page: no external resources, and images resized as in TensorFlow."""
 
 import json
 import re
@@ -34,7 +34,7 @@ def node() -> str:
 
 
 def resized(node: str, folder: Path, pixels: np.ndarray, size: int) -> np.ndarray:
-    """What the page's script makes of uint8 `[S, S, 3]`."""
+    """uint8 `[S, S, 3]`, resized by the script of the page."""
     side = len(pixels)
     rgba = np.dstack([pixels, np.full((side, side), 255, np.uint8)])
     (folder / 'from').write_bytes(rgba.tobytes())

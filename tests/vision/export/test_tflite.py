@@ -32,7 +32,7 @@ def convert(name, bundle, folder, sample):
 @pytest.mark.parametrize(
     'name', ['tflite_float32', 'tflite_float16', 'tflite_dynamic', 'tflite_int8']
 )
-def test_says_what_the_model_says(name, bundle, expected_of, images, tmp_path):
+def test_predicts_what_the_model_predicts(name, bundle, expected_of, images, tmp_path):
     target = convert(name, bundle, tmp_path, images[10:])
     predictions = FORMATS.load(name)().run(target, images)
     comparison = compare(FORMATS.load(name)(), predictions, expected_of(bundle, images))
@@ -40,7 +40,7 @@ def test_says_what_the_model_says(name, bundle, expected_of, images, tmp_path):
     assert predictions.probabilities.dtype == np.float32
 
 
-def test_int8_takes_pixels_as_they_are(bundle, images, tmp_path):
+def test_int8_quantizes_pixels_exactly(bundle, images, tmp_path):
     target = convert('tflite_int8', bundle, tmp_path, images // 2)
     model = Interpreter(str(target))
     (taken,) = model.get_input_details()
@@ -74,12 +74,14 @@ def test_int8_keeps_local_response_norm_in_float(make_bundle, images, tmp_path):
 
 
 @pytest.mark.parametrize('name', ['tflite_float32', 'tflite_int8'])
-def test_a_disk_that_refuses_is_told_from_a_converter(name, bundle, images, tmp_path):
+def test_an_error_of_writing_is_no_error_of_the_converter(
+    name, bundle, images, tmp_path
+):
     with pytest.raises(FileNotFoundError):
         convert(name, bundle, tmp_path / 'nothing', images[:2])
 
 
-def test_says_what_is_missing(monkeypatch):
+def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match="pip install 'ai-edge-litert>=2.1,<3'"):
         FORMATS.load('tflite_int8')().check_available()
@@ -93,7 +95,7 @@ def test_a_damaged_file_is_refused(bundle, images, tmp_path):
 
 
 class Strings(tf.Module):
-    """Computes with what TensorFlow Lite does not have."""
+    """Computes with operations that TensorFlow Lite does not have."""
 
     def __call__(self, images: tf.Tensor) -> Outputs:
         lengths = tf.strings.length(tf.as_string(images[:, 0, 0]))

@@ -39,11 +39,11 @@ def test_agrees_with_keras(pooling, layer, dense):
 
 
 @pytest.mark.parametrize('pooling', ['average', 'max'])
-def test_pooling_takes_maps_of_any_size(pooling):
+def test_pooling_of_maps_of_any_size(pooling):
     assert Head(5, 4, 3, pooling=pooling)(_map(7)).shape == (3, 3)
 
 
-def test_flattening_takes_only_the_map_that_the_head_is_made_for():
+def test_flattening_requires_the_map_size_of_the_head():
     head = Head(5, 4, 3, pooling='flatten')
     assert head(_map()).shape == (3, 3)
     message = r'shape \(4, 4, 5\) .* received \(2, 2, 20\)'
@@ -51,7 +51,7 @@ def test_flattening_takes_only_the_map_that_the_head_is_made_for():
         head(_map(2, 20))  # as many values in each image
 
 
-def test_flattening_looks_at_maps_whose_shape_was_unknown_when_traced():
+def test_flattening_checks_maps_whose_shape_was_unknown_when_traced():
     head = Head(5, 4, 3, pooling='flatten')
     signature = [tf.TensorSpec([None, None, None, None])]
     function = tf.function(head, input_signature=signature)

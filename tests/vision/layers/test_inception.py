@@ -15,7 +15,7 @@ def _noise(*shape: int) -> tf.Tensor:
 
 
 def _conv(block: ConvBlock, x, training: bool = False):
-    """The same block out of Keras layers, with the block's weights."""
+    """The same block of Keras layers, with the same weights."""
     conv = keras.layers.Conv2D(
         block.conv.kernel.shape[-1],
         block.conv.kernel.shape[0],
@@ -103,7 +103,7 @@ def test_head_agrees_with_keras(map_size):
 
 
 @pytest.mark.parametrize('made_for', [14, 8, 4, 2])
-def test_head_takes_maps_of_other_sizes(made_for):
+def test_head_on_maps_of_other_sizes(made_for):
     head = AuxiliaryHead(3, made_for, classes=5)
     for map_size in range(head.cells, 20):
         assert head(_noise(3, map_size, map_size, 3)).shape == (3, 5)

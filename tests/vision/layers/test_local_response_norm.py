@@ -36,7 +36,7 @@ def _formula(
 def _value_and_gradient(
     function, x: tf.Tensor, setting: tuple = DEFAULTS
 ) -> tuple[tf.Tensor, tf.Tensor]:
-    """y, and the gradient of a sum in which each output has a weight of its own."""
+    """y, and the gradient of a sum of the outputs with different weights."""
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = function(x, *setting)
@@ -117,7 +117,7 @@ def test_compiled_is_the_same(dtype):
         )
 
 
-def test_takes_maps_of_unknown_size():
+def test_maps_of_unknown_size():
     function = tf.function(
         lambda x: _value_and_gradient(local_response_norm, x)[0],
         input_signature=[tf.TensorSpec([None, None, None, 12])],

@@ -6,7 +6,7 @@ from vision.layers import MaxPool
 
 
 @pytest.mark.parametrize('height, width, stride', [(7, 8, 1), (7, 8, 2), (2, 1, 2)])
-def test_takes_the_largest_of_each_window(height, width, stride):
+def test_the_largest_value_of_each_window(height, width, stride):
     x = np.random.default_rng(1).normal(size=[2, height, width, 3]).astype(np.float32)
     y = MaxPool(3, stride)(x).numpy()
     assert y.shape == (2, -(-height // stride), -(-width // stride), 3)

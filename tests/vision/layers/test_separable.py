@@ -21,7 +21,7 @@ def _noise(*shape: int) -> tf.Tensor:
 
 
 def _depthwise(size: int, twin_padding: str, **options) -> tuple:
-    """Ours and Keras's layer with the same weights, and the variables paired."""
+    """A layer, that of Keras with the same weights, and the layer's variables."""
     block = DepthwiseConv2D(CHANNELS, size, bias=True, **options)
     block.bias.assign([0.1, -0.2, 0.3, -0.4])
     keras_layer = keras.layers.DepthwiseConv2D(size, options['stride'], twin_padding)
@@ -58,7 +58,7 @@ def test_agrees_with_keras_in_value_and_gradient(make, size, stride, padding):
         )
 
 
-def test_each_channel_meets_its_own_kernel_only():
+def test_each_channel_is_convolved_with_its_kernel_only():
     conv = DepthwiseConv2D(CHANNELS, 3, padding='VALID')
     x, kernel = _noise(1, 5, 4, CHANNELS).numpy(), conv.kernel.numpy()
     expected = [

@@ -1,4 +1,4 @@
-"""Settings that the tests of all models share."""
+"""Fixtures for the tests of models."""
 
 import pytest
 

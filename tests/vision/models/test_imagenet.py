@@ -1,4 +1,4 @@
-"""The names of ImageNet's classes beside those that a trained network comes with."""
+"""The names of ImageNet's classes, compared with those of BVLC's GoogLeNet."""
 
 import re
 

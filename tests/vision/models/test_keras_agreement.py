@@ -1,4 +1,4 @@
-"""Systems A and B as the book has them and GoogLeNet, built out of Keras layers.
+"""Systems A and B of the book and GoogLeNet, compared with Keras layers.
 
 The same weights in both must give the same logits, loss and gradients.
 """
@@ -120,7 +120,7 @@ def _functional_model(stem: Callable, size: int) -> keras.Model:
 
 
 def _ours(model: tf.Module) -> dict[str, tf.Module]:
-    """The layers that have weights, by the names that the Keras model gives them."""
+    """The layers that have weights, by the names in the Keras model."""
     named = {'classifier': model.head.classifier}
     for name in ('conv1', 'conv2_reduce', 'conv2'):
         named[name] = model.stages[name].conv
@@ -135,7 +135,7 @@ def _ours(model: tf.Module) -> dict[str, tf.Module]:
 
 
 class Step(NamedTuple):
-    """What one training step computes, before the update."""
+    """The values that a training step computes before the update."""
 
     logits: list[np.ndarray]
     losses: list[float]
@@ -184,7 +184,7 @@ SYSTEMS = {
 
 @functools.cache
 def _steps(system: str) -> tuple[Step, Step]:
-    """Our training step and Keras's, on the same weights and images."""
+    """Training steps of the network and of Keras, on the same weights and images."""
     name, stem, normalization, size, dtype, _ = SYSTEMS[system]
     tf.random.set_seed(1)
     model = create(

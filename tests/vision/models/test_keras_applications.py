@@ -1,4 +1,4 @@
-"""MobileNetV2 and Xception beside `keras.applications`, on the same weights."""
+"""MobileNetV2 and Xception, compared with `keras.applications`."""
 
 import functools
 import re
@@ -19,7 +19,7 @@ CLASSES = 7
 
 
 class Family(NamedTuple):
-    """Their model, and how our layers are paired with its."""
+    """The model of Keras, and the pairing of layers."""
 
     twin: Callable[..., keras.Model]
     keras_layers: Callable[[Network], dict[str, tf.Module]]
@@ -53,7 +53,7 @@ each_case = pytest.mark.parametrize('case', CASES)
 
 
 def _weights(layer: tf.Module) -> list[tf.Variable]:
-    """Variables of one of our layers in the order in which Keras has them."""
+    """The variables of a layer in Keras's order."""
     if isinstance(layer, BatchNorm):
         return [layer.scale, layer.offset, layer.moving_mean, layer.moving_variance]
     if isinstance(layer, SeparableConv2D):
@@ -64,7 +64,7 @@ def _weights(layer: tf.Module) -> list[tf.Variable]:
 
 @functools.cache
 def _twin(family: str, size: int | None, **options) -> keras.Model:
-    """Theirs, without weights, with averages and a classifier behind it."""
+    """The model of Keras with random weights, average pooling and a classifier."""
     base = FAMILIES[family].twin(
         weights=None,
         include_top=False,
@@ -152,7 +152,7 @@ def _results(case: str) -> Results:
 
 
 def _assert_close(pair: tuple, tolerance: float, name: str = '') -> None:
-    """Compares to a share of the largest value expected."""
+    """Compares to a share of the largest expected value."""
     actual, expected = pair
     largest = np.abs(expected).max()
     assert largest > 0, name

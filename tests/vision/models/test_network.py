@@ -177,7 +177,7 @@ def test_depths_are_those_of_what_is_trained():
 
 @pytest.mark.parametrize('options', [{}, {'dense': (8,)}, {'pooling': 'flatten'}])
 @pytest.mark.parametrize('dtype', [tf.float32, tf.bfloat16])
-def test_classifying_the_features_is_the_whole_network(options, dtype):
+def test_classifying_the_features_equals_the_whole_network(options, dtype):
     network = _network(dtype=dtype, **options)
     features = network.features(_images())
     assert features.dtype == tf.float32 and features.shape == (4, network.head.features)
@@ -272,7 +272,7 @@ def test_an_endpoint_that_there_is_not(endpoint, hint):
 
 
 @pytest.mark.parametrize('name', MODELS)
-def test_every_head_answers_in_inference(name):
+def test_every_head_in_inference(name):
     tf.random.set_seed(1)
     network = create(name, classes=3, image_size=32)
     rng = np.random.default_rng(1)
@@ -287,7 +287,7 @@ def test_every_head_answers_in_inference(name):
         np.testing.assert_array_equal(logits, expected)
 
 
-def test_heads_behind_a_frozen_backbone_answer_the_same_in_training():
+def test_heads_behind_a_frozen_backbone_predict_the_same_in_training():
     # With the heads' dropout off and their batch norms fixed, training is inference.
     network = create(
         'inception_v1_bn', classes=3, image_size=32, dropout=0.0, aux_dropout=0.0

@@ -1,4 +1,4 @@
-"""Parameters and work, against the published table and arithmetic on paper."""
+"""Counts of parameters and operations, compared with the published table."""
 
 import pytest
 import tensorflow as tf
@@ -32,7 +32,7 @@ def _block_weights(
     conv5: int,
     pool: int,
 ) -> int:
-    """Numbers in the six kernels of a block."""
+    """The number of values in the six kernels of a block."""
     return (
         inputs * (conv1 + reduce3 + reduce5 + pool)
         + 9 * reduce3 * conv3

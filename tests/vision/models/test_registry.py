@@ -1,4 +1,4 @@
-"""What every model of the registry has to do."""
+"""Properties of every model in the registry."""
 
 import functools
 
@@ -29,13 +29,13 @@ every_model = pytest.mark.parametrize('name', MODELS)
 
 @functools.cache
 def _model(name: str, **options) -> tf.Module:
-    """One model for all tests that do not mind its batch norms' averages."""
+    """A model for all tests that do not depend on averages of batch norms."""
     tf.random.set_seed(1)
     return create(name, classes=CLASSES, **{'image_size': 32, **options})
 
 
 def _no_dropout(name: str) -> dict[str, float]:
-    """The options that turn off every dropout of a model."""
+    """The options that set all dropout rates of a model to 0."""
     return {option: 0.0 for option in option_names(name) if 'dropout' in option}
 
 
@@ -103,7 +103,7 @@ def test_half_precision_is_close_to_float32(name, dtype, tolerance):
 
 
 @every_model
-def test_auxiliary_heads_answer_in_training_only(name):
+def test_auxiliary_heads_are_computed_in_training_only(name):
     model = _model(name)
     heads = 2 if name in WITH_HEADS else 0
     assert len(model(_images(), training=True, seed=SEED).aux) == heads
@@ -143,7 +143,7 @@ def test_training_without_dropout_needs_none(name):
 
 
 @every_model
-def test_a_image_does_not_depend_on_its_batch(name):
+def test_an_image_does_not_depend_on_its_batch(name):
     model, images = _model(name), _images(3)
     _assert_close(model(images).main[:1], model(images[:1]).main)
 
@@ -157,7 +157,7 @@ def test_uint8_and_float_images_agree(name):
 
 
 @every_model
-def test_inference_takes_images_of_any_shape(name):
+def test_inference_on_images_of_any_shape(name):
     model = _model(name, pooling='average')
     function = tf.function(
         model, input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]
@@ -168,7 +168,7 @@ def test_inference_takes_images_of_any_shape(name):
 
 
 @every_model
-def test_training_takes_larger_images_than_the_model_is_made_for(name):
+def test_training_on_larger_images_than_the_model_is_made_for(name):
     model = _model(name, pooling='average')
     outputs = model(_images(2, 64, 64), training=True, seed=SEED)
     shapes = [logits.shape for logits in (outputs.main, *outputs.aux)]
@@ -207,7 +207,7 @@ def test_the_global_seed_decides_the_weights(name):
 
 
 @every_model
-def test_each_kernel_has_values_of_its_own(name):
+def test_all_kernels_have_different_values(name):
     kernels = [v for v in _model(name).trainable_variables if v.shape.rank > 1]
     assert len({kernel.numpy().ravel()[0] for kernel in kernels}) == len(kernels)
 
@@ -283,7 +283,7 @@ def test_the_smallest_images(name):
         ('resnet50', "received 'resnet50'."),
     ],
 )
-def test_an_unknown_name_is_answered_with_the_closest(name, hint):
+def test_an_unknown_name_is_reported_with_the_closest(name, hint):
     for function in (create, default_image_size, default_normalization):
         with pytest.raises(UserError) as error:
             function(name)
@@ -304,7 +304,7 @@ def test_a_model_has_the_name_that_it_was_created_by(name):
 
 
 @every_model
-def test_every_dropout_has_masks_of_its_own(name):
+def test_all_dropouts_have_different_masks(name):
     model = _model(name)
     dropouts = [m for m in model.submodules if isinstance(m, Dropout)]
     assert len({dropout.salt for dropout in dropouts}) == len(dropouts)

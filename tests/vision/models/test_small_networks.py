@@ -78,7 +78,7 @@ each_case = pytest.mark.parametrize('case', CASES.values(), ids=CASES)
 
 
 def _make(case: Case) -> Network:
-    """Ours without dropout, with numbers that would be noticed in another place."""
+    """A network without dropout and with distinct values in all variables."""
     tf.random.set_seed(1)
     rates = {'dropout': 0.0, 'block_dropout': 0.0}
     model = create(

@@ -34,7 +34,7 @@ def test_the_model_applies_the_normalization_itself():
     np.testing.assert_allclose(model(image).main, model(image + 55).main, rtol=1e-3)
 
 
-def test_takes_only_what_it_knows():
+def test_unknown_fields_are_refused():
     with pytest.raises(TypeError, match='colour'):
         Specification.from_dict({**SPECIFICATION.to_dict(), 'colour': 'RGB'})
 

@@ -1,4 +1,4 @@
-"""What the tests of pretrained weights share."""
+"""Fixtures for the tests of pretrained weights."""
 
 from collections.abc import Mapping
 
@@ -10,7 +10,7 @@ from vision.models.pretrained import PretrainedError, load
 
 @pytest.fixture(scope='session')
 def assert_refused():
-    """(model, weights, *messages): the error has each, and no variable changes."""
+    """(model, weights, *messages): all are in the error, and no variable changes."""
 
     def check(model, weights, *messages):
         before = [variable.numpy() for variable in model.variables]

@@ -210,7 +210,7 @@ def top5(data_folder):
 
 
 def _image(content: bytes, size: int) -> np.ndarray:
-    """The middle 224 pixels of an image squeezed to a square of `size`."""
+    """The central 224 pixels of an image stretched to a square of `size`."""
     image = tf.image.resize(tf.io.decode_jpeg(content, channels=3), [size, size])
     return tf.image.resize_with_crop_or_pad(image, 224, 224).numpy()
 
@@ -236,7 +236,7 @@ def test_cats_and_dogs_are_recognized(data_folder, top5, kind, classes, floor):
 
 
 def test_tiny_imagenet_is_recognized(data_folder, tiny_imagenet_dir, top5):
-    """Images of 64 pixels blown up, among all 1000 classes."""
+    """Enlarged images of 64 pixels, with all 1000 classes."""
     lines = (data_folder / 'imagenet_synset_words.txt').read_text().splitlines()
     wnids = [line.split()[0] for line in lines]
     annotations = (tiny_imagenet_dir / 'val' / 'val_annotations.txt').read_text()

@@ -34,7 +34,7 @@ def _mobilenet(**options):
 
 
 class _Asked(Exception):
-    """What Keras would download."""
+    """The file that Keras downloads."""
 
 
 def _what_keras_loads(monkeypatch, make, **options):
@@ -130,7 +130,7 @@ def test_normalizations():
 
 
 class _Site(http.server.ThreadingHTTPServer):
-    """Serves `content` as the published file, of whose MD5 it has `md5`."""
+    """Serves `content` as the published file, with the MD5 `md5`."""
 
     content = b''
     md5: str | None = None
