@@ -4,6 +4,7 @@ Szegedy et al., 2014: Going deeper with convolutions,
 https://arxiv.org/abs/1409.4842.
 """
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -55,12 +56,7 @@ class InceptionBlock(tf.Module):
         name: str | None = None,
     ):
         super().__init__(name=name)
-
-        def conv(inputs: int, outputs: int, kernel_size: int) -> ConvBlock:
-            return ConvBlock(
-                inputs, outputs, kernel_size, batch_norm=batch_norm, dtype=dtype
-            )
-
+        conv = functools.partial(ConvBlock, batch_norm=batch_norm, dtype=dtype)
         self.conv1 = conv(in_channels, widths.conv1, 1)
         self.reduce3 = conv(in_channels, widths.reduce3, 1)
         self.conv3 = conv(widths.reduce3, widths.conv3, 3)

@@ -4,6 +4,7 @@ Sandler et al., 2018: MobileNetV2: inverted residuals and linear bottlenecks,
 https://arxiv.org/abs/1801.04381, table 2.
 """
 
+import functools
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -122,19 +123,10 @@ def mobilenet_v2(
         raise ValueError(f'Expected alpha above 0, received {alpha}.')
     channels = _round(STEM_CHANNELS * alpha)
     last = _round(LAST_CHANNELS * max(1.0, alpha))
-
-    def conv(inputs: int, outputs: int, kernel_size: int, stride: int) -> ConvBlock:
-        return ConvBlock(
-            inputs,
-            outputs,
-            kernel_size,
-            stride=stride,
-            batch_norm=_BATCH_NORM,
-            activation=relu6,
-            dtype=dtype,
-        )
-
-    stages: dict[str, tf.Module] = {'conv1': conv(3, channels, 3, 2)}
+    conv = functools.partial(
+        ConvBlock, batch_norm=_BATCH_NORM, activation=relu6, dtype=dtype
+    )
+    stages: dict[str, tf.Module] = {'conv1': conv(3, channels, 3, stride=2)}
     for row in TABLE:
         # Keras truncates before it rounds.
         outputs = _round(int(row.channels * alpha))
@@ -143,7 +135,7 @@ def mobilenet_v2(
                 channels, outputs, expansion=row.expansion, stride=stride, dtype=dtype
             )
             channels = outputs
-    stages['conv_last'] = conv(channels, last, 1, 1)
+    stages['conv_last'] = conv(channels, last, 1)
     return Network(
         stages,
         last,
