@@ -114,14 +114,17 @@ def duplicate_pairs(numbers: dict[str, Any]) -> Sequence[str | Table]:
     return [
         *([] if values['complete'] else [incomplete]),
         [['Pairs of duplicates', ''], *([text, f'{n:,}'] for text, n in pairs.items())],
-        *leaks(numbers),
+        *(sentence for _, sentence in leaks(numbers)),
     ]
 
 
-def leaks(numbers: dict[str, Any]) -> list[str]:
-    """For each split but train, how many of its images have a duplicate in train."""
+def leaks(numbers: dict[str, Any]) -> list[tuple[int, str]]:
+    """For validation and test, the images with a duplicate in train: number, words."""
     return [
-        f'{count:,} of the {numbers["surveyed"][split]:,} {split} images have a '
-        'duplicate in train.'
+        (
+            count,
+            f'{count:,} of the {numbers["surveyed"][split]:,} {split} images have a '
+            'duplicate in train.',
+        )
         for split, count in numbers['duplicates']['with_duplicate_in_train'].items()
     ]

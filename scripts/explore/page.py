@@ -13,7 +13,6 @@ from scripts.explore.content import Table
 from scripts.explore.summary import Findings
 from vision.data import SPLITS
 from vision.survey import duplicates, problems
-from vision.survey.duplicates import conflicts
 from vision.survey.images import pixels
 from vision.survey.survey import Survey
 
@@ -65,14 +64,18 @@ def _parts(content: Iterable[str | Table]) -> list[str]:
 
 def _overview(findings: Findings) -> list[str]:
     numbers = findings.numbers
-    undecodable = counted(len(findings.survey.undecodable), 'image')
-    conflicting = counted(numbers['duplicates']['label_conflicts'], 'pair')
+    undecodable = len(findings.survey.undecodable)
+    conflicts = numbers['duplicates']['label_conflicts']
     warnings = [
-        f'{undecodable} cannot be decoded.',
+        (undecodable, f'{counted(undecodable, "image")} cannot be decoded.'),
         *content.leaks(numbers),
-        f'{conflicting} of duplicates with different classes (label conflicts).',
+        (
+            conflicts,
+            f'{counted(conflicts, "pair")} of duplicates with different classes '
+            '(label conflicts).',
+        ),
     ]
-    shown = [markup.text('li', w) for w in warnings if not w.startswith('0 ')]
+    shown = [markup.text('li', sentence) for count, sentence in warnings if count]
     fine = 'No undecodable images, no duplicates across splits, no label conflicts.'
     return [
         markup.text('p', f'{content.total(numbers)}.', 'note'),
@@ -106,17 +109,18 @@ def _augmentation(example: Augmented) -> str:
     return markup.group('div', 'images', figures)
 
 
+def _chart(charts: dict[str, Chart], name: str) -> list[str]:
+    return [markup.chart(*charts[name])] if name in charts else []
+
+
 def _sizes(findings: Findings, charts: dict[str, Chart]) -> list[str]:
-    return [
-        *(markup.chart(*charts[name]) for name in ['sizes'] if name in charts),
-        *_parts(content.sizes(findings.numbers, ['all', *SPLITS])),
-    ]
+    sizes = content.sizes(findings.numbers, ['all', *SPLITS])
+    return [*_chart(charts, 'sizes'), *_parts(sizes)]
 
 
 def _pixels(findings: Findings, charts: dict[str, Chart]) -> Iterable[str]:
     yield from _parts(content.pixels(findings.numbers))
-    if 'colours' in charts:
-        yield markup.chart(*charts['colours'])
+    yield from _chart(charts, 'colours')
     survey = findings.survey
     for title, images in choices.extremes(survey).items():
         values = survey.facts['contrast' if 'contrast' in title else 'brightness']
@@ -180,7 +184,7 @@ def _pair(findings: Findings, pair: int) -> str:
     title = duplicates.KINDS[pairs.kinds[pair]]
     if pairs.kinds[pair] == 'near':
         title += f', {pairs.distances[pair]} of 64 bits differ'
-    if conflicts(survey, pairs)[pair]:
+    if duplicates.conflicts(survey, pairs)[pair]:
         title += '; different classes'
     captions = {
         i: f'{survey.split_name(i)}, {survey.class_name(i)}: {survey.name(i)}'
