@@ -1,4 +1,4 @@
-"""Images of a run: its curves, and grids of what the network sees."""
+"""Images of a run: its curves, and grids of images with titles."""
 
 import io
 import math
@@ -50,7 +50,7 @@ def plot_curves(
             values that are not finite are left out.
         path: of the PNG.
         best_epoch: the epoch to mark; by default that of the best accuracy.
-        phase_began: epochs of the first phase, where there is a second.
+        phase_began: epochs before the current phase; 0 in the first one.
 
     Raises:
         ValueError: there are no rows.
@@ -102,7 +102,7 @@ def image_grid(
 
     Args:
         images: uint8 [N, H, W, 3], at least one.
-        titles: N lines; what does not fit is cut.
+        titles: N lines; a line that does not fit is shortened.
         path: of a PNG to write, if any.
         correct: colours each title green or red.
 
@@ -110,11 +110,11 @@ def image_grid(
         The grid, uint8 [rows, columns, 3] in pixels.
 
     Raises:
-        ValueError: the arguments do not belong together.
+        ValueError: the images are not uint8, or the lengths differ.
     """
     _check_images(images, titles, correct)
     scale = math.ceil(_CELL / max(images.shape[1:3]))
-    # Whole pixels are repeated, so that small images stay what they are.
+    # Whole pixels are repeated, so that small images are not blurred.
     images = images.repeat(scale, axis=1).repeat(scale, axis=2)
     count, height, width, _ = images.shape
     columns = min(columns, count)
@@ -143,7 +143,7 @@ def image_grid(
 def _best_epoch(
     rows: Sequence[dict[str, float | int]], epoch: int | None
 ) -> tuple[float, str] | None:
-    """The epoch to mark and whose accuracy: of averaged weights where there are any."""
+    """The epoch to mark, and the key of its accuracy: averaged weights come first."""
     for key in ('validation_averaged_top1', 'validation_top1'):
         if points := _points(rows, key):
             best = max(points, key=lambda point: point[1])[0]  # The first of equals.
@@ -176,7 +176,7 @@ def _draw(
             label=label,
             linewidth=1.1 if dashed else 1.8,
             linestyle='--' if dashed else '-',
-            # One epoch is no line, and few are seen better with points.
+            # One epoch gives no line.
             marker='o' if len(points) <= 12 else None,
             markersize=3.5,
             markerfacecolor='white' if dashed else colour,
@@ -206,7 +206,7 @@ def _mark(
 
 
 def _explain(loss: Axes, accuracy: Axes) -> None:
-    """Legends: the colours beside the losses, the dashes beside the accuracies."""
+    """Adds legends: of colours to the losses, of dashes to the accuracies."""
     style: dict[str, Any] = {'frameon': False, 'fontsize': 9, 'labelcolor': _INK}
     if loss.get_legend_handles_labels()[1]:
         loss.legend(loc='best', **style)
@@ -239,7 +239,7 @@ def _write_title(
     width: int,
     colour: str,
 ) -> None:
-    """Writes one line at a place in pixels, cut with dots to the width."""
+    """Writes one line at a position in pixels, shortened with … to the width."""
     text = figure.text(
         left / figure.bbox.width,
         bottom / figure.bbox.height,

@@ -11,11 +11,11 @@ import tensorflow as tf
 
 from trainers.reporting import plots
 from trainers.reporting.progress import Progress
-from trainers.reporting.summaries import Summaries
+from trainers.reporting.summaries import write_config, write_scalars
 from trainers.settings.config import Config
 from trainers.step import metrics
 from trainers.step.state import TrainingState, TrainingTotals
-from trainers.storage.history import History, Row
+from trainers.storage.history import History
 from trainers.storage.run_directory import RunDirectory
 from vision.data import Batch
 from vision.models.pretrained import variables_by_path
@@ -55,14 +55,20 @@ class Reporter:
         self.state = state
         self._classes = classes
         self._progress = progress
-        self._summaries = Summaries(directory)
+        self._train, self._validation = (
+            tf.summary.create_file_writer(str(path))
+            for path in (directory.tensorboard_train, directory.tensorboard_validation)
+        )
         self._drawn = -math.inf
 
     def start(self, batch: Batch) -> None:
         """A new run starts: shows its first images and its configuration."""
         images, labels = (part[:IMAGES_SHOWN].numpy() for part in batch[:2])
-        self._summaries.training_images(0, images, [self._classes[i] for i in labels])
-        self._summaries.config(self._config)
+        path = self._directory.samples / 'training-step-000000000.png'
+        grid = plots.image_grid(images, [self._classes[i] for i in labels], path)
+        with self._train.as_default(step=0):
+            tf.summary.image('training images', grid[None])
+        write_config(self._train, self._config)
 
     def resume(self, history: History, total_steps: int) -> None:
         """A run continues from a checkpoint."""
@@ -135,10 +141,17 @@ class Reporter:
             values[f'top5/{head}'] = accuracies[f'{head}_top5']
         values['learning_rate'] = learning_rate
         values['images_per_second'] = images_per_second
-        self._summaries.train(self._step, values)
+        write_scalars(self._train, self._step, values)
 
-    def epoch(self, row: Row, best: bool, epochs: int) -> None:
-        """An epoch was evaluated."""
+    def epoch(self, history: History, best: bool, epochs: int) -> None:
+        """An epoch was evaluated: writes the log, TensorBoard and metrics.csv.
+
+        Args:
+            history: its last row is that of the epoch.
+            best: whether no epoch before was better.
+            epochs: of the run.
+        """
+        row = history.rows[-1]
         averaged = ''
         if self.state.average is not None:
             averaged = f', averaged {row["validation_averaged_top1"]:.2%}'
@@ -154,7 +167,8 @@ class Reporter:
             averaged,
             ' (best so far)' if best else '',
         )
-        self._summaries.validation(
+        write_scalars(
+            self._validation,
             self._step,
             {
                 f'{metric}/main{weights}': row[f'validation{weights}_{metric}']
@@ -164,8 +178,12 @@ class Reporter:
             },
         )
         if self._config.histograms:
-            variables = variables_by_path(self.state.model)
-            self._summaries.histograms(self._step, variables)
+            with self._train.as_default(step=self._step):
+                for name, variable in variables_by_path(self.state.model).items():
+                    tf.summary.histogram(name, variable)
+        self._train.flush()
+        self._validation.flush()
+        self._directory.write_metrics(history.rows)
 
     def lower_rate(self, factor: float) -> None:
         """The learning rate drops on a plateau."""
@@ -182,10 +200,6 @@ class Reporter:
             'No better epoch for %d epochs: stopped early.', self._config.early_stopping
         )
 
-    def write_metrics(self, history: History) -> None:
-        """Writes metrics.csv."""
-        self._directory.write_metrics(history.rows)
-
     def drawing_is_due(self) -> bool:
         """Whether the last drawing is old enough for another one."""
         return time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS
@@ -200,20 +214,19 @@ class Reporter:
         """
         self._draw_curves(history)
         labels, names = batch.labels.numpy(), self._classes
-        self._summaries.predictions(
-            self._step,
+        grid = plots.image_grid(
             batch.images.numpy(),
             [
                 names[guess] if guess == label else f'{names[guess]} ({names[label]})'
                 for guess, label in zip(predicted, labels)
             ],
-            [bool(correct) for correct in predicted == labels],
+            self._directory.samples / 'predictions.png',
+            correct=[bool(correct) for correct in predicted == labels],
         )
+        with self._validation.as_default(step=self._step):
+            tf.summary.image('validation predictions', grid[None])
+        self._validation.flush()
         self._drawn = time.monotonic()
-
-    def flush(self) -> None:
-        """Makes everything written so far visible to TensorBoard."""
-        self._summaries.flush()
 
     def finish(self, results: dict[str, Any]) -> None:
         """The run is complete: writes results.json."""
@@ -221,7 +234,8 @@ class Reporter:
 
     def close(self) -> None:
         """Writes what is buffered and closes the files of TensorBoard."""
-        self._summaries.close()
+        self._train.close()
+        self._validation.close()
 
     @property
     def _step(self) -> int:

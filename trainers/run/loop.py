@@ -218,14 +218,13 @@ class Loop:
             raise
         self._check_finite(row['validation_loss'])
         best = self.history.add(row, self.config)
-        self.reporter.epoch(row, best, self.epochs)
+        self.reporter.epoch(self.history, best, self.epochs)
         if self.history.plateaued(self.config):
             self.state.plateau.assign(self.state.plateau * self.config.plateau_factor)
             self.reporter.lower_rate(float(self.state.plateau))
         if best:
             self.checkpointer.save_best(len(self.history.rows))
         self.state.reset_totals()
-        self.reporter.write_metrics(self.history)
         last = self._phase_is_over()
         seconds = self.checkpointer.seconds_since_save()
         # The best weights must not be newer than the state that a run resumes from.
@@ -234,7 +233,6 @@ class Loop:
         if last or self.reporter.drawing_is_due():
             shown = self.batches.shown
             self.reporter.draw(self.history, shown, self.phase.predict(shown.images))
-        self.reporter.flush()
 
     def _begin_next_phase(self) -> None:
         """Begins the next phase with the best weights so far."""

@@ -27,7 +27,6 @@ from trainers.run.loop import Loop
 from trainers.run.signals import Stopped, StopRequest, stop_on_signals
 from trainers.run.source import load_source, prepare, reduced
 from trainers.settings.config import CUSTOM, Config, ConfigError
-from trainers.settings.phases import total_epochs
 from trainers.step import precision
 from trainers.step.losses import balanced_class_weights
 from trainers.step.trainer import Trainer
@@ -130,7 +129,8 @@ def _run(
             _log.warning('%s', note)
         if dry:
             source = reduced(source, config.batch_size)
-        progress = stack.enter_context(Progress(total_epochs(config) * steps))
+        total_steps = steps * sum(phase.settings.epochs for phase in trainer.phases)
+        progress = stack.enter_context(Progress(total_steps))
         bad_files = BadFiles()
         reporter = Reporter(config, directory, trainer.state, source.classes, progress)
         loop = make_loop(

@@ -37,8 +37,3 @@ def phases(config: Config) -> list[Phase]:
         learning_rate=config.finetune_learning_rate,
     )
     return [first, Phase(second, config.finetune_freeze, cached=False)]
-
-
-def total_epochs(config: Config) -> int:
-    """The number of epochs of all phases, if none ends early."""
-    return config.epochs + config.finetune_epochs
