@@ -1,9 +1,10 @@
-"""What a run ran on: written beside its results, so that they can be compared."""
+"""The environment of a run: machine, versions, code and command line."""
 
 import contextlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 from datetime import datetime, timezone
@@ -58,16 +59,12 @@ def record(directory: RunDirectory) -> None:
 
 def gpus() -> list[Gpu]:
     """The GPUs that TensorFlow sees."""
-    found = []
-    for device in tf.config.list_physical_devices('GPU'):
-        details = tf.config.experimental.get_device_details(device)
-        found.append(
-            Gpu(
-                details.get('device_name', device.name),
-                details.get('compute_capability'),
-            )
-        )
-    return found
+    devices = tf.config.list_physical_devices('GPU')
+    details = map(tf.config.experimental.get_device_details, devices)
+    return [
+        Gpu(known.get('device_name', device.name), known.get('compute_capability'))
+        for device, known in zip(devices, details)
+    ]
 
 
 def supports_bfloat16_cpu() -> bool:
@@ -81,14 +78,11 @@ def supports_bfloat16_cpu() -> bool:
 
 def _cpuinfo(key: str) -> str | None:
     try:
-        lines = _CPUINFO.read_text(errors='replace').splitlines()
+        text = _CPUINFO.read_text(errors='replace')
     except OSError:
         return None
-    for line in lines:
-        name, _, value = line.partition(':')
-        if name.strip() == key:
-            return value.strip()
-    return None
+    line = re.search(rf'^{key}[ \t]*:(.*)$', text, re.MULTILINE)
+    return line[1].strip() if line else None
 
 
 def cpu_model() -> str:
@@ -113,7 +107,7 @@ def _memory_gib() -> float | None:
 def _commit() -> dict[str, Any] | None:
     """The commit of this code and whether tracked files differ from it."""
     code = Path(__file__).resolve()
-    # An installed copy may lie in somebody else's checkout, which says nothing of it.
+    # An installed copy may lie in the checkout of another project.
     if _git(code.parent, 'ls-files', '--error-unmatch', code.name) is None:
         return None
     commit = _git(code.parent, 'rev-parse', 'HEAD')
@@ -125,7 +119,7 @@ def _commit() -> dict[str, Any] | None:
 
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
-        # Without optional locks: it must not get in the way of a commit going on.
+        # Without optional locks, which could make a concurrent commit fail.
         done = subprocess.run(
             ['git', '--no-optional-locks', *arguments],
             cwd=folder,

@@ -1,4 +1,4 @@
-"""What a run remembers of its epochs: the rows of metrics.csv and who was best."""
+"""The history of a run: the rows of metrics.csv, the best epoch, early stopping."""
 
 import dataclasses
 import math
@@ -15,18 +15,18 @@ class History:
     """The part of a run's state that is not variables; checkpoints keep it as JSON.
 
     Attributes:
-        rows: one dictionary an epoch, the rows of metrics.csv.
-        best_epoch: the epoch with the best monitored figure, from 1; 0 before any.
-        best_value: that figure.
+        rows: one dictionary per epoch, the rows of metrics.csv.
+        best_epoch: the epoch with the best monitored metric, from 1; 0 before any.
+        best_value: the value of that metric.
         stale_epochs: epochs since then.
-        lowest_loss: lowest validation loss that the plateau rule has seen.
+        lowest_loss: lowest validation loss of the phase.
         plateau_epochs: epochs without a lower one.
-        phase: index of the phase that the run is in.
-        phase_began: epochs before this phase.
-        seconds: time spent in training steps of this phase.
-        images: training images seen in that time.
-        earlier_seconds: time spent in those of the phase before.
-        elapsed: time since the run began, pauses left out.
+        phase: index of the current phase.
+        phase_began: epochs before the phase.
+        seconds: time in training steps of the phase.
+        images: training images in that time.
+        earlier_seconds: time in training steps of earlier phases.
+        elapsed: seconds since the run began, without pauses.
     """
 
     rows: list[Row] = dataclasses.field(default_factory=list)
@@ -44,21 +44,21 @@ class History:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> 'History':
-        """The history that `dataclasses.asdict` made a dictionary of."""
+        """The history of what `dataclasses.asdict` returned."""
         return cls(**values)
 
     @property
     def images_per_second(self) -> float:
-        """Training images of this phase in a second; 0 before there is a figure.
+        """Training images per second in this phase; 0 before the first reading.
 
-        Evaluation and the first call, which traces the step, are left out.
+        Evaluation and the first call, which traces the step, do not count.
         """
         return self.images / self.seconds if self.seconds else 0.0
 
     def add(self, row: Row, config: Config) -> bool:
         """Adds an epoch; returns whether it is the best so far.
 
-        The figure looked at is that of the averaged weights where there are any.
+        The metric is that of the averaged weights, if there are any.
         """
         self.rows.append(row)
         weights = 'validation_averaged' if config.ema else 'validation'
@@ -74,7 +74,7 @@ class History:
         return best
 
     def begin_phase(self) -> None:
-        """Goes on with the next phase, which has its own patience and pace."""
+        """Starts the next phase, which counts its epochs and its time anew."""
         self.phase += 1
         self.phase_began = len(self.rows)
         self.stale_epochs = self.plateau_epochs = 0
@@ -83,11 +83,11 @@ class History:
         self.seconds, self.images = 0.0, 0
 
     def exhausted(self, config: Config) -> bool:
-        """Whether early stopping ends the phase here."""
+        """Whether early stopping ends the phase after this epoch."""
         return 0 < config.early_stopping <= self.stale_epochs
 
     def plateaued(self, config: Config) -> bool:
-        """Whether the learning rate drops now: call it once an epoch."""
+        """Whether the learning rate drops after this epoch; called once per epoch."""
         loss = self.rows[-1]['validation_loss']
         if loss < self.lowest_loss:
             self.lowest_loss, self.plateau_epochs = loss, 0

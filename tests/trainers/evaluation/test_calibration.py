@@ -9,20 +9,20 @@ from trainers.evaluation.calibration import CalibrationError
 
 def test_images_fall_into_bins_by_confidence():
     confidence = np.array([0.0, 1 / 15, 0.1, 0.98, 1.0], np.float64)
-    found = calibration.reliability(confidence, np.array([0, 0, 1, 1, 0], bool))
-    assert found.counts.tolist() == [2, 1] + [0] * 12 + [2]
-    assert found.confidence[[0, 1, 14]] == pytest.approx([1 / 30, 0.1, 0.99])
-    assert found.accuracy[[0, 1, 14]].tolist() == [0, 1, 0.5]
-    assert np.isnan(found.accuracy[2:14]).all()
+    bins = calibration.reliability(confidence, np.array([0, 0, 1, 1, 0], bool))
+    assert bins.counts.tolist() == [2, 1] + [0] * 12 + [2]
+    assert bins.confidence[[0, 1, 14]] == pytest.approx([1 / 30, 0.1, 0.99])
+    assert bins.accuracy[[0, 1, 14]].tolist() == [0, 1, 0.5]
+    assert np.isnan(bins.accuracy[2:14]).all()
     # |0 - 1/30| for two, |1 - 0.1| for one, |0.5 - 0.99| for two
-    assert found.error == pytest.approx((2 / 30 + 0.9 + 2 * 0.49) / 5)
+    assert bins.error == pytest.approx((2 / 30 + 0.9 + 2 * 0.49) / 5)
 
 
 @pytest.mark.parametrize('accuracy', [0.0, 0.55, 1.0])
 def test_error_is_the_gap_where_all_are_equally_confident(accuracy):
     correct = np.arange(200) < round(200 * accuracy)
-    found = calibration.reliability(np.full(200, 0.7, np.float32), correct)
-    assert found.error == pytest.approx(abs(accuracy - 0.7), abs=1e-6)
+    bins = calibration.reliability(np.full(200, 0.7, np.float32), correct)
+    assert bins.error == pytest.approx(abs(accuracy - 0.7), abs=1e-6)
 
 
 def drawn(factor, count=5000, classes=5):
@@ -37,10 +37,10 @@ def drawn(factor, count=5000, classes=5):
 @pytest.mark.parametrize('factor', [0.2, 1.0, 5.0])
 def test_temperature_undoes_a_factor_of_the_logits(factor):
     logits, labels = drawn(factor)
-    found = calibration.fit_temperature(logits, labels)
-    assert found == pytest.approx(factor, rel=0.05)
-    best = metrics.losses(logits, labels, found).mean()
-    for other in (found * 1.001, found / 1.001):
+    temperature = calibration.fit_temperature(logits, labels)
+    assert temperature == pytest.approx(factor, rel=0.05)
+    best = metrics.losses(logits, labels, temperature).mean()
+    for other in (temperature * 1.001, temperature / 1.001):
         assert best < metrics.losses(logits, labels, other).mean()
 
 

@@ -14,8 +14,8 @@ def of_imagenet(make_classifier):
 
 def test_the_same_classes_are_themselves(make_classifier, make_source):
     classes = ('cat', 'dog', 'owl')
-    found = match_classes(make_source(classes), make_classifier(classes))
-    assert found.dtype == 'int32' and found.tolist() == [0, 1, 2]
+    labels = match_classes(make_source(classes), make_classifier(classes))
+    assert labels.dtype == 'int32' and labels.tolist() == [0, 1, 2]
 
 
 def test_another_order_is_followed(make_classifier, make_source):

@@ -1,4 +1,4 @@
-"""Every image once, bad ones apart, and figures that agree with training's."""
+"""Every image is evaluated once; metrics agree with those of training."""
 
 import dataclasses
 from pathlib import Path
@@ -26,38 +26,45 @@ def classifier(make_classifier):
 def test_1003_images_in_batches_of_64_are_1003(classifier, make_source):
     source = make_source(CLASSES, 1003)
     done = []
-    found = evaluate(
+    evaluated = evaluate(
         classifier,
         source=source,
         batch_size=64,
         progress=lambda now, total: done.append((now, total)),
     )
-    assert len(found) == 1003 == found.confusion.sum() == found.by_class.support.sum()
-    assert found.reliability.counts.sum() == 1003
-    assert found.names == list(source.splits['test'].names)
-    np.testing.assert_array_equal(found.labels, source.splits['test'].labels)
+    assert (
+        len(evaluated)
+        == 1003
+        == evaluated.confusion.sum()
+        == evaluated.by_class.support.sum()
+    )
+    assert evaluated.reliability.counts.sum() == 1003
+    assert evaluated.names == list(source.splits['test'].names)
+    np.testing.assert_array_equal(evaluated.labels, source.splits['test'].labels)
     assert done[-1] == (1003, 1003) and len(done) == 16
     at_once = evaluate(classifier, 'test', source=source, batch_size=1003)
-    np.testing.assert_allclose(found.main, at_once.main, atol=1e-5)
+    np.testing.assert_allclose(evaluated.main, at_once.main, atol=1e-5)
 
 
 def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source):
-    found = evaluate(classifier, source=make_source(CLASSES, 70))
+    evaluated = evaluate(classifier, source=make_source(CLASSES, 70))
     for temperature in (1.0, 0.5):
-        found = dataclasses.replace(found, temperature=Temperature(temperature))
-        powers = np.exp(found.main.astype(np.float64) / temperature)
+        evaluated = dataclasses.replace(evaluated, temperature=Temperature(temperature))
+        powers = np.exp(evaluated.main.astype(np.float64) / temperature)
         np.testing.assert_allclose(
-            found.probabilities, powers / powers.sum(1, keepdims=True), rtol=1e-5
+            evaluated.probabilities, powers / powers.sum(1, keepdims=True), rtol=1e-5
         )
-        np.testing.assert_allclose(found.probabilities.sum(1), 1, rtol=1e-6)
-        np.testing.assert_array_equal(found.confidence, found.probabilities.max(1))
-    # The temperature changes what is believed, not what is named.
-    assert (found.losses != found.calibrated_losses).any()
-    np.testing.assert_array_equal(found.predicted, found.main.argmax(1))
+        np.testing.assert_allclose(evaluated.probabilities.sum(1), 1, rtol=1e-6)
+        np.testing.assert_array_equal(
+            evaluated.confidence, evaluated.probabilities.max(1)
+        )
+    # The temperature changes probabilities, not predictions.
+    assert (evaluated.losses != evaluated.calibrated_losses).any()
+    np.testing.assert_array_equal(evaluated.predicted, evaluated.main.argmax(1))
 
 
 @pytest.mark.parametrize('auxiliary', [False, True])
-def test_figures_of_every_head_agree_with_training(
+def test_metrics_of_every_head_agree_with_training(
     make_classifier, make_source, auxiliary
 ):
     from trainers.settings.config import Config
@@ -66,23 +73,27 @@ def test_figures_of_every_head_agree_with_training(
     size = 64 if auxiliary else 8
     classifier = make_classifier(CLASSES, size, auxiliary)
     source = make_source(CLASSES, 21, size)
-    found = evaluate(classifier, 'validation', source=source, batch_size=8)
+    evaluated = evaluate(classifier, 'validation', source=source, batch_size=8)
     trainer = Trainer(
         classifier.network, Config(model='small_cnn'), 1, resolve('float32')
     )
     expected = trainer.phases[0].evaluate(
         data.eval_batches(source.splits['validation'], batch_size=5, image_size=size)
     )
-    main = found.heads['main']
+    main = evaluated.heads['main']
     assert main.top1 == pytest.approx(expected['top1'])
     assert main.top5 == pytest.approx(expected['top5'])
     assert main.loss == pytest.approx(expected['loss'], rel=1e-5)
-    assert list(found.heads) == (['main', 'aux1', 'aux2'] if auxiliary else ['main'])
-    for name, head in found.heads.items():
-        assert head.top1 == (found.logits[name].argmax(1) == found.labels).mean()
+    assert list(evaluated.heads) == (
+        ['main', 'aux1', 'aux2'] if auxiliary else ['main']
+    )
+    for name, head in evaluated.heads.items():
+        assert (
+            head.top1 == (evaluated.logits[name].argmax(1) == evaluated.labels).mean()
+        )
         assert head.top1_interval.low <= head.top1 <= head.top1_interval.high
         assert head.loss == pytest.approx(
-            metrics.losses(found.logits[name], found.labels).mean()
+            metrics.losses(evaluated.logits[name], evaluated.labels).mean()
         )
 
 
@@ -103,35 +114,42 @@ def source(tmp_path_factory):
     return data.load('image_folder', str(root), HeldOut())
 
 
-def test_bad_images_are_in_no_figure_and_are_listed(classifier, source):
-    found = evaluate(
+def test_bad_images_are_in_no_metric_and_are_listed(classifier, source):
+    evaluated = evaluate(
         classifier, 'test', source=source, batch_size=4, max_bad_fraction=0.5
     )
-    assert len(found) == 18 == found.confusion.sum() == found.reliability.counts.sum()
-    assert [file.name for file in found.bad_files] == [
+    assert (
+        len(evaluated)
+        == 18
+        == evaluated.confusion.sum()
+        == evaluated.reliability.counts.sum()
+    )
+    assert [file.name for file in evaluated.bad_files] == [
         'test/b/6.png',
         'test/d/6.png',
         'test/f/6.png',
     ]
-    assert not {file.name for file in found.bad_files} & set(found.names)
+    assert not {file.name for file in evaluated.bad_files} & set(evaluated.names)
     # Labels are the network's, by name.
     assert {
         name.split('/')[1]: CLASSES[label]
-        for name, label in zip(found.names, found.labels)
+        for name, label in zip(evaluated.names, evaluated.labels)
     } == {'b': 'b', 'd': 'd', 'f': 'f'}
-    # An image's logits are its own, not those of a neighbour's place.
-    paths = np.array(source.splits['test'].paths)[found.indices]
+    # Logits are in the order of the images.
+    paths = np.array(source.splits['test'].paths)[evaluated.indices]
     pixels = np.stack([np.asarray(Image.open(path)) for path in paths])
-    np.testing.assert_allclose(found.main, classifier.logits(pixels).main, atol=1e-5)
+    np.testing.assert_allclose(
+        evaluated.main, classifier.logits(pixels).main, atol=1e-5
+    )
 
 
 def test_rows_that_stay_are_moved_up_and_not_copied():
     values = np.random.default_rng(0).normal(size=[10_000, 3]).astype(np.float32)
     places = np.flatnonzero(values[:, 0] < 1)
     expected = values[places]
-    found = evaluation._keep_rows(values, places)
-    np.testing.assert_array_equal(found, expected)
-    assert np.shares_memory(found, values)
+    kept = evaluation._keep_rows(values, places)
+    np.testing.assert_array_equal(kept, expected)
+    assert np.shares_memory(kept, values)
     every = np.arange(10_000)
     np.testing.assert_array_equal(evaluation._keep_rows(values, every), values)
 
@@ -161,23 +179,25 @@ def test_answers_that_are_not_finite_are_an_error(make_classifier, make_source):
 
 def test_temperature_is_fitted_to_what_was_evaluated(classifier, make_source):
     source = make_source(CLASSES, 60)
-    found = evaluate(classifier, 'validation', source=source)
-    # Labels that the network knows something of.
-    labels = np.where(np.arange(60) % 3, found.predicted, found.labels)
-    found = dataclasses.replace(found, labels=labels.astype(np.int32))
-    temperature = fit_temperature(found)
+    evaluated = evaluate(classifier, 'validation', source=source)
+    # Labels that the network predicts better than chance.
+    labels = np.where(np.arange(60) % 3, evaluated.predicted, evaluated.labels)
+    evaluated = dataclasses.replace(evaluated, labels=labels.astype(np.int32))
+    temperature = fit_temperature(evaluated)
     assert (temperature.split, temperature.images) == ('validation', 60)
-    fitted = dataclasses.replace(found, temperature=temperature)
-    assert fitted.calibrated_losses.mean() < found.losses.mean()
+    fitted = dataclasses.replace(evaluated, temperature=temperature)
+    assert fitted.calibrated_losses.mean() < evaluated.losses.mean()
 
 
 def test_a_run_is_evaluated_on_its_own_images(classifier):
     run = Path(__file__).parents[2] / 'earlier_runs/version_0_1/two_phases'
-    found = evaluate(run, 'validation', views='flip')
-    assert found.classifier.run.directory.path == run
-    assert (found.source.name, found.split_name) == ('shapes', 'validation')
-    again = evaluate(found.classifier, 'validation', source=found.source, views='flip')
-    np.testing.assert_array_equal(found.main, again.main)
-    assert (found.views_per_image, again.heads) == (2, found.heads)
+    evaluated = evaluate(run, 'validation', views='flip')
+    assert evaluated.classifier.run.directory.path == run
+    assert (evaluated.source.name, evaluated.split_name) == ('shapes', 'validation')
+    again = evaluate(
+        evaluated.classifier, 'validation', source=evaluated.source, views='flip'
+    )
+    np.testing.assert_array_equal(evaluated.main, again.main)
+    assert (evaluated.views_per_image, again.heads) == (2, evaluated.heads)
     with pytest.raises(UserError, match='Expected a source with random weights'):
         evaluate(classifier)

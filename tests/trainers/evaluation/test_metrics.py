@@ -1,4 +1,4 @@
-"""Each figure against its definition, or against scikit-learn."""
+"""Every metric against its definition, or against scikit-learn."""
 
 import math
 import tracemalloc
@@ -13,7 +13,7 @@ from trainers.step import losses
 from trainers.step import metrics as training_metrics
 
 
-def answers(count=9000, classes=7, coarse=False):
+def outputs(count=9000, classes=7, coarse=False):
     """Logits and labels, in more rows than are worked on at a time."""
     rng = np.random.default_rng(count + classes)
     labels = rng.integers(classes, size=count).astype(np.int32)
@@ -27,7 +27,7 @@ def answers(count=9000, classes=7, coarse=False):
 def test_ranks_agree_with_the_hits_of_training_also_where_logits_are_equal(
     classes, coarse
 ):
-    logits, labels = answers(classes=classes, coarse=coarse)
+    logits, labels = outputs(classes=classes, coarse=coarse)
     ranks = metrics.ranks(logits, labels)
     np.testing.assert_array_equal(ranks == 0, logits.argmax(1) == labels)
     for k in (1, 5):
@@ -40,16 +40,14 @@ def test_ranks_agree_with_the_hits_of_training_also_where_logits_are_equal(
 @pytest.mark.parametrize('coarse', [False, True])
 @pytest.mark.parametrize('count', [1, 5, 7])
 def test_best_are_those_of_all_sorted_also_where_logits_are_equal(count, coarse):
-    logits, labels = answers(coarse=coarse)
-    found = metrics.top_classes(logits, count)
-    np.testing.assert_array_equal(
-        found, np.argsort(-logits, 1, kind='stable')[:, :count]
-    )
-    np.testing.assert_array_equal(found[:, 0], logits.argmax(1))
+    logits, labels = outputs(coarse=coarse)
+    top = metrics.top_classes(logits, count)
+    np.testing.assert_array_equal(top, np.argsort(-logits, 1, kind='stable')[:, :count])
+    np.testing.assert_array_equal(top[:, 0], logits.argmax(1))
 
 
 def test_best_need_little_memory():
-    logits = answers(40_000, 50)[0]
+    logits = outputs(40_000, 50)[0]
     tracemalloc.start()
     try:
         metrics.top_classes(logits, 5)
@@ -63,15 +61,15 @@ def test_blocks_cover_every_row_once():
     for count in (0, 1, 4096, 4097, 9000):
         rows = [
             row
-            for each in metrics.blocks(count)
-            for row in range(each.start, each.stop)
+            for block in metrics.blocks(count)
+            for row in range(block.start, block.stop)
         ]
         assert rows == list(range(count))
 
 
 @pytest.mark.parametrize('temperature', [1.0, 0.3, 4.0])
 def test_losses_agree_with_those_of_training(temperature):
-    logits, labels = answers()
+    logits, labels = outputs()
     expected = losses.cross_entropy(
         tf.constant(labels), tf.constant(logits) / temperature
     )
@@ -107,9 +105,9 @@ def test_most_confused_come_in_order_and_no_more_than_asked_for():
 
 
 def test_class_figures_and_their_means_agree_with_scikit_learn():
-    logits, labels = answers(300)
+    logits, labels = outputs(300)
     labels[labels == 3] = 4  # a class without images
-    logits[:, 5] = -9  # a class that is never named
+    logits[:, 5] = -9  # a class that is never predicted
     predicted = logits.argmax(1)
     matrix = metrics.confusion_matrix(labels, predicted, 7)
     np.testing.assert_array_equal(
@@ -119,8 +117,8 @@ def test_class_figures_and_their_means_agree_with_scikit_learn():
     expected = sklearn_metrics.precision_recall_fscore_support(
         labels, predicted, labels=range(7), zero_division=np.nan
     )
-    for ours, theirs in zip(figures, expected):
-        np.testing.assert_allclose(ours, theirs)
+    for actual, reference in zip(figures, expected):
+        np.testing.assert_allclose(actual, reference)
     there = np.unique(labels)
     means = sklearn_metrics.precision_recall_fscore_support(
         labels, predicted, labels=there, average='macro', zero_division=0
@@ -145,8 +143,8 @@ def test_wilson_needs_something_to_have_a_share_of(hits, total):
         metrics.wilson_interval(hits, total)
 
 
-def test_precision_recall_of_a_small_case_by_hand():
-    # From the top: right, wrong, right, wrong and right at once.
+def test_precision_recall_of_a_small_case():
+    # From the highest: positive, negative, positive, and one of both at once.
     scores = np.array([0.9, 0.8, 0.7, 0.2, 0.2])
     curve = metrics.precision_recall(scores[[0, 2, 4]], [scores[:2], scores[2:]])
     np.testing.assert_allclose(curve.recall, [1 / 3, 2 / 3, 1])
@@ -156,7 +154,7 @@ def test_precision_recall_of_a_small_case_by_hand():
 
 @pytest.mark.parametrize('coarse', [False, True])
 def test_average_precision_agrees_with_scikit_learn(coarse):
-    scores, labels = answers(coarse=coarse)
+    scores, labels = outputs(coarse=coarse)
     truth = np.eye(7)[labels]
     curve = metrics.micro_average(scores, labels)
     assert curve.average == pytest.approx(
@@ -170,7 +168,7 @@ def test_average_precision_agrees_with_scikit_learn(coarse):
 
 
 def test_class_without_images_has_no_curve():
-    scores, labels = answers(20, 3)
+    scores, labels = outputs(20, 3)
     labels[:] = 0
     curve = metrics.class_curve(scores, labels, 2)
     assert math.isnan(curve.average) and not len(curve.recall)

@@ -1,4 +1,4 @@
-"""A classifier out of a run, a checkpoint, or somebody else's weights."""
+"""A classifier from a run, a checkpoint, or weights that are not of a run."""
 
 import json
 import shutil
@@ -64,7 +64,7 @@ def images() -> tf.Tensor:
     return tf.constant(rng.integers(0, 256, [4, 32, 32, 3], np.uint8))
 
 
-def test_a_run_is_read_back_with_all_that_it_knows(run_dir):
+def test_a_run_is_read_with_everything_it_recorded(run_dir):
     classifier = from_run(run_dir)
     results = json.loads((run_dir / 'results.json').read_text())
     source = load_source(Config(**SETTINGS))
@@ -122,12 +122,12 @@ def test_a_checkpoint_on_its_own(run_dir, tmp_path, images):
 
 
 def test_a_checkpoint_by_another_name(run_dir, tmp_path):
-    shutil.copytree(steps(run_dir, 'best')[-1], tmp_path / 'mine')
+    shutil.copytree(steps(run_dir, 'best')[-1], tmp_path / 'renamed')
     with pytest.raises(RunDirectoryError, match='to be step-<number>, such as step-12'):
-        from_run(tmp_path / 'mine')
+        from_run(tmp_path / 'renamed')
 
 
-def test_a_folder_that_is_none(tmp_path, run_dir):
+def test_a_folder_without_a_run(tmp_path, run_dir):
     (tmp_path / 'file.txt').write_text('no run')
     for path in (tmp_path, tmp_path / 'nothing', tmp_path / 'file.txt'):
         with pytest.raises(RunDirectoryError, match='expected the folder of a run'):
@@ -269,7 +269,7 @@ def test_a_temperature_stored_by_version_0_1(copy):
 def test_a_garbled_temperature(copy, content):
     step = from_run(copy).run.step
     (copy / 'calibration.json').write_text(content.replace('STEP', str(step)))
-    if content.startswith('{"step": 0'):  # of other weights, so nobody looks closer
+    if content.startswith('{"step": 0'):  # of other weights, so the rest is not read
         assert from_run(copy).temperature == Temperature()
         return
     with pytest.raises(RunDirectoryError, match='calibration.json'):
@@ -279,7 +279,7 @@ def test_a_garbled_temperature(copy, content):
 
 @pytest.fixture(scope='module')
 def weights(tmp_path_factory) -> Path:
-    """The weights of a network of 3 classes, as somebody may hand them around."""
+    """The weights of a network of 3 classes in a file."""
     network = create('small_cnn', classes=3, image_size=16, filters=(4,))
     path = tmp_path_factory.mktemp('weights') / 'weights.npz'
     arrays = {name: v.numpy() for name, v in variables_by_path(network).items()}
@@ -305,7 +305,7 @@ def _labels(folder: Path, *lines: str) -> str:
     return str(path)
 
 
-def test_weights_of_somebody_else(weights, tmp_path):
+def test_weights_that_are_not_of_a_run(weights, tmp_path):
     labels = _labels(tmp_path, 'cat', 'dog', 'owl')
     classifier = from_pretrained(_config(weights), labels, temperature=1.5)
     assert classifier.classes == classifier.ids == ('cat', 'dog', 'owl')

@@ -77,8 +77,8 @@ IN_ORDER = (
 )
 
 
-def names(found) -> list[str]:
-    return [each.name for each in found]
+def names(files) -> list[str]:
+    return [file.name for file in files]
 
 
 def test_a_folder_is_searched_in_order(folder, monkeypatch):
@@ -113,11 +113,11 @@ def test_a_folder_is_searched_in_order(folder, monkeypatch):
 )
 def test_a_path_is_taken_as_it_is(folder, monkeypatch, path, error):
     monkeypatch.chdir(folder)
-    (found,) = find(path)
-    assert found.name == path and error in found.error
-    assert bool(error) == bool(found.error)
+    (file,) = find(path)
+    assert file.name == path and error in file.error
+    assert bool(error) == bool(file.error)
     expected = ('', 0) if error else (path, os.path.getsize(path))
-    assert (found.path, found.size) == expected
+    assert (file.path, file.size) == expected
 
 
 @pytest.mark.parametrize(
@@ -136,8 +136,8 @@ def test_a_path_is_taken_as_it_is(folder, monkeypatch, path, error):
 )
 def test_a_pattern(folder, monkeypatch, pattern, matches):
     monkeypatch.chdir(folder)
-    found = names(find(pattern))
-    assert [name for name in found if '/loop/' not in name] == matches
+    matching = names(find(pattern))
+    assert [name for name in matching if '/loop/' not in name] == matches
 
 
 def test_a_pattern_across_folders_names_no_file_twice(folder, monkeypatch):
@@ -174,19 +174,23 @@ def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
 
 def test_what_can_be_read_is_predicted_and_the_rest_reported(classifier, folder):
     predictions = predict(classifier, folder, top=2)
-    assert [each.file for each in predictions] == [f'{folder}/{n}' for n in IN_ORDER]
+    assert [predicted.file for predicted in predictions] == [
+        f'{folder}/{n}' for n in IN_ORDER
+    ]
     errors = {Path(p.file).name: p.error for p in predictions if p.error}
     assert errors == {
         'broken.png': 'Not a JPEG, PNG, GIF, BMP or WebP file',
         'empty.png': 'The file is empty',
         'nowhere.png': 'No such file or directory',
     }
-    for each in predictions:
-        if each.error:
-            assert each == Prediction(each.file, error=each.error)
+    for predicted in predictions:
+        if predicted.error:
+            assert predicted == Prediction(predicted.file, error=predicted.error)
         else:
-            assert len(set(each.classes)) == 2 and set(each.classes) <= set(CLASSES)
-            assert 1 >= each.probabilities[0] >= each.probabilities[1] >= 0
+            assert len(set(predicted.classes)) == 2 and set(predicted.classes) <= set(
+                CLASSES
+            )
+            assert 1 >= predicted.probabilities[0] >= predicted.probabilities[1] >= 0
 
 
 @pytest.mark.parametrize('views, batch_size', [('none', 0), ('flip', 1), ('crops', 3)])
@@ -203,22 +207,27 @@ def test_probabilities_are_the_bits_of_evaluation(
     for given in (paths, [np.asarray(Image.open(paths[1]))]):
         predictions = predict(classifier, given, views=views, batch_size=batch_size)
         wanted = expected if len(given) == 5 else expected[1:2]
-        for each, row in zip(predictions, wanted, strict=True):
+        for predicted, row in zip(predictions, wanted, strict=True):
             order = np.argsort(-row, kind='stable')
-            assert each.classes == tuple(CLASSES[label] for label in order)
-            assert np.float32(each.probabilities).tobytes() == row[order].tobytes()
+            assert predicted.classes == tuple(CLASSES[label] for label in order)
+            assert np.float32(predicted.probabilities).tobytes() == row[order].tobytes()
 
 
 def test_arrays_and_files_in_one_list_keep_their_order(classifier, folder):
     pixels = np.asarray(Image.open(folder / 'a.png'))
     mixed = predict(classifier, [pixels, folder / 'b.JPG', 'missing', pixels[:, ::-1]])
-    assert [each.file for each in mixed] == [
+    assert [predicted.file for predicted in mixed] == [
         'array 0',
         f'{folder}/b.JPG',
         'missing',
         'array 3',
     ]
-    assert [bool(each.error) for each in mixed] == [False, False, True, False]
+    assert [bool(predicted.error) for predicted in mixed] == [
+        False,
+        False,
+        True,
+        False,
+    ]
     alone = predict(classifier, pixels)
     assert alone == mixed[:1]
     assert predict(classifier, np.stack([pixels, pixels])) == [
@@ -282,17 +291,17 @@ def test_top_and_threshold(classifier, folder):
     ]
     # What reaches the threshold is not below it.
     for threshold, rejected in ((first, False), (np.nextafter(first, 2), True)):
-        (found,) = predict(classifier, folder / 'a.png', threshold=threshold)
-        assert found == every._replace(rejected=rejected)
+        (predicted,) = predict(classifier, folder / 'a.png', threshold=threshold)
+        assert predicted == every._replace(rejected=rejected)
 
 
 def test_answers_that_are_not_finite_are_none(folder):
     network = create('small_cnn', classes=3, image_size=16, filters=(4,))
     network.head.classifier.bias.assign([0, np.nan, 0])
     specification = Specification('small_cnn', CLASSES, 16, network.normalization)
-    (found,) = predict(Classifier(network, specification, ''), folder / 'a.png')
-    assert found.error == 'The logits of the network are not finite'
-    assert found.classes == ()
+    (predicted,) = predict(Classifier(network, specification, ''), folder / 'a.png')
+    assert predicted.error == 'The logits of the network are not finite'
+    assert predicted.classes == ()
 
 
 def test_a_stream_is_taken_in_parts(classifier, folder, monkeypatch):
@@ -308,10 +317,10 @@ def test_a_stream_is_taken_in_parts(classifier, folder, monkeypatch):
 
     seen = []
     for predictions in stream(classifier, images(), PredictionSettings()):
-        seen += [each.file for each in predictions]
+        seen += [predicted.file for predicted in predictions]
         assert asked == len(seen)
     assert seen == [str(i) for i in range(1, 12)]
-    assert len({each.probabilities for each in predictions}) == 1
+    assert len({predicted.probabilities for predicted in predictions}) == 1
 
 
 def test_a_slow_list_is_taken_in_small_parts(classifier, folder, monkeypatch):
@@ -339,7 +348,7 @@ def test_batches_are_sized_to_memory(classifier, monkeypatch):
 
     monkeypatch.setattr(prediction, 'fits_in_memory', fits)
     assert prediction._fitting_batch(classifier, [small]) == 64
-    # Five times ten megabytes each.
+    # Five times ten megabytes prediction.
     assert prediction._fitting_batch(classifier, [large, large]) == 16
     assert asked[-1] == pytest.approx(16 * 5e7, rel=0.01)
     assert prediction._fitting_batch(classifier, [large._replace(size=10**12)]) == 2

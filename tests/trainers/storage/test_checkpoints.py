@@ -80,7 +80,7 @@ def names(directory: Path) -> list[str]:
 
 @pytest.fixture(scope='module')
 def saved(tmp_path_factory):
-    """A folder with the sound checkpoints 1 and 2, and what was in them."""
+    """A folder with the undamaged checkpoints 1 and 2, and what was in them."""
     directory = tmp_path_factory.mktemp('saved') / 'last'
     objects = make_objects()
     checkpoints = Checkpoints(directory, objects)
@@ -143,8 +143,8 @@ def test_state_comes_back_bit_for_bit(tmp_path):
     checkpoints = Checkpoints(tmp_path, make_objects())
     checkpoints.save(7, state)
     restored = checkpoints.restore()
-    packed = [struct.pack('<d', each) for each in restored.pop('floats')]
-    assert packed == [struct.pack('<d', each) for each in floats]
+    packed = [struct.pack('<d', value) for value in restored.pop('floats')]
+    assert packed == [struct.pack('<d', value) for value in floats]
     assert math.isnan(restored.pop('nan'))
     assert restored == {'step': 7, 'best': None, 'rows': [{'epoch': 1}]}
 
@@ -211,9 +211,7 @@ DAMAGES = {
 
 @pytest.mark.parametrize('name', FILES)
 @pytest.mark.parametrize('damage', DAMAGES)
-def test_damaged_is_set_aside_and_the_one_before_used(
-    name, damage, copy, saved, caplog
-):
+def test_damaged_is_renamed_and_the_one_before_used(name, damage, copy, saved, caplog):
     DAMAGES[damage](copy / 'step-000000002' / name)
     objects = make_objects()
     state = Checkpoints(copy, objects).restore()
@@ -268,7 +266,7 @@ def test_all_damaged_is_never_a_fresh_start(copy):
         (folder / 'state.json').write_text('{}')
     objects = make_objects()
     before = values(objects)
-    for _ in range(2):  # The second time they are already set aside.
+    for _ in range(2):  # The second time they are already renamed.
         with pytest.raises(CheckpointError, match='all are damaged.*another --run_dir'):
             Checkpoints(copy, objects).restore()
         assert names(copy) == ['damaged-step-000000001', 'damaged-step-000000002']

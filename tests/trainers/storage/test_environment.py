@@ -30,9 +30,9 @@ def test_describes_this_machine():
 
 
 def test_gpus_are_those_of_tensorflow():
-    found = environment.gpus()
-    assert len(found) == len(tf.config.list_physical_devices('GPU'))
-    assert all(gpu.name and gpu.compute_capability >= (1, 0) for gpu in found)
+    gpus = environment.gpus()
+    assert len(gpus) == len(tf.config.list_physical_devices('GPU'))
+    assert all(gpu.name and gpu.compute_capability >= (1, 0) for gpu in gpus)
 
 
 @pytest.mark.parametrize(

@@ -39,8 +39,8 @@ def replay(
     ],
 )
 def test_best(settings, figure, values, best):
-    history, found = replay(values, figure, **settings)
-    assert found == best
+    history, bests = replay(values, figure, **settings)
+    assert bests == best
     assert history.best_epoch == len(best) - best[::-1].index(True)
     assert history.best_value == values[history.best_epoch - 1]
 
@@ -77,11 +77,11 @@ def test_early_stopping(patience, values, exhausted):
 )
 def test_plateau(patience, losses, drops):
     history, config = History(), Config(plateau_patience=patience)
-    found = []
+    dropped = []
     for loss in losses:
         history.rows.append({'validation_loss': loss})
-        found.append(history.plateaued(config))
-    assert found == drops
+        dropped.append(history.plateaued(config))
+    assert dropped == drops
 
 
 def test_a_phase_has_its_own_patience_and_the_run_one_best():
