@@ -20,7 +20,7 @@ from keras import layers
 from scripts.benchmark.timing import Workload, timed
 from scripts.benchmark.workloads import drained
 from trainers.settings.config import Config, ConfigError
-from vision.data import DatasetError, Split, steps_per_epoch
+from vision.data import ArraySplit, DatasetError, FileSplit, Split, steps_per_epoch
 from vision.data.augment import Augmentation, parameters
 
 # File names that both take for images.
@@ -79,8 +79,10 @@ def check_augmentations(augmentations: Sequence[Augmentation]) -> None:
 
 def check_files(split: Split) -> None:
     """Raises a ConfigError unless each image is a file that Keras takes for one."""
-    if split.paths is None or split.ranges is not None:
-        place = 'parts of larger files' if split.paths else 'in memory'
+    if not isinstance(split, FileSplit):
+        place = (
+            'in memory' if isinstance(split, ArraySplit) else 'parts of larger files'
+        )
         raise ConfigError(
             'Expected images that are files of their own in --mode=input_peers; '
             f'received images that are {place}. Name a --dataset of files, such as '
@@ -104,7 +106,7 @@ def linked(split: Split, batch_size: int) -> Iterator[str]:
     Raises:
         DatasetError: the files do not fill a batch.
     """
-    assert split.paths is not None
+    assert isinstance(split, FileSplit)
     count = steps_per_epoch(split, batch_size) * batch_size
     with tempfile.TemporaryDirectory(prefix='tapestry-benchmark-') as folder:
         for label in np.unique(split.labels):

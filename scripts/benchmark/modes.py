@@ -36,7 +36,7 @@ from trainers.run.source import load_source
 from trainers.settings.config import Config
 from trainers.step import precision
 from vision import data, models
-from vision.data import BadFiles, DatasetError, Source, Split
+from vision.data import ArraySplit, BadFiles, DatasetError, FileSplit, Source, Split
 
 MEMORY, FILES = 'from memory', 'from files'
 SECONDS_PER_EPOCH = 5.0  # Of the training loop in end_to_end.
@@ -240,8 +240,12 @@ def _places(config: Config, source: Source) -> dict[str, Split]:
     """The training split in each place from which training may read it."""
     split = source.splits['train']
     in_memory = decoded(config, source, BadFiles()).splits['train']
-    places = {} if in_memory.images is None else {MEMORY: in_memory}
-    return places if split.paths is None else {**places, FILES: split}
+    places: dict[str, Split] = {}
+    if isinstance(in_memory, ArraySplit):
+        places[MEMORY] = in_memory
+    if not isinstance(split, ArraySplit):
+        places[FILES] = split
+    return places
 
 
 def _pipelines(
@@ -268,10 +272,11 @@ def _bare_decoding(places: dict[str, Split], settings: Settings) -> list[Workloa
     name = 'reading and decoding only'
     if FILES not in places:
         return []
-    if places[FILES].ranges is not None:
+    files = _good_files(places)
+    if not isinstance(files, FileSplit):
         _log.warning('Left out: %s, since the images are parts of larger files.', name)
         return []
-    return [bare_decoding(name, _good_files(places), settings.warmup_steps)]
+    return [bare_decoding(name, files, settings.warmup_steps)]
 
 
 def _good_files(places: dict[str, Split]) -> Split:

@@ -11,7 +11,7 @@ from scripts.benchmark.timing import Workload, timed
 from trainers.settings.config import Config
 from trainers.step.trainer import TrainingPhase
 from vision import data
-from vision.data import Batch, Source, Split
+from vision.data import ArraySplit, Batch, FileSplit, Source, Split
 from vision.data.decoding.decode import decode, decode_plain
 
 MATRIX_SIDE = 4096
@@ -59,10 +59,10 @@ def synthetic_source(config: Config, classes: int) -> Source:
     )
 
 
-def noise(count: int, size: int, classes: int) -> Split:
+def noise(count: int, size: int, classes: int) -> ArraySplit:
     """A split of images of independent random pixels, with random labels."""
     rng = np.random.default_rng(0)
-    return Split(
+    return ArraySplit(
         labels=rng.integers(classes, size=count, dtype=np.int32),
         names=[str(index) for index in range(count)],
         images=rng.integers(256, size=[count, size, size, 3], dtype=np.uint8),
@@ -71,6 +71,7 @@ def noise(count: int, size: int, classes: int) -> Split:
 
 def device_batch(split: Split) -> Batch:
     """A split as one batch in the device's memory."""
+    assert isinstance(split, ArraySplit)
     return Batch(
         tf.constant(split.images),
         tf.constant(split.labels),
@@ -113,7 +114,7 @@ def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Work
     return Workload(name, drained(batches, warmup_steps), config.batch_size)
 
 
-def bare_decoding(name: str, split: Split, warmup_steps: int) -> Workload:
+def bare_decoding(name: str, split: FileSplit, warmup_steps: int) -> Workload:
     """Reading and decoding files in order: the upper bound of any pipeline of them.
 
     A group of files is left out if one of them cannot be decoded.
@@ -123,7 +124,6 @@ def bare_decoding(name: str, split: Split, warmup_steps: int) -> Workload:
         split: images that are files of their own.
         warmup_steps: steps before each turn that are not counted.
     """
-    assert split.paths is not None and split.ranges is None
     decoded = _decoding(split.paths, split.side)
     plainly = tf.autograph.experimental.do_not_convert(decoded)
     # Of few files, a broken one should remove only a few.

@@ -12,7 +12,7 @@ from trainers.inference.classifier import Classifier
 from trainers.inference.scoring import score
 from trainers.run.source import load_source
 from trainers.settings.config import ConfigError
-from vision.data import BadFiles, DatasetError, Split, take
+from vision.data import BadFiles, DatasetError, FileSplit, Split, take
 
 # Validation images that are evaluated to find misclassified ones.
 _EVALUATED = 1000
@@ -42,7 +42,7 @@ def from_arguments(arguments: Sequence[str]) -> Images:
     if not paths:
         return Images(None, False, errors)
     labels = np.zeros(len(paths), np.int32)
-    split = Split(labels, list(paths), paths=list(paths.values()))
+    split = FileSplit(labels, list(paths), list(paths.values()))
     return Images(split, False, errors)
 
 

@@ -13,7 +13,7 @@ from trainers.inference.classifier import Classifier
 from trainers.run.source import load_source
 from trainers.settings.config import ConfigError
 from vision import data
-from vision.data import BadFiles, DatasetError, Split
+from vision.data import BadFiles, DatasetError, FileSplit, Split
 from vision.errors import UserError
 
 COMPARED, CALIBRATION = 100, 100
@@ -90,7 +90,7 @@ def _split_of(given: str) -> Split:
             'Expected --images to be an image, or a folder or pattern of images, got '
             f'{printable(given)}: {files[0].error}.'
         )
-    return Split(np.zeros(len(paths), np.int32), paths, paths=paths)
+    return FileSplit(np.zeros(len(paths), np.int32), paths, paths)
 
 
 def _halves(split: Split) -> tuple[Split, Split]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.data import SPLITS, Source, Split
+from vision.data import SPLITS, FileSplit, RangeSplit, Source, Split
 from vision.survey.survey import Survey, survey
 
 CAT, DOG = 'cat', '<b>dog'
@@ -91,7 +91,7 @@ def source(folder) -> Source:
     for name in SPLITS:
         paths = [path for path in planted() if path.startswith(f'{name}/')]
         labels = np.array([label(path) for path in paths], np.int32)
-        splits[name] = Split(labels, paths, paths=[f'{folder}/{p}' for p in paths])
+        splits[name] = FileSplit(labels, paths, paths=[f'{folder}/{p}' for p in paths])
     return make_source(splits)
 
 
@@ -111,7 +111,7 @@ def ranges(folder) -> Source:
         archive.write_bytes(b'start' + b''.join(blobs.values()))
         lengths = np.array([len(blob) for blob in blobs.values()], np.int64)
         offsets = len(b'start') + np.cumsum(lengths) - lengths
-        splits[name] = Split(
+        splits[name] = RangeSplit(
             np.array([label(path) for path in blobs], np.int32),
             list(blobs),
             paths=[os.fspath(archive)] * len(blobs),

@@ -15,7 +15,7 @@ from trainers.inference.classifier import Classifier, from_run
 from trainers.inference.image_files import ImageFile
 from trainers.inference.scoring import score
 from trainers.settings.prediction import PredictionSettings
-from vision.data import BadFiles, Split, fits_in_memory
+from vision.data import ArraySplit, BadFiles, FileSplit, Split, fits_in_memory
 from vision.data.decoding.decode import fit
 from vision.errors import UserError
 
@@ -187,12 +187,12 @@ def _splits(images: list[Image], side: int) -> Iterator[Split]:
     arrays = {i: p for i, p in enumerate(images) if isinstance(p, Pixels)}
     if files:
         paths = [file.path for file in files.values()]
-        yield Split(np.array(list(files), np.int32), paths, paths=paths)
+        yield FileSplit(np.array(list(files), np.int32), paths, paths)
     if arrays:
         fitted = [fit(tf.constant(p.pixels), side).numpy() for p in arrays.values()]
         names = [array.name for array in arrays.values()]
         labels = np.array(list(arrays), np.int32)
-        yield Split(labels, names, images=np.stack(fitted))
+        yield ArraySplit(labels, names, np.stack(fitted))
 
 
 class _Errors(BadFiles):

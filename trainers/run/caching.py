@@ -8,7 +8,7 @@ from pathlib import Path
 from trainers.reporting.progress import task_bar
 from trainers.settings.config import Config, ConfigError
 from vision import data
-from vision.data import BadFiles, Source, Split
+from vision.data import ArraySplit, BadFiles, Source, Split
 from vision.data.augment import Augmenter
 
 
@@ -22,7 +22,7 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
     sides = {
         name: side
         for name, side in _sides(config, source).items()
-        if source.splits[name].images is None and len(source.splits[name])
+        if not isinstance(source.splits[name], ArraySplit)
     }
     if config.cache == 'auto':
         sides = {name: side for name, side in sides.items() if side}

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
     )
     from vision.data.source import (
         SPLITS,
+        ArraySplit,
         DatasetError,
+        FileSplit,
         HeldOut,
+        RangeSplit,
         Source,
         Split,
         check_disjoint,
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    'ArraySplit',
     'Batch',
     'BadFile',
     'BadFiles',
@@ -55,7 +59,9 @@ __all__ = [
     'DatasetError',
     'FeatureError',
     'Features',
+    'FileSplit',
     'HeldOut',
+    'RangeSplit',
     'SPLITS',
     'Source',
     'Split',

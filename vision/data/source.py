@@ -1,9 +1,11 @@
 """What a dataset is: named classes and three checked splits in a fixed order."""
 
+import abc
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -13,14 +15,16 @@ SPLITS = ('train', 'validation', 'test')
 
 
 class DatasetError(UserError):
-    """The data is not what it should be; the message says what to do."""
+    """The data is not as expected; the message says what to do."""
 
 
 class HeldOut(NamedTuple):
     """What to take from the training images where a dataset has no such split.
 
-    seed: decides which images are taken.
-    validation, test: shares of each class, between 0 and 1.
+    Attributes:
+        seed: decides which images are taken.
+        validation: share of each class, between 0 and 1.
+        test: the same for the test split.
     """
 
     seed: int = 0
@@ -28,70 +32,131 @@ class HeldOut(NamedTuple):
     test: float = 0.1
 
 
+_EQUAL = np.ones(0, np.float32)  # Stands for a sample weight of 1 for every image.
+
+
 @dataclass(frozen=True, eq=False)
-class Split:
-    """N labelled images in a fixed order, in memory or on disk.
+class _Images(abc.ABC):
+    """N labelled images in a fixed order; the classes below say where they are.
 
-    labels: int32 [N], the class of each image.
-    names: N strings, each image's file path relative to the data directory.
-    images: uint8 [N, H, W, 3], or None where the images are files.
-    paths: N file paths, or None where the images are in memory.
-    ranges: int64 [N, 2], offset and length in bytes of each encoded image within
-        its file; None where each is a file of its own.
-    sample_weights: float32 [N], 0 for an image that cannot be decoded; 1 by default.
-    side: pixels a side where all images are squares of one size, else None; known
-        by itself of images in memory.
+    Attributes:
+        labels: int32 [N], the class of each image.
+        names: N strings, each image's file path relative to the data directory.
+        sample_weights: float32 [N], 0 for an image that cannot be decoded; 1 by
+            default.
+        side: pixels a side where all images are squares of one size, else None.
 
-    Raises DatasetError where these do not fit together.
+    Raises:
+        DatasetError: these do not fit together.
     """
 
     labels: np.ndarray
     names: Sequence[str]
-    images: np.ndarray | None = None
-    paths: Sequence[str] | None = None
-    ranges: np.ndarray | None = None
-    sample_weights: np.ndarray = None  # type: ignore[assignment]  # Set when built.
-    side: int | None = None
+    sample_weights: np.ndarray = field(default_factory=lambda: _EQUAL, kw_only=True)
+    side: int | None = field(default=None, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.sample_weights is None:
+        if self.sample_weights is _EQUAL:
             ones = np.ones(len(self.labels), np.float32)
             object.__setattr__(self, 'sample_weights', ones)
         _check_vector('labels', self.labels, np.int32)
         _check_vector('sample_weights', self.sample_weights, np.float32)
         if not len(self):
             raise DatasetError('A split needs at least one image, got none.')
-        if (self.images is None) == (self.paths is None):
-            given = 'neither' if self.images is None else 'both'
-            raise DatasetError(f'A split holds either images or paths, got {given}.')
-        if self.images is not None:
-            _check_images(self.images)
-            height, width = self.images.shape[1:3]
-            object.__setattr__(self, 'side', height if height == width else None)
-        if self.ranges is not None:
-            _check_ranges(self.ranges)
-        self._check_lengths()
+        lengths = {name: len(values) for name, values in self.columns().items()}
+        if len(set(lengths.values())) > 1:
+            counts = ', '.join(f'{count} {name}' for name, count in lengths.items())
+            raise DatasetError(f'A split needs one value for each image, got {counts}.')
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def _check_lengths(self) -> None:
-        contents = self.paths if self.images is None else self.images
-        assert contents is not None
-        lengths = {
-            'labels': len(self),
-            'names': len(self.names),
-            'images': len(contents),
-            'sample_weights': len(self.sample_weights),
-        }
-        if self.ranges is not None:
-            lengths['ranges'] = len(self.ranges)
-        if len(set(lengths.values())) > 1:
+    def columns(self) -> dict[str, Any]:
+        """The attributes that have a value for each image."""
+        return {f.name: getattr(self, f.name) for f in fields(self) if f.name != 'side'}
+
+    @abc.abstractmethod
+    def read(self, index: int) -> bytes | np.ndarray:
+        """The encoded bytes of an image, or its pixels where it is decoded already.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class ArraySplit(_Images):
+    """A split of decoded images in memory, or in a memory-mapped file.
+
+    Attributes:
+        images: uint8 [N, H, W, 3].
+    """
+
+    images: np.ndarray
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        images = self.images
+        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
             raise DatasetError(
-                'A split needs one label, name and weight for each image, got '
-                + ', '.join(f'{n} {what}' for what, n in lengths.items())
-                + '.'
+                'images must be uint8 [N, H, W, 3], '
+                f'got {images.dtype} {list(images.shape)}.'
             )
+        height, width = images.shape[1:3]
+        object.__setattr__(self, 'side', height if height == width else None)
+
+    def read(self, index: int) -> np.ndarray:
+        return self.images[index]
+
+
+@dataclass(frozen=True, eq=False)
+class FileSplit(_Images):
+    """A split of images that are files.
+
+    Attributes:
+        paths: N file paths.
+    """
+
+    paths: Sequence[str]
+
+    def read(self, index: int) -> bytes:
+        with open(self.paths[index], 'rb') as file:
+            return file.read()
+
+
+@dataclass(frozen=True, eq=False)
+class RangeSplit(_Images):
+    """A split of encoded images within larger files.
+
+    Attributes:
+        paths: N paths, of the file that each image is in.
+        ranges: int64 [N, 2], offset and length in bytes of each image in its file.
+    """
+
+    paths: Sequence[str]
+    ranges: np.ndarray
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ranges = self.ranges
+        if ranges.ndim != 2 or ranges.shape[1] != 2 or ranges.dtype != np.int64:
+            raise DatasetError(
+                f'ranges must be int64 [N, 2], got {ranges.dtype} {list(ranges.shape)}.'
+            )
+        if ranges.min() < 0:
+            raise DatasetError(
+                f'ranges must be offsets and lengths of 0 or more, got {ranges.min()}.'
+            )
+
+    def read(self, index: int) -> bytes:
+        offset, length = self.ranges[index].tolist()
+        with open(self.paths[index], 'rb', buffering=0) as file:
+            return os.pread(file.fileno(), length, offset)
+
+
+EncodedSplit = FileSplit | RangeSplit
+Split = ArraySplit | EncodedSplit
+SomeSplit = TypeVar('SomeSplit', bound=_Images)
 
 
 def _check_vector(what: str, array: np.ndarray, dtype: type) -> None:
@@ -102,36 +167,20 @@ def _check_vector(what: str, array: np.ndarray, dtype: type) -> None:
         )
 
 
-def _check_images(images: np.ndarray) -> None:
-    if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-        raise DatasetError(
-            'images must be uint8 [N, H, W, 3], '
-            f'got {images.dtype} {list(images.shape)}.'
-        )
-
-
-def _check_ranges(ranges: np.ndarray) -> None:
-    if ranges.ndim != 2 or ranges.shape[1] != 2 or ranges.dtype != np.int64:
-        raise DatasetError(
-            f'ranges must be int64 [N, 2], got {ranges.dtype} {list(ranges.shape)}.'
-        )
-    if ranges.min(initial=0) < 0:
-        raise DatasetError(
-            f'ranges must be offsets and lengths of 0 or more, got {ranges.min()}.'
-        )
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
     """A dataset: its classes in label order, and its three splits.
 
-    classes: human-readable, unique names; label i is classes[i].
-    splits: 'train', 'validation' and 'test'.
-    image_size: native side in pixels, the default for the network.
-    fixed_size: whether every image is exactly image_size x image_size.
-    ids: stable identifiers of the classes, such as wnids; the names by default.
+    Attributes:
+        name: of the dataset.
+        classes: human-readable, unique names; label i is classes[i].
+        splits: 'train', 'validation' and 'test'.
+        image_size: native side in pixels, the default for the network.
+        fixed_size: whether every image is exactly image_size x image_size.
+        ids: stable identifiers of the classes, such as wnids; the names by default.
 
-    Raises DatasetError where these do not fit together.
+    Raises:
+        DatasetError: these do not fit together.
     """
 
     name: str
@@ -159,14 +208,11 @@ class Source:
         for name, split in self.splits.items():
             self._check_split(name, split)
         if self.fixed_size:
-            object.__setattr__(
-                self,
-                'splits',
-                {
-                    name: replace(split, side=self.image_size)
-                    for name, split in self.splits.items()
-                },
-            )
+            sized = {
+                name: replace(split, side=self.image_size)
+                for name, split in self.splits.items()
+            }
+            object.__setattr__(self, 'splits', sized)
 
     def _check_split(self, name: str, split: Split) -> None:
         low, high = split.labels.min(), split.labels.max()
@@ -178,8 +224,8 @@ class Source:
                 f'{self.name}, {name}: labels must lie in 0..{len(self.classes) - 1}, '
                 f'got {split.labels[at]} for {split.names[at]}.'
             )
-        if self.fixed_size and split.images is not None:
-            if split.images.shape[1:3] != (self.image_size, self.image_size):
+        if self.fixed_size and isinstance(split, ArraySplit):
+            if split.side != self.image_size:
                 raise DatasetError(
                     f'{self.name}, {name}: every image must be {self.image_size}x'
                     f'{self.image_size}, got {list(split.images.shape[1:3])}.'
@@ -189,18 +235,22 @@ class Source:
 def _check_unique(what: str, names: Sequence[str]) -> None:
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
     if twice or not names:
-        found = f'{", ".join(twice)} twice' if twice else 'none'
-        raise DatasetError(f'{what} must be unique and at least one, got {found}.')
+        received = f'{", ".join(twice)} twice' if twice else 'none'
+        raise DatasetError(f'{what} must be unique and at least one, got {received}.')
 
 
 def check_disjoint(source: Source) -> None:
-    """Raises DatasetError naming images that two splits share by name or path."""
-    owner: dict[str, str] = {}
+    """Checks that no image is in two splits by its name or its path.
+
+    Raises:
+        DatasetError: some are; the message names five.
+    """
+    split_of: dict[str, str] = {}
     shared: dict[str, tuple[str, str]] = {}
     for split_name, split in source.splits.items():
-        whole_files = split.paths if split.paths and split.ranges is None else ()
-        for key in {*split.names, *whole_files}:
-            first = owner.setdefault(key, split_name)
+        paths = split.paths if isinstance(split, FileSplit) else ()
+        for key in {*split.names, *paths}:
+            first = split_of.setdefault(key, split_name)
             if first != split_name:
                 shared[key] = (first, split_name)
     if shared:
@@ -213,29 +263,35 @@ def check_disjoint(source: Source) -> None:
         )
 
 
-def take(split: Split, indices: np.ndarray) -> Split:
+def take(split: SomeSplit, indices: np.ndarray) -> SomeSplit:
     """The images of a split at these indices, in their order."""
-    at = indices.tolist()
-    return replace(
-        split,
-        labels=split.labels[indices],
-        names=[split.names[i] for i in at],
-        sample_weights=split.sample_weights[indices],
-        images=None if split.images is None else split.images[indices],
-        paths=None if split.paths is None else [split.paths[i] for i in at],
-        ranges=None if split.ranges is None else split.ranges[indices],
-    )
+    chosen: dict[str, Any] = {
+        name: values[indices]
+        if isinstance(values, np.ndarray)
+        else [values[i] for i in indices.tolist()]
+        for name, values in split.columns().items()
+    }
+    return replace(split, **chosen)
 
 
 def stratified_split(
     labels: np.ndarray, fraction: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Splits each class by the fraction; returns sorted (train, held out) indices.
+    """Splits each class by the fraction; the same seed gives the same split.
 
-    Each class of two or more keeps at least one image on either side; a class of
-    one stays in train. The same seed gives the same split.
+    Each class of two or more images keeps at least one in both parts; a class of one
+    stays in train.
 
-    Raises DatasetError unless 0 < fraction < 1.
+    Args:
+        labels: int [N].
+        fraction: of each class to hold out.
+        seed: of the choice.
+
+    Returns:
+        Sorted indices for training, and held out.
+
+    Raises:
+        DatasetError: the fraction is not between 0 and 1.
     """
     if not 0 < fraction < 1:
         raise DatasetError(

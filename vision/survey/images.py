@@ -1,34 +1,10 @@
-"""Images of a split, one at a time, as bytes and as pixels."""
-
-import os
+"""The pixels of an image of a split."""
 
 import numpy as np
 import tensorflow as tf
 
 from vision.data import Split
 from vision.data.decoding.decode import decode
-
-
-def read(split: Split, index: int) -> bytes:
-    """The encoded bytes of an image of a split of files.
-
-    Raises OSError where the file cannot be read.
-    """
-    assert split.paths is not None
-    descriptor = os.open(split.paths[index], os.O_RDONLY)
-    try:
-        if split.ranges is None:
-            return _read_all(descriptor)
-        offset, length = split.ranges[index].tolist()
-        return os.pread(descriptor, length, offset)
-    finally:
-        os.close(descriptor)
-
-
-def _read_all(descriptor: int) -> bytes:
-    with open(descriptor, 'rb', closefd=False) as file:
-        return file.read()
-
 
 # Traced: step by step it takes as long as a hundred images.
 _decode = tf.function(
@@ -37,11 +13,14 @@ _decode = tf.function(
 
 
 def pixels(split: Split, index: int) -> np.ndarray:
-    """uint8 [h, w, 3], as training sees it before it is fitted.
+    """An image before it is fitted, uint8 [h, w, 3].
 
-    Raises OSError or tf.errors.OpError where the image cannot be read.
+    Raises:
+        OSError: the file cannot be read.
+        tf.errors.OpError: the file cannot be decoded.
     """
-    if split.images is not None:
-        return split.images[index]
+    image = split.read(index)
+    if isinstance(image, np.ndarray):
+        return image
     with tf.device('/CPU:0'):
-        return _decode(tf.constant(read(split, index))).numpy()
+        return _decode(tf.constant(image)).numpy()

@@ -14,10 +14,10 @@ import numpy as np
 import tensorflow as tf
 from PIL import ExifTags, Image
 
-from vision.data import Split
+from vision.data import ArraySplit, FileSplit, Split
 from vision.data.decoding import decode
 from vision.data.fetch import on_host, why_undecodable
-from vision.survey.images import read
+from vision.data.source import EncodedSplit
 
 THUMBNAIL = 12  # Pixels a side of what is kept of each image: 432 bytes.
 _HASHED = 32  # Pixels a side that the perceptual hash is made from.
@@ -73,9 +73,9 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
     Leaves out what takes a closer look: files that are not plain, and bad ones.
     """
     # Shared by all calls; a function in Python would make them wait in line.
-    images = None if split.images is None else on_host(split.images)
+    images = on_host(split.images) if isinstance(split, ArraySplit) else None
     paths = None
-    if split.paths is not None and split.ranges is None:
+    if isinstance(split, FileSplit):
         paths = on_host([os.fsencode(path) for path in split.paths])
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
@@ -85,7 +85,7 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
         if paths is not None:
             contents = tf.io.read_file(paths[index])
         else:
-            contents = tf.numpy_function(lambda i: read(split, i), [index], tf.string)
+            contents = tf.numpy_function(split.read, [index], tf.string)
             contents = tf.ensure_shape(contents, [])
         plain = decode.check(decode.is_plain(contents), 'Not a plain file')
         with tf.control_dependencies([plain]):
@@ -127,12 +127,12 @@ def look_at(image: Decoded) -> Seen:
     return Seen(facts, thumbnail, refused=refused)
 
 
-def look_closely(split: Split, index: int, image_size: int) -> Seen:
+def look_closely(split: EncodedSplit, index: int, image_size: int) -> Seen:
     """Looks at a file of any kind, whatever is wrong with it."""
     facts = np.zeros(1, FACTS)[0]
     nothing = np.zeros([THUMBNAIL, THUMBNAIL, 3], np.uint8)
     try:
-        contents = read(split, index)
+        contents = split.read(index)
     except OSError as error:
         return Seen(facts, nothing, str(error.strerror or error))
     try:

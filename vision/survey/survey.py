@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from vision.data import SPLITS, Source, Split
+from vision.data import SPLITS, ArraySplit, Source, Split
 from vision.survey.look import FACTS, THUMBNAIL, Seen, decoded, look_at, look_closely
 
 
@@ -118,6 +118,8 @@ def _look_at_split(result: Survey, name: str, progress: Callable[[int], None]) -
     for image in decoded(split, result.index[members], result.image_size):
         _note(result, image_of.pop(int(image.place)), look_at(image))
         progress(1)
+    if isinstance(split, ArraySplit):
+        return
     for index, rest in image_of.items():
         _note(result, rest, look_closely(split, index, result.image_size))
         progress(1)

@@ -29,7 +29,7 @@ from scripts.common.output_folder import OutputError
 from trainers.settings import recipes
 from trainers.settings.config import ConfigError
 from vision import data, models
-from vision.data import DATASETS, DatasetError, Source, Split
+from vision.data import DATASETS, DatasetError, FileSplit, RangeSplit, Source
 from vision.layers import Conv2D, ConvBlock, LocalResponseNorm
 from vision.models import MODELS, Network, inception_v1
 from vision.models.profile import count_graph_macs
@@ -73,7 +73,7 @@ def files(tmp_path, monkeypatch) -> None:
         paths = [str(tmp_path / f'{name}{index}.png') for index in range(count)]
         for path in paths:
             tf.io.write_file(path, tf.io.encode_png(tf.zeros([24, 24, 3], tf.uint8)))
-        splits[name] = Split(np.zeros(count, np.int32), paths, paths=paths)
+        splits[name] = FileSplit(np.zeros(count, np.int32), paths, paths=paths)
     Path(splits['train'].paths[3]).write_bytes(b'not an image')
     source = Source('files', ('a', 'b'), splits, 24, fixed_size=True)
     monkeypatch.setitem(DATASETS, 'files', Entry(f'{__name__}:load_files', 'Files.'))
@@ -167,7 +167,7 @@ def test_input_from_files_survives_a_broken_one(tmp_path, files):
 
 
 def test_bare_decoding_is_left_out_of_larger_files(caplog):
-    parts = Split(
+    parts = RangeSplit(
         np.zeros(2, np.int32),
         ['a', 'b'],
         paths=['all.bin', 'all.bin'],
@@ -204,7 +204,9 @@ def test_bare_decoding_takes_many_files_at_once(tmp_path, monkeypatch):
     path = str(tmp_path / 'image.png')
     tf.io.write_file(path, tf.io.encode_png(tf.zeros([8, 8, 3], tf.uint8)))
     for count, images in [(1, 1), (9, 2), (100, 3)]:
-        split = Split(np.zeros(count, np.int32), [path] * count, paths=[path] * count)
+        split = FileSplit(
+            np.zeros(count, np.int32), [path] * count, paths=[path] * count
+        )
         bare = workloads.bare_decoding('bare', split, warmup_steps=1)
         assert bare.images == images
         assert bare.turn(40) > 0

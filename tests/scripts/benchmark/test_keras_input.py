@@ -11,7 +11,7 @@ from augmentations import augmentation
 
 from scripts.benchmark import keras_input
 from trainers.settings.config import Config, ConfigError
-from vision.data import DatasetError, Split
+from vision.data import ArraySplit, DatasetError, FileSplit, RangeSplit, Split
 from vision.data.augment import AUGMENTATIONS, Augmentation
 
 ALL = ('flip', 'vertical_flip', 'rotate:18', 'shift', 'zoom:0.1')
@@ -26,7 +26,7 @@ def split(tmp_path) -> Split:
     for path, label in zip(paths, labels):
         image = np.full([24, 24, 3], 100 * label, np.uint8)
         tf.io.write_file(path, tf.io.encode_jpeg(image))
-    return Split(labels, paths, paths=paths, side=24)
+    return FileSplit(labels, paths, paths=paths, side=24)
 
 
 def configured(*augment: str, batch_size: int = 4) -> Config:
@@ -60,7 +60,7 @@ def test_the_folder_of_links_is_gone_afterwards(split):
 
 def test_links_to_relative_paths(split, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    here = Split(
+    here = FileSplit(
         split.labels,
         split.names,
         paths=[os.path.basename(path) for path in split.paths],
@@ -97,7 +97,7 @@ def test_both_augment(split):
             np.random.default_rng(1).integers(256, size=[24, 24, 3], dtype=np.uint8)
         ).numpy()
     )
-    one = Split(split.labels[:1], split.names[:1], paths=split.paths[:1])
+    one = FileSplit(split.labels[:1], split.names[:1], paths=split.paths[:1])
     config = configured(*ALL, batch_size=1)
     with keras_input.linked(one, batch_size=1) as folder:
         flow = keras_input.generator(folder, config)
@@ -149,12 +149,12 @@ def test_augmentations_need_a_counterpart():
 
 def test_images_need_to_be_files(split):
     keras_input.check_files(split)
-    in_memory = Split(
+    in_memory = ArraySplit(
         split.labels, split.names, images=np.zeros([9, 4, 4, 3], np.uint8)
     )
     with pytest.raises(ConfigError, match='received .* in memory. Name a --dataset of'):
         keras_input.check_files(in_memory)
-    parts = Split(
+    parts = RangeSplit(
         split.labels, split.names, paths=split.paths, ranges=np.zeros([9, 2], np.int64)
     )
     with pytest.raises(ConfigError, match='received .* parts of larger files. Name'):
@@ -162,7 +162,7 @@ def test_images_need_to_be_files(split):
     for ending, shown in {'.webp': '.webp', '': 'no ending'}.items():
         paths = [*split.paths[:8], f'image{ending}']
         with pytest.raises(ConfigError, match=f'in .bmp, .* received {shown}. Name'):
-            keras_input.check_files(Split(split.labels, split.names, paths=paths))
+            keras_input.check_files(FileSplit(split.labels, split.names, paths=paths))
 
 
 @pytest.mark.parametrize('place', [0, 1])

@@ -8,7 +8,7 @@ import pytest
 from trainers.evaluation.evaluation import evaluate
 from trainers.inference.classifier import Classifier
 from trainers.settings.config import Config
-from vision.data import Source, Split
+from vision.data import ArraySplit, Source
 from vision.models.specification import Specification
 
 # Names that mean something to Markdown, to matplotlib, and to a terminal.
@@ -36,7 +36,7 @@ def make_evaluation():
         known = names if known is None else names[:known]
         splits = {}
         for name in ('train', 'validation', 'test'):
-            splits[name] = Split(
+            splits[name] = ArraySplit(
                 (np.arange(count) % len(known)).astype(np.int32),
                 [f'{name}/{i}.png' for i in range(count)],
                 rng.integers(0, 256, [count, 8, 8, 3], np.uint8),

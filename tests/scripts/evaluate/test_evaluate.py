@@ -26,7 +26,7 @@ from trainers.inference.classifier import Classifier, from_run
 from trainers.run.source import load_source
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
-from vision.data import DatasetError, Source, Split
+from vision.data import ArraySplit, DatasetError, Source
 from vision.models.specification import Specification
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -287,7 +287,7 @@ def test_where_no_temperature_is_best_no_other_split_is_evaluated():
     images = np.random.default_rng(0).integers(0, 256, [40, 8, 8, 3], np.uint8)
     named = classifier.logits(images).main.numpy().argmax(1).astype(np.int32)
     # Of validation it is right about all; none of test can be decoded.
-    split = Split(named, [f'{i}.png' for i in range(40)], images)
+    split = ArraySplit(named, [f'{i}.png' for i in range(40)], images)
     bad = dataclasses.replace(split, sample_weights=np.zeros(40, np.float32))
     source = Source(
         'noise',

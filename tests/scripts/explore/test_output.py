@@ -15,7 +15,7 @@ from scripts.common import formatting
 from scripts.common.output_folder import OutputError, check_writable
 from scripts.explore import choices, output, terminal
 from scripts.explore.summary import summarize
-from vision.data import SPLITS, Source, Split
+from vision.data import SPLITS, ArraySplit, FileSplit, Source
 from vision.survey.survey import survey
 
 FILES = [
@@ -231,7 +231,7 @@ def large():
     for name in SPLITS:
         images = rng.integers(0, 256, [len(labels), 8, 8, 3], np.uint8)
         names = [f'{name}/{i}' for i in range(len(labels))]
-        splits[name] = Split(labels.astype(np.int32), names, images=images)
+        splits[name] = ArraySplit(labels.astype(np.int32), names, images=images)
     classes = tuple(f'a class with a name that is long {i}' for i in range(200))
     return summarize(survey(Source('large', classes, splits, 8, fixed_size=True)))
 
@@ -263,7 +263,7 @@ def test_samples_are_of_the_class_and_follow_the_seed(large, findings):
 def test_dataset_without_a_decodable_image(tmp_path):
     bad = str(tmp_path / 'bad.jpg')
     Path(bad).write_bytes(b'no image')
-    split = Split(np.zeros(1, np.int32), ['bad.jpg'], paths=[bad])
+    split = FileSplit(np.zeros(1, np.int32), ['bad.jpg'], paths=[bad])
     undecodable = summarize(
         survey(Source('bad', ('a',), dict.fromkeys(SPLITS, split), 8, fixed_size=False))
     )

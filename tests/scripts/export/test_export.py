@@ -22,7 +22,7 @@ from scripts.export.staging import OutputError, staged
 from trainers.inference import classifier
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
-from vision.data import Split, load
+from vision.data import ArraySplit, load
 from vision.errors import UserError
 from vision.export import FORMATS
 
@@ -501,7 +501,7 @@ def test_images_of_a_run_are_spread_over_the_classes(trained):
     split = load('shapes').splits['validation']
     thirty = images._balanced(split, 30)
     assert np.bincount(thirty.labels).tolist() == [3] * 10
-    rare = Split(
+    rare = ArraySplit(
         np.array([0] * 8 + [1], np.int32),
         [str(i) for i in range(9)],
         images=np.zeros([9, 4, 4, 3], np.uint8),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainers.inference.classifier import Classifier
-from vision.data import Source, Split
+from vision.data import ArraySplit, Source
 from vision.models.specification import Specification
 
 
@@ -33,7 +33,7 @@ def make_source():
         rng = np.random.default_rng(seed)
         splits = {}
         for name in ('train', 'validation', 'test'):
-            splits[name] = Split(
+            splits[name] = ArraySplit(
                 rng.integers(len(classes), size=count).astype(np.int32),
                 [f'{name}/{i}' for i in range(count)],
                 rng.integers(0, 256, [count, image_size, image_size, 3], np.uint8),

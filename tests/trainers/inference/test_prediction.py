@@ -14,7 +14,7 @@ from trainers.inference.image_files import ImageFile, find
 from trainers.inference.prediction import Prediction, predict, stream
 from trainers.inference.scoring import score
 from trainers.settings.prediction import PredictionSettings
-from vision.data import Split
+from vision.data import FileSplit
 from vision.errors import UserError
 from vision.models import create
 from vision.models.specification import Specification
@@ -201,7 +201,7 @@ def test_probabilities_are_the_bits_of_evaluation(
         str(folder / name)
         for name in ('b.JPG', 'a.png', 'deep/er/c.gif', 'e.webp', 'Ü b.png')
     ]
-    split = Split(np.zeros(5, np.int32), paths, paths=paths)
+    split = FileSplit(np.zeros(5, np.int32), paths, paths=paths)
     logits = score(classifier, split, batch_size=64, views=views).logits['main']
     expected = classifier.probabilities(logits)
     for given in (paths, [np.asarray(Image.open(paths[1]))]):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from scripts.evaluate.settings import Settings
 from trainers.inference import VIEWS, scoring
 from trainers.inference.classifier import Classifier, softmax
-from vision.data import Split
+from vision.data import ArraySplit
 from vision.models.specification import Specification
 
 
@@ -28,7 +28,7 @@ def images():
 
 
 def score(classifier, images, views='none', batch_size=4):
-    split = Split(
+    split = ArraySplit(
         np.zeros(len(images), np.int32), list(map(str, range(len(images)))), images
     )
     scores = scoring.score(classifier, split, views=views, batch_size=batch_size)

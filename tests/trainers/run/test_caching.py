@@ -1,6 +1,5 @@
 """Which images are decoded before a run, and where they are kept."""
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,15 @@ from trainers.run import caching
 from trainers.run.caching import decoded
 from trainers.settings.config import Config, ConfigError
 from vision import data
-from vision.data import SPLITS, BadFiles, DatasetError, Source, Split
+from vision.data import (
+    SPLITS,
+    ArraySplit,
+    BadFiles,
+    DatasetError,
+    FileSplit,
+    Source,
+    Split,
+)
 
 CROP = ('random_resized_crop', 'flip')
 
@@ -22,7 +29,7 @@ def decoders(monkeypatch):
 
     def to_memory(split: Split, side: int, *unused) -> Split:
         black = np.zeros([len(split), side, side, 3], np.uint8)
-        return dataclasses.replace(split, images=black, paths=None)
+        return ArraySplit(split.labels, split.names, black)
 
     def to_disk(split: Split, side: int, folder: Path, *unused) -> Split:
         folder.mkdir(exist_ok=True)
@@ -44,7 +51,7 @@ def _source(folder, sides, fixed_size: bool) -> Source:
             image = rng.integers(0, 256, [side, side, 3], np.uint8)
             tf.io.write_file(path, tf.io.encode_png(image))
         labels = (np.arange(6) % 2).astype(np.int32)
-        splits[name] = Split(labels, [f'{name}/{i}' for i in range(6)], paths=paths)
+        splits[name] = FileSplit(labels, [f'{name}/{i}' for i in range(6)], paths=paths)
     return Source('images', ('a', 'b'), splits, 16, fixed_size)
 
 
@@ -65,7 +72,7 @@ def _decode(source: Source, **settings) -> Source:
 def _sides(source: Source) -> dict[str, int | None]:
     """The side of each split's decoded images, None where they are files."""
     return {
-        name: None if split.images is None else split.side
+        name: split.side if isinstance(split, ArraySplit) else None
         for name, split in source.splits.items()
     }
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from trainers.settings.config import Config
 from trainers.step.trainer import Trainer, TrainingPhase
 from vision import models
-from vision.data import Batch, Split, eval_batches
+from vision.data import ArraySplit, Batch, eval_batches
 
 CLASSES, SIZE, COUNT = 4, 32, 4
 # Plain gradient descent, and every term of the loss.
@@ -302,7 +302,7 @@ def test_evaluation_counts_every_image_once(phase):
     rng = np.random.default_rng(2)
     images = rng.integers(0, 256, [6, SIZE, SIZE, 3], np.uint8)
     labels = np.array([0, 1, 2, 3, 0, 1], np.int32)
-    split = Split(labels, [str(i) for i in range(6)], images=images)
+    split = ArraySplit(labels, [str(i) for i in range(6)], images=images)
     batches = eval_batches(split, batch_size=COUNT, image_size=SIZE)
     logits = tf.nn.log_softmax(phase.state.model(images).main).numpy()
     assert phase.evaluate(batches) == pytest.approx(

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from vision.data import Batch, Split, eval_batches
+from vision.data import Batch, FileSplit, RangeSplit, Split, eval_batches
 from vision.data.decoding.bad_files import BadFiles
 from vision.data.decoding.decode import decode, fit
 
@@ -54,7 +54,7 @@ def folder(tmp_path):
 
 
 def _split(folder, names: list[str], **options) -> Split:
-    return Split(
+    return FileSplit(
         np.zeros(len(names), np.int32),
         names,
         paths=[str(folder / name) for name in names],
@@ -130,7 +130,7 @@ def test_images_may_lie_within_one_file(folder):
     # One more lies beyond the end of the file.
     ranges = np.array([*zip(starts, lengths), (10**6, 50)], np.int64)
     names += ['beyond']
-    split = Split(
+    split = RangeSplit(
         np.zeros(len(names), np.int32),
         names,
         paths=[str(folder / 'all.bin')] * len(names),

@@ -8,6 +8,7 @@ from augmentations import augmentation
 
 from vision.data import (
     DatasetError,
+    FileSplit,
     Split,
     decode_to_disk,
     decode_to_memory,
@@ -73,7 +74,7 @@ def fixed(noise, tmp_path_factory) -> Split:
     paths = [str(folder / f'{i}.png') for i in range(len(noise))]
     for path, image in zip(paths, noise.images):
         tf.io.write_file(path, tf.io.encode_png(image))
-    return Split(noise.labels, noise.names, paths=paths, side=24)
+    return FileSplit(noise.labels, noise.names, paths=paths, side=24)
 
 
 @pytest.fixture(scope='module')
@@ -87,7 +88,7 @@ def jpegs(tmp_path_factory) -> Split:
         image = tf.image.resize(coarse, rng.integers(18, 90, 2))
         tf.io.write_file(path, tf.io.encode_jpeg(tf.cast(image, tf.uint8)))
     labels = (np.arange(17) % 3).astype(np.int32)
-    return Split(labels, [f'jpeg/{i}' for i in range(17)], paths=paths)
+    return FileSplit(labels, [f'jpeg/{i}' for i in range(17)], paths=paths)
 
 
 @functools.cache

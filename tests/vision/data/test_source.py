@@ -4,13 +4,18 @@ import numpy as np
 import pytest
 
 from vision.data import (
+    ArraySplit,
     DatasetError,
+    FileSplit,
+    RangeSplit,
     Source,
     Split,
     check_disjoint,
     load,
     stratified_split,
+    take,
 )
+from vision.errors import UserError
 
 
 def _images(count: int, size: int = 4) -> np.ndarray:
@@ -20,12 +25,14 @@ def _images(count: int, size: int = 4) -> np.ndarray:
 def _split(labels=(0, 1), prefix='a', **changes) -> Split:
     if not isinstance(labels, np.ndarray):
         labels = np.array(labels, np.int32)
-    fields = dict(
-        labels=labels,
-        names=[f'{prefix}/{i}' for i in range(len(labels))],
-        images=_images(len(labels)),
-    )
-    return Split(**{**fields, **changes})
+    names = [f'{prefix}/{i}' for i in range(len(labels))]
+    if 'ranges' in changes:
+        kind, fields = RangeSplit, dict(paths=['x'] * len(labels))
+    elif 'paths' in changes:
+        kind, fields = FileSplit, {}
+    else:
+        kind, fields = ArraySplit, dict(images=_images(len(labels)))
+    return kind(**{**dict(labels=labels, names=names), **fields, **changes})
 
 
 def _source(**changes) -> Source:
@@ -36,10 +43,36 @@ def _source(**changes) -> Source:
     return Source(**{**fields, **changes})
 
 
-def test_split_holds_images_or_paths_and_weighs_each_image_one():
-    assert len(_split()) == 2
-    files = _split(images=None, paths=['x.png', 'y.png'])
-    np.testing.assert_array_equal(files.sample_weights, np.ones(2, np.float32))
+def test_split_weighs_each_image_one():
+    for split in (
+        _split(),
+        _split(paths=['x.png', 'y.png']),
+        _split(ranges=np.array([[0, 1], [1, 2]])),
+    ):
+        assert len(split) == 2
+        np.testing.assert_array_equal(split.sample_weights, np.ones(2, np.float32))
+
+
+def test_split_reads_the_pixels_or_the_bytes_of_an_image(tmp_path):
+    path = tmp_path / 'file'
+    path.write_bytes(b'0123456789')
+    images = np.arange(2 * 4 * 4 * 3, dtype=np.uint8).reshape(2, 4, 4, 3)
+    np.testing.assert_array_equal(_split(images=images).read(1), images[1])
+    assert _split(paths=[str(path)] * 2).read(1) == b'0123456789'
+    ranges = np.array([[0, 3], [4, 2]])
+    assert _split(paths=[str(path)] * 2, ranges=ranges).read(1) == b'45'
+    for missing in ({}, {'ranges': ranges}):
+        with pytest.raises(FileNotFoundError):
+            _split(paths=[str(tmp_path / 'none')] * 2, **missing).read(0)
+
+
+def test_take_keeps_the_kind_of_a_split_and_the_order_of_the_indices():
+    ranges = np.array([[0, 3], [4, 2]])
+    for split in (_split(), _split(paths=['x', 'y']), _split(ranges=ranges)):
+        taken = take(split, np.array([1, 0, 1]))
+        assert type(taken) is type(split) and taken.names == ['a/1', 'a/0', 'a/1']
+        np.testing.assert_array_equal(taken.labels, [1, 0, 1])
+    np.testing.assert_array_equal(taken.ranges, ranges[[1, 0, 1]])
 
 
 @pytest.mark.parametrize(
@@ -54,14 +87,16 @@ def test_split_holds_images_or_paths_and_weighs_each_image_one():
             dict(labels=np.zeros(0, np.int32), names=[], images=_images(0)),
             'at least one',
         ),
-        (dict(paths=['x', 'y']), 'either images or paths, got both'),
-        (dict(images=None), 'either images or paths, got neither'),
+        (dict(ranges=np.zeros([2, 2])), r'ranges must be int64 \[N, 2\], got float64'),
+        (dict(ranges=np.zeros([2, 3], np.int64)), r'got int64 \[2, 3\]'),
+        (dict(ranges=np.array([[0, 1], [-1, 2]])), 'offsets and lengths of 0 .*got -1'),
+        (dict(ranges=np.zeros([3, 2], np.int64)), '2 paths, 3 ranges'),
         (dict(images=np.zeros([2, 4, 4, 3])), 'images must be uint8'),
         (dict(images=np.zeros([2, 4, 4, 1], np.uint8)), r'got uint8 \[2, 4, 4, 1\]'),
-        (dict(names=['a']), '2 labels, 1 names, 2 images, 2 sample_weights'),
+        (dict(names=['a']), '2 labels, 1 names, 2 sample_weights, 2 images'),
         (
-            dict(images=None, paths=['x']),
-            '2 labels, 2 names, 1 images, 2 sample_weights',
+            dict(paths=['x']),
+            '2 labels, 2 names, 2 sample_weights, 1 paths',
         ),
         (dict(sample_weights=np.ones(3, np.float32)), '3 sample_weights'),
         (dict(sample_weights=np.ones(2)), 'sample_weights must be float32'),
@@ -114,8 +149,8 @@ def test_check_disjoint_passes_and_names_what_is_shared():
 
 
 def test_check_disjoint_compares_paths_too():
-    files = _split(images=None, paths=['x.png', 'y.png'])
-    other = _split(prefix='b', images=None, paths=['y.png', 'z.png'])
+    files = _split(paths=['x.png', 'y.png'])
+    other = _split(prefix='b', paths=['y.png', 'z.png'])
     source = _source()
     splits = {**source.splits, 'train': files, 'test': other}
     with pytest.raises(DatasetError, match='y.png in train and test'):
@@ -150,7 +185,8 @@ def test_stratified_split_refuses_other_fractions(fraction):
 def test_load_knows_its_datasets_and_suggests_the_nearest():
     assert load('shapes').name == 'shapes'
     with pytest.raises(
-        DatasetError,
-        match='one of shapes, .*or tfds:<name>. Did you mean tiny_imagenet',
-    ):
+        UserError,
+        match="of shapes, .*or tfds:<name>; received 'tiny.* mean tiny_imagenet",
+    ) as error:
         load('tiny-imagenet')
+    assert error.value.parameters == ('dataset',)

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from vision import data
-from vision.data import BadFiles, Split
+from vision.data import BadFiles, FileSplit
 from vision.errors import UserError
 from vision.export import FORMATS, saved_model
 from vision.export.checking import compare
@@ -49,7 +49,7 @@ def odd_images(data_folder, tmp_path_factory) -> list[Path]:
 def images_of(paths: list[Path], side: int) -> tuple[np.ndarray, np.ndarray]:
     """The decoded images of files, and which files can be decoded."""
     names = [str(path) for path in paths]
-    split = Split(np.zeros(len(names), np.int32), names, paths=names)
+    split = FileSplit(np.zeros(len(names), np.int32), names, paths=names)
     batches = list(
         data.eval_batches(
             split, batch_size=len(names), image_size=side, bad_files=BadFiles()

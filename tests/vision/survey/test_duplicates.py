@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vision.data import SPLITS, Source, Split
+from vision.data import SPLITS, ArraySplit, Source
 from vision.survey import duplicates, matching
 from vision.survey.survey import survey
 
@@ -80,7 +80,7 @@ def in_memory(*splits: list[np.ndarray]) -> Source:
         'memory',
         ('a',),
         {
-            name: Split(
+            name: ArraySplit(
                 np.zeros(len(images), np.int32),
                 [f'{name}/{i}' for i in range(len(images))],
                 images=np.stack(images),

@@ -52,27 +52,65 @@ class Augmenter:
         """Whether images are mixed with others, and labels with theirs."""
         return bool(self._steps) and self._steps[-1].name in MIXING
 
-    def takes(self, side: int) -> bool:
-        """Whether whole batches of such a side will do, without `prepare`."""
-        # See `decode.resize` for the bound: here nothing is antialiased.
-        return side <= 2 * self.size if self.crops else side == self.size
-
-    def prepare(self, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        """Crops or fits uint8 [h, w, 3] to [size, size, 3]."""
-        if not self.crops:
-            return decode.fit(image, self.size)
-        height, width, _ = tf.unstack(tf.shape(image))
-        top, left, rows, columns = tf.unstack(self._window(seed)(height, width))
-        return self._resize(image[top : top + rows, left : left + columns])
-
-    def prepare_contents(
+    def decode(
         self, contents: tf.Tensor, seed: tf.Tensor, plain: bool = False
     ) -> tf.Tensor:
-        """The same from a file's bytes; plain: whether `decode.is_plain` holds."""
+        """Decodes a file's bytes, cropped or fitted, to uint8 [size, size, 3].
+
+        Args:
+            contents: string scalar.
+            seed: int64 scalar.
+            plain: whether `decode.is_plain` holds.
+        """
         if self.crops:
             return self._resize(decode.crop(contents, self._window(seed), plain))
         decoder = decode.decode_plain if plain else decode.decode
         return decode.fit(decoder(contents, at_least=self.size), self.size)
+
+    def __call__(
+        self,
+        images: tf.Tensor,
+        seeds: tf.Tensor,
+        sample_weights: tf.Tensor,
+        prepared: bool = False,
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Crops or fits a batch, and augments it.
+
+        Args:
+            images: uint8 [B, h, w, 3].
+            seeds: int64 [B].
+            sample_weights: float32 [B]; an image is not mixed with one of weight 0.
+            prepared: whether the images come from `decode`, cropped or fitted.
+
+        Returns:
+            The images, uint8 [B, size, size, 3], and the share of each result that is
+            the image itself, float32 [B]; None where nothing is mixed.
+        """
+        if not prepared and not self._takes(*images.shape[1:3]):
+            images, prepared = self._prepared(images, seeds), True
+        if not self._steps[1 if prepared and self.crops else 0 :]:
+            return images, None
+        augmented, shares = self._compiled(images, seeds, sample_weights, prepared)
+        return augmented, shares if self.mixes else None
+
+    def _takes(self, height: int, width: int) -> bool:
+        """Whether whole batches of such images can be augmented at once."""
+        if self.crops:
+            # See `decode.resize` for the bound: here nothing is antialiased.
+            return height == width <= 2 * self.size
+        return height == width == self.size
+
+    def _prepared(self, images: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
+        """Crops or fits uint8 [B, h, w, 3] to [B, size, size, 3]."""
+        if not self.crops:
+            return decode.fit(images, self.size)
+
+        def crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+            height, width, _ = tf.unstack(tf.shape(image))
+            top, left, rows, columns = tf.unstack(self._window(seed)(height, width))
+            return self._resize(image[top : top + rows, left : left + columns])
+
+        return for_each(crop, images, seeds, self.size)
 
     def _window(self, seed: tf.Tensor) -> Callable[..., tf.Tensor]:
         crop = self._steps[0]
@@ -86,30 +124,6 @@ class Augmenter:
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
         resized = decode.resize(image, self.size)
         return tf.ensure_shape(resized, [self.size, self.size, 3])
-
-    def __call__(
-        self,
-        images: tf.Tensor,
-        seeds: tf.Tensor,
-        weights: tf.Tensor,
-        prepared: bool = False,
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Augments a batch; returns uint8 [B, size, size, 3] and shares.
-
-        Args:
-            images: uint8 [B, h, w, 3].
-            seeds: int64 [B].
-            weights: float32 [B]; what is mixed with an image of weight 0 stays whole.
-            prepared: whether `prepare` has been at them.
-
-        Returns:
-            The images, and the share of each that is its own, float32 [B]; None
-            where nothing is mixed.
-        """
-        if not self._steps[1 if prepared and self.crops else 0 :]:
-            return images, None
-        augmented, shares = self._compiled(images, seeds, weights, prepared)
-        return augmented, shares if self.mixes else None
 
     def _apply(
         self, images: tf.Tensor, seeds: tf.Tensor, weights: tf.Tensor, prepared: bool
@@ -129,6 +143,33 @@ class Augmenter:
             else:
                 images, shares = _mix(step, images, own, weights)
         return decode.to_uint8(_warp(images, affine)), shares
+
+
+def for_each(
+    function: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    examples: tf.Tensor,
+    seeds: tf.Tensor,
+    size: int,
+) -> tf.Tensor:
+    """Applies a function to each example of a batch and its seed.
+
+    Args:
+        function: `(example, seed) -> image`, uint8 [size, size, 3].
+        examples: [B, ...].
+        seeds: int64 [B].
+        size: side of the images in pixels.
+
+    Returns:
+        uint8 [B, size, size, 3].
+    """
+    # One after the other: the batches run in parallel, that is cheaper, and only one
+    # large image a batch is in memory.
+    return tf.map_fn(
+        lambda args: function(*args),
+        (examples, seeds),
+        parallel_iterations=1,
+        fn_output_signature=tf.TensorSpec([size, size, 3], tf.uint8),
+    )
 
 
 def _warp(images: tf.Tensor, affine: geometry.Affine | None) -> tf.Tensor:

@@ -18,7 +18,7 @@ from vision.data.datasets.layout import (
     subfolders,
     typical_size,
 )
-from vision.data.source import DatasetError, HeldOut, Source, Split, take
+from vision.data.source import DatasetError, FileSplit, HeldOut, Source, take
 from vision.data.storage.index import find_images
 
 CLASSES = ('cats', 'dogs')
@@ -93,7 +93,7 @@ def _numbered(folder: Path) -> Set[str]:
     return {path.name for path in folder.iterdir() if _NUMBERED.fullmatch(path.name)}
 
 
-def _from_folders(root: Path, seed: int) -> dict[str, Split]:
+def _from_folders(root: Path, seed: int) -> dict[str, FileSplit]:
     paths = find_images(root)
     splits = {
         SPLIT_NAMES[folder]: class_split(root, folder, paths, CLASSES)
@@ -106,7 +106,7 @@ def _from_folders(root: Path, seed: int) -> dict[str, Split]:
     return splits
 
 
-def _every_fifth_batch(validation: Split, seed: int) -> dict[str, Split]:
+def _every_fifth_batch(validation: FileSplit, seed: int) -> dict[str, FileSplit]:
     """Makes validation and test of the validation images, each in their order."""
     order = np.random.Generator(np.random.PCG64(seed)).permutation(len(validation))
     batches = np.empty_like(order)
@@ -124,7 +124,7 @@ def _every_fifth_batch(validation: Split, seed: int) -> dict[str, Split]:
     }
 
 
-def _by_number(root: Path) -> dict[str, Split]:
+def _by_number(root: Path) -> dict[str, FileSplit]:
     folder = 'train/' if _numbered(root / 'train') else ''
     found = _numbered(root / folder)
     names = {

@@ -1,7 +1,7 @@
 """CIFAR-10: ten classes of 32x32 photographs (Krizhevsky, 2009)."""
 
 import pickle
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,14 @@ from vision.data.datasets.layout import (
     contents,
     no_archive,
 )
-from vision.data.source import DatasetError, HeldOut, Source, Split
+from vision.data.source import (
+    ArraySplit,
+    DatasetError,
+    FileSplit,
+    HeldOut,
+    Source,
+    Split,
+)
 from vision.data.storage.index import find_images
 
 IMAGE_SIZE = 32
@@ -59,7 +66,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     return Source('cifar10', CLASSES, splits, IMAGE_SIZE, fixed_size=True)
 
 
-def _read_splits(data_dir: str) -> dict[str, Split]:
+def _read_splits(data_dir: str) -> Mapping[str, Split]:
     """The splits train and test, as they come."""
     if not data_dir:
         raise no_archive('cifar10', 'cifar10 needs a data directory, got none.')
@@ -80,14 +87,14 @@ def _read_splits(data_dir: str) -> dict[str, Split]:
     )
 
 
-def _from_files(root: Path) -> dict[str, Split]:
+def _from_files(root: Path) -> dict[str, FileSplit]:
     paths = find_images(root)
     splits = {name: class_split(root, name, paths, CLASSES) for name in _BATCHES}
     check_every_class(root / 'train', CLASSES, splits['train'])
     return splits
 
 
-def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, Split]:
+def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, ArraySplit]:
     files = {
         split: [root / f'{name}{ending}' for name in names]
         for split, names in _BATCHES.items()
@@ -104,13 +111,13 @@ def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, Split]:
     }
 
 
-def _in_memory(batches: Sequence[_Batch], files: Sequence[str]) -> Split:
+def _in_memory(batches: Sequence[_Batch], files: Sequence[str]) -> ArraySplit:
     """One split of several batches, named after their files."""
     labels = np.concatenate([batch.labels for batch in batches]).astype(np.int32)
     pixels = np.concatenate([batch.pixels for batch in batches])
     images = pixels.reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE).transpose(0, 2, 3, 1)
     names = [f'{file}/{i:05d}' for file in files for i in range(_IMAGES)]
-    return Split(labels, names, images=np.ascontiguousarray(images))
+    return ArraySplit(labels, names, np.ascontiguousarray(images))
 
 
 def _read_binary(file: Path) -> _Batch:

@@ -5,7 +5,6 @@ import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 from PIL import Image
@@ -13,7 +12,10 @@ from PIL import Image
 from vision.data.source import (
     SPLITS,
     DatasetError,
+    EncodedSplit,
+    FileSplit,
     HeldOut,
+    SomeSplit,
     Split,
     stratified_split,
     take,
@@ -87,19 +89,15 @@ def subfolders(folder: Path) -> list[str]:
 
 def file_split(
     root: Path, names: Sequence[str], labels: Sequence[int] | np.ndarray
-) -> Split:
+) -> FileSplit:
     """A split of files, by their paths relative to root or absolute."""
-    folder = str(root)
-    return Split(
-        np.array(labels, np.int32),
-        names,
-        paths=[os.path.join(folder, name) for name in names],
-    )
+    paths = [os.path.join(root, name) for name in names]
+    return FileSplit(np.array(labels, np.int32), names, paths)
 
 
 def class_split(
     root: Path, folder: str, paths: Sequence[str], classes: Sequence[str]
-) -> Split:
+) -> FileSplit:
     """The split of the images at `<folder>/<class>/**`; '' for `<class>/**`.
 
     paths: relative to root, as find_images returns them. One outside the folder or
@@ -144,7 +142,7 @@ def check_every_class(where: Path, classes: Sequence[str], train: Split) -> None
         )
 
 
-def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
+def complete(ready: Mapping[str, SomeSplit], held_out: HeldOut) -> dict[str, SomeSplit]:
     """Takes the splits that are missing from each class of the training split.
 
     The shares are of the training split as it was given.
@@ -174,15 +172,15 @@ def complete(ready: Mapping[str, Split], held_out: HeldOut) -> dict[str, Split]:
     return {name: splits[name] for name in SPLITS}
 
 
-def typical_size(split: Split) -> int:
-    """The median of the shorter sides of 64 images on disk, within 16..224 pixels.
+def typical_size(split: EncodedSplit) -> int:
+    """The median of the shorter sides of 64 images, within 16..224 pixels.
 
-    Only headers are read. Raises DatasetError where not one of them can be.
+    Raises:
+        DatasetError: none of these is an image.
     """
     at = np.linspace(0, len(split) - 1, min(_SAMPLE, len(split))).round().astype(int)
     sides = [side for side in (_shorter_side(split, i) for i in at) if side]
     if not sides:
-        assert split.paths is not None
         raise DatasetError(
             f'Expected images, got {len(at)} files that are none, '
             f'such as {split.paths[at[0]]}; see whether they are whole.'
@@ -190,18 +188,12 @@ def typical_size(split: Split) -> int:
     return max(_SMALLEST, min(_LARGEST, int(np.median(sides))))
 
 
-def _shorter_side(split: Split, index: int) -> int:
+def _shorter_side(split: EncodedSplit, index: int) -> int:
     """In pixels; 0 where the header cannot be read."""
-    assert split.paths is not None
     try:
-        with open(split.paths[index], 'rb') as file, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # About a size that is not decoded here.
-            whole: IO[bytes] = file
-            if split.ranges is not None:
-                offset, length = split.ranges[index].tolist()
-                file.seek(offset)
-                whole = io.BytesIO(file.read(length))
-            with Image.open(whole) as image:
+            with Image.open(io.BytesIO(split.read(index))) as image:
                 return min(image.size)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 0

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from vision.data.source import DatasetError, HeldOut, Source, Split
+from vision.data.source import ArraySplit, DatasetError, HeldOut, Source
 
 IMAGE_SIZE = 32
 TRAIN, VALIDATION, TEST = 3_000, 500, 500  # Images, the same number of each class.
@@ -44,7 +44,7 @@ def _source() -> Source:
     splits = {}
     for name, start, end in zip(('train', 'validation', 'test'), [0, *ends], ends):
         names = [f'{name}/{i:05d}' for i in range(end - start)]
-        splits[name] = Split(labels[start:end], names, images=images[start:end])
+        splits[name] = ArraySplit(labels[start:end], names, images[start:end])
     return Source('shapes', tuple(SHAPES), splits, IMAGE_SIZE, fixed_size=True)
 
 

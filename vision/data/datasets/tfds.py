@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from vision.data.datasets.layout import SPLIT_NAMES, complete, typical_size
-from vision.data.source import DatasetError, HeldOut, Source, Split
+from vision.data.source import DatasetError, HeldOut, RangeSplit, Source
 from vision.data.storage.index import CACHE, write_cache
 from vision.errors import suggestion
 
@@ -200,7 +200,7 @@ def _is_pair(keys: Any) -> bool:
     return isinstance(keys, tuple) and len(keys) == 2
 
 
-def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> Split:
+def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> RangeSplit:
     """One split, which must have `count` images."""
     folder = shards[0].parent
     again = 'Remove the folder and prepare it again.'
@@ -219,7 +219,7 @@ def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> Split
     for shard, images in zip(shards, index.counts):
         names += [f'{shard.name}/{i:05d}' for i in range(images)]
         paths += [str(shard)] * images
-    return Split(index.labels, names, paths=paths, ranges=index.ranges)
+    return RangeSplit(index.labels, names, paths, index.ranges)
 
 
 def _index(shards: Sequence[Path], file: Path, keys: _Keys) -> _Index:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vision.data.datasets.layout import contents, no_archive
+from vision.data.datasets.layout import contents, file_split, no_archive
 from vision.data.source import DatasetError, HeldOut, Source, Split, stratified_split
 
 IMAGE_SIZE = 64
@@ -129,7 +129,7 @@ def _split(
     root: Path, paths: Sequence[str], labels: np.ndarray, indices: np.ndarray
 ) -> Split:
     names = [paths[i] for i in indices]
-    return Split(labels[indices], names, paths=[f'{root}/{name}' for name in names])
+    return file_split(root, names, labels[indices])
 
 
 def _words(root: Path) -> dict[str, str]:

@@ -1,13 +1,12 @@
 """Decoding a split once, and keeping the images in memory or in one file on disk."""
 
-import dataclasses
 import os
 from pathlib import Path
 
 import numpy as np
 
 from vision.data.decoding.bad_files import BadFiles
-from vision.data.source import DatasetError, Split
+from vision.data.source import ArraySplit, DatasetError, Split
 from vision.data.storage import stored
 from vision.data.storage.index import CACHE
 from vision.data.storage.stored import Contents, Groups, Progress
@@ -20,7 +19,7 @@ def decode_to_memory(
     side: int,
     bad_files: BadFiles | None = None,
     progress: Progress | None = None,
-) -> Split:
+) -> ArraySplit:
     """The same split with images uint8 [N, side, side, 3] in memory.
 
     Undecodable images get the weight 0 and are recorded in bad_files.
@@ -28,7 +27,7 @@ def decode_to_memory(
     """
     groups = _decoded(split, side, bad_files, progress)
     shape = (len(split), side, side, 3)
-    return _replaced(split, *stored.in_memory(shape, np.uint8, groups))
+    return _decoded_split(split, *stored.in_memory(shape, np.uint8, groups))
 
 
 def decode_to_disk(
@@ -37,7 +36,7 @@ def decode_to_disk(
     folder: Path,
     bad_files: BadFiles | None = None,
     progress: Progress | None = None,
-) -> Split:
+) -> ArraySplit:
     """The same split with images uint8 [N, side, side, 3] in a memory-mapped file.
 
     The file lies in the folder, is used again by the next run, and is made anew if any
@@ -58,7 +57,7 @@ def decode_to_disk(
     def groups(found: BadFiles) -> Groups:
         return _decoded(split, side, found, progress)
 
-    return _replaced(
+    return _decoded_split(
         split, *stored.on_disk(file, split, contents, groups, bad_files or BadFiles())
     )
 
@@ -88,10 +87,10 @@ def _decoded(
         yield start, batch.images[:count], batch.sample_weights[:count]
 
 
-def _replaced(split: Split, images: np.ndarray, sample_weights: np.ndarray) -> Split:
-    return dataclasses.replace(
-        split, images=images, paths=None, ranges=None, sample_weights=sample_weights
-    )
+def _decoded_split(
+    split: Split, images: np.ndarray, sample_weights: np.ndarray
+) -> ArraySplit:
+    return ArraySplit(split.labels, split.names, images, sample_weights=sample_weights)
 
 
 def fits_in_memory(images: int, side: int, share: float = 0.25) -> bool:

@@ -17,7 +17,7 @@ import tensorflow as tf
 from vision.data.decoding.bad_files import BadFiles
 from vision.data.download.download import locked
 from vision.data.pipeline import Batch, eval_batches
-from vision.data.source import DatasetError, Split
+from vision.data.source import ArraySplit, DatasetError, RangeSplit, Split
 from vision.files import replacing, write_atomically
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
@@ -217,31 +217,24 @@ def _fingerprint(split: Split, contents: Contents) -> str:
             tf.__version__,
             contents.made_of,
             *contents.shape,
-            *(
-                _state_of_files(split)
-                if split.images is None
-                else _state_of_images(split.images)
-            ),
+            *_state_of_images(split),
         ]
     )
 
 
-def _state_of_files(split: Split) -> list[Any]:
-    assert split.paths is not None
+def _state_of_images(split: Split) -> list[Any]:
+    """Changes with the files of a split, or with its pixels."""
+    if isinstance(split, ArraySplit):
+        pixels = hashlib.blake2b()
+        for image in split.images:  # One by one: the whole need not be contiguous.
+            pixels.update(np.ascontiguousarray(image).data)
+        return [split.images.shape, pixels.hexdigest()]
     status: dict[str, Any] = {}
-    for path in split.paths:
-        if path not in status:
-            try:
-                found = os.stat(path)
-                status[path] = (found.st_size, found.st_mtime_ns)
-            except OSError as error:
-                status[path] = error.strerror
-    ranges = () if split.ranges is None else split.ranges.tolist()
+    for path in dict.fromkeys(split.paths):
+        try:
+            state = os.stat(path)
+            status[path] = (state.st_size, state.st_mtime_ns)
+        except OSError as error:
+            status[path] = error.strerror
+    ranges = split.ranges.tolist() if isinstance(split, RangeSplit) else ()
     return [*ranges, *status.items()]
-
-
-def _state_of_images(images: np.ndarray) -> list[Any]:
-    pixels = hashlib.blake2b()
-    for image in images:  # One by one: the whole need not be contiguous.
-        pixels.update(np.ascontiguousarray(image).data)
-    return [images.shape, pixels.hexdigest()]

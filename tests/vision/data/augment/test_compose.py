@@ -38,6 +38,11 @@ def augmenter(*specs: str, size: int = SIDE) -> Augmenter:
     return Augmenter([augmentation(spec) for spec in specs], size)
 
 
+def prepare(augmenter: Augmenter, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    """One image, cropped or fitted."""
+    return augmenter._prepared(image[tf.newaxis], seed[tf.newaxis])[0]
+
+
 def augmented(images: tf.Tensor, *specs: str, seeds: tf.Tensor = SEEDS) -> np.ndarray:
     return augmenter(*specs)(images, seeds, WEIGHTS)[0].numpy()
 
@@ -125,12 +130,12 @@ def test_a_step_counts_twice_when_it_is_listed_twice(images):
 
 def test_numbers_in_pixels_are_those_of_the_result():
     augment = augmenter('pad_crop:4', size=16)
-    assert not augment.takes(32) and augment.takes(16)
+    assert not augment._takes(32, 32) and augment._takes(16, 16)
     image = tf.reshape(tf.range(32 * 32 * 3) % 251, [32, 32, 3])
     image = tf.cast(image, tf.uint8)
-    assert augment.prepare(image, SEEDS[0]).shape == [16, 16, 3]
+    assert prepare(augment, image, SEEDS[0]).shape == [16, 16, 3]
     np.testing.assert_array_equal(
-        augment.prepare(image, SEEDS[0]), decode.fit(image, 16)
+        prepare(augment, image, SEEDS[0]), decode.fit(image, 16)
     )
 
 
@@ -148,7 +153,8 @@ def test_numbers_in_pixels_are_those_of_the_result():
     ],
 )
 def test_whole_batches_will_do_where_nothing_is_antialiased(specs, side, whole):
-    assert augmenter(*specs).takes(side) is whole
+    assert augmenter(*specs)._takes(side, side) is whole
+    assert not augmenter(*specs)._takes(side, side - 1)
     assert augmenter(*specs).crops is (specs[:1] == ('random_resized_crop',))
 
 
@@ -166,7 +172,7 @@ def test_a_first_crop_is_from_the_full_resolution_also_of_whole_batches():
     stripes = np.zeros([80, 80, 3], np.uint8)
     stripes[:, ::2] = 255
     image = tf.constant(stripes)
-    cropped = [augmenter('random_resized_crop:0.05').prepare(image, s) for s in SEEDS]
+    cropped = [prepare(augmenter('random_resized_crop:0.05'), image, s) for s in SEEDS]
     assert max(map(np.std, cropped)) > 60 > np.std(decode.fit(image, SIDE))
 
 
@@ -174,7 +180,7 @@ def test_whole_batches_are_cropped_as_single_images_but_at_the_border():
     smooth = tf.constant(photo(40, 40))
     augment = augmenter('random_resized_crop:0.3', 'flip')
     whole = augment(tf.tile(smooth[tf.newaxis], [COUNT, 1, 1, 1]), SEEDS, WEIGHTS)[0]
-    prepared = tf.stack([augment.prepare(smooth, seed) for seed in SEEDS])
+    prepared = tf.stack([prepare(augment, smooth, seed) for seed in SEEDS])
     single = augment(prepared, SEEDS, WEIGHTS, prepared=True)[0]
     assert_close(whole[:, 2:-2, 2:-2], single[:, 2:-2, 2:-2])
 
@@ -201,13 +207,13 @@ def test_a_crop_of_a_jpeg_is_that_of_its_image(specs, height, width):
     augment = augmenter(*specs)
     for seed in SEEDS:
         np.testing.assert_array_equal(
-            augment.prepare_contents(whole, seed),
-            augment.prepare(decode.decode(whole), seed),
+            augment.decode(whole, seed),
+            prepare(augment, decode.decode(whole), seed),
         )
         # Colour of half the resolution is interpolated up to a crop's sides only.
-        inner = augment.prepare_contents(halved, seed)[:, 3:-3]
+        inner = augment.decode(halved, seed)[:, 3:-3]
         np.testing.assert_array_equal(
-            inner, augment.prepare(decode.decode(halved), seed)[:, 3:-3]
+            inner, prepare(augment, decode.decode(halved), seed)[:, 3:-3]
         )
 
 
@@ -216,14 +222,14 @@ def test_a_crop_of_another_file_is_that_of_its_image():
     augment = augmenter('random_resized_crop', 'flip')
     for seed in SEEDS:
         np.testing.assert_array_equal(
-            augment.prepare_contents(tf.io.encode_png(image), seed),
-            augment.prepare(image, seed),
+            augment.decode(tf.io.encode_png(image), seed),
+            prepare(augment, image, seed),
         )
 
 
 def test_without_a_crop_contents_are_fitted():
     image = tf.constant(photo(40, 30))
-    out = augmenter('flip').prepare_contents(tf.io.encode_png(image), SEEDS[0])
+    out = augmenter('flip').decode(tf.io.encode_png(image), SEEDS[0])
     np.testing.assert_array_equal(out, decode.fit(image, SIDE))
 
 

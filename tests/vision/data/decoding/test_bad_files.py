@@ -91,7 +91,7 @@ def test_a_bug_in_the_code_is_not_taken_for_a_bad_file(files, monkeypatch):
     def broken(self, contents, seed, plain=False):
         return tf.ensure_shape(tf.io.decode_png(contents, 3)[:, :-1], [24, 24, 3])
 
-    monkeypatch.setattr(Augmenter, 'prepare_contents', broken)
+    monkeypatch.setattr(Augmenter, 'decode', broken)
     bad = BadFiles()
     with pytest.raises(tf.errors.OpError, match='not compatible'):
         _all(eval_batches(files, batch_size=4, image_size=24, bad_files=bad))

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image, ImageOps
 
-from vision.data import BadFiles, Split, eval_batches
+from vision.data import BadFiles, FileSplit, eval_batches
 from vision.data.decoding import exif
 from vision.data.decoding.decode import decode, is_plain
 
@@ -174,7 +174,7 @@ def test_what_is_not_upright_is_not_plain(folder):
 
 
 def test_the_pipeline_skips_what_is_refused_and_says_why(folder):
-    split = Split(
+    split = FileSplit(
         np.zeros(len(ALL), np.int32), ALL, paths=[str(folder / name) for name in ALL]
     )
     bad = BadFiles()

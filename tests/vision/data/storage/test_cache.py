@@ -15,8 +15,10 @@ import tensorflow as tf
 from PIL import Image
 
 from vision.data import (
+    ArraySplit,
     BadFiles,
     DatasetError,
+    FileSplit,
     Split,
     cache_folder,
     decode_to_disk,
@@ -61,7 +63,7 @@ def plain_graphs():
 def many(files) -> Split:
     """300 images: more than one group of files."""
     order = np.arange(300) % 23
-    return Split(
+    return FileSplit(
         files.labels[order],
         [str(i) for i in range(300)],
         paths=[files.paths[i] for i in order],
@@ -121,7 +123,8 @@ def test_decoding_gives_the_images_and_reports_progress(
     np.testing.assert_array_equal(split.images, noise.images)
     np.testing.assert_array_equal(split.labels, noise.labels)
     np.testing.assert_array_equal(split.sample_weights, np.ones(23, np.float32))
-    assert split.paths is None and split.names == files.names and split.side == 24
+    assert isinstance(split, ArraySplit)
+    assert split.names == files.names and split.side == 24
     assert seen == [(23, 23)]
 
 
@@ -182,7 +185,7 @@ def test_a_cache_is_used_again(noise, files, tmp_path):
 def test_a_cache_holds_for_its_images_and_size_only(noise, files, tmp_path):
     decode_to_disk(files, 24, tmp_path / 'cache')
     assert decode_to_disk(files, 16, tmp_path / 'cache').images.shape[1] == 16
-    few = Split(files.labels[:5], files.names[:5], paths=files.paths[:5])
+    few = FileSplit(files.labels[:5], files.names[:5], paths=files.paths[:5])
     assert len(decode_to_disk(few, 24, tmp_path / 'cache').images) == 5
     turned = dataclasses.replace(files, paths=files.paths[::-1])
     np.testing.assert_array_equal(
