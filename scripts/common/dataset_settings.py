@@ -1,4 +1,4 @@
-"""Which images a command reads: flags for what the run does not know or has moved."""
+"""The flags that name images, where a run does not record them or they have moved."""
 
 import dataclasses
 from typing import Any
@@ -6,36 +6,36 @@ from typing import Any
 from scripts.common import flags
 from trainers.settings.config import Config
 
-_IMAGES = 'Images; of a run, it knows them'
+_IMAGES = 'Images; by default those of the run'
 SPLIT_SETTINGS = ('validation_fraction', 'test_fraction', 'split_seed')
-_OF_IMAGES = ('dataset', 'data_dir', *SPLIT_SETTINGS, 'max_bad_fraction')
+_IMAGE_SETTINGS = ('dataset', 'data_dir', *SPLIT_SETTINGS, 'max_bad_fraction')
 
 
 def image_fields() -> list[dataclasses.Field]:
-    """The flags that say which images, where the run does not or they have moved."""
-    # What stands here when nothing is given is the run's.
+    """The flags that name images."""
+    # The default of a run is its own dataset, which the help text cannot name.
     changes = {'dataset': {'default': ''}}
     return [
         flags.regrouped(field, _IMAGES, **changes.get(field.name, {}))
         for field in dataclasses.fields(Config)
-        if field.name in _OF_IMAGES
+        if field.name in _IMAGE_SETTINGS
     ]
 
 
 def image_config(config: Config, given: dict[str, Any]) -> Config:
-    """The settings that say which images: of a run, except for what is given by hand.
+    """The settings of a run with other images.
 
-    Nothing is downloaded unless asked for again, and a run on a few batches is
-    evaluated on all images.
+    Nothing is downloaded unless `given` says so, and a run on a few batches
+    (`overfit_batches`) is evaluated on all images.
+
+    Args:
+        config: the settings of the run.
+        given: the flags on the command line.
 
     Raises:
         ConfigError: a value is not allowed.
     """
-    moved = (
-        {'data_dir': ''}
-        if given.get('dataset', config.dataset) != config.dataset
-        else {}
-    )
-    return dataclasses.replace(
-        config, **{'download': False, 'overfit_batches': 0, **moved, **given}
-    )
+    changes: dict[str, Any] = {'download': False, 'overfit_batches': 0}
+    if given.get('dataset', config.dataset) != config.dataset:
+        changes['data_dir'] = ''
+    return dataclasses.replace(config, **{**changes, **given})

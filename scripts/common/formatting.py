@@ -1,4 +1,4 @@
-"""Numbers and names as people read them, and tables of them."""
+"""Text of numbers and names, and tables of them."""
 
 import math
 import os
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 
 def printable(text: str) -> str:
-    """The text with whatever cannot be printed, or not as one line, escaped.
+    """The text on one line, with all characters that cannot be printed escaped.
 
-    File names can hold line breaks, colours of a terminal and bytes that are no text.
+    File names can contain line breaks, control sequences and bytes that are no text.
     """
     if text.isprintable():
         return text
@@ -17,7 +17,7 @@ def printable(text: str) -> str:
 
 
 def short(text: str, width: int) -> str:
-    """The printable text, cut at its start to the width: names differ at the end."""
+    """The printable text, cut at its start to the width: paths differ at the end."""
     text = printable(text)
     return text if len(text) <= width else '…' + text[len(text) - width + 1 :]
 
@@ -35,8 +35,16 @@ def brief(path: str, width: int) -> str:
     return short(os.path.basename(path) or path, width)
 
 
+def class_name(name: str, width: int = 22) -> str:
+    """The printable name of a class, cut to the width; of synonyms, the first."""
+    name = printable(name)
+    if len(name) > width:
+        name = name.partition(',')[0]
+    return name if len(name) <= width else f'{name[: width - 1]}…'
+
+
 def number(value: float) -> str:
-    """'1,234', '61.5', '0.123': whole, or with three digits that count."""
+    """'1,234', '61.5', '0.123': an integer, or at least three significant digits."""
     if value == int(value):
         return f'{int(value):,}'
     decimals = 0 if abs(value) >= 1000 else 1 if abs(value) >= 10 else 3
@@ -68,9 +76,9 @@ def titled(title: str, text: str, indent: int = 12) -> str:
     )
 
 
-def counted(count: int, one: str, many: str = '') -> str:
+def counted(count: int, one: str, several: str = '') -> str:
     """'1 image', '2 images'."""
-    return f'{count:,} {one if count == 1 else many or one + "s"}'
+    return f'{count:,} {one if count == 1 else several or one + "s"}'
 
 
 def counts(frequencies: dict[str, int]) -> str:
@@ -79,7 +87,7 @@ def counts(frequencies: dict[str, int]) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
-    """Aligned lines: the first `left` columns to the left, the others to the right."""
+    """Aligned lines: the first `left` columns to the left, all others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     lines = []
     for row in rows:

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from trainers.inference.classifier import Classifier
 
 _TRAINED = 'The trained network'
-_OTHERS = 'Weights that are not of a run'
+_PRETRAINED = 'Weights that are not of a run'
 
 
 @dataclasses.dataclass(frozen=True)
 class Trained(CheckedSettings):
-    """Which trained network is used.
+    """The trained network that a command uses.
 
     Raises:
         ConfigError: a value is not allowed; the message names the setting.
@@ -26,7 +26,7 @@ class Trained(CheckedSettings):
     run_dir: str = setting(
         '',
         _TRAINED,
-        'Folder of a run, which knows all the rest, or of one of its checkpoints.',
+        'Folder of a run, or of one of its checkpoints.',
     )
     weights: str = setting(
         'best', _TRAINED, 'Which weights of the run.', choices=('best', 'last')
@@ -34,25 +34,25 @@ class Trained(CheckedSettings):
     temperature: float = setting(
         0.0,
         _TRAINED,
-        'Temperature of the softmax; 0: what scripts.evaluate '
-        '--calibrate has stored with the run, or else 1.',
+        'Temperature of the softmax; 0: the one that scripts.evaluate --calibrate has '
+        'stored with the run, or 1.',
         minimum=0,
     )
     precision: str = setting(
         'float32',
         _TRAINED,
-        'Type of the arithmetic.',
+        'Floating-point type of the computation.',
         choices=('float32', 'bfloat16', 'float16'),
     )
     labels: str = setting(
         '',
-        _OTHERS,
-        'Text file with a class a line for --pretrained; by default the '
-        '1000 of ImageNet.',
+        _PRETRAINED,
+        'Text file with one class on each line, for --pretrained; by default the 1000 '
+        'classes of ImageNet.',
     )
 
 
-_OF_OTHERS = (
+_PRETRAINED_SETTINGS = (
     'model',
     'model_options',
     'pooling',
@@ -65,16 +65,16 @@ _OF_OTHERS = (
 
 
 def model_fields() -> list[dataclasses.Field]:
-    """The flags that say which network is used."""
+    """The flags that name a trained network."""
     config = {field.name: field for field in dataclasses.fields(Config)}
     return [
         *dataclasses.fields(Trained),
-        *(flags.regrouped(config[name], _OTHERS) for name in _OF_OTHERS),
+        *(flags.regrouped(config[name], _PRETRAINED) for name in _PRETRAINED_SETTINGS),
     ]
 
 
 def trained() -> Trained:
-    """The flags of `Trained` that are given by hand.
+    """The flags of `Trained` on the command line.
 
     Raises:
         ConfigError: a value is not allowed.
@@ -86,20 +86,20 @@ def load_classifier() -> 'Classifier':
     """The network that the flags name.
 
     Raises:
-        ConfigError: the flags name none, or two.
-        UserError: it cannot be had.
+        ConfigError: the flags name no network, or two.
+        UserError: the network cannot be loaded.
     """
     from trainers.inference import classifier
 
     chosen = trained()
-    config = {field.name: field for field in dataclasses.fields(Config)}
-    settings = flags.given([config[name] for name in _OF_OTHERS])
+    given = flags.given(dataclasses.fields(Config))
+    settings = {name: given[name] for name in _PRETRAINED_SETTINGS if name in given}
     if chosen.run_dir:
-        of_others = [name for name in settings if name != 'download']
-        if of_others or chosen.labels:
+        unexpected = [name for name in settings if name != 'download']
+        if unexpected or chosen.labels:
             raise ConfigError(
-                f'Expected no --{of_others[0] if of_others else "labels"} with '
-                '--run_dir: a run knows its network. Leave one of them out.'
+                f'Expected no --{unexpected[0] if unexpected else "labels"} with '
+                '--run_dir, since a run records its network. Leave one of them out.'
             )
         return classifier.from_run(
             Path(chosen.run_dir),
@@ -109,8 +109,8 @@ def load_classifier() -> 'Classifier':
         )
     if 'pretrained' not in settings or 'model' not in settings:
         raise ConfigError(
-            'Expected --run_dir=FOLDER, a run that scripts.train made, or '
-            '--model=NAME with --pretrained=WEIGHTS.'
+            'Expected --run_dir=FOLDER, the folder of a run, or --model=NAME with '
+            '--pretrained=WEIGHTS.'
         )
     return classifier.from_pretrained(
         Config.from_dict(settings),

@@ -39,9 +39,9 @@ def test_flags_are_the_settings_of_a_run_in_other_groups():
     assert list(fields)[:4] == ['run_dir', 'weights', 'temperature', 'precision']
     for field in dataclasses.fields(Config):
         if field.name in fields and field.name not in ('run_dir', 'precision'):
-            ours = fields[field.name]
-            assert (ours.default, ours.type) == (field.default, field.type)
-            assert ours.metadata == {
+            shared = fields[field.name]
+            assert (shared.default, shared.type) == (field.default, field.type)
+            assert shared.metadata == {
                 **field.metadata,
                 'group': 'Weights that are not of a run',
             }
@@ -67,15 +67,18 @@ def test_values_that_are_not_allowed(settings, message):
     [
         (
             [],
-            'Expected --run_dir=FOLDER, a run that scripts.train made, or --model=NAME',
+            'Expected --run_dir=FOLDER, the folder of a run, or --model=NAME',
         ),
         (['--model=googlenet'], 'with --pretrained=WEIGHTS'),
         (['--pretrained=x.npz'], 'Expected --run_dir=FOLDER'),
         (
             ['--run_dir=x', '--model=googlenet'],
-            'no --model with --run_dir: a run knows',
+            'no --model with --run_dir, since a run records',
         ),
-        (['--run_dir=x', '--labels=y'], 'no --labels with --run_dir: a run knows'),
+        (
+            ['--run_dir=x', '--labels=y'],
+            'no --labels with --run_dir, since a run',
+        ),
         (['--run_dir=x', '--weights=y'], '--weights to be one of best, last'),
         (['--model=small_cnn', '--pretrained=x.npz'], 'there is nothing at x.npz'),
         (
