@@ -35,14 +35,6 @@ def brief(path: str, width: int) -> str:
     return short(os.path.basename(path) or path, width)
 
 
-def class_name(name: str, width: int = 22) -> str:
-    """The printable name of a class, cut to the width; of synonyms, the first."""
-    name = printable(name)
-    if len(name) > width:
-        name = name.partition(',')[0]
-    return name if len(name) <= width else f'{name[: width - 1]}…'
-
-
 def number(value: float) -> str:
     """'1,234', '61.5', '0.123': an integer, or at least three significant digits."""
     if value == int(value):

@@ -1,4 +1,4 @@
-"""Names what is on images: `python -m scripts.predict --run_dir=runs/x photos/`."""
+"""Predicts images: `python -m scripts.predict --run_dir=runs/x photos/`."""
 
 import dataclasses
 import shutil
@@ -19,34 +19,28 @@ if TYPE_CHECKING:
     from trainers.inference.image_files import ImageFile
 
 DESCRIPTION = """
-Names what is on images, by a trained network.
+Predicts the classes of images with a trained network.
 
   python -m scripts.predict --run_dir=runs/x photo.jpg folder/ '*.png'
-      Files, whatever they are called; all images in a folder and below, sorted; what
-      a pattern matches, ** also across folders. The network is that of a run.
+      Files with any name; all images in a folder and its subfolders, sorted; all files
+      that match a pattern, in which ** matches any subfolders.
   find /photos -name '*.jpg' | python -m scripts.predict --run_dir=runs/x --top=1 -
-      What is listed on standard input, a line each (or after find -print0), or a single
-      image that comes through it; a file called - is ./-
+      Files that standard input lists, one on each line (or of find -print0), or the
+      single image that it contains. A file called - is ./-
   python -m scripts.predict --model=googlenet --pretrained=googlenet.npz photo.jpg
-      Weights of somebody else, with the 1000 classes of ImageNet.
+      Weights that are not of a run, with the 1000 classes of ImageNet.
 
-Images are prepared and probabilities computed as in evaluation. An image that cannot
-be read is listed with the reason, there and on standard error, and the rest predicted.
+Preprocessing and probabilities are those of evaluation. An image that cannot be read is
+listed with the reason, in the output and on standard error; all others are predicted.
 
-  --format=csv            file, class, probability, class_2, probability_2, ...,
-                          rejected, error; a line an image. A rejected image has no
-                          class, one that cannot be read neither that nor a
-                          probability.
-  --format=jsonl          {"file": ..., "predictions": [{"class": ..., "id": ...,
-                          "probability": ...}, ...], "rejected": false} or
-                          {"file": ..., "error": ...}; a line an image.
+  --format=csv            A line for each image: file, class, probability, class_2,
+                          probability_2, ..., rejected, error. The class is empty for a
+                          rejected image; class and probability are empty for one that
+                          cannot be read.
+  --format=jsonl          A line for each image: {"file": ..., "predictions":
+                          [{"class": ..., "id": ..., "probability": ...}, ...],
+                          "rejected": false} or {"file": ..., "error": ...}.
 """
-
-EXAMPLE = (
-    'Expected images: files, folders or patterns, such as in python -m '
-    'scripts.predict --run_dir=runs/x photo.jpg folder/; or - for a list on '
-    'standard input.'
-)
 
 FIELDS = [*model_settings.model_fields(), *dataclasses.fields(Settings)]
 
@@ -62,7 +56,11 @@ def check(arguments: list[str]) -> tuple[list[str], Settings]:
     """
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
     if not arguments:
-        raise ConfigError(EXAMPLE)
+        raise ConfigError(
+            'Expected images: files, folders or patterns, such as in python -m '
+            'scripts.predict --run_dir=runs/x photo.jpg folder/; or - for a list on '
+            'standard input.'
+        )
     return arguments, settings
 
 
@@ -70,8 +68,8 @@ def predict(request: tuple[list[str], Settings]) -> None:
     """Predicts the images that the arguments name, and writes the predictions.
 
     Raises:
-        UserError: there is no network, nowhere to write to, or an image that could not
-            be read; all others have been written then.
+        UserError: the network cannot be loaded, the output cannot be written, or an
+            image could not be read; the predictions of all others are written then.
     """
     from scripts.predict.output import opened
     from trainers.inference.prediction import stream
@@ -79,11 +77,11 @@ def predict(request: tuple[list[str], Settings]) -> None:
 
     arguments, settings = request
     classifier = model_settings.load_classifier()
-    seen, failed = 0, 0
-    shown_in_table = _share_a_terminal(settings)
+    count, failed = 0, 0
+    print_errors = not _shows_errors_in_table(settings)
     with tempfile.TemporaryFile() as spool, opened(settings.output) as write:
         images: Iterable[ImageFile] = _images(arguments, spool)
-        if '-' not in arguments:  # what comes through it may have no end
+        if '-' not in arguments:  # The list on standard input may have no end.
             images = list(images)
         layout = _layout(settings, classifier, images)
         write(layout.header)
@@ -92,19 +90,18 @@ def predict(request: tuple[list[str], Settings]) -> None:
             for predictions in stream(classifier, images, settings):
                 bar.clear()
                 write(b''.join(map(layout.row, predictions)))
-                bad = [each for each in predictions if each.error]
-                if not shown_in_table:
-                    for each in bad:
-                        print(
-                            f'{printable(each.file)}: {each.error}',
-                            file=sys.stderr,
-                            flush=True,
-                        )
-                seen, failed = seen + len(predictions), failed + len(bad)
+                errors = [
+                    f'{printable(prediction.file)}: {prediction.error}'
+                    for prediction in predictions
+                    if prediction.error
+                ]
+                if errors and print_errors:
+                    print('\n'.join(errors), file=sys.stderr, flush=True)
+                count, failed = count + len(predictions), failed + len(errors)
                 bar.update(len(predictions))
     if failed:
         raise UserError(
-            f'{failed:,} of {counted(seen, "image")} could not be predicted.'
+            f'{failed:,} of {counted(count, "image")} could not be predicted.'
         )
 
 
@@ -130,12 +127,12 @@ def _layout(
         return formats.csv_lines(classifier, settings.top)
     if settings.written_format == 'jsonl':
         return formats.json_lines(classifier)
-    names = [each.name for each in images] if isinstance(images, list) else []
+    names = [image.name for image in images] if isinstance(images, list) else []
     return formats.table(classifier, names, shutil.get_terminal_size((100, 0)).columns)
 
 
-def _share_a_terminal(settings: Settings) -> bool:
-    """Whether who reads standard error sees the table as well, and all errors in it."""
+def _shows_errors_in_table(settings: Settings) -> bool:
+    """Whether standard error is the terminal that shows the table with all errors."""
     return (
         settings.written_format == 'table'
         and not settings.output

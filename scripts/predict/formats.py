@@ -1,24 +1,27 @@
-"""Predictions as a table for people, and as CSV or JSON lines for programs."""
+"""Predictions as a table, as CSV or as JSON lines."""
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
+from scripts.common.csv_text import csv_text
 from scripts.common.formatting import percent, printable, short
 from trainers.inference.classifier import Classifier
 from trainers.inference.prediction import Prediction
 
-_LEAST, _MOST = 16, 40  # Columns of names in a table.
+_LEAST, _MOST = 16, 40  # Characters of names in a table.
 
 
 class Format(NamedTuple):
-    """What comes first, and what is written of each prediction; whole lines.
+    """How predictions are written, as whole lines.
 
-    Bytes, since the names of files may be no text.
+    Lines are bytes, since file names may not be valid text.
+
+    Attributes:
+        header: the lines before the predictions.
+        row: returns the lines of a prediction.
     """
 
     header: bytes
@@ -26,40 +29,33 @@ class Format(NamedTuple):
 
 
 def csv_lines(classifier: Classifier, top: int) -> Format:
-    """A line of each image; no class is given where it was rejected."""
+    """A line for each image, without classes where it is rejected."""
     top = min(top, len(classifier.classes))
-    columns = ['file']
-    for rank in range(1, top + 1):
-        number = f'_{rank}' if rank > 1 else ''
-        columns += [f'class{number}', f'probability{number}']
+    ranks = ['', *(f'_{rank}' for rank in range(2, top + 1))]
+    columns = [f'{name}{rank}' for rank in ranks for name in ('class', 'probability')]
 
     def row(prediction: Prediction) -> bytes:
         cells = [''] * (2 * top)
-        for rank, probability in enumerate(prediction.probabilities):
-            if not prediction.rejected:
-                cells[2 * rank] = prediction.classes[rank]
-            cells[2 * rank + 1] = _written(probability)
+        if not prediction.rejected:
+            cells[: 2 * len(prediction.classes) : 2] = prediction.classes
+        probabilities = map(_digits, prediction.probabilities)
+        cells[1 : 2 * len(prediction.probabilities) : 2] = probabilities
         rejected = '' if prediction.error else str(prediction.rejected).lower()
         return _csv([prediction.file, *cells, rejected, prediction.error])
 
-    return Format(_csv([*columns, 'rejected', 'error']), row)
+    return Format(_csv(['file', *columns, 'rejected', 'error']), row)
 
 
 def json_lines(classifier: Classifier) -> Format:
-    """An object of each image; a rejected one has its classes all the same."""
+    """An object for each image, with its classes also where it is rejected."""
     ids = dict(zip(classifier.classes, classifier.ids))
 
     def row(prediction: Prediction) -> bytes:
         if prediction.error:
             return _json({'file': prediction.file, 'error': prediction.error})
-        ranked = zip(prediction.classes, prediction.probabilities)
         predictions = [
-            {
-                'class': name,
-                'id': ids[name],
-                'probability': float(_written(probability)),
-            }
-            for name, probability in ranked
+            {'class': name, 'id': ids[name], 'probability': float(_digits(probability))}
+            for name, probability in zip(prediction.classes, prediction.probabilities)
         ]
         return _json(
             {
@@ -73,15 +69,15 @@ def json_lines(classifier: Classifier) -> Format:
 
 
 def table(classifier: Classifier, names: list[str], width: int) -> Format:
-    """A line of each class of an image, with the image in front of the first.
+    """A line for each class of an image, with the name of the image on the first.
 
     Args:
-        names: of the images, where they are known beforehand.
-        width: columns that there are, as far as names can be cut.
+        classifier: its classes.
+        names: of the images, if they are known in advance.
+        width: of the terminal, to which names of images are cut.
     """
-    classes = min(
-        max(len(_shown(name)) for name in (*classifier.classes, 'class')), _MOST
-    )
+    shown = {name: _shown(name) for name in classifier.classes}
+    classes = max(map(len, (*shown.values(), 'class')))
     room = max(min(width - classes - len('    probability  unsure'), _MOST), _LEAST)
     files = min(max((len(printable(name)) for name in names), default=room), room)
     files = max(files, len('file'))
@@ -94,23 +90,18 @@ def table(classifier: Classifier, names: list[str], width: int) -> Format:
         for name, probability in zip(prediction.classes, prediction.probabilities):
             unsure = '  unsure' if prediction.rejected and not lines else ''
             lines.append(
-                f'{file}  {_shown(name).ljust(classes)}  '
+                f'{file}  {shown[name].ljust(classes)}  '
                 f'{percent(probability):>11}{unsure}'
             )
             file = ' ' * files
         return _text('\n'.join(lines))
 
-    return Format(
-        _text(
-            f'{_origin(classifier)}\n\n{"file".ljust(files)}  '
-            f'{"class".ljust(classes)}  probability'
-        ),
-        row,
-    )
+    heading = f'{"file".ljust(files)}  {"class".ljust(classes)}  probability'
+    return Format(_text(f'{_origin(classifier)}\n\n{heading}'), row)
 
 
 def _origin(classifier: Classifier) -> str:
-    """Which network answers, and how far its probabilities can be trusted."""
+    """The network, and whether its probabilities are calibrated."""
     temperature = classifier.temperature
     if temperature.images:
         calibration = (
@@ -125,24 +116,22 @@ def _origin(classifier: Classifier) -> str:
 
 
 def _shown(name: str) -> str:
-    """A class as it fits into a table; other than of a path, its beginning matters."""
+    """The name of a class, cut at its end to the width of the table."""
     name = printable(name)
     return name if len(name) <= _MOST else name[: _MOST - 1] + '…'
 
 
-def _written(probability: float) -> str:
-    """The fewest digits that give the same float32 again."""
+def _digits(probability: float) -> str:
+    """The fewest digits that are the same float32 when they are read."""
     return str(np.float32(probability))
 
 
 def _csv(cells: list[str]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator='\n').writerow(cells)
-    return text.getvalue().encode('utf-8', 'surrogateescape')
+    return csv_text(cells, ()).encode('utf-8', 'surrogateescape')
 
 
 def _json(row: dict) -> bytes:
-    # What Python has for bytes that are no text becomes JSON's own escape, '\udcff'.
+    # A surrogate, for a byte that is no text, becomes an escape of JSON: '\udcff'.
     return (json.dumps(row, ensure_ascii=False) + '\n').encode(
         'utf-8', 'backslashreplace'
     )

@@ -9,8 +9,8 @@ from typing import IO
 
 from trainers.inference.image_files import ImageFile, of_file
 
-# The first bytes of images, also of some kinds that cannot be decoded, so that they
-# are refused as such. No list of names begins like that.
+# The first bytes of images, also of some formats that cannot be decoded, which are an
+# error then. No list of file names begins with them.
 _IMAGE = re.compile(
     rb'\xff\xd8\xff|\x89PNG\r\n|GIF8[79]a.[\0-\x08]|BM.{4}\0{4}|RIFF.{4}WEBP|'
     rb'II\*\0|MM\0\*|.{4}ftyp',
@@ -21,13 +21,16 @@ _PART = 1 << 16
 
 
 def images(stream: BufferedReader, spool: IO[bytes]) -> Iterator[ImageFile]:
-    """The images of a stream.
+    """The images that a stream contains or lists.
 
     Args:
-        stream: an image, or paths of files, a line each or with null characters
-            between them.
-        spool: an empty file that takes an image; it must stay open until that has been
-            looked at.
+        stream: an image, or paths of files that line breaks or null characters
+            separate.
+        spool: an empty file to which an image is copied; it must stay open until the
+            image is read.
+
+    Yields:
+        Each image, as soon as its path is read.
     """
     head = b''
     while len(head) < _HEADER and (part := stream.read1(_PART)):
@@ -45,7 +48,7 @@ def images(stream: BufferedReader, spool: IO[bytes]) -> Iterator[ImageFile]:
 
 
 def _paths(head: bytes, stream: BufferedReader) -> Iterator[bytes]:
-    """The paths of a list, as they come."""
+    """The paths of a list, as soon as each is read."""
     separator, ending = (b'\0', b'') if b'\0' in head else (b'\n', b'\r')
     rest, part = b'', head
     while part:

@@ -76,7 +76,7 @@ def test_csv(classifier):
 def test_json_lines(classifier):
     layout = formats.json_lines(classifier)
     assert layout.header == b''
-    good, unsure, bad = (layout.row(each) for each in (GOOD, UNSURE, BAD))
+    good, unsure, bad = map(layout.row, (GOOD, UNSURE, BAD))
     for line in (good, unsure, bad):
         assert line.count(b'\n') == 1 and line.endswith(b'\n')
         line.decode()
@@ -95,7 +95,9 @@ def test_json_lines(classifier):
 
 def test_table(classifier):
     files = [GOOD, UNSURE, BAD]
-    layout = formats.table(classifier, [each.file for each in files], width=100)
+    layout = formats.table(
+        classifier, [prediction.file for prediction in files], width=100
+    )
     text = b''.join([layout.header, *map(layout.row, files)]).decode()
     name = r'new\nline,"\udcff.jpg'
     room = ' ' * len(name)

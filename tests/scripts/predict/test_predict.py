@@ -57,9 +57,9 @@ def folder(tmp_path_factory) -> Path:
     for name in ('b.png', 'a.jpg', 'new\nline.png', '--top.png'):
         pixels = rng.integers(0, 256, [20, 24, 3], np.uint8)
         Image.fromarray(pixels).save(root / name)
-    # The decoder talks about this one on the standard error of the process.
+    # The decoder writes a message about this one to standard error.
     contents = (root / 'a.jpg').read_bytes()
-    (root / 'talkative.jpg').write_bytes(contents[:20] + b'\0\0\0' + contents[20:])
+    (root / 'warning.jpg').write_bytes(contents[:20] + b'\0\0\0' + contents[20:])
     (root / 'broken.png').write_bytes(b'no image')
     return root
 
@@ -94,7 +94,7 @@ def test_help_is_short_and_needs_no_tensorflow():
         (['x', '--tops=1'], 'There is no flag --tops. Did you mean --top?'),
     ],
 )
-def test_a_mistake_is_explained_before_tensorflow_is_there(arguments, message):
+def test_usage_error_is_reported_before_tensorflow_is_imported(arguments, message):
     done = call(*arguments, python=('-X', 'importtime'))
     assert (done.returncode, done.stdout) == (2, b'')
     assert message in done.stderr.decode() and b'tensorflow' not in done.stderr
@@ -153,7 +153,7 @@ def test_whole_run_in_a_table(run_dir, folder):
 
 @pytest.mark.slow
 def test_on_a_terminal_a_bad_image_is_named_once(run_dir, folder):
-    ours, theirs = pty.openpty()
+    terminal, end = pty.openpty()
     command = [
         sys.executable,
         '-m',
@@ -162,15 +162,13 @@ def test_on_a_terminal_a_bad_image_is_named_once(run_dir, folder):
         str(folder / 'b.png'),
         str(folder / 'broken.png'),
     ]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdin=theirs, stdout=theirs, stderr=theirs
-    )
-    os.close(theirs)
+    process = subprocess.Popen(command, cwd=ROOT, stdin=end, stdout=end, stderr=end)
+    os.close(end)
     said = b''
     with contextlib.suppress(OSError):  # the end of a terminal
-        while part := os.read(ours, 65536):
+        while part := os.read(terminal, 65536):
             said += part
-    os.close(ours)
+    os.close(terminal)
     assert process.wait() == 1
     assert said.count(b'broken.png') == 1
     assert b'Not a JPEG, PNG, GIF, BMP or WebP file' in said
@@ -197,13 +195,13 @@ def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
     )
     assert [row['file'] for row in rows[:-1]] == [e.file for e in expected[:-1]]
     assert rows[-1]['file'] == '-'
-    for row, each in zip(rows, expected, strict=True):
-        assert row['error'] == each.error
-        if each.error:
+    for row, prediction in zip(rows, expected, strict=True):
+        assert row['error'] == prediction.error
+        if prediction.error:
             continue
-        assert row['rejected'] == str(each.rejected).lower()
-        assert row['class'] == ('' if each.rejected else each.classes[0])
-        for rank, probability in enumerate(each.probabilities):
+        assert row['rejected'] == str(prediction.rejected).lower()
+        assert row['class'] == ('' if prediction.rejected else prediction.classes[0])
+        for rank, probability in enumerate(prediction.probabilities):
             name = f'probability_{rank + 1}' if rank else 'probability'
             assert np.float32(row[name]) == np.float32(probability)
 
@@ -220,16 +218,16 @@ def test_a_list_on_standard_input_in_json_lines(run_dir, folder):
 
 
 def test_nobody_reads_the_help():
-    ours, theirs = os.pipe()
-    os.close(ours)
+    reader, writer = os.pipe()
+    os.close(reader)
     done = subprocess.run(
         [sys.executable, '-m', 'scripts.predict', '--help'],
         cwd=ROOT,
-        stdout=theirs,
+        stdout=writer,
         stderr=subprocess.PIPE,
         timeout=300,
     )
-    os.close(theirs)
+    os.close(writer)
     assert (done.returncode, done.stderr) == (0, b'')
 
 

@@ -35,9 +35,9 @@ def read(contents: bytes) -> list:
 )
 def test_a_list_of_names(tmp_path, monkeypatch, contents, expected):
     monkeypatch.chdir(tmp_path)
-    found = read(contents)
-    assert [each.name for each in found] == expected
-    assert {each.error for each in found} <= {'No such file or directory'}
+    listed = read(contents)
+    assert [image.name for image in listed] == expected
+    assert {image.error for image in listed} <= {'No such file or directory'}
 
 
 def test_a_long_list_comes_in_parts(tmp_path):
@@ -45,12 +45,12 @@ def test_a_long_list_comes_in_parts(tmp_path):
     reader, writer = os.pipe()
     with os.fdopen(reader, 'rb') as stream, tempfile.TemporaryFile() as spool:
         os.write(writer, b'0.png\n1.png\n2.png\n3.png')
-        found = images(stream, spool)
-        assert [next(found).name for _ in range(3)] == ['0.png', '1.png', '2.png']
+        listed = images(stream, spool)
+        assert [next(listed).name for _ in range(3)] == ['0.png', '1.png', '2.png']
         os.close(writer)
-        assert [each.name for each in found] == ['3.png']
+        assert [image.name for image in listed] == ['3.png']
     names = [f'{i}.png' for i in range(count)]
-    assert [each.name for each in read('\n'.join(names).encode())] == names
+    assert [image.name for image in read('\n'.join(names).encode())] == names
 
 
 def test_files_of_a_list_are_looked_up_and_folders_are_not_searched(tmp_path):
@@ -68,11 +68,11 @@ def test_a_image(tmp_path, kind):
     )
     contents = (tmp_path / 'x').read_bytes()
     with tempfile.TemporaryFile() as spool:
-        (found,) = images(io.BufferedReader(io.BytesIO(contents)), spool)
-        assert Path(found.path).read_bytes() == contents
-    assert (found.name, found.size, found.error) == ('-', len(contents), '')
+        (image,) = images(io.BufferedReader(io.BytesIO(contents)), spool)
+        assert Path(image.path).read_bytes() == contents
+    assert (image.name, image.size, image.error) == ('-', len(contents), '')
 
 
 def test_nothing():
-    (found,) = read(b'')
-    assert (found.name, found.error) == ('-', 'Standard input is empty')
+    (image,) = read(b'')
+    assert (image.name, image.error) == ('-', 'Standard input is empty')
