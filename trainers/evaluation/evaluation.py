@@ -15,7 +15,7 @@ from trainers.evaluation.metrics import ClassMetrics, Interval
 from trainers.inference import VIEWS, scoring
 from trainers.inference.classifier import Classifier, Temperature, from_run, softmax
 from trainers.run.source import load_source
-from trainers.settings.config import Config
+from trainers.settings.config import CUSTOM, Config
 from vision.data import BadFile, BadFiles, DatasetError, Source, Split
 from vision.errors import UserError
 
@@ -257,10 +257,10 @@ def evaluate(
 
 def _source_of_run(classifier: Classifier) -> Source:
     """All images that a run was trained on; nothing is downloaded."""
-    if classifier.run is None:
+    if classifier.run is None or classifier.run.config.dataset == CUSTOM:
         raise UserError(
-            f'Expected a source with {classifier.origin}, which is not of a run that '
-            'records its dataset.'
+            f'Expected a source with {classifier.origin}, which is not of a run on a '
+            'named dataset.'
         )
     config = classifier.run.config
     return load_source(dataclasses.replace(config, download=False, overfit_batches=0))

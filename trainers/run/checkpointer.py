@@ -62,7 +62,7 @@ class Checkpointer:
         if state is None:
             return None
         self._bad_files.restore(state['bad_files'])
-        return History.from_dict(state['history'])
+        return History(**state['history'])
 
     def save(self, history: History) -> None:
         """Saves the whole state of the run.

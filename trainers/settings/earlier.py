@@ -100,7 +100,7 @@ class Change(NamedTuple):
 
 
 def _or_none(value: Any) -> Any:
-    """None, which is an empty setting, in the place of '' and 0."""
+    """None, which is an empty setting, instead of '' and 0."""
     return value or None
 
 

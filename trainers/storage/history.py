@@ -2,8 +2,6 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from trainers.settings.config import Config
 
@@ -12,7 +10,7 @@ Row = dict[str, float]
 
 @dataclasses.dataclass
 class History:
-    """The part of a run's state that is not variables; checkpoints keep it as JSON.
+    """The part of a run's state that is not variables; checkpoints hold it as JSON.
 
     Attributes:
         rows: one dictionary per epoch, the rows of metrics.csv.
@@ -41,11 +39,6 @@ class History:
     images: int = 0
     earlier_seconds: float = 0.0
     elapsed: float = 0.0
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> 'History':
-        """The history of what `dataclasses.asdict` returned."""
-        return cls(**values)
 
     @property
     def images_per_second(self) -> float:

@@ -281,7 +281,7 @@ class RunDirectory:
 
 
 def with_defaults(config: Config, defaults: Mapping[str, Any]) -> Config:
-    """The settings with other values in the place of None."""
+    """The settings with other values instead of None."""
     return dataclasses.replace(
         config, **{n: v for n, v in defaults.items() if getattr(config, n) is None}
     )

@@ -119,7 +119,7 @@ def test_a_phase_has_its_own_patience_and_the_run_one_best():
 )
 def test_survives_json(history):
     text = json.dumps(dataclasses.asdict(history))
-    assert repr(History.from_dict(json.loads(text))) == repr(history)
+    assert repr(History(**json.loads(text))) == repr(history)
 
 
 @pytest.mark.parametrize('images, seconds, expected', [(0, 0.0, 0), (30, 1.5, 20)])
