@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from trainers.settings import parsing
-from trainers.settings.fields import CheckedSettings, is_optional, setting
+from trainers.settings.fields import CheckedSettings, setting
 from trainers.settings.parsing import ConfigError, Freeze, Options, SizeChange
 from trainers.step import OPTIMIZERS, SCHEDULES
 from vision.data.augment.specs import Augmentation
@@ -411,22 +411,18 @@ class Config(CheckedSettings):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> 'Config':
-        """The configuration that `to_dict` returned, or of settings as flags give them.
+        """The configuration of values as `to_dict` returns them; others are defaults.
 
         Raises:
             ConfigError: a setting is unknown or has a value that is not allowed.
         """
-        known = {field.name: field for field in dataclasses.fields(cls)}
-        settings: dict[str, Any] = {}
-        for name, value in values.items():
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in values:
             if name not in known:
                 raise ConfigError(
                     f'There is no setting {name!r}.{suggestion(name, known)}'
                 )
-            # A flag without a value is an empty setting.
-            empty = value == '' and is_optional(known[name])
-            settings[name] = None if empty else value
-        return cls(**settings)
+        return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
         """The settings in JSON values; lists of strings as a person types them."""

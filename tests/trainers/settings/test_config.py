@@ -114,11 +114,8 @@ def test_the_settings_of_networks_are_empty_by_default():
     }
 
 
-def test_empty_flags_are_empty_settings():
-    config = Config.from_dict(
-        {'normalization': '', 'pooling': '', 'dense': [], 'freeze': []}
-    )
-    assert config == Config()
+def test_empty_lists_are_empty_settings():
+    assert Config.from_dict({'dense': [], 'freeze': [], 'augment': []}) == Config()
     assert Config.from_dict({'dense': ['none']}).dense == ()
 
 
