@@ -1,4 +1,4 @@
-"""What there is to choose from, in a line each."""
+"""Lists of the choices of a setting, one per line."""
 
 from absl import flags
 
@@ -6,13 +6,13 @@ from trainers.networks import build as networks
 from trainers.settings.parsing import MODEL_OPTIONS
 from trainers.settings.recipes import RECIPES
 from vision.data import DATASETS
-from vision.data.augment import AUGMENTATIONS, parameters
+from vision.data.augment import AUGMENTATIONS, Augmentation, parameters
 from vision.data.datasets import TFDS_DESCRIPTION, TFDS_PREFIX
 from vision.models import MODELS
 
 
-def show(values: flags.FlagValues) -> bool:
-    """Prints the lists that the flags ask for; returns whether there were any."""
+def show(values: flags.FlagValues) -> None:
+    """Prints the choices that the flags `--list_<kind>` ask for."""
     listings = {
         'list_models': {
             name: f'{entry.description}{_options(name)}'
@@ -24,18 +24,21 @@ def show(values: flags.FlagValues) -> bool:
         },
         'list_recipes': {name: recipe.description for name, recipe in RECIPES.items()},
         'list_augmentations': {
-            ':'.join(
-                [name, *(f'{p.default:g}' for p in parameters(name))]
-            ): entry.description
+            _with_defaults(name): entry.description
             for name, entry in AUGMENTATIONS.items()
         },
     }
-    asked = [entries for flag, entries in listings.items() if values[flag].value]
-    for entries in asked:
-        width = max(22, *map(len, entries))
-        for name, text in entries.items():
-            print(f'{name:<{width}} {text}')
-    return bool(asked)
+    for flag, entries in listings.items():
+        if values[flag].value:
+            width = max(22, *map(len, entries))
+            for name, text in entries.items():
+                print(f'{name:<{width}} {text}')
+
+
+def _with_defaults(augmentation: str) -> str:
+    """The name of an augmentation and the defaults of its numbers."""
+    defaults = tuple(p.default for p in parameters(augmentation))
+    return str(Augmentation(augmentation, defaults))
 
 
 def _options(model: str) -> str:

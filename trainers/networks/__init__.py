@@ -1,1 +1,1 @@
-"""From a configuration to a network with its first weights."""
+"""From a configuration to a network with its initial weights."""

@@ -1,4 +1,4 @@
-"""From a configuration to a network with its first weights."""
+"""Networks with their initial weights, made from a configuration."""
 
 import inspect
 from typing import Any
@@ -108,15 +108,7 @@ def build(
             f'{config.precise_bn}; received --model={config.model}, which has none. '
             'Pass --precise_bn=0.'
         )
-    updates_batch_norms = False
-    for name in ('finetune_freeze', 'freeze'):  # the first phase's stays in force
-        try:
-            network.freeze(*getattr(config, name))
-        except ValueError as error:
-            raise ConfigError(f'--{name}: {error}') from error
-        if name == 'freeze' or config.finetune_epochs:
-            updates_batch_norms |= not all(n.frozen for n in network.batch_norms())
-    notes = _notes_on_unused_settings(config, updates_batch_norms)
+    notes = _notes_on_unused_settings(config, _updates_batch_norms(config, network))
     if not resumed:
         notes += pretrained.initialize(network, config, specification.classes)
     return network, notes
@@ -141,6 +133,23 @@ def dropout_rates(network: Network) -> dict[str, float]:
     for head in network.heads.values():
         rates['aux_dropout'] = head.dropout.rate
     return rates
+
+
+def _updates_batch_norms(config: Config, network: Network) -> bool:
+    """Whether batch norms are trained in a phase; leaves the first phase's freeze.
+
+    Raises:
+        ConfigError: the network has fewer stages than `freeze` names.
+    """
+    updates = False
+    for name in ('finetune_freeze', 'freeze'):
+        try:
+            network.freeze(*getattr(config, name))
+        except ValueError as error:
+            raise ConfigError(f'--{name}: {error}') from error
+        if name == 'freeze' or config.finetune_epochs:
+            updates |= not all(norm.frozen for norm in network.batch_norms())
+    return updates
 
 
 def _notes_on_unused_settings(config: Config, updates_batch_norms: bool) -> list[str]:

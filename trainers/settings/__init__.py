@@ -1,1 +1,1 @@
-"""What a run is: its configuration, recipes and phases."""
+"""What a run can be set to: settings, their parsing, recipes and phases."""

@@ -108,8 +108,8 @@ def test_the_specification_rebuilds_the_network(source):
     assert again == specification
     copy = again.build()
     assert [v.shape for v in copy.variables] == [v.shape for v in network.variables]
-    for mine, theirs in zip(copy.variables, network.variables):
-        mine.assign(theirs)
+    for target, variable in zip(copy.variables, network.variables):
+        target.assign(variable)
     images = np.random.default_rng(1).integers(0, 256, [2, 32, 32, 3], np.uint8)
     np.testing.assert_array_equal(copy(images).main, network(images).main)
 
@@ -189,16 +189,16 @@ def test_published_weights_that_are_there_are_taken(source, tmp_path):
         model_options=('alpha:0.35',),
         weights_dir=str(tmp_path),
     )
-    theirs = keras.applications.MobileNetV2(
+    keras_model = keras.applications.MobileNetV2(
         [96, 96, 3], 0.35, include_top=False, weights=None
     )
-    theirs.save(
+    keras_model.save(
         tmp_path / 'mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_96_no_top.h5'
     )
     network, notes = networks.build(
         config, networks.specify(config, source.classes, source.image_size), 'float32'
     )
-    (kernel,) = theirs.get_layer('block_16_project').get_weights()
+    (kernel,) = keras_model.get_layer('block_16_project').get_weights()
     np.testing.assert_array_equal(
         network.stages['block_16'].project.conv.kernel, kernel
     )

@@ -20,7 +20,7 @@ CHOICES = [field for field in FIELDS if field.metadata['choices']]
 
 def ends() -> list:
     """(setting, the end of its range, the next number beyond)."""
-    found = []
+    cases = []
     for field in NUMBERS:
         number: Any = kind(field)
         for end, outward in (('minimum', -1), ('maximum', 1)):
@@ -32,10 +32,10 @@ def ends() -> list:
                 if number is int
                 else math.nextafter(bound, outward * math.inf)
             )
-            found.append(
+            cases.append(
                 pytest.param(field.name, bound, beyond, id=f'{field.name}-{end}')
             )
-    return found
+    return cases
 
 
 def test_survives_json():
