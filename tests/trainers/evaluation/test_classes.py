@@ -12,7 +12,7 @@ def of_imagenet(make_classifier):
     return make_classifier(imagenet.class_names(), ids=imagenet.class_ids())
 
 
-def test_the_same_classes_are_themselves(make_classifier, make_source):
+def test_equal_classes_have_equal_labels(make_classifier, make_source):
     classes = ('cat', 'dog', 'owl')
     labels = match_classes(make_source(classes), make_classifier(classes))
     assert labels.dtype == 'int32' and labels.tolist() == [0, 1, 2]
@@ -53,7 +53,7 @@ def test_unknown_classes_are_named(make_source, make_classifier):
     assert "Its classes are 'cat', 'dog'." in str(error.value)
 
 
-def test_two_classes_that_are_one_to_the_network_are_refused(make_source, of_imagenet):
+def test_two_classes_that_are_one_in_the_network_are_refused(make_source, of_imagenet):
     source = make_source(('n02123045', 'tabby, tabby cat'))
     with pytest.raises(DatasetError, match="'n02123045', 'tabby, tabby cat' are all"):
         match_classes(source, of_imagenet)

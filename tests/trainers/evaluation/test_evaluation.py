@@ -143,7 +143,7 @@ def test_bad_images_are_in_no_metric_and_are_listed(classifier, source):
     )
 
 
-def test_rows_that_stay_are_moved_up_and_not_copied():
+def test_rows_are_kept_without_a_copy():
     values = np.random.default_rng(0).normal(size=[10_000, 3]).astype(np.float32)
     places = np.flatnonzero(values[:, 0] < 1)
     expected = values[places]
@@ -169,7 +169,7 @@ def test_no_good_image_at_all_is_an_error(classifier, make_source):
         evaluate(classifier, 'test', source=source)
 
 
-def test_answers_that_are_not_finite_are_an_error(make_classifier, make_source):
+def test_logits_that_are_not_finite_are_an_error(make_classifier, make_source):
     classifier = make_classifier(CLASSES)
     variable = classifier.network.variables[0]
     variable.assign(np.full(variable.shape, np.nan))

@@ -78,7 +78,7 @@ def test_losses_agree_with_those_of_training(temperature):
     )
 
 
-def test_losses_of_huge_logits_are_finite():
+def test_losses_of_large_logits_are_finite():
     logits = np.array([[1e4, -1e4], [1e4, -1e4]], np.float32)
     np.testing.assert_array_equal(
         metrics.losses(logits, np.array([0, 1], np.int32), 0.5), [0, 4e4]
@@ -104,7 +104,7 @@ def test_most_confused_come_in_order_and_no_more_than_asked_for():
     assert metrics.most_confused(matrix, 3) == [(1, 0, 7), (0, 2, 5), (2, 1, 5)]
 
 
-def test_class_figures_and_their_means_agree_with_scikit_learn():
+def test_class_metrics_and_their_means_agree_with_scikit_learn():
     logits, labels = outputs(300)
     labels[labels == 3] = 4  # a class without images
     logits[:, 5] = -9  # a class that is never predicted

@@ -295,7 +295,7 @@ def test_top_and_threshold(classifier, folder):
         assert predicted == every._replace(rejected=rejected)
 
 
-def test_answers_that_are_not_finite_are_none(folder):
+def test_logits_that_are_not_finite_are_an_error(folder):
     network = create('small_cnn', classes=3, image_size=16, filters=(4,))
     network.head.classifier.bias.assign([0, np.nan, 0])
     specification = Specification('small_cnn', CLASSES, 16, network.normalization)
