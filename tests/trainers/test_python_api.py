@@ -124,7 +124,7 @@ def test_resumes_with_the_same_objects(notebook, trained):
     assert len(json.loads((trained / 'environment.json').read_bytes())) == 2
 
 
-def test_a_network_of_ones_own_on_a_dataset_with_a_name(tmp_path):
+def test_a_network_object_on_a_named_dataset(tmp_path):
     train(settings(tmp_path / 'run'), network=make_network(classes=10))
     classifier = load(tmp_path / 'run', network=make_network(classes=10))
     assert classifier.classes == load_dataset('shapes').classes
@@ -188,7 +188,7 @@ def test_a_network_that_the_run_does_not_need(notebook):
         ({'precision': 'bfloat16'}, 'Expected no precision with a Network object'),
     ],
 )
-def test_settings_that_an_object_decides(notebook, tmp_path, changed, message):
+def test_settings_that_contradict_an_object(notebook, tmp_path, changed, message):
     config = settings(tmp_path / 'run', **changed)
     with pytest.raises(ConfigError, match=message):
         train(config, network=make_network(), source=notebook[0]['source'])

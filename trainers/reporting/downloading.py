@@ -1,5 +1,6 @@
 """Downloading a dataset, with progress bars."""
 
+import contextlib
 from pathlib import Path
 
 from tqdm.auto import tqdm
@@ -24,7 +25,7 @@ def download(dataset: str, data_dir: str) -> None:
         data.obtain(dataset, Path(data_dir), bars)
 
 
-class Bars:
+class Bars(contextlib.AbstractContextManager):
     """A progress bar for each of several downloads, one after the other."""
 
     def __init__(self) -> None:
@@ -42,9 +43,6 @@ class Bars:
         """Ends the bar, if there is one."""
         if self._bar is not None:
             self._bar.close()
-
-    def __enter__(self) -> 'Bars':
-        return self
 
     def __exit__(self, *error: object) -> None:
         self.close()

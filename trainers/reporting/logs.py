@@ -24,15 +24,14 @@ def log_to(path: Path, expected: tuple[type[Exception], ...] = ()) -> Iterator[N
     handler = logging.FileHandler(path, encoding='utf-8', errors='backslashreplace')
     handler.setFormatter(logging.Formatter('%(asctime)s %(levelname)s %(message)s'))
     root = logging.getLogger()
-    handlers: list[logging.Handler] = [handler]
-    if not root.handlers and logging.lastResort:  # keeps warnings on standard error
-        handlers.append(logging.lastResort)
-    for added in handlers:
-        root.addHandler(added)
-    levels = {name: logging.getLogger(name).level for name in _LOGGERS}
-    for name in _LOGGERS:
-        if logging.getLogger(name).getEffectiveLevel() > logging.INFO:
-            logging.getLogger(name).setLevel(logging.INFO)
+    before = root.handlers
+    root.handlers = [*before, handler]
+    if not before and logging.lastResort:  # keeps warnings on standard error
+        root.handlers.append(logging.lastResort)
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
     try:
         yield
     except Exception as error:
@@ -47,8 +46,7 @@ def log_to(path: Path, expected: tuple[type[Exception], ...] = ()) -> Iterator[N
         )
         raise
     finally:
-        for name, level in levels.items():
-            logging.getLogger(name).setLevel(level)
-        for added in handlers:
-            root.removeHandler(added)
+        for logger, level in zip(loggers, levels):
+            logger.setLevel(level)
+        root.handlers = before
         handler.close()

@@ -81,7 +81,7 @@ class Progress:
     ) -> None:
         """Shows the state after a step; cheap enough to be called at every step.
 
-        The remaining time follows from all time since the first call.
+        The remaining time follows from all time since the bar was started.
 
         Args:
             step: steps done.
@@ -96,10 +96,9 @@ class Progress:
         self._bar.update(step - self._bar.n)
 
     def expect(self, total_steps: int) -> None:
-        """Changes the number of steps of the run."""
+        """Changes the number of steps of the run; the next update starts a new bar."""
+        self.finish()
         self._total_steps = total_steps
-        if self._bar is not None:
-            self._bar.total = total_steps
 
     def finish(self) -> None:
         """Removes the bar."""

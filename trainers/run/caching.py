@@ -1,4 +1,4 @@
-"""Decoding a dataset once before training, where `cache` says so."""
+"""Decoding a dataset once before training, as `cache` sets."""
 
 import contextlib
 import dataclasses
@@ -13,7 +13,7 @@ from vision.data.augment import Augmenter
 
 
 def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
-    """The source with its images decoded as `cache` says; the batches are the same.
+    """The source with its images decoded as `cache` sets; the batches are the same.
 
     Raises:
         ConfigError: the run needs images of several sizes.

@@ -11,7 +11,7 @@ from vision.data import DatasetError, Source
 
 
 def load_source(config: Config) -> Source:
-    """Loads the dataset, downloaded first where `download` says so.
+    """Loads the dataset, and downloads it first if `download` is set.
 
     Raises:
         DatasetError: there is no such dataset, or its files are not as expected.

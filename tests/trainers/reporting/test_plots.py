@@ -45,7 +45,7 @@ def test_curves(epochs, averaged, tmp_path):
     for colour in ('#4c78a8', '#f58518', '#b279a2'):
         assert has_colour(path, colour)
     assert has_colour(path, '#54a24b') == averaged
-    assert [each.name for each in tmp_path.iterdir()] == ['curves.png']
+    assert [path.name for path in tmp_path.iterdir()] == ['curves.png']
 
 
 def test_the_second_phase_is_shaded(tmp_path):

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from trainers.reporting import progress as progress_module
 from trainers.reporting.progress import Progress, format_duration
 
 FIELDS = {'epoch': '3/7', 'loss': '2.31'}
@@ -155,6 +156,14 @@ def test_elsewhere_a_plain_line_now_and_then():
     assert (second, rest) == ('message', '')
 
 
+def test_a_notebook_has_a_bar(monkeypatch):
+    monkeypatch.setattr(progress_module, 'IN_NOTEBOOK', True)
+    stream = io.StringIO()
+    with Progress(1000, stream) as progress:
+        progress.update(420, 'Epoch 3/7', FIELDS)
+    assert re.search(r'Epoch 3/7  42%\|.+\| 420/1000', stream.getvalue())
+
+
 def test_time_left_counts_from_where_the_run_resumed():
     stream = io.StringIO()
     progress = Progress(1000, stream, interval=0.0)
@@ -171,6 +180,7 @@ def test_the_number_of_steps_can_change():
     progress = Progress(1000, stream, interval=0.0)
     progress.update(1, 'Epoch 1/10')
     progress.expect(500)
+    progress.update(50, 'Epoch 2/5')
     progress.update(100, 'Epoch 2/5')
     assert stream.getvalue().startswith('Epoch 2/5  20% 100/500 [')
 

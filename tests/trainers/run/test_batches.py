@@ -32,20 +32,20 @@ def batches(source: data.Source, **settings) -> list[data.Batch]:
     ],
 )
 def test_whole_batches_and_at_most_an_epoch(source, settings, count):
-    found = batches(source, **settings)
-    assert len(found) == count
-    assert all((batch.sample_weights.numpy() == 1).all() for batch in found)
+    estimated_from = batches(source, **settings)
+    assert len(estimated_from) == count
+    assert all((batch.sample_weights.numpy() == 1).all() for batch in estimated_from)
 
 
-def test_different_training_images_as_evaluation_has_them(source):
-    found = batches(source, precise_bn=64, image_size_schedule=('16@0',))
-    images = np.concatenate([batch.images for batch in found])
+def test_training_images_are_prepared_as_in_evaluation(source):
+    estimated_from = batches(source, precise_bn=64, image_size_schedule=('16@0',))
+    images = np.concatenate([batch.images for batch in estimated_from])
     assert images.shape == (64, 32, 32, 3)
     train = source.splits['train']
     known = {image.tobytes() for image in train.images}
     chosen = {image.tobytes() for image in images}
     assert chosen <= known and len(chosen) > 60  # a few may be drawn twice alike
-    assert len(set(np.concatenate([batch.labels for batch in found]))) == 10
+    assert len(set(np.concatenate([batch.labels for batch in estimated_from]))) == 10
 
 
 def test_the_same_each_time(source):

@@ -1,5 +1,6 @@
-"""A signal is remembered once, and only while somebody listens."""
+"""The first signal is recorded, and handlers are restored."""
 
+import concurrent.futures
 import os
 import signal
 import subprocess
@@ -19,7 +20,7 @@ def handlers() -> list:
 
 
 @pytest.mark.parametrize('number', SIGNALS)
-def test_first_is_remembered_and_handlers_come_back(number):
+def test_the_first_signal_is_recorded_and_handlers_are_restored(number):
     before = handlers()
     with stop_on_signals() as stop:
         assert not stop
@@ -30,7 +31,7 @@ def test_first_is_remembered_and_handlers_come_back(number):
     assert handlers() == before
 
 
-def test_handlers_come_back_after_an_error():
+def test_handlers_are_restored_after_an_error():
     before = handlers()
     with pytest.raises(OSError):
         with stop_on_signals():
@@ -54,3 +55,15 @@ def test_second_ends_the_process(first, second):
         [sys.executable, '-c', code], cwd=ROOT, capture_output=True, text=True
     )
     assert (done.returncode, done.stdout) == (-second, 'went on\n')
+
+
+def test_outside_the_main_thread_nothing_is_recorded():
+    before = handlers()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+
+        def stopped() -> bool:
+            with stop_on_signals() as stop:
+                return bool(stop)
+
+        assert pool.submit(stopped).result() is False
+    assert handlers() == before

@@ -52,7 +52,7 @@ def small(
     dtype=tf.float32,
     **options,
 ):
-    """One convolution with an auxiliary head behind it: trains in no time."""
+    """One convolution with an auxiliary head behind it: trains quickly."""
     stages = {'conv': ConvBlock(3, 16, 5, stride=4, dtype=dtype)}
     heads = {}
     if auxiliary:
@@ -146,7 +146,7 @@ def test_nothing_else_is_there(finished):
     }
 
 
-def test_log_tells_the_whole_story(finished):
+def test_log(finished):
     log = (finished[0] / 'train.log').read_text(encoding='utf-8')
     for part in (
         'Model       small',
@@ -299,14 +299,17 @@ def test_must_resume(tmp_path):
         ({'recipe': 'shapes'}, 'runs/inception_v1-shapes'),
         ({'recipe': 'default'}, 'runs/inception_v1-shapes-default'),
         ({'recipe': 'default', 'dataset': 'cifar10'}, 'runs/inception_v1-cifar10'),
-        ({'recipe': 'mine', 'model': 'googlenet'}, 'runs/googlenet-shapes-mine'),
+        (
+            {'recipe': 'system_a', 'model': 'googlenet'},
+            'runs/googlenet-shapes-system_a',
+        ),
     ],
 )
 def test_default_run_dir(settings, expected):
     assert default_run_dir(Config(**settings)) == expected
 
 
-def test_early_stopping_goes_back_to_the_best(tmp_path):
+def test_early_stopping_restores_the_best(tmp_path):
     # Steps so large that the loss cannot fall every time.
     results = run(
         tmp_path,
@@ -344,7 +347,7 @@ def test_plateau_lowers_the_rate(tmp_path):
     assert 'the learning rate drops to 0.5 ' in (tmp_path / 'train.log').read_text()
 
 
-def test_batch_norms_have_the_statistics_of_images_as_they_are(tmp_path):
+def test_batch_norms_have_the_statistics_of_unaugmented_images(tmp_path):
     settings = {
         'model': 'cifar_cnn',
         'model_options': ('filters:4-4', 'block_dropout:0.5'),
@@ -433,7 +436,7 @@ def test_refused_settings_leave_no_run_behind(tmp_path, refused, error):
     assert not (tmp_path / 'run').exists()
 
 
-def test_few_batches_are_learned_by_heart(tmp_path):
+def test_few_batches_are_overfitted(tmp_path):
     run(
         tmp_path,
         overfit_batches=2,
@@ -452,7 +455,7 @@ def test_few_batches_are_learned_by_heart(tmp_path):
     assert last['train_total_loss'] < first['train_total_loss'] / 2
 
 
-def test_dry_run_leaves_nothing_behind(tmp_path, monkeypatch):
+def test_dry_run_leaves_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     results = run(Path('run'), dry_run=True, resume='must', epochs=99)
@@ -460,7 +463,7 @@ def test_dry_run_leaves_nothing_behind(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-def test_divergence_ends_the_run_and_spoils_nothing(tmp_path):
+def test_divergence_ends_the_run_and_saves_no_bad_weights(tmp_path):
     # Every step ends with a checkpoint; the first leaves large but finite weights.
     with pytest.raises(DivergedError, match='lower --learning_rate'):
         run(tmp_path, optimizer='sgd', learning_rate=1e30, checkpoint_minutes=0.0)

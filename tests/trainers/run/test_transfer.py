@@ -214,7 +214,7 @@ def test_the_second_phase_starts_from_the_best_epoch_of_the_first(
 
 
 def mostly_slow(quick: int, *others: int) -> list:
-    return [quick, *(pytest.param(each, marks=pytest.mark.slow) for each in others)]
+    return [quick, *(pytest.param(epoch, marks=pytest.mark.slow) for epoch in others)]
 
 
 @pytest.mark.parametrize('epoch', mostly_slow(3, 1, 2))

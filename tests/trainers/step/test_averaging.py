@@ -38,7 +38,7 @@ def test_what_does_not_change_costs_nothing():
     for variable in variables:
         variable.assign([3.0])
     average.update(tf.constant(100), variables[1:])
-    assert [each.numpy() for each in average.averages] == [1.0, 2.0]
+    assert [variable.numpy() for variable in average.averages] == [1.0, 2.0]
 
 
 def test_begins_again():

@@ -122,16 +122,16 @@ def terms(phase: TrainingPhase, batch: Batch) -> dict[str, tf.Tensor]:
     seed = tf.constant([CONFIG.seed, int(phase.state.step.numpy())], tf.int64)
     outputs = phase.state.model(batch.images, training=True, seed=seed)
     squares = [tf.reduce_sum(w**2) for w in phase.weights if len(w.shape) > 1]
-    found = {'main_loss': head_loss(batch, outputs.main)}
+    losses = {'main_loss': head_loss(batch, outputs.main)}
     for name, logits in zip(('aux1_loss', 'aux2_loss'), outputs.aux, strict=True):
-        found[name] = head_loss(batch, logits)
-    found['weight_decay'] = 1e-3 / 2 * tf.add_n(squares)
-    found['loss'] = (
-        found['main_loss']
-        + found['weight_decay']
-        + 0.3 * (found['aux1_loss'] + found['aux2_loss'])
+        losses[name] = head_loss(batch, logits)
+    losses['weight_decay'] = 1e-3 / 2 * tf.add_n(squares)
+    losses['loss'] = (
+        losses['main_loss']
+        + losses['weight_decay']
+        + 0.3 * (losses['aux1_loss'] + losses['aux2_loss'])
     )
-    return found
+    return losses
 
 
 def gradients(phase: TrainingPhase, batch: Batch) -> list[tf.Tensor]:
@@ -192,7 +192,7 @@ def test_weight_0_has_no_influence(phase):
     assert not same(after(phase, batch), after(phase, counted))
 
 
-def test_batch_without_a_image_is_no_trouble(phase):
+def test_batch_without_an_image(phase):
     phase.train_step(make_batch(weights=(0, 0, 0, 0)))
     losses = phase.state.losses.read()
     assert losses['main_loss'] == 0
@@ -205,19 +205,19 @@ def test_loss_of_0_has_a_gradient_norm(eagerly):
     assert phase.state.losses.read()['gradient_norm'] == 0
 
 
-def test_many_steps_in_a_call_are_the_same_steps(phase):
+def test_several_steps_in_a_call_equal_single_calls(phase):
     batches = [make_batch(seed) for seed in range(3)]
 
-    def batch_after_batch() -> tf.data.Iterator:
+    def iterate() -> tf.data.Iterator:
         stacked = Batch(
             *(tf.stack(parts) for parts in zip(*(batch[:3] for batch in batches)))
         )
         return iter(tf.data.Dataset.from_tensor_slices(stacked))
 
     with restored(phase):
-        phase.train_steps(batch_after_batch(), 3)
+        phase.train_steps(iterate(), 3)
         together = state(phase)
-    iterator = batch_after_batch()
+    iterator = iterate()
     for _ in batches:
         phase.train_steps(iterator, 1)
     assert same(together, state(phase))
@@ -238,7 +238,7 @@ def test_dropout_depends_on_the_seed(phase, eagerly):
     assert not same(first, after(other, make_batch()))
 
 
-def test_auxiliary_heads_without_weight_learn_nothing(phase, eagerly):
+def test_auxiliary_heads_without_weight_do_not_change(phase, eagerly):
     config = dataclasses.replace(CONFIG, aux_weight=0.0, weight_decay=0.0)
     unweighted = make_phase(phase.state.model, config, 10)
     model = phase.state.model
@@ -263,7 +263,7 @@ def test_rate_follows_schedule_and_plateau(phase, eagerly):
     assert rate == pytest.approx(0.05 * 0.1 * 0.5)
 
 
-def test_frozen_stages_neither_learn_nor_decay(phase, eagerly):
+def test_frozen_stages_do_not_change(phase, eagerly):
     config = dataclasses.replace(CONFIG, freeze=('last:3',), weight_decay=0.1)
     model = phase.state.model
     try:
@@ -281,7 +281,7 @@ def test_frozen_stages_neither_learn_nor_decay(phase, eagerly):
 
 
 @pytest.mark.parametrize('optimizer', ['sgd', 'adam', 'adamw'])
-def test_layer_decay_shortens_the_steps(phase, eagerly, optimizer):
+def test_layer_decay_scales_the_updates(phase, eagerly, optimizer):
     config = dataclasses.replace(CONFIG, optimizer=optimizer, weight_decay=0.0)
     steps = []
     for decay in (1.0, 0.5):
@@ -316,7 +316,7 @@ def test_evaluation_counts_every_image_once(phase):
     np.testing.assert_array_equal(phase.predict(images), logits.argmax(1))
 
 
-def test_evaluation_starts_afresh_each_time(phase):
+def test_evaluation_resets_its_totals(phase):
     batch = make_batch()
     assert phase.evaluate([batch]) == phase.evaluate([batch])
 
@@ -328,8 +328,8 @@ def test_half_precision(phase, precision):
     half = make_phase(make_model(tf.as_dtype(precision)), CONFIG, 10, precision)
     for weight, value in zip(half.state.model.variables, phase.state.model.variables):
         weight.assign(value)
-    for each in (phase, half):
-        each.train_step(make_batch())
+    phase.train_step(make_batch())
+    half.train_step(make_batch())
     assert half.state.losses.read()['loss'] == pytest.approx(
         phase.state.losses.read()['loss'], rel=0.02
     )
@@ -354,8 +354,8 @@ def test_xla_computes_the_same():
 @pytest.mark.parametrize(
     'dtype, xla', [(tf.bfloat16, False), (tf.float16, False), (tf.float32, True)]
 )
-def test_batch_norms_are_measured_the_same(dtype, xla):
-    found = []
+def test_batch_norms_are_estimated_the_same(dtype, xla):
+    statistics = []
     for options in ((tf.float32, False), (dtype, xla)):
         tf.random.set_seed(1)
         model = models.create(
@@ -370,6 +370,6 @@ def test_batch_norms_are_measured_the_same(dtype, xla):
         make_phase(model, config, 10).estimate_batch_norms(
             [make_batch(1), make_batch(2)]
         )
-        found.append([v.numpy() for v in model.batch_norms()[0].variables])
-    for actual, expected in zip(*found):
+        statistics.append([v.numpy() for v in model.batch_norms()[0].variables])
+    for actual, expected in zip(*statistics):
         np.testing.assert_allclose(actual, expected, rtol=0.02, atol=0.01)
