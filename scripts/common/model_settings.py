@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.common import flags
-from trainers.settings.config import Config, ConfigError
+from trainers.settings.config import PRECISIONS, Config, ConfigError
 from trainers.settings.fields import CheckedSettings, setting
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class Trained(CheckedSettings):
         'float32',
         _TRAINED,
         'Floating-point type of the computation.',
-        choices=('float32', 'bfloat16', 'float16'),
+        choices=PRECISIONS,
     )
     labels: str = setting(
         '',

@@ -15,7 +15,9 @@ from pathlib import Path
 from scripts.common import command, flags, quiet
 from scripts.common.formatting import printable
 from scripts.explore.settings import Settings, config_fields
+from trainers.settings import recipes
 from trainers.settings.config import Config
+from vision.data.augment import AUGMENTATIONS
 
 DESCRIPTION = """
 Reads every image of a dataset before training and reports classes, sizes, channel
@@ -37,7 +39,10 @@ FIELDS = [*config_fields(), *dataclasses.fields(Settings)]
 def check(_: list[str]) -> tuple[Config, Settings]:
     """Reads the flags; raises a ConfigError where a value is not allowed."""
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    return flags.config_from_flags(), settings
+    given = flags.given(config_fields())
+    if given.get('augment') == ['all']:
+        given['augment'] = list(AUGMENTATIONS)
+    return recipes.configure(None, given), settings
 
 
 def explore(request: tuple[Config, Settings]) -> None:

@@ -12,6 +12,7 @@ from trainers.step import OPTIMIZERS, SCHEDULES
 from vision.data.augment.specs import Augmentation
 from vision.data.datasets import DATASETS, TFDS_PREFIX, is_tfds
 from vision.errors import suggestion
+from vision.layers.options import POOLINGS
 from vision.models.registry import MODELS, NORMALIZATIONS
 from vision.registry import Entry
 
@@ -24,6 +25,8 @@ SELECTION = 'Best epoch and early stopping'
 SPEED = 'Speed and reproducibility'
 LOGGING = 'Logging and checkpoints'
 DEBUGGING = 'Debugging'
+
+PRECISIONS = ('float32', 'bfloat16', 'float16')
 
 # Recorded in place of a name where `train` is called with a Network or Source object.
 CUSTOM = 'custom'
@@ -250,7 +253,7 @@ class Config(CheckedSettings):
         NETWORK,
         'How the last feature map becomes the features of an image; by default the '
         "network's.",
-        choices=('average', 'max', 'flatten'),
+        choices=POOLINGS,
     )
     dense: tuple[int, ...] | None = setting(
         None,
@@ -348,7 +351,7 @@ class Config(CheckedSettings):
         SPEED,
         'Floating-point type of the computation; auto: the fastest one with hardware '
         'support that keeps accuracy.',
-        choices=('auto', 'float32', 'bfloat16', 'float16'),
+        choices=('auto', *PRECISIONS),
     )
     xla: bool = setting(False, SPEED, 'Compile the steps with XLA.')
     seed: int = setting(

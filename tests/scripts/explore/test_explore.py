@@ -8,7 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from absl import flags as absl_flags
 from PIL import Image
+
+from scripts.common import flags
+from scripts.explore import __main__ as explore
+from scripts.explore import augmentation
+from vision import data
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -104,3 +110,20 @@ def test_whole_run_on_a_folder_of_images(tmp_path):
     numbers = json.loads((tmp_path / 'out/summary.json').read_text(encoding='utf-8'))
     assert sum(numbers['images'].values()) == 26
     assert numbers['problems']['undecodable']['count'] == 1
+
+
+def test_all_augmentations_are_shown_one_at_a_time(monkeypatch):
+    monkeypatch.setattr(flags, 'FLAGS', absl_flags.FlagValues())
+    flags.define(explore.FIELDS)
+    flags.parse(['explore', '--augment=all'], 'Explores.', explore.FIELDS)
+    config, _ = explore.check([])
+    assert config.augment == augmentation.ALL
+    source = data.load('shapes')
+    examples = augmentation.examples(source, config.augment[:2], 16, samples=1, seed=0)
+    assert [example.augment for example in examples] == ['pad_crop,random_resized_crop']
+    monkeypatch.setattr(augmentation, 'ALL', config.augment[:2])
+    examples = augmentation.examples(source, config.augment[:2], 16, samples=1, seed=0)
+    assert [example.augment for example in examples] == [
+        'pad_crop',
+        'random_resized_crop',
+    ]
