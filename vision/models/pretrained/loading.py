@@ -96,7 +96,13 @@ def _load(model: Network, match: Match, file: str, heads: bool) -> Loaded:
     match = _settle_heads(model, match, file, heads)
     problems, arrays = _checked(match, file)
     if problems:
-        raise PretrainedError(_refusal(model, match, file, problems))
+        shown = problems[:_SHOWN]
+        if len(problems) > _SHOWN:
+            shown.append(f'and {len(problems) - _SHOWN} more')
+        raise PretrainedError(
+            f'Expected the weights of {model.name!r} in {file}, but'
+            f'{_guess(model, match)}:\n  ' + '\n  '.join(shown)
+        )
     for name, variable in match.variables.items():
         variable.assign(arrays[name])
     loaded = any(_head_of(name, match) == match.classifier for name in arrays)
@@ -208,16 +214,6 @@ def _misfit(stored: Stored | None, shape: tuple[int, ...]) -> str:
     if stored.dtype.kind != 'f' or stored.dtype.itemsize not in (2, 4):
         return f'is {stored.dtype}, not float32'
     return ''
-
-
-def _refusal(model: Network, match: Match, file: str, problems: list[str]) -> str:
-    lines = problems[:_SHOWN]
-    if len(problems) > _SHOWN:
-        lines.append(f'and {len(problems) - _SHOWN} more')
-    return (
-        f'Expected the weights of {model.name!r} in {file}, but'
-        f'{_guess(model, match)}:\n  ' + '\n  '.join(lines)
-    )
 
 
 def _guess(model: Network, match: Match) -> str:

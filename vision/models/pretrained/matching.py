@@ -98,7 +98,13 @@ def by_keras(model: Network, contents: KerasFile, file: str) -> Match:
             f'These dense layers of another head in {file} are ignored: '
             f'{", ".join(dense)}.'
         )
-    others = [x.name for x in outside if _changes_features(x) and not _is_dense(x)]
+    others = [
+        layer.name
+        for layer in outside
+        # Neither an optimizer, which is in no list of layers, nor random seeds.
+        if layer.container != '/' and any(a.dtype.kind == 'f' for a in layer.arrays)
+        if not _is_dense(layer)
+    ]
     if others:
         notes.append(
             f'These layers of {file} are not part of a {model.name} and are ignored, '
@@ -174,7 +180,10 @@ def _in_order(stored: list[Layer], layers: _Layers) -> list[Layer] | None:
 
     The classifier, which is the last layer, can have any shape or be absent.
     """
-    *backbone, _ = [_shapes(layer) for layer in layers.values()]
+    *backbone, _ = [
+        tuple(tuple(variable.shape) for variable in keras_parts(layer).values())
+        for layer in layers.values()
+    ]
     if [layer.shapes for layer in stored[: len(backbone)]] != backbone:
         return None
     # In a nested model the order differs: frozen layers come last.
@@ -183,17 +192,8 @@ def _in_order(stored: list[Layer], layers: _Layers) -> list[Layer] | None:
     return [layer._replace(name=name) for layer, name in zip(stored, layers)]
 
 
-def _shapes(layer: tf.Module) -> tuple[tuple[int, ...], ...]:
-    return tuple(tuple(variable.shape) for variable in keras_parts(layer).values())
-
-
 def _is_dense(layer: Layer) -> bool:
     return [len(shape) for shape in layer.shapes] in ([2], [2, 1])
-
-
-def _changes_features(layer: Layer) -> bool:
-    """False for an optimizer, which is in no list of layers, and for random seeds."""
-    return layer.container != '/' and any(x.dtype.kind == 'f' for x in layer.arrays)
 
 
 def _flat(stored: list[Layer], layers: _Layers) -> dict[str, Stored]:

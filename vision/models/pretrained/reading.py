@@ -4,7 +4,6 @@ import contextlib
 import os
 import zipfile
 from collections.abc import Iterator
-from typing import IO
 
 import h5py
 import numpy as np
@@ -72,13 +71,8 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stored:
         return array
 
     with archive.open(member) as file:
-        shape, dtype = _header(file)
+        version = np.lib.format.read_magic(file)
+        if version not in _NPY_HEADERS:
+            raise ValueError(f'the array format {version} is unknown')
+        shape, _, dtype = _NPY_HEADERS[version](file)
     return Stored(shape, dtype, read)
-
-
-def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    version = np.lib.format.read_magic(file)
-    if version not in _NPY_HEADERS:
-        raise ValueError(f'the array format {version} is unknown')
-    shape, _, dtype = _NPY_HEADERS[version](file)
-    return shape, dtype
