@@ -1,4 +1,4 @@
-"""The image files that a person means by a path, a folder or a pattern."""
+"""The image files that a path, a folder or a pattern stands for."""
 
 import glob
 import os
@@ -6,17 +6,17 @@ import stat
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from vision.data.storage.index import EXTENSIONS
+from vision.data.storage.index import walk
 
 
 class ImageFile(NamedTuple):
-    """A file to look at, or why there is none.
+    """A file, or why it cannot be read.
 
     Attributes:
-        name: the path as it was given, or as it was found below what was given.
-        path: where it is read from; '' where it cannot be.
+        name: the path as given, or below the folder or pattern given.
+        path: where it is read from; '' where it cannot be read.
         size: of the file in bytes.
-        error: why it cannot be read; '' where it perhaps can.
+        error: why it cannot be read; '' where nothing is known against it.
     """
 
     name: str
@@ -28,25 +28,23 @@ class ImageFile(NamedTuple):
 def find(what: str | os.PathLike) -> Iterator[ImageFile]:
     """The images that a path, a folder or a pattern stands for; at least one entry.
 
-    A path is taken as it is, whatever its suffix. A folder is searched, sorted and with
-    all folders below, for the suffixes of images; what is hidden is skipped, and
-    links are followed, but not from a folder into one that holds it. What is no path
-    but has wildcards (`*`, `?`, `[...]`, `**`) is what it matches, sorted, each file
-    once.
+    A path of a file stands for the file, whatever its suffix; a folder for the images
+    in it and in the folders below, as `walk` yields them. Anything else is a pattern
+    with wildcards (`*`, `?`, `[...]`, `**`): it stands for what it matches, sorted and
+    without repetition.
     """
     path = os.fspath(what)
     if os.path.isdir(path):
-        found = _below(path)
+        files = _below(path)
         problem = 'No images in this folder'
     elif os.path.lexists(path) or path == glob.escape(path):
         yield of_file(path)
         return
     else:
-        found = _matching(path)
+        files = _matching(path)
         problem = 'No such file, and none matches it as a pattern'
-    nothing = ImageFile(path, error=problem)
-    yield next(found, nothing)
-    yield from found
+    yield next(files, ImageFile(path, error=problem))
+    yield from files
 
 
 def of_file(path: str) -> ImageFile:
@@ -67,34 +65,11 @@ def of_file(path: str) -> ImageFile:
 
 def _below(folder: str) -> Iterator[ImageFile]:
     """The images in a folder and in those below it."""
-    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [(folder, ())]
-    while waiting:
-        path, above = waiting.pop()
-        if not os.path.isdir(path):
-            yield of_file(path)
-            continue
-        try:
-            status = os.stat(path)
-            names = os.listdir(path)
-        except OSError as error:
+    for path, error in walk(folder):
+        if error:
             yield ImageFile(path, error=error.strerror or str(error))
-            continue
-        identity = (status.st_dev, status.st_ino)
-        if identity not in above:
-            paths = [os.path.join(path, name) for name in names if _is_shown(name)]
-            waiting += [
-                (each, (*above, identity))
-                for each in sorted(paths, reverse=True)
-                if _is_named_as_image(each) or os.path.isdir(each)
-            ]
-
-
-def _is_shown(name: str) -> bool:
-    return not name.startswith('.') and name != '__MACOSX'
-
-
-def _is_named_as_image(path: str) -> bool:
-    return path.lower().endswith(EXTENSIONS)
+        else:
+            yield of_file(path)
 
 
 def _matching(pattern: str) -> Iterator[ImageFile]:

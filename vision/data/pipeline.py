@@ -20,12 +20,14 @@ from vision.data.source import DatasetError, Split
 class Batch(NamedTuple):
     """Images with what is known of them.
 
-    images: uint8 [B, S, S, 3], or what a backbone made of them before, float32 [B, F].
-    labels: int32 [B].
-    sample_weights: float32 [B], 0 for padding and for images that could not be decoded.
-    partners: int32 [B], the labels of what was mixed into the images, or None.
-    shares: float32 [B] in 0.5..1, how much of each image its own label names, or None
-        where nothing is mixed.
+    Attributes:
+        images: uint8 [B, S, S, 3], or features of them, float32 [B, F].
+        labels: int32 [B].
+        sample_weights: float32 [B], 0 for padding and for images that could not be
+            decoded.
+        partners: int32 [B], the labels of what was mixed into the images, or None.
+        shares: float32 [B] in 0.5..1, the share of each image that belongs to its
+            label, or None where nothing is mixed.
     """
 
     images: tf.Tensor
@@ -38,7 +40,8 @@ class Batch(NamedTuple):
 def steps_per_epoch(split: Sized, batch_size: int) -> int:
     """Whole batches in an epoch of a split or its features; the remainder is dropped.
 
-    Raises DatasetError where the split does not fill one batch.
+    Raises:
+        DatasetError: the split does not fill one batch.
     """
     if not 1 <= batch_size <= len(split):
         raise DatasetError(
@@ -63,18 +66,36 @@ def train_batches(
 ) -> tf.data.Dataset:
     """The batches of steps start_step..end_step - 1, shuffled and augmented.
 
-    Each epoch is a permutation of its own; with `limit` it ends after that many
-    batches. An undecodable image gets the weight 0 and becomes a bad file.
+    Each epoch is another permutation. An undecodable image gets the weight 0.
+
+    Args:
+        split: the images.
+        batch_size: B; images that do not fill a batch are left out of the epoch.
+        image_size: S, side of the images in pixels.
+        seed: of the order and the augmentation.
+        end_step: number of the step behind the last one.
+        start_step: number of the first step.
+        augment: the augmentations, in their order.
+        shuffle: whether the order is random, or that of the split.
+        limit: batches of an epoch; None: as many as the split fills.
+        bad_files: where undecodable images are recorded.
+
+    Returns:
+        A dataset of `Batch`.
+
+    Raises:
+        DatasetError: the split does not fill one batch.
+        UserError: an augmentation is not as expected.
     """
     fetch = fetcher(split, Augmenter(augment, image_size), bad_files or BadFiles())
     labels = on_host(split.labels)
 
     def batch(key: tf.Tensor, indices: tf.Tensor) -> Batch:
         images, sample_weights, shares = fetch(indices, draws.of_examples(key, indices))
-        own = tf.gather(labels, indices)
+        gathered = tf.gather(labels, indices)
         if shares is None:
-            return Batch(images, own, sample_weights)
-        return Batch(images, own, sample_weights, partners(own), shares)
+            return Batch(images, gathered, sample_weights)
+        return Batch(images, gathered, sample_weights, partners(gathered), shares)
 
     return for_training(
         split,
@@ -96,9 +117,19 @@ def eval_batches(
     limit: int | None = None,
     bad_files: BadFiles | None = None,
 ) -> tf.data.Dataset:
-    """Every image once, in the split's order; `limit` ends after so many batches.
+    """Every image once, in the split's order.
 
     The last batch is padded with copies of example 0 of weight 0.
+
+    Args:
+        split: the images.
+        batch_size: B.
+        image_size: S, side of the images in pixels.
+        limit: number of batches; None: all.
+        bad_files: where undecodable images are recorded.
+
+    Returns:
+        A dataset of `Batch`.
     """
     fetch = fetcher(split, Augmenter((), image_size), bad_files or BadFiles())
     labels = on_host(split.labels)
@@ -123,7 +154,8 @@ def for_training(
 ) -> tf.data.Dataset:
     """The batches of steps start_step..end_step - 1, in the order of train_batches.
 
-    batch: `(key, indices) -> Batch`, of the epoch's int64 [2] and int64 [B].
+    Args:
+        batch: `(key, indices) -> Batch`, of the epoch's int64 [2] and int64 [B].
     """
     epoch_steps = steps_per_epoch(examples, batch_size)
     epoch_steps = min(epoch_steps, limit) if limit else epoch_steps
@@ -152,7 +184,8 @@ def for_evaluation(
 ) -> tf.data.Dataset:
     """Every example once, in their order, the last batch padded as in eval_batches.
 
-    batch: `indices -> Batch`, of int64 [B].
+    Args:
+        batch: `indices -> Batch`, of int64 [B].
     """
     steps = -(-len(examples) // batch_size)
     steps = min(steps, limit) if limit else steps
@@ -160,8 +193,9 @@ def for_evaluation(
     def of_step(step: tf.Tensor) -> Batch:
         indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         real = indices < len(examples)
-        found = batch(tf.where(real, indices, 0))
-        return found._replace(sample_weights=tf.where(real, found.sample_weights, 0.0))
+        padded = batch(tf.where(real, indices, 0))
+        sample_weights = tf.where(real, padded.sample_weights, 0.0)
+        return padded._replace(sample_weights=sample_weights)
 
     return _map(tf.data.Dataset.range(steps), of_step)
 
@@ -170,12 +204,12 @@ def _map(
     steps: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]
 ) -> tf.data.Dataset:
     # There is nothing for AutoGraph to convert, and looking for it takes seconds.
-    plainly = tf.autograph.experimental.do_not_convert(batch)
+    unconverted = tf.autograph.experimental.do_not_convert(batch)
     options = tf.data.Options()
-    # They have nothing to do here, and copy each array that batches are taken from.
+    # They have no use here, and copy each array that batches are taken from.
     options.experimental_optimization.apply_default_optimizations = False
     return (
-        steps.map(plainly, tf.data.AUTOTUNE)
+        steps.map(unconverted, tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
         .with_options(options)
     )

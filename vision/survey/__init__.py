@@ -1,1 +1,1 @@
-"""A look at all images of a dataset: statistics, duplicates, suspicious files."""
+"""Properties of all images of a dataset: statistics, duplicates, suspicious files."""

@@ -1,4 +1,4 @@
-"""Looks at every image once and keeps a few numbers of each."""
+"""Reads every image once and keeps a few numbers of each."""
 
 import contextlib
 import warnings
@@ -9,20 +9,28 @@ import numpy as np
 from PIL import Image
 
 from vision.data import SPLITS, ArraySplit, Source, Split
-from vision.survey.look import FACTS, THUMBNAIL, Seen, decoded, look_at, look_closely
+from vision.survey.describing import (
+    FACTS,
+    THUMBNAIL,
+    Description,
+    decoded,
+    describe,
+    describe_file,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """What was seen of N images: train first, then validation, then test.
+    """Properties of N images: train first, then validation, then test.
 
-    split: uint8 [N], the split's place in SPLITS.
-    index: int64 [N], the image's place in its split.
-    labels: int32 [N].
-    facts: FACTS [N].
-    thumbnails: uint8 [N, 12, 12, 3].
-    undecodable: image -> why TensorFlow cannot decode it.
-    refused: image -> why Pillow does not open it although TensorFlow does.
+    Attributes:
+        split: uint8 [N], the split's place in SPLITS.
+        index: int64 [N], the image's place in its split.
+        labels: int32 [N].
+        facts: FACTS [N].
+        thumbnails: uint8 [N, 12, 12, 3].
+        undecodable: image -> why TensorFlow cannot decode it.
+        refused: image -> why Pillow does not open it although TensorFlow does.
     """
 
     source: Source
@@ -69,16 +77,18 @@ def survey(
     max_images: int = 0,
     progress: Callable[[int], None] = lambda count: None,
 ) -> Survey:
-    """Looks at the images of all splits.
+    """Describes the images of all splits.
 
-    image_size: the side to which images are fitted; 0: the dataset's own.
-    max_images: look at no more than these, evenly spread; 0: at all.
-    progress: called with the number of images seen since the last call.
+    Args:
+        image_size: the side to which images are fitted; 0: the dataset's own.
+        max_images: describe at most these, evenly spread; 0: all.
+        progress: called with the number of images described since the last call.
     """
     chosen = {name: _spread(source, name, max_images) for name in SPLITS}
     index = np.concatenate(list(chosen.values()))
     split = np.repeat(
-        np.arange(len(SPLITS), dtype=np.uint8), [len(each) for each in chosen.values()]
+        np.arange(len(SPLITS), dtype=np.uint8),
+        [len(places) for places in chosen.values()],
     )
     labels = np.concatenate([source.splits[n].labels[i] for n, i in chosen.items()])
     image_size = image_size or source.image_size
@@ -95,12 +105,12 @@ def survey(
     )
     with _pillow_quiet():
         for name in SPLITS:
-            _look_at_split(result, name, progress)
+            _describe_split(result, name, progress)
     return result
 
 
 def _spread(source: Source, name: str, max_images: int) -> np.ndarray:
-    """int64: the places of the images to look at, at least one of each split."""
+    """int64: the places of the images to describe, at least one of each split."""
     count = len(source.splits[name])
     total = sum(map(len, source.splits.values()))
     if not 0 < max_images < total:
@@ -109,34 +119,34 @@ def _spread(source: Source, name: str, max_images: int) -> np.ndarray:
     return np.arange(wanted) * count // wanted
 
 
-def _look_at_split(result: Survey, name: str, progress: Callable[[int], None]) -> None:
+def _describe_split(result: Survey, name: str, progress: Callable[[int], None]) -> None:
     split = result.source.splits[name]
     members = np.flatnonzero(result.members(name))
     image_of = dict(zip(result.index[members].tolist(), members.tolist()))
     # TensorFlow decodes in threads of its own. More of Python's would wait for each
     # other: with two it takes twice as long.
     for image in decoded(split, result.index[members], result.image_size):
-        _note(result, image_of.pop(int(image.place)), look_at(image))
+        _note(result, image_of.pop(int(image.place)), describe(image))
         progress(1)
     if isinstance(split, ArraySplit):
         return
     for index, rest in image_of.items():
-        _note(result, rest, look_closely(split, index, result.image_size))
+        _note(result, rest, describe_file(split, index, result.image_size))
         progress(1)
 
 
-def _note(result: Survey, image: int, seen: Seen) -> None:
-    result.facts[image] = seen.facts
-    result.thumbnails[image] = seen.thumbnail
-    if seen.undecodable:
-        result.undecodable[image] = seen.undecodable
-    if seen.refused:
-        result.refused[image] = seen.refused
+def _note(result: Survey, image: int, description: Description) -> None:
+    result.facts[image] = description.facts
+    result.thumbnails[image] = description.thumbnail
+    if description.undecodable:
+        result.undecodable[image] = description.undecodable
+    if description.refused:
+        result.refused[image] = description.refused
 
 
 @contextlib.contextmanager
 def _pillow_quiet() -> Iterator[None]:
-    """What Pillow warns of is either looked for or of no concern to training."""
+    """Suppresses warnings of Pillow: these properties are described anyway."""
     with warnings.catch_warnings():
         warnings.filterwarnings('ignore', module='PIL')
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)

@@ -1,6 +1,7 @@
 """Predictions of images from files, folders, patterns and arrays."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -158,14 +159,14 @@ def test_a_pipe_is_not_waited_for(tmp_path):
 def test_a_folder_that_may_not_be_read(tmp_path, monkeypatch):
     (tmp_path / 'closed').mkdir()
     (tmp_path / 'a.png').write_bytes(b'x')
-    listdir = os.listdir
+    scandir = os.scandir
 
-    def denied(path: str) -> list[str]:
+    def denied(path: str) -> Iterator[os.DirEntry]:
         if path.endswith('closed'):
             raise PermissionError(13, 'Permission denied')
-        return listdir(path)
+        return scandir(path)
 
-    monkeypatch.setattr(os, 'listdir', denied)
+    monkeypatch.setattr(os, 'scandir', denied)
     assert [(f.name, f.error) for f in find(tmp_path)] == [
         (f'{tmp_path}/a.png', ''),
         (f'{tmp_path}/closed', 'Permission denied'),

@@ -16,7 +16,7 @@ LUMINANCE = (0.299, 0.587, 0.114)
 
 def brightness(images: tf.Tensor, seeds: tf.Tensor, delta: float = 0.2) -> tf.Tensor:
     """Adds up to `delta` of the full range, either way."""
-    return _clip(images + 255 * each(draws.uniform(seeds, -delta, delta)))
+    return _clip(images + 255 * per_image(draws.uniform(seeds, -delta, delta)))
 
 
 def contrast(images: tf.Tensor, seeds: tf.Tensor, delta: float = 0.2) -> tf.Tensor:
@@ -45,7 +45,7 @@ def colour_jitter(
         draws.uniform(seed, 1 - delta, 1 + delta)
         for seed, delta in zip(for_factors, deltas)
     )
-    images = _clip(images * each(bright))
+    images = _clip(images * per_image(bright))
     means = tf.reduce_mean(luminance(images), [1, 2], keepdims=True)
     images = blend(means, images, contrasty)
     images = blend(luminance(images), images, saturated)
@@ -55,7 +55,7 @@ def colour_jitter(
 
 def turn_hue(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:
     """Rotates colours about the gray axis by float32 [B] radians (as Rodrigues)."""
-    cos, sin = each(tf.cos(angles)), each(tf.sin(angles)) / math.sqrt(3)
+    cos, sin = per_image(tf.cos(angles)), per_image(tf.sin(angles)) / math.sqrt(3)
     gray = tf.reduce_mean(images, -1, keepdims=True)
     red, green, blue = tf.unstack(images, axis=-1)
     across = tf.stack([blue - green, red - blue, green - red], -1)
@@ -75,7 +75,7 @@ def random_erasing(
     erased = rectangle(
         for_place, images.shape, tf.sqrt(area * aspect), tf.sqrt(area / aspect)
     )
-    erased &= each(draws.uniform(for_chance) < chance)
+    erased &= per_image(draws.uniform(for_chance) < chance)
     count, *shape = images.shape
     values = tf.range(math.prod(shape), dtype=tf.int64)
     noise = draws.uniform(for_noise[:, tf.newaxis] + values, 0.0, 255.0)
@@ -87,7 +87,8 @@ def rectangle(
 ) -> tf.Tensor:
     """Rectangles anywhere within images of a shape; bool [B, H, W, 1].
 
-    width, height: float32 [B], shares of the image's; more than all of it is all.
+    Args:
+        width, height: float32 [B], shares of the image's; more than all of it is all.
     """
 
     def covered(seed: tf.Tensor, share: tf.Tensor, length: int) -> tf.Tensor:
@@ -108,10 +109,10 @@ def luminance(images: tf.Tensor) -> tf.Tensor:
 
 def blend(origin: tf.Tensor, images: tf.Tensor, factors: tf.Tensor) -> tf.Tensor:
     """Moves pixels away from `origin` by float32 [B] factors: 0 is there, 1 stays."""
-    return _clip(origin + each(factors) * (images - origin))
+    return _clip(origin + per_image(factors) * (images - origin))
 
 
-def each(numbers: tf.Tensor) -> tf.Tensor:
+def per_image(numbers: tf.Tensor) -> tf.Tensor:
     """One number an image, [B], as [B, 1, 1, 1]."""
     return tf.reshape(numbers, [-1, 1, 1, 1])
 

@@ -20,9 +20,9 @@ from vision.errors import UserError
 class Augmenter:
     """A list of augmentations, applied in order to images of any size.
 
-    A crop that comes first is taken from the full resolution; everything else happens
-    at the size that the network wants, so that numbers in pixels are the network's.
-    Each entry draws from a seed of its own.
+    A crop that comes first is taken from the full resolution. All others are applied at
+    the size of the network's images, so that numbers in pixels refer to these. Each
+    augmentation draws from a separate seed.
 
     Args:
         augmentations: the list.
@@ -49,7 +49,7 @@ class Augmenter:
 
     @property
     def mixes(self) -> bool:
-        """Whether images are mixed with others, and labels with theirs."""
+        """Whether images and labels are mixed with those of other examples."""
         return bool(self._steps) and self._steps[-1].name in MIXING
 
     def decode(
@@ -116,9 +116,9 @@ class Augmenter:
         crop = self._steps[0]
         numbers = [p.default for p in parameters(crop.name)]
         numbers[: len(crop.numbers)] = crop.numbers
-        own_seed = draws.split(seed, len(self._steps))[0]
+        crop_seed = draws.split(seed, len(self._steps))[0]
         return lambda height, width: geometry.crop_window(
-            own_seed, height, width, *numbers
+            crop_seed, height, width, *numbers
         )
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
@@ -132,16 +132,18 @@ class Augmenter:
         shares = tf.ones_like(weights)
         affine: geometry.Affine | None = None
         pairs = list(zip(self._steps, draws.split(seeds, len(self._steps))))
-        for step, own in pairs[1 if prepared and self.crops else 0 :]:
+        for step, step_seeds in pairs[1 if prepared and self.crops else 0 :]:
             if step.name in GEOMETRIC:
-                moved = step(own, affine.size if affine else images.shape[1], self.size)
+                moved = step(
+                    step_seeds, affine.size if affine else images.shape[1], self.size
+                )
                 affine = affine.then(moved) if affine else moved
                 continue
             images, affine = _warp(images, affine), None
             if step.name in PHOTOMETRIC:
-                images = step(images, own)
+                images = step(images, step_seeds)
             else:
-                images, shares = _mix(step, images, own, weights)
+                images, shares = _mix(step, images, step_seeds, weights)
         return decode.to_uint8(_warp(images, affine)), shares
 
 

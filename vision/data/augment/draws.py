@@ -1,7 +1,7 @@
 """Random numbers that depend on nothing but a seed of each image.
 
 A seed is an int64; what is drawn from it is the same whatever batch the image is in,
-on whatever thread, compiled or not. The generator is SplitMix64 (Steele, Lea and Flood
+on any thread, compiled or not. The generator is SplitMix64 (Steele, Lea and Flood
 2014, doi:10.1145/2660193.2660195), which is a few integer operations on a whole batch:
 TensorFlow's own stateless operations take one seed a call.
 """
@@ -9,7 +9,7 @@ TensorFlow's own stateless operations take one seed a call.
 import tensorflow as tf
 
 _GAMMA = 0x9E3779B97F4A7C15  # The golden ratio; odd, so every 64-bit state occurs.
-_CHILD = 0xD1342543DE82EF95  # Another odd number: children share no numbers with us.
+_CHILD = 0xD1342543DE82EF95  # Another odd number, so that seeds do not coincide.
 
 
 def uniform(seeds: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
@@ -26,7 +26,7 @@ def integers(seeds: tf.Tensor, count: int) -> tf.Tensor:
 
 
 def split(seeds: tf.Tensor, count: int) -> list[tf.Tensor]:
-    """As many independent seeds for each of the int64 seeds."""
+    """`count` independent seeds for each of the int64 seeds."""
     unsigned = _unsigned(seeds)
     return [tf.bitcast(_mix(unsigned, i + 1, _CHILD), tf.int64) for i in range(count)]
 
@@ -34,8 +34,9 @@ def split(seeds: tf.Tensor, count: int) -> list[tf.Tensor]:
 def of_examples(key: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     """A seed for each image; int64 of the shape of the indices.
 
-    key: int64 [2], the run's seed and the epoch.
-    indices: int64, which of the split's images.
+    Args:
+        key: int64 [2], the run's seed and the epoch.
+        indices: int64, which of the split's images.
     """
     first, second = tf.unstack(_unsigned(key))
     drawn = _mix(_mix(first, 1, _GAMMA) + second, 1, _GAMMA)

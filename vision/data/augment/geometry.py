@@ -19,11 +19,12 @@ class Affine(NamedTuple):
 
     Both are measured in pixels from the image's centre.
 
-    matrix: float32 [B, 2, 2].
-    offset: float32 [B, 2].
-    size: side of the new image in pixels.
-    exact: whether pixels land on pixels, so that nothing is interpolated; then the
-        matrix has only 1 and -1 on its diagonal.
+    Attributes:
+        matrix: float32 [B, 2, 2].
+        offset: float32 [B, 2].
+        size: side of the new image in pixels.
+        exact: whether pixels land on pixels, so that nothing is interpolated; then the
+            matrix has only 1 and -1 on its diagonal.
     """
 
     matrix: tf.Tensor

@@ -11,9 +11,9 @@ import numpy as np
 import tensorflow as tf
 
 from vision.data.augment import draws
-from vision.data.augment.colour import each, rectangle
+from vision.data.augment.colour import per_image, rectangle
 
-_SHARES = 4096  # So many different ones, each as likely.
+_SHARES = 4096  # Number of different shares, equally likely.
 
 
 def mixup(
@@ -21,7 +21,7 @@ def mixup(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """A weighted mean of two images (Zhang et al. 2017, arXiv:1710.09412)."""
     shares = _beta(seeds, alpha)
-    return partners(images) + each(shares) * (images - partners(images)), shares
+    return partners(images) + per_image(shares) * (images - partners(images)), shares
 
 
 def cutmix(
@@ -39,7 +39,7 @@ def cutmix(
 
 
 def partners(values: tf.Tensor) -> tf.Tensor:
-    """What each of [B, ...] is mixed with: the one before; for the first the last."""
+    """What examples [B, ...] are mixed with: the one before, the last for the first."""
     return tf.roll(values, 1, 0)
 
 

@@ -2,7 +2,7 @@
 
 Every operation is one of four: a table of new values for each channel, a distance to
 the gray image, one to the blurred image, or an affine map. Each image draws one
-operation; the others leave it as it is.
+operation; the others leave the image unchanged.
 """
 
 import math
@@ -45,8 +45,8 @@ def rand_augment(
     Operations with a direction take either one, half of the time.
     """
     strength = magnitude / _LEVELS
-    for own in draws.split(seeds, layers):
-        for_operation, for_sign = draws.split(own, 2)
+    for layer_seeds in draws.split(seeds, layers):
+        for_operation, for_sign = draws.split(layer_seeds, 2)
         operation = draws.integers(for_operation, len(OPERATIONS))
         sign = tf.where(draws.uniform(for_sign) < 0.5, -1.0, 1.0)
         images = apply(images, operation, strength * sign)
@@ -54,11 +54,13 @@ def rand_augment(
 
 
 def apply(images: tf.Tensor, operation: tf.Tensor, strength: tf.Tensor) -> tf.Tensor:
-    """Applies to each image an operation of its own.
+    """Applies one operation to each image.
 
-    images: float32 [B, S, S, 3] in 0..255; the result too.
-    operation: int32 [B], an index of OPERATIONS.
-    strength: float32 [B] in -1..1; the sign only matters where there is a direction.
+    Args:
+        images: float32 [B, S, S, 3] in 0..255; the result too.
+        operation: int32 [B], an index of OPERATIONS.
+        strength: float32 [B] in -1..1; the sign only matters where there is a
+            direction.
     """
 
     def chosen(name: str) -> tf.Tensor:

@@ -50,7 +50,8 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     itself: of each class 0-999 are train, 1000-1499 validation, 1500-2499 test, the
     subset of F. Chollet, "Deep Learning with Python", chapter 8.
 
-    Raises DatasetError where there is none of these, or part of one.
+    Raises:
+        DatasetError: there is none of these, or a part of one.
     """
     root = _find(data_dir)
     if _has_classes(root):
@@ -126,16 +127,18 @@ def _every_fifth_batch(validation: FileSplit, seed: int) -> dict[str, FileSplit]
 
 def _by_number(root: Path) -> dict[str, FileSplit]:
     folder = 'train/' if _numbered(root / 'train') else ''
-    found = _numbered(root / folder)
+    present = _numbered(root / folder)
     names = {
         split: [f'{kind}.{number}.jpg' for kind in ('cat', 'dog') for number in numbers]
         for split, numbers in _NUMBERS.items()
     }
-    missing = [name for split in names.values() for name in split if name not in found]
+    missing = [
+        name for split in names.values() for name in split if name not in present
+    ]
     if missing:
         raise DatasetError(
             'Expected cat.0.jpg ... cat.2499.jpg and the same of dogs '
-            f'in {root / folder}, got {len(found)} images, without '
+            f'in {root / folder}, got {len(present)} images, without '
             f'{len(missing)} of these: {shorten(missing)}. Extract the '
             'archive again.'
         )

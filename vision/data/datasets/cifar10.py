@@ -60,7 +60,8 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     as the same splits. Or a folder of files `{train,test}/<class>/*`, which stay on
     disk. The validation split is taken from each class of the 50,000 training images.
 
-    Raises DatasetError where there is none of these, or a part of one is not whole.
+    Raises:
+        DatasetError: there is none of these, or a part of one is missing.
     """
     splits = complete(_read_splits(data_dir), held_out)
     return Source('cifar10', CLASSES, splits, IMAGE_SIZE, fixed_size=True)

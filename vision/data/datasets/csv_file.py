@@ -44,8 +44,8 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     sorted, as numbers where all are. Splits are named as the folders of image_folder;
     what is missing is taken from each class of train.
 
-    Raises DatasetError with the line where the file is not like that, and for images
-    that do not exist.
+    Raises:
+        DatasetError: a line is not in that form, or an image does not exist.
     """
     file = _find(data_dir)
     rows = _read(file)
@@ -88,7 +88,8 @@ def _find(data_dir: str) -> Path:
 def _read(file: Path) -> list[_Row]:
     """The images in the order of the lines.
 
-    Raises DatasetError for a malformed line, or a second one of the same image.
+    Raises:
+        DatasetError: a line is malformed, or the second one of an image.
     """
     first: dict[str, tuple[int, _Row]] = {}
     for line, fields in _lines(file):

@@ -30,7 +30,8 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     train. The classes are the sorted names of the folders in train; a class may be
     missing in the other splits. Images outside the folders are not used.
 
-    Raises DatasetError where the folders are not laid out like that.
+    Raises:
+        DatasetError: the folders are not laid out like that.
     """
     if not data_dir:
         raise DatasetError(

@@ -20,6 +20,7 @@ from vision.data.source import (
     stratified_split,
     take,
 )
+from vision.data.storage.index import scan
 
 # What a folder of a split, or a split in a list, may be called in lower case.
 SPLIT_NAMES = {
@@ -70,17 +71,11 @@ def no_archive(dataset: str, problem: str) -> DatasetError:
 def subfolders(folder: Path) -> list[str]:
     """The sorted names of the folders in a folder, without hidden ones.
 
-    Raises DatasetError where it cannot be read.
+    Raises:
+        DatasetError: the folder cannot be read.
     """
     try:
-        with os.scandir(folder) as entries:
-            return sorted(
-                entry.name
-                for entry in entries
-                if entry.is_dir()
-                and not entry.name.startswith('.')
-                and entry.name != '__MACOSX'
-            )
+        return scan(str(folder), folder.stat()).folders
     except OSError as error:
         raise DatasetError(
             f'Expected a folder that can be read, got {folder}: {error.strerror}.'
@@ -100,10 +95,12 @@ def class_split(
 ) -> FileSplit:
     """The split of the images at `<folder>/<class>/**`; '' for `<class>/**`.
 
-    paths: relative to root, as find_images returns them. One outside the folder or
-        outside any folder of a class there is left out.
+    Args:
+        paths: relative to root, as find_images returns them. One outside the folder or
+            outside any folder of a class there is left out.
 
-    Raises DatasetError for a class that is not in classes, or no image.
+    Raises:
+        DatasetError: there is a class that is not in classes, or no image.
     """
     label_of = {name: label for label, name in enumerate(classes)}
     prefix = f'{folder}/' if folder else ''
@@ -132,7 +129,11 @@ def class_split(
 
 
 def check_every_class(where: Path, classes: Sequence[str], train: Split) -> None:
-    """Raises DatasetError naming the classes of which train has no image."""
+    """Checks that train has an image of every class.
+
+    Raises:
+        DatasetError: it has none of some; the message names them.
+    """
     counts = np.bincount(train.labels, minlength=len(classes))
     empty = [name for name, count in zip(classes, counts) if not count]
     if empty:
@@ -147,7 +148,8 @@ def complete(ready: Mapping[str, SomeSplit], held_out: HeldOut) -> dict[str, Som
 
     The shares are of the training split as it was given.
 
-    Raises DatasetError where there is no training image, or too few.
+    Raises:
+        DatasetError: there are too few training images.
     """
     splits = dict(ready)
     left = 1.0

@@ -26,7 +26,8 @@ Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
 def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
     """Ten kinds of drawn shapes of 32x32 pixels, built in; the same each time.
 
-    Raises DatasetError if a data_dir is given, since none would be read.
+    Raises:
+        DatasetError: a data_dir is given, since none is read.
     """
     del held_out
     if data_dir:

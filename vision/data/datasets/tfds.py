@@ -35,9 +35,10 @@ class _Keys(NamedTuple):
 class _Index(NamedTuple):
     """Where the N encoded images of one split are, as it is saved.
 
-    labels: int32 [N].
-    ranges: int64 [N, 2], offset and length in bytes within the shard.
-    counts: int64 [shards], images in each.
+    Attributes:
+        labels: int32 [N].
+        ranges: int64 [N, 2], offset and length in bytes within the shard.
+        counts: int64 [shards], images in each.
     """
 
     labels: np.ndarray
@@ -48,16 +49,18 @@ class _Index(NamedTuple):
 def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
     """Any prepared dataset of TensorFlow Datasets with one image and one class label.
 
-    name: `<name>`, `<name>/<config>`, either with `:<version>`.
-    data_dir: the data directory of TFDS; '' for its own default.
-
     The images stay where they are, in TFRecord files. These are read once to find
-    them; where there are many, what was found is kept in `.tapestry` beside the files
+    them; of many, an index is kept in `.tapestry` beside the files
     until these change. What is missing of the splits train, validation and test, or has
     no labels (-1), is taken from each class of train; other splits are not used.
 
-    Raises DatasetError for a dataset that is unknown or not prepared, has other
-    features or another file format, or is damaged.
+    Args:
+        name: `<name>`, `<name>/<config>`, either with `:<version>`.
+        data_dir: the data directory of TFDS; '' for its default.
+
+    Raises:
+        DatasetError: the dataset is unknown or not prepared, has other features or
+            another file format, or is damaged.
     """
     info = _prepared(name, data_dir).info
     keys = _keys(name, info)
@@ -90,7 +93,8 @@ def prepare(name: str, data_dir: str) -> None:
 
     Nothing happens where that has been done. Arguments as in `load`.
 
-    Raises DatasetError where it cannot be done, with the reason that TFDS gives.
+    Raises:
+        DatasetError: that fails; the message has the reason that TFDS gives.
     """
     import tensorflow_datasets
 
@@ -249,7 +253,7 @@ def _read_index(file: Path, stamp: np.ndarray) -> _Index | None:
 
 def _make_index(shards: Sequence[Path], keys: _Keys) -> _Index:
     images = [list(_images(shard, keys)) for shard in shards]
-    counts = np.array([len(found) for found in images])
+    counts = np.array([len(rows) for rows in images])
     table = np.array(list(chain(*images)), np.int64).reshape(-1, 3)
     return _Index(table[:, 0].astype(np.int32), table[:, 1:], counts)
 

@@ -20,7 +20,8 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     order of the lines in wnids.txt. The train folder is split by class into train and
     validation; the official val folder, whose labels are public, is the test split.
 
-    Raises DatasetError where the layout is not the archive's.
+    Raises:
+        DatasetError: the layout is not the archive's.
     """
     root = _find(data_dir)
     wnids = sorted(filter(None, _lines(root, 'wnids.txt')))
@@ -114,10 +115,10 @@ def _index_test(root: Path, wnids: Sequence[str]) -> Split:
     return _split(root, paths, ordered, np.arange(len(paths)))
 
 
-def _check_same(root: Path, annotated: set[str], found: set[str]) -> None:
-    if annotated == found:
+def _check_same(root: Path, annotated: set[str], present: set[str]) -> None:
+    if annotated == present:
         return
-    missing, extra = sorted(annotated - found), sorted(found - annotated)
+    missing, extra = sorted(annotated - present), sorted(present - annotated)
     raise DatasetError(
         f'{root}/val/images must hold exactly the files of val_annotations.txt; '
         f'{len(missing)} are missing {missing[:3]}, {len(extra)} are not annotated '
@@ -140,7 +141,8 @@ def _words(root: Path) -> dict[str, str]:
 def class_names(wnids: Sequence[str], words: dict[str, str]) -> tuple[str, ...]:
     """The first synonym of each wnid; all of them, then the wnid, where it is shared.
 
-    words: the comma-separated synonyms of a wnid, as in words.txt.
+    Args:
+        words: the comma-separated synonyms of a wnid, as in words.txt.
     """
     synonyms = [words.get(wnid) or wnid for wnid in wnids]
     names = [s.split(',')[0] for s in synonyms]

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from vision.data.source import DatasetError
 
-_LISTED = 20  # An error that lists thousands of files hides its own advice.
+_LISTED = 20  # A longer list would hide the advice of the error.
 
 
 class BadFile(NamedTuple):
@@ -26,7 +26,7 @@ class BadFiles:
         self._files: dict[str, BadFile] = {}
 
     def record(self, name: str, label: int, reason: str) -> None:
-        """Remembers a file once, however often it fails, and logs it that once."""
+        """Records and logs a file once, however often it fails."""
         with self._lock:
             known = name in self._files
             self._files.setdefault(name, BadFile(name, label, reason))
@@ -34,7 +34,7 @@ class BadFiles:
             logging.getLogger(__name__).warning('Skipping %s: %s', name, reason)
 
     def restore(self, files: Iterable[Sequence]) -> None:
-        """Remembers, without a word, what `items` returned in an earlier process."""
+        """Records, without logging, what `items` returned in an earlier process."""
         with self._lock:
             for file in files:
                 self._files.setdefault(file[0], BadFile(*file))
@@ -45,7 +45,11 @@ class BadFiles:
             return tuple(sorted(self._files.values()))
 
     def check(self, total: int, max_fraction: float) -> None:
-        """Raises DatasetError if more than max_fraction of total files are bad."""
+        """Checks that at most max_fraction of the total files are bad.
+
+        Raises:
+            DatasetError: more are; the message lists them.
+        """
         files = self.items()
         if len(files) <= max_fraction * total:
             return

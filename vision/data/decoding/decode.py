@@ -1,9 +1,9 @@
-"""From a file's bytes to a square image, in graph: one decoder for every purpose.
+"""From a file's bytes to a square image, in graph: the decoder of training and exports.
 
 JPEG, PNG, GIF, BMP and WebP are told apart by content. Whatever is in the file becomes
 RGB: grayscale and palettes are expanded, CMYK is converted, 16 bits are cut to 8, alpha
 is dropped, and an animated GIF is its first frame; animated WebP is refused. The
-image is turned the way its EXIF orientation says, as viewers show it.
+image is rotated and mirrored by its EXIF orientation, as viewers show it.
 """
 
 import functools
@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from vision.data.decoding import exif
 
-MAX_PIXELS = 100_000_000  # 300 MB decoded: more than any camera takes in one shot.
+MAX_PIXELS = 100_000_000  # 300 MB decoded; images of cameras are smaller.
 
 _HEADER = 66  # Bytes that say what a file is, and how large the image in it.
 _JPEG, _PNG, _GIF, _BMP, _WEBP = b'\xff\xd8\xff', b'\x89PNG', b'GIF8', b'BM', b'RIFF'
@@ -23,11 +23,14 @@ _MAGICS = (_JPEG, _PNG, _GIF, _BMP, _WEBP)
 def decode(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
     """Decodes a scalar string to uint8 [h, w, 3].
 
-    at_least: lets a JPEG be shrunk by 2, 4 or 8 while it is decoded, as long as both
-        sides keep so many pixels; that takes less time than decoding all of it.
+    Args:
+        at_least: lets a JPEG be shrunk by 2, 4 or 8 while it is decoded, as long as
+            both sides keep so many pixels; that takes less time than decoding all of
+            it.
 
-    Raises tf.errors.InvalidArgumentError where the bytes are not a whole image, of a
-    kind that this decoder knows, of at most MAX_PIXELS.
+    Raises:
+        tf.errors.InvalidArgumentError: the bytes are not a complete image of a kind
+            that this decoder knows, with at most MAX_PIXELS.
     """
     header = _header(contents)
     kind = _kind(header)
@@ -70,7 +73,7 @@ def _by_ratios(contents: tf.Tensor) -> list[Callable[[], tf.Tensor]]:
 
 
 def _decode_by(contents: tf.Tensor, ratio: int) -> tf.Tensor:
-    """Decodes a JPEG or PNG file, as it lies; a JPEG becomes smaller by the ratio."""
+    """Decodes a JPEG or PNG file, not rotated; a JPEG becomes smaller by the ratio."""
     # The accurate transform is as fast as the default, and gives Pillow's image bit
     # for bit. The operation reads PNG as well.
     return tf.io.decode_jpeg(
@@ -133,9 +136,10 @@ def crop(
 ) -> tf.Tensor:
     """Decodes a window of an image; of a plain JPEG, only that; uint8 [h, w, 3].
 
-    window: takes the image's height and width, and returns int32 [4]: top, left,
-        height and width.
-    plain: whether `is_plain` holds.
+    Args:
+        window: takes the image's height and width, and returns int32 [4]: top, left,
+            height and width.
+        plain: whether `is_plain` holds.
     """
 
     def slowly() -> tf.Tensor:

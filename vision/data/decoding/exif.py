@@ -14,9 +14,10 @@ _SEGMENTS = 64  # Segments or chunks of a file looked at before the pixels.
 
 
 def orientation(contents: tf.Tensor) -> tf.Tensor:
-    """1..8 as EXIF has it; 1, upright, where a file says nothing. int32 scalar.
+    """1..8 as in EXIF; 1, upright, where a file has none. int32 scalar.
 
-    contents: a scalar string, a JPEG, PNG or WebP file; others are upright.
+    Args:
+        contents: a scalar string, a JPEG, PNG or WebP file; others are upright.
     """
     first = _bytes(contents, 0, 21)
     is_jpeg = tf.reduce_all(first[:2] == [0xFF, 0xD8])
@@ -31,7 +32,7 @@ def orientation(contents: tf.Tensor) -> tf.Tensor:
 
 
 def upright(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
-    """Turns [h, w, 3] as its orientation, 1..8, demands."""
+    """Rotates and mirrors [h, w, 3] by its orientation, 1..8."""
 
     def turned() -> tf.Tensor:
         # 6, for one, is transposed and then mirrored left to right.
@@ -49,11 +50,14 @@ def _among(value: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
 def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
     """Where the TIFF data begin in the file, or 0; walks from segment to segment.
 
-    kind: 0 JPEG, 1 PNG, 2 WebP, 3 anything else.
+    Args:
+        kind: 0 JPEG, 1 PNG, 2 WebP, 3 anything else.
     """
     size = tf.strings.length(contents)
 
-    def look(at: tf.Tensor, found: tf.Tensor, left: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    def look(
+        at: tf.Tensor, position: tf.Tensor, left: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         head = _bytes(contents, at, 14)
         # All three, which is less work than to choose: they are some additions.
         ways = _jpeg_segment(head, at), _png_chunk(head, at), _webp_chunk(head, at)
@@ -62,12 +66,12 @@ def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
 
     start = tf.constant([2, 8, 12, -1])[kind]
     zero = tf.constant(0)
-    _, found, _ = tf.while_loop(
+    _, position, _ = tf.while_loop(
         lambda at, _, left: (at >= 0) & (at < size - 8) & (left > 0),
         look,
         (start, zero, tf.constant(_SEGMENTS)),
     )
-    return found
+    return position
 
 
 def _jpeg_segment(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:

@@ -17,11 +17,12 @@ LabelledProgress = Callable[[str, int, int | None], None]
 class Archive(NamedTuple):
     """Where a dataset's archive is, and what is known of it.
 
-    size: bytes of the archive.
-    sha256: hexadecimal; None where nobody has published it.
-    folder: the one folder that holds all of its content.
-    max_members, max_bytes: files and folders in it, and bytes once extracted, with
-        room to spare; an archive with more than that is not the one that was meant.
+    Attributes:
+        size: bytes of the archive.
+        sha256: hexadecimal; None where nobody has published it.
+        folder: the one folder that holds all of its content.
+        max_members, max_bytes: files and folders in it, and bytes once extracted, with
+            room to spare; an archive with more than that is not the one that was meant.
     """
 
     url: str
@@ -76,8 +77,9 @@ def install(
     interrupted call has downloaded is used by the next. Of two processes the second
     waits for the first.
 
-    Raises DatasetError for a dataset that has no archive here, and where the archive
-    cannot be had, is not the one expected, or cannot be extracted.
+    Raises:
+        DatasetError: the dataset has no archive here, or the archive cannot be
+            downloaded, is not the one expected, or cannot be extracted.
     """
     if name not in ARCHIVES:
         raise DatasetError(

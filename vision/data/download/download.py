@@ -1,4 +1,7 @@
-"""One file from an address: resumed after a break, checked, and whole or absent."""
+"""Download of one file: resumed after a break, checked, and complete or absent.
+
+requests and urllib3 do not resume a transfer, hence this.
+"""
 
 import hashlib
 import logging
@@ -68,13 +71,16 @@ def download(
     final name once they are complete, checked and on the disk. Of two processes that
     ask for the same path the second waits, and finds the file.
 
-    size: bytes; a server that offers or sends any other number is refused.
-    sha256: hexadecimal digest of the whole file.
-    md5: the same, where nobody has published a better one; against damage, not malice.
-    progress: called with the bytes so far and in all, beginning where it resumes.
+    Args:
+        size: bytes; a server that offers or sends any other number is refused.
+        sha256: hexadecimal digest of the whole file.
+        md5: the same, where nobody has published a better one; against damage, not
+            malice.
+        progress: called with the bytes so far and in all, beginning where it resumes.
 
-    Raises DatasetError, naming the address, where the file cannot be had or written or
-    is not the one expected.
+    Raises:
+        DatasetError: the file cannot be downloaded or written, or is not the one
+            expected; the message names the address.
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise DatasetError(f'Expected an address of http:// or https://, got {url!r}.')
@@ -129,7 +135,10 @@ def _complete(file: _File, progress: Progress) -> None:
     """Brings the part to its full length, through breaks of the connection.
 
     Connections that cannot be opened are tried again by urllib3, those that break
-    later here. Raises urllib3's HTTPError when too many attempts bring nothing new.
+    later here.
+
+    Raises:
+        HTTPError: of urllib3; several attempts in a row brought nothing new.
     """
     retry = Retry(
         _TRIES,
@@ -164,8 +173,9 @@ def _complete(file: _File, progress: Progress) -> None:
 def _transfer(session: requests.Session, file: _File, progress: Progress) -> bool:
     """Adds what is missing to the part; False where the part is dropped as useless.
 
-    Raises HTTPError where the connection breaks, and DatasetError where the server
-    offers no such file.
+    Raises:
+        HTTPError: the connection breaks.
+        DatasetError: the server offers no such file.
     """
     start, version = _resumable(file)
     if start and start == file.size:
@@ -209,7 +219,7 @@ def _resumable(file: _File) -> tuple[int, str]:
         length = file.part.stat().st_size
     except (FileNotFoundError, ValueError):
         return 0, ''
-    # Nothing would tell when halves of two versions were joined, were both unknown.
+    # Parts of two versions could be joined unnoticed if neither is known.
     known = version or file.hash
     fits = file.size is None or length <= file.size
     return (length, version) if url == file.url and known and fits else (0, '')
@@ -301,7 +311,7 @@ def _finish(file: _File) -> None:
 
 def digest_of(path: Path, algorithm: str) -> str:
     """A whole file's digest by an algorithm of hashlib's, in hexadecimal."""
-    # Systems that have locked MD5 out give it for uses like this one.
+    # Systems that forbid MD5 allow it for uses like this one.
     digest = hashlib.new(algorithm, usedforsecurity=False)
     with path.open('rb') as file:
         while chunk := file.read(1 << 20):

@@ -1,4 +1,4 @@
-"""An archive becomes a folder: as a whole or not at all, and nothing beside it."""
+"""Extraction of an archive into a new folder, as a whole or not at all."""
 
 import bz2
 import gzip
@@ -42,10 +42,11 @@ _DAMAGE = (
 class _Member(NamedTuple):
     """A file or folder of an archive.
 
-    name: as the archive has it, for messages.
-    path: below the folder to make, parts joined by '/'; '' is that folder itself.
-    size: bytes according to the archive's headers.
-    open: returns a binary file with the bytes.
+    Attributes:
+        name: as the archive has it, for messages.
+        path: below the folder to make, parts joined by '/'; '' is that folder itself.
+        size: bytes according to the archive's headers.
+        open: returns a binary file with the bytes.
     """
 
     name: str
@@ -70,12 +71,15 @@ def extract(
     disk. Permissions are those of any new file. Links, devices and names that lead out
     of the folder are refused.
 
-    top: the one folder that holds all of the archive, of which `folder` becomes the
-        copy; by default the members' paths are kept as they are below `folder`.
-    progress: called with the bytes written so far and in all.
-    max_members, max_bytes: limits on the files and folders, and on their total size.
+    Args:
+        top: the one folder that holds all of the archive, of which `folder` becomes the
+            copy; by default the members' paths are kept as they are below `folder`.
+        progress: called with the bytes written so far and in all.
+        max_members, max_bytes: limits on the files and folders, and on their total
+            size.
 
-    Raises DatasetError naming the member at fault.
+    Raises:
+        DatasetError: the archive cannot be extracted; the message names the member.
     """
     staging = folder.with_name(f'.{folder.name}.extracting')
     with locked(folder), _explained(archive, folder):
@@ -99,7 +103,7 @@ def extract(
 
 @contextmanager
 def _explained(archive: Path, folder: Path) -> Iterator[None]:
-    """Names the archive in errors, and makes those of readers and system its own."""
+    """Turns errors of readers and of the system into ones that name the archive."""
     try:
         yield
     except DatasetError as error:
@@ -160,7 +164,7 @@ def _decompressed(file: io.BufferedReader, start: bytes) -> io.BufferedIOBase:
 
 
 class _Guarded:
-    """A file of which nobody can be made to read gigabytes into memory at once."""
+    """A file that refuses to read more than a header of _MAX_HEADER bytes at once."""
 
     def __init__(self, file: io.BufferedIOBase):
         self._file = file
@@ -223,7 +227,9 @@ def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
 def _check_end(archive: tarfile.TarFile) -> None:
     """Reads on past the last member: checksums of compressed files are at their end.
 
-    Raises what the decompressor raises, and ReadError where the end mark is missing.
+    Raises:
+        ReadError: the end mark is missing.
+        OSError: a checksum does not match; other errors of the decompressors, too.
     """
     file = archive.fileobj
     assert file is not None

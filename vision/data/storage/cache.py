@@ -23,7 +23,9 @@ def decode_to_memory(
     """The same split with images uint8 [N, side, side, 3] in memory.
 
     Undecodable images get the weight 0 and are recorded in bad_files.
-    progress: called while the work goes on.
+
+    Args:
+        progress: called while the work goes on.
     """
     groups = _decoded(split, side, bad_files, progress)
     shape = (len(split), side, side, 3)
@@ -43,7 +45,8 @@ def decode_to_disk(
     image's size or time of change is another than when it was made. Of two
     processes that want it at once, one makes it. Killed, it starts again.
 
-    Raises DatasetError where the folder cannot be written to or is full.
+    Raises:
+        DatasetError: the folder cannot be written to or is full.
     """
     file = folder / f'decoded-{stored.digest([side, *split.names])[:16]}.uint8'
     contents = Contents(
@@ -54,8 +57,8 @@ def decode_to_disk(
         ('cache_dir', 'cache'),
     )
 
-    def groups(found: BadFiles) -> Groups:
-        return _decoded(split, side, found, progress)
+    def groups(recorded: BadFiles) -> Groups:
+        return _decoded(split, side, recorded, progress)
 
     return _decoded_split(
         split, *stored.on_disk(file, split, contents, groups, bad_files or BadFiles())
@@ -63,9 +66,10 @@ def decode_to_disk(
 
 
 def cache_folder(data_dir: str) -> Path:
-    """Where caches of a dataset lie unless told otherwise: .tapestry beside the data.
+    """Where caches of a dataset are by default: .tapestry beside the data.
 
-    Raises DatasetError without a data_dir.
+    Raises:
+        DatasetError: there is no data_dir.
     """
     if not data_dir:
         raise DatasetError(

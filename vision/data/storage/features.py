@@ -1,4 +1,4 @@
-"""What a frozen backbone makes of a split: computed once, then batches of it."""
+"""Features of a split by a frozen backbone: computed once, then batches of them."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,16 +21,17 @@ _REMEDY = 'Make room, or choose another cache_dir.'
 
 
 class FeatureError(UserError):
-    """The features are of no use for training; the message says what to do."""
+    """The features cannot be used for training; the message says what to do."""
 
 
 @dataclass(frozen=True, eq=False)
 class Features:
     """N feature vectors of a split, in its order.
 
-    values: float32 [N, F].
-    labels: int32 [N].
-    sample_weights: float32 [N], 0 for an image that could not be decoded.
+    Attributes:
+        values: float32 [N, F].
+        labels: int32 [N].
+        sample_weights: float32 [N], 0 for an image that could not be decoded.
     """
 
     values: np.ndarray
@@ -53,7 +54,7 @@ def extract_features(
     bad_files: BadFiles,
     progress: Progress | None = None,
 ) -> Features:
-    """Runs a function once over a split, or takes what an earlier run kept of it.
+    """Runs a function once over a split, or reads what an earlier run stored.
 
     Undecodable images get the weight 0 and are recorded in bad_files, also where the
     features are from an earlier run.
@@ -72,8 +73,8 @@ def extract_features(
         ValueError: the function returns another type or width.
     """
 
-    def groups(found: BadFiles) -> Groups:
-        batches = stored.in_order(split, batch_size, image_size, found, progress)
+    def groups(recorded: BadFiles) -> Groups:
+        batches = stored.in_order(split, batch_size, image_size, recorded, progress)
         for start, count, batch in batches:
             values = function(tf.constant(batch.images)).numpy()
             _check(values, (batch_size, width), split.names[start : start + count])
@@ -81,7 +82,7 @@ def extract_features(
 
     shape = (len(split), width)
     if folder is None:
-        found = stored.in_memory(shape, np.float32, groups(bad_files))
+        values, sample_weights = stored.in_memory(shape, np.float32, groups(bad_files))
     else:
         name = stored.digest([key, image_size, *split.names])[:16]
         contents = Contents(
@@ -93,10 +94,9 @@ def extract_features(
             made_of=f'{image_size} {key}',
             checked=True,
         )
-        found = stored.on_disk(
+        values, sample_weights = stored.on_disk(
             folder / f'features-{name}.float32', split, contents, groups, bad_files
         )
-    values, sample_weights = found
     return Features(values, split.labels, sample_weights)
 
 
@@ -149,7 +149,12 @@ def _taker(features: Features) -> Callable[[tf.Tensor], Batch]:
 
 
 def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> None:
-    """Raises ValueError or FeatureError unless these are features of the images."""
+    """Checks the features of a batch of images.
+
+    Raises:
+        ValueError: they have another type or shape.
+        FeatureError: some are not finite.
+    """
     if values.dtype != np.float32 or values.shape != shape:
         raise ValueError(
             f'Expected features float32 {list(shape)}, received '

@@ -1,11 +1,11 @@
-"""The images of a folder tree, found quickly and remembered for the next time."""
+"""The images of a folder tree, and the index of a large one."""
 
 import contextlib
 import json
 import os
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,73 +21,29 @@ _WORTH_KEEPING = 10_000  # Images; fewer are found in less than 0.1 s.
 _TICK_NS = 2_000_000_000
 
 
-class _Folder(NamedTuple):
-    """What one folder holds, and when it last changed; -1 where that is too recent."""
+class Folder(NamedTuple):
+    """The sorted names of what a folder holds, without hidden files and folders.
+
+    Attributes:
+        mtime_ns: when it last changed; -1 where that is too recent to be compared.
+        folders: names of its folders.
+        images: names of the files that have the extension of an image.
+    """
 
     mtime_ns: int
     folders: list[str]
     images: list[str]
 
 
-_Folders = dict[str, _Folder]  # By path relative to the root, '' for the root itself.
+_Folders = dict[str, Folder]  # By path relative to the root, '' for the root itself.
 
 
-def find_images(root: Path, cache: bool = True) -> list[str]:
-    """The images below a folder: relative paths with '/', sorted by code point.
+def scan(folder: str, status: os.stat_result) -> Folder:
+    """Reads a folder. `__MACOSX`, and names that begin with a dot, are left out.
 
-    An image is what has the extension of one. Hidden files and folders and `__MACOSX`
-    are skipped; links are followed, but not from a folder into one that holds it.
-
-    With cache, what is found in a large tree is kept in `<root>/.tapestry`, if that can
-    be written, and only folders whose modification time has changed are read again. So
-    files added, removed or renamed are noticed; one with new contents is not, and need
-    not be, since only its name counts.
-
-    Raises DatasetError where a folder cannot be read or a name is not Unicode.
+    Raises:
+        OSError: it cannot be read.
     """
-    file = root / CACHE / _FILE
-    known = _read(file) if cache else {}
-    folders = dict(_walk(str(root), known))
-    paths = sorted(
-        f'{path}/{name}' if path else name
-        for path, folder in folders.items()
-        for name in folder.images
-    )
-    _check_unicode(root, paths)
-    if cache and len(paths) > _WORTH_KEEPING and folders != known:
-        write_cache(file, _pack(folders))
-    return paths
-
-
-def _walk(root: str, known: _Folders) -> Iterator[tuple[str, _Folder]]:
-    """Each folder's relative path and contents, read only where it has changed."""
-    recent = time.time_ns() - _TICK_NS
-    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [('', ())]
-    while waiting:
-        path, parents = waiting.pop()
-        full = f'{root}/{path}' if path else root
-        try:
-            # Before the folder is read: a change after that shows the next time.
-            status = os.stat(full)
-            identity = (status.st_dev, status.st_ino)
-            if identity in parents:
-                continue
-            folder = known.get(path)
-            if folder is None or folder.mtime_ns != status.st_mtime_ns:
-                mtime_ns = status.st_mtime_ns
-                folder = _scan(full, mtime_ns if mtime_ns < recent else -1)
-        except OSError as error:
-            raise DatasetError(
-                f'Expected a folder that can be read, got {full}: {error.strerror}.'
-            ) from error
-        yield path, folder
-        below = (*parents, identity)
-        waiting += [
-            (f'{path}/{name}' if path else name, below) for name in folder.folders
-        ]
-
-
-def _scan(folder: str, mtime_ns: int) -> _Folder:
     folders, images = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
@@ -98,7 +54,83 @@ def _scan(folder: str, mtime_ns: int) -> _Folder:
                 folders.append(name)
             elif name.lower().endswith(EXTENSIONS):
                 images.append(name)
-    return _Folder(mtime_ns, folders, images)
+    return Folder(status.st_mtime_ns, sorted(folders), sorted(images))
+
+
+def walk(
+    folder: str,
+    scan: Callable[[str, os.stat_result], Folder] = scan,
+    parents: tuple[tuple[int, int], ...] = (),
+) -> Iterator[tuple[str, OSError | None]]:
+    """Yields the images below a folder, in the order of the names in each folder.
+
+    Links are followed, but not from a folder into one that holds it.
+
+    Args:
+        folder: path of the folder.
+        scan: reads a folder.
+        parents: device and inode of the folders that hold this one.
+
+    Yields:
+        The path of an image and None, or that of a folder that cannot be read and why.
+    """
+    try:
+        # Before the folder is read: a change after that shows the next time.
+        status = os.stat(folder)
+        identity = (status.st_dev, status.st_ino)
+        if identity in parents:
+            return
+        content = scan(folder, status)
+    except OSError as error:
+        yield folder, error
+        return
+    below = set(content.folders)
+    for name in sorted(content.folders + content.images):
+        path = os.path.join(folder, name)
+        if name in below:
+            yield from walk(path, scan, (*parents, identity))
+        else:
+            yield path, None
+
+
+def find_images(root: Path, cache: bool = True) -> list[str]:
+    """The images below a folder: relative paths with '/', sorted by code point.
+
+    With cache, the names in a large tree are kept in `<root>/.tapestry`, if that can
+    be written, and only folders whose modification time has changed are read again. So
+    files added, removed or renamed are noticed; one with new contents is not, and need
+    not be, since only its name counts.
+
+    Raises:
+        DatasetError: a folder cannot be read or a name is not Unicode.
+    """
+    file = root / CACHE / _FILE
+    known = _read(file) if cache else {}
+    folders: _Folders = {}
+    recent = time.time_ns() - _TICK_NS
+    start = len(os.path.join(root, ''))
+
+    def scan_changed(path: str, status: os.stat_result) -> Folder:
+        folder = known.get(path[start:])
+        if folder is None or folder.mtime_ns != status.st_mtime_ns:
+            folder = scan(path, status)
+            if folder.mtime_ns >= recent:
+                folder = folder._replace(mtime_ns=-1)
+        folders[path[start:]] = folder
+        return folder
+
+    paths = []
+    for path, error in walk(str(root), scan_changed):
+        if error:
+            raise DatasetError(
+                f'Expected a folder that can be read, got {path}: {error.strerror}.'
+            ) from error
+        paths.append(path[start:])
+    paths.sort()
+    _check_unicode(root, paths)
+    if cache and len(paths) > _WORTH_KEEPING and folders != known:
+        write_cache(file, _pack(folders))
+    return paths
 
 
 def _check_unicode(root: Path, paths: list[str]) -> None:
@@ -112,13 +144,13 @@ def _check_unicode(root: Path, paths: list[str]) -> None:
 
 
 def _pack(folders: _Folders) -> bytes:
-    """JSON behind a line with its checksum, which tells a damaged file."""
+    """JSON after a line with its checksum, by which a damaged file is detected."""
     body = json.dumps(folders, separators=(',', ':')).encode()
     return b'%d\n%s' % (zlib.crc32(body), body)
 
 
 def _read(file: Path) -> _Folders:
-    """The folders of an earlier time; none where there is no sound index."""
+    """The folders of an earlier index; none where there is none or it is damaged."""
     try:
         checksum, _, body = file.read_bytes().partition(b'\n')
         if checksum != b'%d' % zlib.crc32(body):
@@ -126,7 +158,7 @@ def _read(file: Path) -> _Folders:
         folders = json.loads(body)
     except (OSError, ValueError):
         return {}
-    return {path: _Folder(*folder) for path, folder in folders.items()}
+    return {path: Folder(*folder) for path, folder in folders.items()}
 
 
 def write_cache(file: Path, contents: bytes) -> None:

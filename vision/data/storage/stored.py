@@ -34,11 +34,12 @@ _log = logging.getLogger(__name__)
 class Contents(NamedTuple):
     """What a file holds: an array, in the order of the split.
 
-    what: the contents in words, for messages.
-    remedy: what else can be done where the disk does not take them.
-    parameters: the arguments that change where or whether they are kept.
-    made_of: whatever they depend on besides the images and their shape.
-    checked: whether they are read and compared with their checksum before use.
+    Attributes:
+        what: the contents in words, for messages.
+        remedy: what else can be done where the disk does not take them.
+        parameters: the arguments that change where or whether they are kept.
+        made_of: whatever they depend on besides the images and their shape.
+        checked: whether they are read and compared with their checksum before use.
     """
 
     shape: tuple[int, ...]
@@ -78,13 +79,15 @@ def on_disk(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the groups hold, in a memory-mapped file, and sample weights float32 [N].
 
-    groups: called where the file is not there yet, is damaged, or is out of date, that
-        is made of other images or of something else than what is `made_of` now.
-        Undecodable images are recorded in what it is called with.
-
     Of two processes that want the file at once, one makes it. Killed, it starts again.
 
-    Raises DatasetError where the folder cannot be written to or is full.
+    Args:
+        groups: called where the file is not there yet, is damaged, or is out of date,
+            that is made of other images or of something else than what is `made_of`
+            now. Undecodable images are recorded in what it is called with.
+
+    Raises:
+        DatasetError: the folder cannot be written to or is full.
     """
     with locked(file):
         fingerprint = _fingerprint(split, contents)
@@ -124,10 +127,10 @@ def in_order(
 
 def digest(parts: Iterable[Any]) -> str:
     """32 hexadecimal digits that change with any of the parts and with their order."""
-    found = hashlib.blake2b(digest_size=16)
+    total = hashlib.blake2b(digest_size=16)
     for part in parts:
-        found.update(repr(part).encode() + b'\n')
-    return found.hexdigest()
+        total.update(repr(part).encode() + b'\n')
+    return total.hexdigest()
 
 
 def _make(
@@ -163,7 +166,11 @@ def _make(
 
 
 def _check_room(folder: Path, size: int) -> None:
-    """Raises the error of a full disk before hours of work, not after."""
+    """Checks the free space before the work, which can take hours.
+
+    Raises:
+        OSError: there is less; the error of a full disk.
+    """
     if shutil.disk_usage(folder).free < size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -187,7 +194,8 @@ def _bad_in(file: Path, contents: Contents, fingerprint: str) -> _Bad | None:
 def _checksum(file: Path, contents: Contents, bad: _Bad) -> str:
     """Of the bad images, and before them of the contents if these are checked.
 
-    Raises ValueError where the file is of another size.
+    Raises:
+        ValueError: the file has another size.
     """
     checksum = hashlib.blake2b()
     values = _mapped(file, contents)

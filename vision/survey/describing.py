@@ -1,4 +1,4 @@
-"""One look at one image: its header by Pillow, its pixels by TensorFlow."""
+"""The description of one image: its header by Pillow, its pixels by TensorFlow."""
 
 import functools
 import hashlib
@@ -34,13 +34,12 @@ FACTS = np.dtype(
         ('orientation', np.uint8),  # As in EXIF: 1 is upright, 0 not said.
         ('animated', np.bool_),
         ('single_colour', np.bool_),
-        (
-            'brightness',
-            np.float32,
-        ),  # Mean and standard deviation of luminance, in 0..1.
+        # Mean and standard deviation of luminance, in 0..1.
+        ('brightness', np.float32),
         ('contrast', np.float32),
-        ('means', np.float64, 3),  # Of each channel and its square, in 0..255, once the
-        ('squares', np.float64, 3),  # image is fitted to the image size.
+        # Of each channel and its square, in 0..255, of the image fitted to the size.
+        ('means', np.float64, 3),
+        ('squares', np.float64, 3),
         # 64 bits: a million images agree in one pair in 1 of 37 million datasets.
         ('file_digest', np.uint64),  # 0 where there are no bytes.
         ('pixel_digest', np.uint64),
@@ -49,8 +48,8 @@ FACTS = np.dtype(
 )
 
 
-class Seen(NamedTuple):
-    """What one look gives; see Survey."""
+class Description(NamedTuple):
+    """The row of an image in a Survey, which explains the attributes."""
 
     facts: np.void
     thumbnail: np.ndarray
@@ -68,11 +67,11 @@ class Decoded(NamedTuple):
 
 
 def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Decoded]:
-    """Decodes images of a split, many at a time, in their order.
+    """Decodes images of a split, several at a time, in their order.
 
-    Leaves out what takes a closer look: files that are not plain, and bad ones.
+    Leaves out files that are not plain, and bad ones: `describe_file` is for these.
     """
-    # Shared by all calls; a function in Python would make them wait in line.
+    # Shared by all calls; functions in Python are called one after the other.
     images = on_host(split.images) if isinstance(split, ArraySplit) else None
     paths = None
     if isinstance(split, FileSplit):
@@ -114,8 +113,8 @@ def _decoder(image_size: int) -> Callable:
     return decode_and_fit
 
 
-def look_at(image: Decoded) -> Seen:
-    """Looks at an image that can be decoded."""
+def describe(image: Decoded) -> Description:
+    """Describes an image that can be decoded."""
     facts = np.zeros(1, FACTS)[0]
     refused = ''
     if image.contents:
@@ -124,29 +123,29 @@ def look_at(image: Decoded) -> Seen:
     else:
         facts['mode'] = b'RGB'
     thumbnail = _describe_pixels(facts, image.pixels, image.fitted)
-    return Seen(facts, thumbnail, refused=refused)
+    return Description(facts, thumbnail, refused=refused)
 
 
-def look_closely(split: EncodedSplit, index: int, image_size: int) -> Seen:
-    """Looks at a file of any kind, whatever is wrong with it."""
+def describe_file(split: EncodedSplit, index: int, image_size: int) -> Description:
+    """Describes a file of any kind, also a damaged one."""
     facts = np.zeros(1, FACTS)[0]
     nothing = np.zeros([THUMBNAIL, THUMBNAIL, 3], np.uint8)
     try:
         contents = split.read(index)
     except OSError as error:
-        return Seen(facts, nothing, str(error.strerror or error))
+        return Description(facts, nothing, str(error.strerror or error))
     try:
         with tf.device('/CPU:0'):
             image, fitted = _decoder(image_size)(tf.constant(contents))
     except tf.errors.OpError:
         facts['file_digest'] = _digest(contents)
         refused = _describe_header(facts, contents)
-        return Seen(facts, nothing, _undecodable(contents, facts, refused))
-    return look_at(Decoded(index, contents, image.numpy(), fitted.numpy()))
+        return Description(facts, nothing, _undecodable(contents, facts, refused))
+    return describe(Decoded(index, contents, image.numpy(), fitted.numpy()))
 
 
 def _describe_header(facts: np.void, contents: bytes) -> str:
-    """Fills in what Pillow tells without decoding; returns why it does not, or ''."""
+    """Fills in the facts of the header; returns why Pillow refuses it, or ''."""
     try:
         with Image.open(io.BytesIO(contents)) as image:
             facts['format'] = (image.format or '').encode()
@@ -156,7 +155,7 @@ def _describe_header(facts: np.void, contents: bytes) -> str:
             # Counting frames means reading on, so only where several are common.
             if image.format in ('GIF', 'WEBP', 'PNG'):
                 facts['animated'] = getattr(image, 'is_animated', False)
-    except Exception as error:  # Pillow's plugins raise whatever they stumble over.
+    except Exception as error:  # Pillow's plugins raise exceptions of any type.
         return _one_line(str(error)) or type(error).__name__
     # Pillow opens these as if they had 8 bits.
     if facts['format'] == b'PNG' and contents[24] == 16 and b'16' not in facts['mode']:
@@ -172,7 +171,7 @@ def _orientation(image: Image.Image) -> int:
 def _describe_pixels(
     facts: np.void, pixels: np.ndarray, fitted: np.ndarray
 ) -> np.ndarray:
-    """Fills in what the pixels tell; returns the thumbnail, uint8 [12, 12, 3]."""
+    """Fills in the facts of the pixels; returns the thumbnail, uint8 [12, 12, 3]."""
     facts['good'] = True
     facts['height'], facts['width'] = pixels.shape[:2]
     facts['pixel_digest'] = _digest(str(pixels.shape).encode(), pixels)
@@ -182,7 +181,7 @@ def _describe_pixels(
     image = Image.fromarray(pixels)
     grey = image.convert('L')
     facts['brightness'], facts['contrast'] = _luminance(grey)
-    # Two hues can have the same luminance; so this asks the pixels, but only of few.
+    # Two hues can have the same luminance; comparing all pixels takes longer.
     if facts['contrast'] < 0.02:
         facts['single_colour'] = bool(np.ptp(pixels, axis=(0, 1)).max() <= 2)
     small = image.resize((_HASHED, _HASHED), Image.Resampling.LANCZOS, reducing_gap=3)
@@ -207,7 +206,7 @@ def _digest(*parts) -> int:
 
 
 def _undecodable(contents: bytes, facts: np.void, refused: str) -> str:
-    """TensorFlow's words, and then Pillow's."""
+    """The reasons of TensorFlow and of Pillow."""
     with tf.device('/CPU:0'):
         words = why_undecodable(tf.constant(contents))
     pillow = refused or f'opens it as {facts["format"].decode()}'
