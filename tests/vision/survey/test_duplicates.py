@@ -22,9 +22,9 @@ def test_all_pairs_within_the_distance_and_each_once():
     for limit in (10, matching.MAX_DISTANCE):
         expected = set(map(tuple, np.argwhere(np.triu(apart <= limit, 1)).tolist()))
         chunks = list(matching.close_pairs(hashes, limit))
-        found = [tuple(pair) for chunk in chunks for pair in chunk.tolist()]
-        assert len(found) == len(set(found))
-        assert set(found) == expected
+        yielded = [tuple(pair) for chunk in chunks for pair in chunk.tolist()]
+        assert len(yielded) == len(set(yielded))
+        assert set(yielded) == expected
         assert len(expected) >= 4  # of the planted ones
     pairs = np.argwhere(np.triu(np.ones_like(apart), 1))
     np.testing.assert_array_equal(
@@ -41,34 +41,34 @@ def test_small_chunks_lose_nothing(monkeypatch):
     assert set(map(tuple, parts.tolist())) == set(map(tuple, whole.tolist()))
 
 
-def described(seen, found) -> set[tuple[str, str, str]]:
+def described(seen, copies) -> set[tuple[str, str, str]]:
     return {
         (kind, seen.name(a), seen.name(b))
-        for kind, (a, b) in zip(found.kinds.tolist(), found.pairs.tolist())
+        for kind, (a, b) in zip(copies.kinds.tolist(), copies.pairs.tolist())
     }
 
 
 def test_planted_copies(seen):
-    found = duplicates.find(seen)
-    assert described(seen, found) == {
+    copies = duplicates.find(seen)
+    assert described(seen, copies) == {
         ('file', 'train/cat/4.jpg', 'validation/cat/copy.jpg'),
         ('pixels', 'train/<b>dog/same.png', 'train/cat/original.png'),
         ('near', 'train/<b>dog/odd\udcff\x1b[31m\n.jpg', 'test/<b>dog/small.png'),
         ('near', 'train/cat/5.jpg', 'test/cat/again.jpg'),
     }
-    assert found.complete
-    exact = found.kinds != 'near'
-    assert (found.distances[exact] == 0).all()
-    assert (found.distances <= duplicates.DISTANCE).all()
+    assert copies.complete
+    exact = copies.kinds != 'near'
+    assert (copies.distances[exact] == 0).all()
+    assert (copies.distances <= duplicates.DISTANCE).all()
     names = {
-        split: [seen.name(i) for i in duplicates.leaked(seen, found, split)]
+        split: [seen.name(i) for i in duplicates.leaked(seen, copies, split)]
         for split in SPLITS[1:]
     }
     assert names == {
         'validation': ['validation/cat/copy.jpg'],
         'test': ['test/<b>dog/small.png', 'test/cat/again.jpg'],
     }
-    conflicting = found.pairs[duplicates.conflicts(seen, found)].tolist()
+    conflicting = copies.pairs[duplicates.conflicts(seen, copies)].tolist()
     assert [[seen.name(i) for i in pair] for pair in conflicting] == [
         ['train/<b>dog/same.png', 'train/cat/original.png']
     ]
@@ -101,27 +101,27 @@ def soft(seed: int) -> np.ndarray:
 def test_k_copies_make_k_minus_1_pairs_with_the_one_in_train():
     a, b, c = soft(0), soft(1), soft(2)
     seen = survey(in_memory([b, a], [a, a, c], [a]))
-    found = duplicates.find(seen)
-    assert described(seen, found) == {
+    copies = duplicates.find(seen)
+    assert described(seen, copies) == {
         ('pixels', 'train/1', 'validation/0'),
         ('pixels', 'train/1', 'validation/1'),
         ('pixels', 'train/1', 'test/0'),
     }
-    assert len(duplicates.leaked(seen, found, 'validation')) == 2
-    assert len(duplicates.leaked(seen, found, 'test')) == 1
+    assert len(duplicates.leaked(seen, copies, 'validation')) == 2
+    assert len(duplicates.leaked(seen, copies, 'test')) == 1
 
 
 def test_copies_of_a_near_duplicate_are_found_too():
     a = soft(0)
     brighter = np.minimum(a.astype(int) + 12, 255).astype(np.uint8)
     seen = survey(in_memory([a], [brighter, soft(1)], [brighter]))
-    found = duplicates.find(seen)
-    assert described(seen, found) == {
+    copies = duplicates.find(seen)
+    assert described(seen, copies) == {
         ('near', 'train/0', 'validation/0'),
         ('near', 'train/0', 'test/0'),
         ('pixels', 'validation/0', 'test/0'),
     }
-    assert len(duplicates.leaked(seen, found, 'test')) == 1
+    assert len(duplicates.leaked(seen, copies, 'test')) == 1
 
 
 def test_black_and_white_copy_is_near_but_other_colours_are_not():
@@ -137,28 +137,28 @@ def test_black_and_white_copy_is_near_but_other_colours_are_not():
     assert ('near', 'train/0', 'test/0') not in described(seen, duplicates.find(seen))
 
 
-def test_images_without_contrast_do_not_resemble_each_other():
+def test_images_without_contrast_are_not_near_duplicates():
     rng = np.random.default_rng(0)
     flat = [np.full([48, 48, 3], level, np.uint8) for level in range(100, 130)]
     dull = [image + rng.integers(0, 2, image.shape, np.uint8) for image in flat]
     seen = survey(in_memory(flat, dull, dull[:1]))
-    found = duplicates.find(seen)
-    assert described(seen, found) == {('pixels', 'validation/0', 'test/0')}
+    copies = duplicates.find(seen)
+    assert described(seen, copies) == {('pixels', 'validation/0', 'test/0')}
 
 
-def test_search_ends_where_everything_resembles_everything(monkeypatch):
+def test_search_ends_at_the_largest_number_of_pairs(monkeypatch):
     a = soft(0).astype(int)
     frames = [np.clip(a + i, 0, 255).astype(np.uint8) for i in range(12)]
     seen = survey(in_memory(frames, frames[:1], frames[:1]))
     assert sum(duplicates.find(seen).kinds == 'near') >= 12 * 11 / 2
     monkeypatch.setattr(duplicates, 'MAX_PAIRS', 10)
-    found = duplicates.find(seen)
-    assert not found.complete
-    assert sum(found.kinds == 'near') < 12 * 11 / 2
+    copies = duplicates.find(seen)
+    assert not copies.complete
+    assert sum(copies.kinds == 'near') < 12 * 11 / 2
 
 
 @pytest.mark.parametrize('change, alike', [(0, True), (4, True), (60, False)])
-def test_noise_on_a_image(change, alike):
+def test_noise_on_an_image(change, alike):
     rng = np.random.default_rng(1)
     a = soft(0)
     mixed = (1 - change / 64) * a + change / 64 * rng.permutation(
