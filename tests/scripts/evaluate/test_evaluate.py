@@ -17,8 +17,8 @@ from PIL import Image
 
 from scripts.common import flags
 from scripts.common.output_folder import OutputError
-from scripts.evaluate import __main__ as evaluate
-from scripts.evaluate import folders
+from scripts.evaluate import __main__ as main
+from scripts.evaluate import evaluate, folders
 from scripts.evaluate.comparison import ComparisonError
 from scripts.evaluate.settings import Settings
 from trainers.evaluation.calibration import CalibrationError
@@ -155,9 +155,9 @@ def evaluate_here(monkeypatch):
         values.set_gnu_getopt()
         with monkeypatch.context() as patch:
             patch.setattr(flags, 'FLAGS', values)
-            flags.define(evaluate.FIELDS)
+            flags.define(main.FIELDS)
             rest = values(['evaluate', *arguments])[1:]
-            evaluate.evaluate(evaluate.check(rest))
+            main.work(main.check(rest))
 
     return run
 
@@ -266,7 +266,7 @@ def test_temperature_that_cannot_be_stored_is_an_error(runs, tmp_path):
     shutil.copytree(runs / 'a', tmp_path / 'a')
     classifier = from_run(tmp_path / 'a')
     config = classifier.run.config
-    seen = evaluate.evaluate_split(
+    evaluation = evaluate.evaluate_split(
         classifier, config, load_source(config), Settings(split='validation')
     )
     (tmp_path / 'a/calibration.json').unlink(missing_ok=True)
@@ -276,7 +276,7 @@ def test_temperature_that_cannot_be_stored_is_an_error(runs, tmp_path):
         match='calibration.json to be writable, got .*: Is a directory. '
         'The temperature of .* is not stored; pass it with --temperature',
     ):
-        evaluate._store_temperature(seen)
+        evaluate._store_temperature(evaluation)
 
 
 def test_where_no_temperature_is_best_no_other_split_is_evaluated():
@@ -285,9 +285,9 @@ def test_where_no_temperature_is_best_no_other_split_is_evaluated():
     )
     classifier = Classifier(specification.build(), specification, 'random weights')
     images = np.random.default_rng(0).integers(0, 256, [40, 8, 8, 3], np.uint8)
-    named = classifier.logits(images).main.numpy().argmax(1).astype(np.int32)
+    predicted = classifier.logits(images).main.numpy().argmax(1).astype(np.int32)
     # Of validation it is right about all; none of test can be decoded.
-    split = ArraySplit(named, [f'{i}.png' for i in range(40)], images)
+    split = ArraySplit(predicted, [f'{i}.png' for i in range(40)], images)
     bad = dataclasses.replace(split, sample_weights=np.zeros(40, np.float32))
     source = Source(
         'noise',
