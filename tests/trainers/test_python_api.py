@@ -13,6 +13,7 @@ from PIL import Image
 
 import trainers
 from trainers import Config, evaluate, load, predict, train
+from trainers.run.source import load_source
 from trainers.settings.config import ConfigError
 from vision.data import DatasetError
 from vision.data import load as load_dataset
@@ -156,8 +157,10 @@ def test_missing_network(notebook, trained):
 def test_missing_source(trained):
     with pytest.raises(ConfigError, match='Expected a Source object as source='):
         train(settings(trained, dataset='custom'), network=make_network())
-    with pytest.raises(DatasetError, match='dataset of this run is a Source object'):
+    with pytest.raises(UserError, match='Expected source=... with .* not recorded'):
         evaluate(load(trained, network=make_network()))
+    with pytest.raises(DatasetError, match='dataset of this run is a Source object'):
+        load_source(settings(trained, dataset='custom'))
 
 
 @pytest.mark.parametrize(

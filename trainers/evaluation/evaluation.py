@@ -259,8 +259,8 @@ def _source_of_run(classifier: Classifier) -> Source:
     """All images that a run was trained on; nothing is downloaded."""
     if classifier.run is None or classifier.run.config.dataset == CUSTOM:
         raise UserError(
-            f'Expected a source with {classifier.origin}, which is not of a run on a '
-            'named dataset.'
+            f'Expected source=... with {classifier.origin}: its dataset is not '
+            'recorded by a name.'
         )
     config = classifier.run.config
     return load_source(dataclasses.replace(config, download=False, overfit_batches=0))
