@@ -1,6 +1,6 @@
 """Random numbers that depend on nothing but a seed of each image.
 
-A seed is an int64; what is drawn from it is the same whatever batch the image is in,
+A seed is an int64; what is drawn from it is the same in any batch,
 on any thread, compiled or not. The generator is SplitMix64 (Steele, Lea and Flood
 2014, doi:10.1145/2660193.2660195), which is a few integer operations on a whole batch:
 TensorFlow's own stateless operations take one seed a call.

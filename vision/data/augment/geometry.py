@@ -1,7 +1,7 @@
 """Augmentations that move pixels, each as an affine map, and the one resampling.
 
 Each is `(seeds, side, size, *numbers) -> Affine`: seeds int64 [B], side the images'
-pixels a side, size what the network wants. Neighbours in a list are multiplied into one
+pixels a side, size that of the network. Neighbours in a list are multiplied into one
 map, so an image is interpolated once however often it is turned, shifted and scaled.
 Reflections fill what lies outside.
 """

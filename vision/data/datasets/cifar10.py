@@ -171,7 +171,7 @@ class _PickledType(_PickledArray):
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads plain values and arrays of bytes; a pickle can call nothing else.
 
-    NumPy's own classes are not let in: a state made for harm can corrupt memory.
+    NumPy's classes are refused: a crafted state can corrupt memory.
     """
 
     def find_class(self, module: str, name: str) -> type:

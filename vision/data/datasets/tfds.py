@@ -18,7 +18,7 @@ from vision.errors import suggestion
 
 # tensorflow_datasets is imported where it is used: that takes a second.
 
-# Names with a namespace are left out: TFDS asks the network what they mean.
+# Names with a namespace are refused: TFDS looks them up in the network.
 _NAME = re.compile(r'(?P<dataset>[A-Za-z]\w*)(/[\w.+-]+)?(:[0-9.*]+)?')
 _BATCH = 256  # Records that are parsed at once.
 _HEADER, _FOOTER = 12, 4  # Bytes around a TFRecord's data: its length, checksums.
@@ -33,7 +33,7 @@ class _Keys(NamedTuple):
 
 
 class _Index(NamedTuple):
-    """Where the N encoded images of one split are, as it is saved.
+    """Where the N encoded images of one split are; the contents of the index file.
 
     Attributes:
         labels: int32 [N].
@@ -91,7 +91,11 @@ def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
 def prepare(name: str, data_dir: str) -> None:
     """Downloads a dataset and prepares its files; TFDS shows the progress.
 
-    Nothing happens where that has been done. Arguments as in `load`.
+    Nothing happens where that has been done.
+
+    Args:
+        name: as in `load`.
+        data_dir: as in `load`.
 
     Raises:
         DatasetError: that fails; the message has the reason that TFDS gives.
@@ -104,7 +108,7 @@ def prepare(name: str, data_dir: str) -> None:
             name, data_dir=data_dir or None, file_format='tfrecord'
         )
         builder.download_and_prepare()
-    # The code of each dataset raises what it likes.
+    # The code of a dataset can raise any exception.
     except Exception as error:
         raise DatasetError(f'tfds:{name} could not be prepared: {error}') from error
 
@@ -151,9 +155,10 @@ def _check_known(name: str) -> None:
     known = tensorflow_datasets.list_builders(with_community_datasets=False)
     if word not in known:
         raise DatasetError(
-            'Expected a dataset that TensorFlow Datasets knows, or one '
-            f'that is prepared in the data directory, got {name!r}.'
-            f'{suggestion(word, known)}'
+            'Expected a dataset of TensorFlow Datasets, or one that is prepared in the '
+            f'data directory, got {name!r}.{suggestion(word, known)}',
+            'dataset',
+            'data_dir',
         )
 
 
@@ -163,7 +168,8 @@ def _dataset(name: str) -> str:
     if match is None:
         raise DatasetError(
             'Expected tfds:<name>, with /<config> or :<version> where '
-            f'these are needed, got {name!r}.'
+            f'these are needed, got {name!r}.',
+            'dataset',
         )
     return match['dataset']
 
@@ -185,9 +191,10 @@ def _keys(name: str, info: Any) -> _Keys:
         for key, feature in features.items()
         if type(feature) is kinds.ClassLabel and feature.num_classes
     ]
-    image, label = info.supervised_keys if _is_pair(info.supervised_keys) else ('', '')
-    if image in images and label in labels:
-        return _Keys(image, label)
+    pair = info.supervised_keys
+    if isinstance(pair, tuple) and len(pair) == 2:
+        if pair[0] in images and pair[1] in labels:
+            return _Keys(*pair)
     if len(images) == len(labels) == 1:
         return _Keys(images[0], labels[0])
     described = ', '.join(
@@ -198,10 +205,6 @@ def _keys(name: str, info: Any) -> _Keys:
         f'got {described or info.features}. Choose a dataset for the '
         'classification of images.'
     )
-
-
-def _is_pair(keys: Any) -> bool:
-    return isinstance(keys, tuple) and len(keys) == 2
 
 
 def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> RangeSplit:

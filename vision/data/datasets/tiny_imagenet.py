@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from vision.data.datasets.layout import contents, file_split, no_archive
-from vision.data.source import DatasetError, HeldOut, Source, Split, stratified_split
+from vision.data.source import (
+    DatasetError,
+    FileSplit,
+    HeldOut,
+    Source,
+    stratified_split,
+    take,
+)
 
 IMAGE_SIZE = 64
 FOLDER = 'tiny-imagenet-200'
@@ -27,9 +34,10 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     wnids = sorted(filter(None, _lines(root, 'wnids.txt')))
     paths, labels = _index_train(root, wnids)
     kept, validation = stratified_split(labels, held_out.validation, held_out.seed)
+    labelled = file_split(root, paths, labels)
     splits = {
-        'train': _split(root, paths, labels, kept),
-        'validation': _split(root, paths, labels, validation),
+        'train': take(labelled, kept),
+        'validation': take(labelled, validation),
         'test': _index_test(root, wnids),
     }
     return Source(
@@ -95,7 +103,7 @@ def _images(folder: Path) -> list[str]:
         return sorted(e.name for e in entries if e.name.endswith('.JPEG'))
 
 
-def _index_test(root: Path, wnids: Sequence[str]) -> Split:
+def _index_test(root: Path, wnids: Sequence[str]) -> FileSplit:
     label_of = {wnid: label for label, wnid in enumerate(wnids)}
     labels: dict[str, int] = {}
     for number, line in enumerate(_lines(root, 'val/val_annotations.txt'), 1):
@@ -110,9 +118,10 @@ def _index_test(root: Path, wnids: Sequence[str]) -> Split:
             )
         labels[name] = label_of[wnid]
     _check_same(root, set(labels), set(_images(root / 'val/images')))
-    paths = [f'val/images/{name}' for name in sorted(labels)]
-    ordered = np.array([labels[name] for name in sorted(labels)], np.int32)
-    return _split(root, paths, ordered, np.arange(len(paths)))
+    names = sorted(labels)
+    return file_split(
+        root, [f'val/images/{name}' for name in names], [labels[name] for name in names]
+    )
 
 
 def _check_same(root: Path, annotated: set[str], present: set[str]) -> None:
@@ -124,13 +133,6 @@ def _check_same(root: Path, annotated: set[str], present: set[str]) -> None:
         f'{len(missing)} are missing {missing[:3]}, {len(extra)} are not annotated '
         f'{extra[:3]}. Extract {FOLDER}.zip again.'
     )
-
-
-def _split(
-    root: Path, paths: Sequence[str], labels: np.ndarray, indices: np.ndarray
-) -> Split:
-    names = [paths[i] for i in indices]
-    return file_split(root, names, labels[indices])
 
 
 def _words(root: Path) -> dict[str, str]:

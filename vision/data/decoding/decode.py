@@ -1,6 +1,6 @@
 """From a file's bytes to a square image, in graph: the decoder of training and exports.
 
-JPEG, PNG, GIF, BMP and WebP are told apart by content. Whatever is in the file becomes
+JPEG, PNG, GIF, BMP and WebP are recognized by content. Every kind of image becomes
 RGB: grayscale and palettes are expanded, CMYK is converted, 16 bits are cut to 8, alpha
 is dropped, and an animated GIF is its first frame; animated WebP is refused. The
 image is rotated and mirrored by its EXIF orientation, as viewers show it.
@@ -229,7 +229,7 @@ def _area(width: tf.Tensor, height: tf.Tensor) -> tf.Tensor:
 
 
 def _webp_area(header: tf.Tensor) -> tf.Tensor:
-    """WebP has three layouts, told apart by their first chunk (RFC 9649)."""
+    """WebP has three layouts, recognized by their first chunk (RFC 9649)."""
     lossy = _area(_little(header, 26, 2) % 2**14, _little(header, 28, 2) % 2**14)
     bits = _little(header, 21, 4)
     lossless = _area(bits % 2**14 + 1, bits // 2**14 % 2**14 + 1)
@@ -276,7 +276,7 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
     """Resizes the largest centred square of [..., h, w, 3] to [..., size, size, 3].
 
     Values are 0..255, uint8 or float32, and keep their dtype. An image that has the
-    size already is returned as it is.
+    size already is returned unchanged.
     """
     if image.shape[-3:] == [size, size, 3]:
         return image

@@ -55,7 +55,7 @@ def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
     """
     size = tf.strings.length(contents)
 
-    def look(
+    def step(
         at: tf.Tensor, position: tf.Tensor, left: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
         head = _bytes(contents, at, 14)
@@ -68,7 +68,7 @@ def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
     zero = tf.constant(0)
     _, position, _ = tf.while_loop(
         lambda at, _, left: (at >= 0) & (at < size - 8) & (left > 0),
-        look,
+        step,
         (start, zero, tf.constant(_SEGMENTS)),
     )
     return position

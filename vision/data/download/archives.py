@@ -19,10 +19,10 @@ class Archive(NamedTuple):
 
     Attributes:
         size: bytes of the archive.
-        sha256: hexadecimal; None where nobody has published it.
+        sha256: hexadecimal; None where none is published.
         folder: the one folder that holds all of its content.
         max_members, max_bytes: files and folders in it, and bytes once extracted, with
-            room to spare; an archive with more than that is not the one that was meant.
+            room to spare; an archive with more is refused.
     """
 
     url: str

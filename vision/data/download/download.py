@@ -67,9 +67,9 @@ def download(
 ) -> Path:
     """Downloads a file to `path`, unless it is there already; returns the path.
 
-    The bytes gather in `<path>.part`, which a later call goes on with, and get their
+    The bytes are written to `<path>.part`, which a later call continues, and get their
     final name once they are complete, checked and on the disk. Of two processes that
-    ask for the same path the second waits, and finds the file.
+    download to the same path the second waits, and finds the file.
 
     Args:
         size: bytes; a server that offers or sends any other number is refused.
@@ -256,7 +256,7 @@ def _check_offer(file: _File, begins: int, total: int | None) -> None:
     if file.size not in (None, total):
         raise DatasetError(
             f'Expected {file.size:,} bytes at {file.url}, the server '
-            f'offers {total:,}; it is not the file that was meant.'
+            f'offers {total:,}; it is not the expected file.'
         )
     free = shutil.disk_usage(file.path.parent).free
     if total - begins > free:
@@ -284,9 +284,8 @@ def _append(
             if total is not None and done > total:
                 _drop(file)
                 raise DatasetError(
-                    f'Expected {total:,} bytes at {file.url}, the '
-                    'server sends more; it is not the file that was '
-                    'meant.'
+                    f'Expected {total:,} bytes at {file.url}, the server sends more; '
+                    'it is not the expected file.'
                 )
             part.write(chunk)
             progress(done, total)

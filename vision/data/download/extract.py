@@ -73,7 +73,7 @@ def extract(
 
     Args:
         top: the one folder that holds all of the archive, of which `folder` becomes the
-            copy; by default the members' paths are kept as they are below `folder`.
+            copy; by default the members' paths are kept below `folder`.
         progress: called with the bytes written so far and in all.
         max_members, max_bytes: limits on the files and folders, and on their total
             size.
@@ -171,7 +171,7 @@ class _Guarded:
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int) -> bytes:
-        """Reads at most so many bytes; tarfile asks for a whole header at a time."""
+        """Reads at most `size` bytes; tarfile reads a header at once."""
         if not 0 <= size <= _MAX_HEADER:
             raise tarfile.ReadError(f'a header of {size:,} bytes')
         return self._file.read(size)
@@ -306,7 +306,7 @@ def _moved_up(member: _Member, top: str) -> _Member:
     if first not in (top, '') or not (rest or member.is_folder):
         raise DatasetError(
             f'Expected everything in the archive to be in {top}/, got '
-            f'{member.name!r}; it is not the archive that was meant.'
+            f'{member.name!r}; it is not the expected archive.'
         )
     return member._replace(path=rest)
 
@@ -342,7 +342,7 @@ def _write(
     done, total = 0, sum(file.size for file in files)
     for file in files:
         left = file.size
-        # 'x' also finds names that only the file system takes for the same.
+        # 'x' also refuses names that are the same to the file system only.
         with file.open() as source, open(f'{staging}/{file.path}', 'xb') as target:
             while left >= 0 and (chunk := source.read(_CHUNK)):
                 target.write(chunk)

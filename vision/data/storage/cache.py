@@ -25,7 +25,7 @@ def decode_to_memory(
     Undecodable images get the weight 0 and are recorded in bad_files.
 
     Args:
-        progress: called while the work goes on.
+        progress: called after every group of images.
     """
     groups = _decoded(split, side, bad_files, progress)
     shape = (len(split), side, side, 3)
@@ -41,9 +41,14 @@ def decode_to_disk(
 ) -> ArraySplit:
     """The same split with images uint8 [N, side, side, 3] in a memory-mapped file.
 
-    The file lies in the folder, is used again by the next run, and is made anew if any
-    image's size or time of change is another than when it was made. Of two
-    processes that want it at once, one makes it. Killed, it starts again.
+    Args:
+        split: the images.
+        side: to which they are fitted, in pixels.
+        folder: where the file is. The next run uses it again, unless the size or the
+            modification time of an image has changed. If several processes need it at
+            once, one makes it and the others wait.
+        bad_files: where undecodable images are recorded.
+        progress: called after every group of images.
 
     Raises:
         DatasetError: the folder cannot be written to or is full.

@@ -62,10 +62,10 @@ def extract_features(
     Args:
         function: called with batches of the same shape, so that it is traced once.
         width: F, the length of a feature vector.
-        key: stands for the weights, the preprocessing and the arithmetic.
+        key: identifies the weights, the preprocessing and the precision.
         folder: where the features are kept, in a file that is used again while the key,
             the images and the checksum are what they were; None: in memory only.
-        progress: called while the work goes on.
+        progress: called after every batch.
 
     Raises:
         FeatureError: the features of an image are not finite.

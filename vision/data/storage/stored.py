@@ -38,7 +38,7 @@ class Contents(NamedTuple):
         what: the contents in words, for messages.
         remedy: what else can be done where the disk does not take them.
         parameters: the arguments that change where or whether they are kept.
-        made_of: whatever they depend on besides the images and their shape.
+        made_of: what they depend on besides the images and their shape.
         checked: whether they are read and compared with their checksum before use.
     """
 
@@ -79,7 +79,7 @@ def on_disk(
 ) -> tuple[np.ndarray, np.ndarray]:
     """What the groups hold, in a memory-mapped file, and sample weights float32 [N].
 
-    Of two processes that want the file at once, one makes it. Killed, it starts again.
+    If several processes need the file at once, one makes it and the others wait.
 
     Args:
         groups: called where the file is not there yet, is damaged, or is out of date,
@@ -209,7 +209,7 @@ def _mapped(file: Path, contents: Contents) -> np.ndarray:
     size = file.stat().st_size
     if size != contents.size:
         raise ValueError(f'Expected {contents.size} bytes in {file}, received {size}.')
-    # 'c' is for TensorFlow, which shares only what it could write to; nobody does.
+    # 'c', since TensorFlow shares only writable memory; nothing writes to it.
     return np.memmap(file, contents.dtype, 'c', shape=contents.shape)
 
 

@@ -200,21 +200,36 @@ def test_another_file_format_is_named(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name, message',
+    'name, message, parameters',
     [
-        ('mnist', 'tfds:mnist is not prepared in .*; prepare it, which'),
-        ('cifar10/plain:3.0.2', 'tfds:cifar10/plain:3.0.2 is not prepared'),
-        ('mnits', "prepared in the data directory, got 'mnits'. Did you mean mnist"),
-        ('', r'Expected tfds:<name>, .*, got .*'),
-        ('some:thing', r"Expected tfds:<name>, .*, got 'some:thing'"),
-        ('knots:9.0.0', "that TensorFlow Datasets knows, .* got 'knots:9.0.0'"),
+        (
+            'mnist',
+            'tfds:mnist is not prepared in .*; prepare it, which',
+            ('data_dir', 'download'),
+        ),
+        (
+            'cifar10/plain:3.0.2',
+            'tfds:cifar10/plain:3.0.2 is not prepared',
+            ('data_dir', 'download'),
+        ),
+        (
+            'mnits',
+            "prepared in the data directory, got 'mnits'. Did you mean mnist",
+            ('dataset', 'data_dir'),
+        ),
+        ('', r'Expected tfds:<name>, .*, got .*', ('dataset',)),
+        ('some:thing', r"Expected tfds:<name>, .*, got 'some:thing'", ('dataset',)),
+        (
+            'knots:9.0.0',
+            "dataset of TensorFlow Datasets, .* got 'knots:9.0.0'",
+            ('dataset', 'data_dir'),
+        ),
     ],
 )
-def test_what_is_not_there_is_told_how_to_get_it(knots, name, message):
+def test_a_dataset_that_is_not_there_is_an_error(knots, name, message, parameters):
     with pytest.raises(DatasetError, match=message) as error:
         _load(knots, name)
-    not_prepared = 'is not prepared' in message or 'prepare it' in message
-    assert error.value.parameters == (('data_dir', 'download') if not_prepared else ())
+    assert error.value.parameters == parameters
 
 
 def test_a_version_can_be_named(knots):
