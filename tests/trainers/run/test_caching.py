@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.run import caching
+from trainers.reporting import progress
 from trainers.run.caching import decoded
 from trainers.settings.config import Config, ConfigError
 from vision import data
@@ -188,7 +188,7 @@ def test_what_cannot_be_decoded_is_recorded_and_the_bar_moved_on(tmp_path, monke
         def update(self, count: int):
             self.n += count
 
-    monkeypatch.setattr(caching, 'tqdm', Bar)
+    monkeypatch.setattr(progress, 'tqdm', Bar)
     config = Config(cache='disk', cache_dir=str(tmp_path / 'cache'))
     splits = decoded(config, source, bad_files).splits
     np.testing.assert_array_equal(
