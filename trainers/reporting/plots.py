@@ -1,12 +1,12 @@
 """Images of a run: its curves, and grids of images with titles."""
 
-import io
 import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -28,6 +28,28 @@ _SERIES = {
 _INK = '#333333'
 _GREEN = '#1a7f37'
 _RED = '#cf222e'
+_STYLE: dict[Any, Any] = {
+    'axes.axisbelow': True,
+    'axes.edgecolor': '#bbbbbb',
+    'axes.grid': True,
+    'axes.grid.axis': 'y',
+    'axes.labelcolor': _INK,
+    'axes.spines.right': False,
+    'axes.spines.top': False,
+    'axes.titlecolor': _INK,
+    'axes.titlelocation': 'left',
+    'axes.titlesize': 11,
+    'axes.titleweight': 'bold',
+    'grid.color': '#e5e5e5',
+    'grid.linewidth': 0.8,
+    'legend.fontsize': 9,
+    'legend.frameon': False,
+    'legend.labelcolor': _INK,
+    'xtick.color': _INK,
+    'xtick.labelsize': 9,
+    'ytick.color': _INK,
+    'ytick.labelsize': 9,
+}
 
 _CELL = 144  # Pixels that an image in a grid has at least on its longer side.
 _GAP = 12
@@ -59,8 +81,26 @@ def plot_curves(
         raise ValueError('Expected at least one epoch to plot, got none.')
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08, wspace=0.03)
     figure = Figure(figsize=(12.8, 4.2), dpi=_DPI, layout=layout)
+    with matplotlib.rc_context(_STYLE), files.replacing(path) as file:
+        _draw_curves(figure, rows, _best_epoch(rows, best_epoch), phase_began)
+        figure.savefig(file, format='png')
+
+
+def _draw_curves(
+    figure: Figure,
+    rows: Sequence[dict[str, float | int]],
+    best: tuple[float, str] | None,
+    phase_began: int,
+) -> None:
+    """Draws the three plots; `best` is what `_best_epoch` returns."""
     loss, accuracy, rate = figure.subplots(1, 3)
-    best = _best_epoch(rows, best_epoch)
+    for axes, title in (
+        (loss, 'Loss'),
+        (accuracy, 'Accuracy'),
+        (rate, 'Learning rate'),
+    ):
+        axes.set(title=title, xlabel='epoch')
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     top5 = any(
         value < 1 for name in _SERIES for _, value in _points(rows, f'{name}_top5')
     )
@@ -70,9 +110,6 @@ def plot_curves(
         if top5:
             _draw(accuracy, rows, f'{name}_top5', label, colour, dashed=True)
     _draw(rate, rows, 'learning_rate', 'learning rate', '#b279a2')
-    _dress(loss, 'Loss')
-    _dress(accuracy, 'Accuracy')
-    _dress(rate, 'Learning rate')
     accuracy.set_ylim(bottom=0)
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     rate.set_ylim(bottom=0)
@@ -86,9 +123,6 @@ def plot_curves(
         for axes in (loss, accuracy, rate):
             axes.axvspan(phase_began + 0.5, len(rows), color='#f3f3f3', zorder=0)
     _explain(loss, accuracy)
-    buffer = io.BytesIO()
-    FigureCanvasAgg(figure).print_figure(buffer, format='png')
-    files.write_atomically(path, buffer.getvalue())
 
 
 def image_grid(
@@ -134,9 +168,8 @@ def image_grid(
         canvas.draw()
     grid = np.asarray(canvas.buffer_rgba())[..., :3].copy()
     if path is not None:
-        buffer = io.BytesIO()
-        imsave(buffer, grid, format='png')
-        files.write_atomically(path, buffer.getvalue())
+        with files.replacing(path) as file:
+            imsave(file, grid, format='png')
     return grid
 
 
@@ -201,33 +234,20 @@ def _mark(
         f'best top-1 {value:.2%} in epoch {epoch:g}',
         loc='right',
         fontsize=9,
-        color=_INK,
+        fontweight='normal',
     )
 
 
 def _explain(loss: Axes, accuracy: Axes) -> None:
     """Adds legends: of colours to the losses, of dashes to the accuracies."""
-    style: dict[str, Any] = {'frameon': False, 'fontsize': 9, 'labelcolor': _INK}
     if loss.get_legend_handles_labels()[1]:
-        loss.legend(loc='best', **style)
+        loss.legend(loc='best')
     if any(line.get_linestyle() == '--' for line in accuracy.lines):
         accuracy.legend(
             [Line2D([], [], color=_INK), Line2D([], [], color=_INK, linestyle='--')],
             ['top-1', 'top-5'],
             loc='best',
-            **style,
         )
-
-
-def _dress(axes: Axes, title: str) -> None:
-    axes.set_title(title, loc='left', fontsize=11, fontweight='bold', color=_INK)
-    axes.set_xlabel('epoch', color=_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-    axes.grid(axis='y', color='#e5e5e5', linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.spines[['left', 'bottom']].set_color('#bbbbbb')
-    axes.tick_params(colors=_INK, labelsize=9)
 
 
 def _write_title(
