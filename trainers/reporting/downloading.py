@@ -25,24 +25,17 @@ def download(dataset: str, data_dir: str) -> None:
         data.obtain(dataset, Path(data_dir), bars)
 
 
-class Bars(contextlib.AbstractContextManager):
+class Bars(contextlib.ExitStack):
     """A progress bar for each of several downloads, one after the other."""
 
-    def __init__(self) -> None:
-        self._label = ''
-        self._bar: tqdm | None = None
+    _label = ''
+    _bar: tqdm | None = None
 
     def __call__(self, label: str, done: int, total: int | None) -> None:
         if self._bar is None or self._label != label:
             self.close()
             self._label = label
-            self._bar = task_bar(label, total, unit='B', unit_scale=True)
+            self._bar = self.enter_context(
+                task_bar(label, total, unit='B', unit_scale=True)
+            )
         self._bar.update(done - self._bar.n)
-
-    def close(self) -> None:
-        """Ends the bar, if there is one."""
-        if self._bar is not None:
-            self._bar.close()
-
-    def __exit__(self, *error: object) -> None:
-        self.close()

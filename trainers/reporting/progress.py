@@ -136,5 +136,6 @@ def task_bar(title: str, total: int | None, **options: Any) -> tqdm:
         total: how many units the task has, where that is known.
         **options: of tqdm.
     """
-    disable = False if IN_NOTEBOOK else None
-    return tqdm(desc=title, total=total, disable=disable, **options)
+    return tqdm(
+        desc=title, total=total, disable=False if IN_NOTEBOOK else None, **options
+    )

@@ -64,8 +64,11 @@ class Reporter:
     def start(self, batch: Batch) -> None:
         """A new run starts: shows its first images and its configuration."""
         images, labels = (part[:IMAGES_SHOWN].numpy() for part in batch[:2])
-        path = self._directory.samples / 'training-step-000000000.png'
-        grid = plots.image_grid(images, [self._classes[i] for i in labels], path)
+        grid = plots.image_grid(
+            images,
+            [self._classes[i] for i in labels],
+            self._directory.samples / 'training-step-000000000.png',
+        )
         with self._train.as_default(step=0):
             tf.summary.image('training images', grid[None])
         write_config(self._train, self._config)
@@ -134,13 +137,13 @@ class Reporter:
             'loss/total': losses['loss'],
             'loss/weight_decay': losses['weight_decay'],
             'gradient_norm': losses['gradient_norm'],
+            'learning_rate': learning_rate,
+            'images_per_second': images_per_second,
         }
         for head in self.state.heads:
             values[f'loss/{head}'] = losses[f'{head}_loss']
             values[f'top1/{head}'] = accuracies[f'{head}_top1']
             values[f'top5/{head}'] = accuracies[f'{head}_top5']
-        values['learning_rate'] = learning_rate
-        values['images_per_second'] = images_per_second
         write_scalars(self._train, self._step, values)
 
     def epoch(self, history: History, best: bool, epochs: int) -> None:
@@ -152,9 +155,6 @@ class Reporter:
             epochs: of the run.
         """
         row = history.rows[-1]
-        averaged = ''
-        if self.state.average is not None:
-            averaged = f', averaged {row["validation_averaged_top1"]:.2%}'
         _log.info(
             'Epoch %d/%d: train loss %.3f, top-1 %.2f%%; '
             'validation loss %.3f, top-1 %.2f%%%s%s',
@@ -164,7 +164,9 @@ class Reporter:
             100 * row['train_top1'],
             row['validation_loss'],
             100 * row['validation_top1'],
-            averaged,
+            f', averaged {row["validation_averaged_top1"]:.2%}'
+            if self.state.average is not None
+            else '',
             ' (best so far)' if best else '',
         )
         write_scalars(
