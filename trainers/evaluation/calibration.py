@@ -75,30 +75,26 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         CalibrationError: no temperature has the smallest, as where all predictions are
             correct.
     """
-
-    def slope(log_temperature: float) -> float:
-        return _slope(logits, labels, math.exp(-log_temperature))
-
     low, high = math.log(_LOWEST), math.log(_HIGHEST)
-    if not slope(low) > 0:
+    if not _slope(low, logits, labels) > 0:
         raise CalibrationError(
             f'Expected errors among the {len(labels):,} images to fit a temperature '
             'to, but (nearly) all predictions are correct: the loss falls with the '
             'temperature down to 0. Leave out --calibrate, or pass more images.'
         )
-    if not slope(high) < 0:
+    if not _slope(high, logits, labels) < 0:
         raise CalibrationError(
             'Expected predictions that are better than guessing to fit a temperature '
             f'to, but on these {len(labels):,} images they are not: the loss falls '
             'with rising temperature without end. Train the network first, or check '
             'the data.'
         )
-    return math.exp(brentq(slope, low, high, xtol=1e-10))
+    return math.exp(brentq(_slope, low, high, (logits, labels), xtol=1e-10))
 
 
-def _slope(logits: np.ndarray, labels: np.ndarray, factor: float) -> float:
-    """Derivative of the mean cross-entropy with respect to a factor of the logits."""
-    total = 0.0
+def _slope(log_temperature: float, logits: np.ndarray, labels: np.ndarray) -> float:
+    """Derivative of the mean cross-entropy by the reciprocal of the temperature."""
+    factor, total = math.exp(-log_temperature), 0.0
     for rows in blocks(len(labels)):
         values = logits[rows].astype(np.float64)
         values -= values.max(1, keepdims=True)

@@ -85,8 +85,7 @@ class Evaluation:
     @functools.cached_property
     def views_per_image(self) -> int:
         """Number of views of each image."""
-        image = tf.zeros([1, 8, 8, 3], tf.uint8)
-        return len(VIEWS.load(self.views)(image))
+        return len(VIEWS.load(self.views)(tf.zeros([1, 8, 8, 3], tf.uint8)))
 
     @functools.cached_property
     def names(self) -> list[str]:
@@ -153,17 +152,17 @@ class Evaluation:
         """At temperature 1."""
         if self.temperature.value == 1:
             return self.reliability
-        confidence = self._softmax(1.0).max(1)
-        return calibration.reliability(confidence, self.correct)
+        return calibration.reliability(self._softmax(1.0).max(1), self.correct)
 
     @functools.cached_property
     def average_precisions(self) -> np.ndarray:
         """Of each class against all others, float64 `[C]`; NaN without images."""
-        averages = np.full(len(self.classes), np.nan)
-        for label in np.unique(self.labels):
-            curve = metrics.class_curve(self.probabilities, self.labels, label)
-            averages[label] = curve.average
-        return averages
+        return np.array(
+            [
+                metrics.class_curve(self.probabilities, self.labels, label).average
+                for label in range(len(self.classes))
+            ]
+        )
 
     def _softmax(self, temperature: float) -> np.ndarray:
         probabilities = np.empty_like(self.main)
@@ -262,8 +261,9 @@ def _source_of_run(classifier: Classifier) -> Source:
             f'Expected source=... with {classifier.origin}: its dataset is not '
             'recorded by a name.'
         )
-    config = classifier.run.config
-    return load_source(dataclasses.replace(config, download=False, overfit_batches=0))
+    return load_source(
+        dataclasses.replace(classifier.run.config, download=False, overfit_batches=0)
+    )
 
 
 def _keep_rows(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
@@ -280,8 +280,11 @@ def fit_temperature(evaluation: Evaluation) -> Temperature:
     Raises:
         CalibrationError: there is no such temperature.
     """
-    value = calibration.fit_temperature(evaluation.main, evaluation.labels)
-    return Temperature(value, evaluation.split_name, len(evaluation))
+    return Temperature(
+        calibration.fit_temperature(evaluation.main, evaluation.labels),
+        evaluation.split_name,
+        len(evaluation),
+    )
 
 
 def _check_finite(

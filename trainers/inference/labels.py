@@ -1,5 +1,6 @@
 """Text files that name the classes of a network."""
 
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
         ) from error
     names = ids = [line.strip() for line in lines if line.strip()]
     parts = [name.partition(' ') for name in names]
-    if all(_is_wordnet_id(wnid) and name for wnid, _, name in parts):
+    if all(re.fullmatch(r'n\d{8}', wnid) and name for wnid, _, name in parts):
         ids, names = [wnid for wnid, _, _ in parts], [n.strip() for _, _, n in parts]
         # ImageNet has two classes called crane and two called maillot.
         times = Counter(names)
@@ -44,7 +45,3 @@ def read_labels(path: Path) -> tuple[tuple[str, ...], tuple[str, ...]]:
             f'{received} in {path}.'
         )
     return tuple(ids), tuple(names)
-
-
-def _is_wordnet_id(word: str) -> bool:
-    return len(word) == 9 and word[0] == 'n' and word[1:].isdecimal()

@@ -166,13 +166,12 @@ def _score(
         # A batch of one would be a product of a matrix and a vector, which adds in
         # another order: from two on the bits are those of evaluation.
         size = max(min(batch_size, len(split)), 2)
-        bad_files = _Errors(errors)
         scores = score(
             classifier,
             split,
             batch_size=size,
             views=settings.views,
-            bad_files=bad_files,
+            bad_files=_Errors(errors),
         )
         finite = np.isfinite(scores.logits['main'])
         logits[split.labels] = np.where(finite, scores.logits['main'], 0)

@@ -55,8 +55,9 @@ def score(
     """
     size, make_views = len(split), VIEWS.load(views)
     names = head_names(1 + len(classifier.network.heads))
-    shape = (size, len(classifier.classes))
-    logits = {name: np.zeros(shape, np.float32) for name in names}
+    logits = {
+        name: np.zeros([size, len(classifier.classes)], np.float32) for name in names
+    }
     good = np.zeros(size, bool)
     batches = data.eval_batches(
         split,
