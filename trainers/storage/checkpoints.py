@@ -65,10 +65,6 @@ class Checkpoints:
         self._objects = objects
         self._keep = keep
 
-    def steps(self) -> list[int]:
-        """The steps of all checkpoints, the earliest first, damaged or not."""
-        return sorted(_folders(self._directory))
-
     def save(self, step: int, state: dict[str, Any]) -> Path:
         """Writes a checkpoint; once this returns it survives SIGKILL and power loss.
 

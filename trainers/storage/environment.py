@@ -120,13 +120,14 @@ def _commit() -> dict[str, Any] | None:
 def _git(folder: Path, *arguments: str) -> str | None:
     try:
         # Without optional locks, which could make a concurrent commit fail.
-        done = subprocess.run(
+        return subprocess.run(
             ['git', '--no-optional-locks', *arguments],
             cwd=folder,
             capture_output=True,
+            encoding='utf-8',
+            errors='replace',
             timeout=30,
             check=True,
-        )
+        ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.decode('utf-8', 'replace').strip()

@@ -50,7 +50,7 @@ class Recorded(NamedTuple):
     labels: Labels
 
 
-class RunDirectory:
+class RunDirectory(contextlib.AbstractContextManager):
     """The paths of a run, and the small files in it.
 
     `RunDirectory(path)` changes nothing on the disk. `RunDirectory.open` locks the
@@ -182,9 +182,6 @@ class RunDirectory:
                 'missing. Restore it.'
             ) from None
 
-    def __enter__(self) -> 'RunDirectory':
-        return self
-
     def __exit__(self, *exception: object) -> None:
         self.close()
 
@@ -268,9 +265,12 @@ class RunDirectory:
                 f'others ({len(labels)}). Restore the data, or choose another '
                 '--run_dir.'
             )
-        changed = _differences(recorded.config.to_dict(), config.to_dict())
-        for name in ('run_dir', *OF_A_START):
-            changed.pop(name, None)
+        differences = _differences(recorded.config.to_dict(), config.to_dict())
+        changed = {
+            name: values
+            for name, values in differences.items()
+            if name not in ('run_dir', *OF_A_START)
+        }
         self.notes = [
             f'--{name}={value} is used from now on; {before} was recorded.'
             for name, (before, value) in changed.items()
