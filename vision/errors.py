@@ -9,7 +9,7 @@ class UserError(Exception):
 
     Attributes:
         parameters: names of the arguments or settings that the user could change, such
-            as 'data_dir'. Commands append those that are flags of theirs.
+            as 'data_dir'. Commands append those that they have flags for.
     """
 
     def __init__(self, message: str, *parameters: str):

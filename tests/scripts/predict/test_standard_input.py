@@ -61,7 +61,7 @@ def test_files_of_a_list_are_looked_up_and_folders_are_not_searched(tmp_path):
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'GIF', 'BMP', 'WEBP', 'TIFF'])
-def test_a_image(tmp_path, kind):
+def test_an_image(tmp_path, kind):
     rng = np.random.default_rng(1)
     Image.fromarray(rng.integers(0, 256, [40, 300, 3], np.uint8)).save(
         tmp_path / 'x', kind

@@ -142,9 +142,9 @@ def test_the_bits_do_not_depend_on_the_parallelism(where, request):
         options = tf.data.Options()
         options.threading.private_threadpool_size = threads
         options.autotune.enabled = threads > 1
-        found = _list(batches.with_options(options))
-        expected = expected or found
-        _assert_same(found, expected)
+        batches_again = _list(batches.with_options(options))
+        expected = expected or batches_again
+        _assert_same(batches_again, expected)
 
 
 @pytest.mark.parametrize(
@@ -193,7 +193,7 @@ def test_partners_and_shares_are_there_where_images_are_mixed(noise):
         assert (batch.shares >= 0.5).all() and (batch.shares <= 1).all()
 
 
-def test_shares_say_how_much_of_a_image_is_its_own(noise):
+def test_shares_say_how_much_of_an_image_is_its_own(noise):
     # Images of all 0 and all 255, so that a mean is a share.
     black_and_white = np.zeros_like(noise.images)
     black_and_white[::2] = 255
@@ -202,9 +202,11 @@ def test_shares_say_how_much_of_a_image_is_its_own(noise):
         for batch in _train(split, (mix,), image_size=24, shuffle=False, end_step=2):
             values = batch.images.mean((1, 2, 3)) / 255
             own = np.arange(5) % 2 == (0 if values[0] > 0.5 else 1)
-            theirs = np.roll(own, 1)
+            of_partners = np.roll(own, 1)
             np.testing.assert_allclose(
-                values, batch.shares * own + (1 - batch.shares) * theirs, atol=0.003
+                values,
+                batch.shares * own + (1 - batch.shares) * of_partners,
+                atol=0.003,
             )
 
 

@@ -12,12 +12,12 @@ from vision.survey import problems, statistics
 from vision.survey.survey import survey
 
 
-def found(seen) -> set[tuple[str, str]]:
+def problems_of(seen) -> set[tuple[str, str]]:
     return {(p.kind, seen.name(p.image).split('/', 1)[1]) for p in problems.find(seen)}
 
 
 def test_problems_are_those_that_were_planted(seen):
-    assert found(seen) == {
+    assert problems_of(seen) == {
         ('undecodable', 'cat/broken.jpg'),
         ('wrong extension', 'cat/wrong.png'),
         ('tiny', 'cat/thin.png'),
@@ -108,7 +108,7 @@ def test_byte_ranges_give_the_same_facts(seen, ranges):
     for field in seen.facts.dtype.names:
         np.testing.assert_array_equal(within.facts[field], seen.facts[field], field)
     assert within.undecodable == seen.undecodable
-    assert found(within) == found(seen)
+    assert problems_of(within) == problems_of(seen)
 
 
 def test_images_in_memory_have_pixels_but_no_file():
@@ -131,7 +131,7 @@ def test_images_in_memory_have_pixels_but_no_file():
     np.testing.assert_allclose(
         memory.facts['means'][0], few.splits['train'].images[0].mean((0, 1)), rtol=1e-5
     )
-    assert found(memory) == set()
+    assert problems_of(memory) == set()
 
 
 def test_a_limit_spreads_evenly_and_keeps_every_split(source):

@@ -75,7 +75,7 @@ def test_compiled_is_what_it_is_eagerly(name, images):
 
 
 @pytest.mark.parametrize('name', [name for name in AUGMENTATIONS if name not in MIXING])
-def test_a_image_is_the_same_at_any_place_of_a_batch(name, images):
+def test_an_image_is_the_same_at_any_place_of_a_batch(name, images):
     turned = augmented(tf.reverse(images, [0]), name, seeds=tf.reverse(SEEDS, [0]))
     assert_close(tf.constant(turned[::-1]), augmented(images, name))
 

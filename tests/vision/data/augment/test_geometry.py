@@ -74,8 +74,8 @@ def test_shifts_are_the_windows_of_the_reflected_image(
     }
     affine = shift(SEEDS, SIDE, SIDE, *numbers)
     assert affine.exact
-    found = [windows[out.tobytes()] for out in warp(image, affine)]
-    assert all({place[axis] for place in found} == set(places) for axis in (0, 1))
+    windows_at = [windows[out.tobytes()] for out in warp(image, affine)]
+    assert all({place[axis] for place in windows_at} == set(places) for axis in (0, 1))
 
 
 def test_reflections_go_on_beyond_the_images_size():

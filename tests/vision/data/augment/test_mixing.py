@@ -71,9 +71,9 @@ def test_shares_of_mixup_follow_the_beta_distribution(alpha):
     # thousand times. Shares of nearly 1 are as good as each other.
     at = np.quantile(drawn, np.linspace(0, 1, 201)[1:-1])
     at = at[at < 0.999]
-    ours = np.searchsorted(np.sort(shares), at) / count
-    theirs = np.searchsorted(np.sort(drawn), at) / len(drawn)
-    assert np.abs(ours - theirs).max() < 1.95 / count**0.5
+    drawn_shares = np.searchsorted(np.sort(shares), at) / count
+    expected_shares = np.searchsorted(np.sort(drawn), at) / len(drawn)
+    assert np.abs(drawn_shares - expected_shares).max() < 1.95 / count**0.5
 
 
 def test_shares_of_cutmix_follow_it_too_but_for_whole_pixels():

@@ -71,7 +71,7 @@ def test_sharpness_is_pillows_within_two_levels(photos, strength):
     expected = pillow(
         lambda i: ImageEnhance.Sharpness(i).enhance(1 + 0.9 * strength), photos
     )
-    # Pillow leaves the outermost pixels as they are; ours are blurred with themselves.
+    # Pillow copies the outermost pixels; here they are blurred with themselves.
     np.testing.assert_allclose(
         inner(apply('sharpness', photos, strength), 1), inner(expected, 1), atol=2
     )
@@ -120,7 +120,7 @@ def test_constant_images_stay_as_they_are(name):
         np.testing.assert_array_equal(apply(name, flat, 0.9), flat)
 
 
-# What lies outside is a reflection with ours, black with Pillow: so the interior only.
+# What lies outside is a reflection here, black with Pillow: so the interior only.
 @pytest.mark.parametrize('strength', STRENGTHS)
 def test_geometric_ones_are_pillows_within_a_level(photos, strength):
     shear, reach, half = 0.3 * strength, 0.33 * strength * SIDE, SIDE / 2

@@ -167,7 +167,7 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize('count, counts', [(3, (2, 2, 2)), (2, None), (1, None)])
-def test_each_split_needs_a_image(tmp_path, count, counts):
+def test_each_split_needs_an_image(tmp_path, count, counts):
     _folders(tmp_path, count=count)
     if counts:
         assert _counts(_load(tmp_path)) == counts

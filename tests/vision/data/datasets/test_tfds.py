@@ -107,10 +107,10 @@ def test_every_image_is_found_in_the_shards(tmp_path, encoding, channels):
     source = _load(tmp_path)
     assert (source.name, source.classes) == ('tfds:knots', CLASSES)
     for name, split in source.splits.items():
-        theirs = builder.as_dataset(split=name, shuffle_files=False)
-        assert len(split) == len(theirs)
+        expected = builder.as_dataset(split=name, shuffle_files=False)
+        assert len(split) == len(expected)
         assert split.labels.dtype == np.int32 and split.ranges.dtype == np.int64
-        for i, example in enumerate(theirs.as_numpy_iterator()):
+        for i, example in enumerate(expected.as_numpy_iterator()):
             image = tf.io.decode_image(_read(split, i), channels)
             np.testing.assert_array_equal(image, example['image'])
             assert split.labels[i] == example['label']

@@ -156,8 +156,8 @@ def test_the_real_archive(tiny_imagenet_dir):
         'validation': 1_000,
         'test': 1_000,
     }
-    for split, each in (('train', 450), ('validation', 50), ('test', 50)):
-        assert set(np.bincount(source.splits[split].labels)) == {each}
+    for split, per_class in (('train', 450), ('validation', 50), ('test', 50)):
+        assert set(np.bincount(source.splits[split].labels)) == {per_class}
     assert len(source.classes) == 20 and source.classes[0] == 'goldfish'
     test = source.splits['test']
     at = test.names.index('val/images/val_2.JPEG')

@@ -69,7 +69,7 @@ def test_decode_has_a_static_rank_in_graph():
 
 
 @pytest.mark.parametrize('dtype', [tf.uint8, tf.float32])
-def test_fit_leaves_a_image_of_the_size_alone(dtype):
+def test_fit_leaves_an_image_of_the_size_alone(dtype):
     image = tf.cast(_image(8, 8), dtype)
     assert fit(image, 8) is image
     dynamic = tf.function(
@@ -187,7 +187,7 @@ def _claiming(kind: str, height: int, width: int) -> bytes:
 
 
 @pytest.mark.parametrize('kind', ['JPEG', 'PNG', 'GIF', 'BMP', 'VP8', 'VP8L', 'VP8X'])
-def test_a_image_too_large_is_refused_before_it_is_decoded(kind):
+def test_an_image_too_large_is_refused_before_it_is_decoded(kind):
     # The numbers in VP8 and VP8L have 14 bits.
     side = 16_000 if kind in ('VP8', 'VP8L') else 20_000
     message = _error(_claiming(kind, side, side))

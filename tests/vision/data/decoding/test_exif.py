@@ -39,10 +39,10 @@ def _pillow(contents: bytes) -> np.ndarray | None:
 
 def _assert_as_pillow(contents: bytes, value: int):
     assert _orientation(contents) == value
-    ours, theirs = _decode(contents), _pillow(contents)
-    assert theirs is not None or value == 1
-    if theirs is not None:
-        np.testing.assert_array_equal(ours, theirs)
+    image, expected = _decode(contents), _pillow(contents)
+    assert expected is not None or value == 1
+    if expected is not None:
+        np.testing.assert_array_equal(image, expected)
 
 
 def _saved(kind: str, **options) -> bytes:
@@ -214,14 +214,14 @@ def test_mutated_files_are_refused_or_read_as_pillow_reads_them(container):
     for seed in range(60):
         contents = _mutated(container(_tiff(6)), seed)
         _orientation(contents)
-        theirs = _pillow(contents)
+        expected = _pillow(contents)
         try:
-            ours = _decode(contents)
+            image = _decode(contents)
         except tf.errors.InvalidArgumentError:
             outcomes.append('refused')
             continue
         outcomes.append('read')
-        assert theirs is None or ours.shape == theirs.shape, seed
+        assert expected is None or image.shape == expected.shape, seed
     assert set(outcomes) == {'refused', 'read'}
 
 
@@ -230,7 +230,7 @@ def test_mutated_exif_is_read_as_pillow_reads_it(container):
     shapes = []
     for seed in range(60):
         contents = container(_mutated(_tiff(6, '<>'[seed % 2]), seed))
-        ours, theirs = _decode(contents), _pillow(contents)
-        shapes.append(ours.shape[:2])
-        assert theirs is None or ours.shape == theirs.shape, seed
+        image, expected = _decode(contents), _pillow(contents)
+        shapes.append(image.shape[:2])
+        assert expected is None or image.shape == expected.shape, seed
     assert {(6, 10), (10, 6)} == set(map(tuple, shapes))

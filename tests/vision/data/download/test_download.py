@@ -115,7 +115,7 @@ def path(tmp_path):
 
 
 def _names(path):
-    return sorted(each.name for each in path.parent.iterdir())
+    return sorted(file.name for file in path.parent.iterdir())
 
 
 def _start(site, path):
@@ -416,9 +416,9 @@ def test_two_processes_make_one_download(site, path):
     second = _start(site, path)
     said = second.stderr.readline()
     site.released.set()
-    assert [each.wait() for each in (first, second)] == [0, 0]
-    for each in (first, second):
-        each.communicate()
+    assert [process.wait() for process in (first, second)] == [0, 0]
+    for process in (first, second):
+        process.communicate()
     assert 'Another process (pid ' in said and 'data.bin.lock; waiting for it' in said
     assert site.asked == [None]
     assert path.read_bytes() == CONTENT and _names(path) == ['data.bin']

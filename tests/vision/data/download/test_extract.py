@@ -323,7 +323,7 @@ def test_a_flipped_bit_is_found_wherever_it_is(extracted, kind):
         content[at] ^= 8
 
 
-def test_a_flipped_bit_in_a_image_is_named(extracted):
+def test_a_flipped_bit_in_an_image_is_named(extracted):
     content = bytearray(_pack('stored'))
     content[content.index(b'n01\nn02')] ^= 1
     with pytest.raises(
@@ -438,12 +438,12 @@ def test_an_encrypted_zip_is_refused(extracted):
 
 def test_a_folder_that_is_there_is_left_alone(extracted):
     folder = extracted(_pack('zip'))
-    (folder / 'mine').touch()
+    (folder / 'unrelated').touch()
     with pytest.raises(
         DatasetError, match='Expected to create .*already there. Remove'
     ):
         extract(folder.parents[1] / 'archive', folder)
-    assert (folder / 'mine').exists()
+    assert (folder / 'unrelated').exists()
 
 
 def test_an_archive_that_is_missing_is_named(tmp_path):
@@ -523,8 +523,8 @@ def test_the_real_archives(data_folder, tmp_path, name, top, count):
     folder = extract(data_folder / name, tmp_path / 'folder', top=top)
     with zipfile.ZipFile(data_folder / name) as archive:
         infos = {info.filename: info.CRC for info in archive.infolist()}
-    found = {
+    extracted = {
         f'{top}/{path}': zlib.crc32(content)
         for path, content in _content(folder).items()
     }
-    assert found == infos and len(found) == count
+    assert extracted == infos and len(extracted) == count

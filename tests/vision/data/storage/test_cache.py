@@ -315,9 +315,9 @@ def test_of_two_processes_one_decodes(
     noise, many, child, tmp_path, no_decoding, caplog
 ):
     assert child.line() == '64'
-    found = []
+    splits = []
     waiting = threading.Thread(
-        target=lambda: found.append(decode_to_disk(many, 24, tmp_path / 'cache'))
+        target=lambda: splits.append(decode_to_disk(many, 24, tmp_path / 'cache'))
     )
     waiting.start()
     waiting.join(0.5)
@@ -325,7 +325,7 @@ def test_of_two_processes_one_decodes(
     child.process.stdin.write('\n' * 5)
     child.process.stdin.flush()
     waiting.join(60)
-    np.testing.assert_array_equal(found[0].images, noise.images[np.arange(300) % 23])
+    np.testing.assert_array_equal(splits[0].images, noise.images[np.arange(300) % 23])
     assert [child.line() for _ in range(5)] == ['128', '192', '256', '300', 'done']
 
 

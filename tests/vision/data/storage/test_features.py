@@ -260,9 +260,9 @@ def test_a_damaged_file_is_computed_again(noise, damage, tmp_path, caplog):
 def test_the_file_of_other_weights_is_not_taken_for_these(noise, tmp_path, caplog):
     _extract(noise, Backbone(2.0), tmp_path / 'other', key='other weights')
     _extract(noise, Backbone(), tmp_path / 'cache')
-    ours, theirs = _file(tmp_path / 'cache'), _file(tmp_path / 'other')
+    cached, other = _file(tmp_path / 'cache'), _file(tmp_path / 'other')
     for end in ('.float32', '.json'):
-        theirs.with_suffix(end).replace(ours.with_suffix(end))
+        other.with_suffix(end).replace(cached.with_suffix(end))
     features = _extract(noise, Backbone(), tmp_path / 'cache')
     assert 'is out of date' in caplog.text
     np.testing.assert_array_equal(features.values, _expected(noise))
@@ -372,9 +372,9 @@ def test_killed_in_between_nothing_is_taken_for_whole(noise, child, tmp_path):
 @pytest.mark.slow
 def test_of_two_processes_one_computes(noise, child, tmp_path, caplog):
     assert child.line() == '8'
-    found = []
+    features = []
     waiting = threading.Thread(
-        target=lambda: found.append(_extract(noise, _refuse, tmp_path / 'cache'))
+        target=lambda: features.append(_extract(noise, _refuse, tmp_path / 'cache'))
     )
     waiting.start()
     deadline = time.monotonic() + 60
@@ -384,7 +384,7 @@ def test_of_two_processes_one_computes(noise, child, tmp_path, caplog):
     child.process.stdin.write('\n' * 3)
     child.process.stdin.flush()
     waiting.join(60)
-    np.testing.assert_array_equal(found[0].values, _expected(noise))
+    np.testing.assert_array_equal(features[0].values, _expected(noise))
     assert [child.line() for _ in range(3)] == ['16', '23', 'done']
 
 

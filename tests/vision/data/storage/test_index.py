@@ -52,7 +52,7 @@ def test_images_are_sorted_by_code_point(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'name, found',
+    'name, count',
     [
         *((f'x{ending}', True) for ending in index.EXTENSIONS),
         ('X.JPG', True),
@@ -67,10 +67,10 @@ def test_images_are_sorted_by_code_point(tmp_path):
         ('folder.jpg/x.jpg', True),
     ],
 )
-def test_a_image_is_what_has_the_extension_of_one(tmp_path, name, found):
+def test_an_image_is_what_has_the_extension_of_one(tmp_path, name, count):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).touch()
-    assert find_images(tmp_path) == [name] * found
+    assert find_images(tmp_path) == [name] * count
 
 
 def test_links_are_followed_but_not_in_circles(tree):

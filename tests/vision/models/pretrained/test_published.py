@@ -166,8 +166,8 @@ def test_a_file_is_fetched_once_and_loaded(site, tmp_path):
     original = keras.applications.MobileNetV2(
         input_shape=(32, 32, 3), alpha=0.35, weights=None, include_top=False
     )
-    original.save(tmp_path / 'theirs.h5')
-    site.content = (tmp_path / 'theirs.h5').read_bytes()
+    original.save(tmp_path / 'other.h5')
+    site.content = (tmp_path / 'other.h5').read_bytes()
     site.md5 = hashlib.md5(site.content).hexdigest()
     model, calls = _mobilenet(image_size=32), []
     path = fetch_published(model, tmp_path / 'new', lambda *call: calls.append(call))
