@@ -9,7 +9,6 @@ import tensorflow as tf
 from trainers.reporting.reporter import IMAGES_SHOWN
 from trainers.run.features import FeatureCache
 from trainers.settings.config import Config
-from trainers.settings.phases import Phase
 from vision import data
 from vision.data import BadFiles, Batch, Source, Split
 from vision.data.augment import Augmentation
@@ -77,15 +76,15 @@ class Batches:
                 size = scheduled
         return size
 
-    def train(self, phase: Phase, start: int, end: int, size: int) -> tf.data.Dataset:
+    def train(self, phase: Config, start: int, end: int, size: int) -> tf.data.Dataset:
         """The batches of the training steps `start` to `end` - 1.
 
         Args:
-            phase: whether they are of images or of features.
+            phase: its settings, which tell whether they are of images or of features.
             start, end: steps since the run began.
             size: side of the images in pixels.
         """
-        if not phase.cached:
+        if phase.features == 'live':
             return self._of_images(start, end, size, self._config.augment)
         return data.feature_train_batches(
             self._features.splits['train'],
@@ -128,9 +127,9 @@ class Batches:
         )
         return self._of_images(0, steps, self._image_size, augment=())
 
-    def evaluation(self, phase: Phase, split: str) -> tf.data.Dataset:
+    def evaluation(self, phase: Config, split: str) -> tf.data.Dataset:
         """Each image of 'validation' or 'test' once."""
-        return (self._of_features if phase.cached else self._images)[split]
+        return (self._images if phase.features == 'live' else self._of_features)[split]
 
     @functools.cached_property
     def _of_features(self) -> dict[str, tf.data.Dataset]:

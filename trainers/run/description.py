@@ -45,7 +45,7 @@ def describe_start(
         'Images': f'{source.name}: {counts}; {len(source.classes)} classes; '
         f'{size}×{size} pixels, {specification.normalization}',
         'Training': ', then '.join(
-            f'{phase.settings.epochs} epochs of {steps_per_epoch:,} steps of '
+            f'{phase.config.epochs} epochs of {steps_per_epoch:,} steps of '
             f'{config.batch_size}; {config.optimizer}, {config.schedule} from '
             f'{phase.config.learning_rate:g}'
             for phase in trainer.phases
@@ -73,7 +73,7 @@ def _describe_weights(config: Config, trainer: Trainer) -> dict[str, str]:
     lines = {}
     if config.pretrained:
         lines['Weights'] = f'from {config.pretrained}'
-    if any(phase.settings.freeze != Freeze() for phase in trainer.phases):
+    if any(phase.config.freeze != Freeze() for phase in trainer.phases):
         total = count_parameters(trainer.state.model)
         counts = [count_numbers(phase.weights) for phase in trainer.phases]
         lines['Trained'] = ', then '.join(

@@ -128,7 +128,7 @@ class Loop:
         """Epochs of the run, unless a phase ends early from now on."""
         remaining = self.trainer.phases[self.history.phase :]
         return self.history.phase_began + sum(
-            phase.settings.epochs for phase in remaining
+            phase.config.epochs for phase in remaining
         )
 
     def _resume(self) -> None:
@@ -146,8 +146,8 @@ class Loop:
         batch, classes = self.batches.first(), len(self.batches.classes)
         self.reporter.start(batch)
         checks.check_batch(batch, classes)
-        if self.phase.settings.cached:
-            batch = next(iter(self.batches.train(self.phase.settings, 0, 1, size=0)))
+        if self.phase.config.features == 'cached':
+            batch = next(iter(self.batches.train(self.phase.config, 0, 1, size=0)))
         loss = self.phase.evaluate([batch])['loss']
         # The loss of guessing is expected of random weights only.
         checks.check_initial_loss(loss, classes, random=not self.config.pretrained)
@@ -161,7 +161,7 @@ class Loop:
                 end += 1
             last_step = end * self.batches.steps_per_epoch
             batches = iter(
-                self.batches.train(self.phase.settings, self.step, last_step, size)
+                self.batches.train(self.phase.config, self.step, last_step, size)
             )
             steps_per_call = StepsPerCall()
             while not self._phase_is_over() and len(self.history.rows) < end:
@@ -299,7 +299,7 @@ class Loop:
 
     def _evaluate(self, split: str) -> list[dict[str, float]]:
         """Results of the model's weights, then of their averages if there are any."""
-        batches = self.batches.evaluation(self.phase.settings, split)
+        batches = self.batches.evaluation(self.phase.config, split)
         results = [self.phase.evaluate(self._until_stopped(batches))]
         if self.state.average is not None:
             with self.state.averaged_weights():
@@ -319,7 +319,7 @@ class Loop:
 
     def _last_epoch(self) -> int:
         """The epoch that the phase ends with unless it stops early."""
-        return self.history.phase_began + self.phase.settings.epochs
+        return self.history.phase_began + self.phase.config.epochs
 
     def _total_steps(self) -> int:
         return self.epochs * self.batches.steps_per_epoch

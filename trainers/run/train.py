@@ -129,7 +129,7 @@ def _run(
             _log.warning('%s', note)
         if dry:
             source = reduced(source, config.batch_size)
-        total_steps = steps * sum(phase.settings.epochs for phase in trainer.phases)
+        total_steps = steps * sum(phase.config.epochs for phase in trainer.phases)
         progress = stack.enter_context(Progress(total_steps))
         bad_files = BadFiles()
         reporter = Reporter(config, directory, trainer.state, source.classes, progress)
@@ -168,7 +168,7 @@ def make_loop(
     features = FeatureCache(
         config, specification, source, trainer.state.model, directory, bad_files, stop
     )
-    if not all(phase.settings.cached for phase in trainer.phases):
+    if any(phase.config.features == 'live' for phase in trainer.phases):
         source = decoded(config, source, bad_files)
     return Loop(
         config,

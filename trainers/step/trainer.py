@@ -11,7 +11,7 @@ import tensorflow as tf
 from tensorflow.types.experimental import PolymorphicFunction
 
 from trainers.settings.config import Config
-from trainers.settings.phases import Phase, phases
+from trainers.settings.phases import phases
 from trainers.step import metrics, optimizers, schedules
 from trainers.step.losses import cross_entropy, l2
 from trainers.step.state import TrainingState
@@ -24,7 +24,7 @@ class TrainingPhase:
     """What a phase trains and with what; its functions are traced when first called.
 
     Attributes:
-        settings: its configuration, what is frozen, and whether it trains on features.
+        config: the run's settings with those that differ in this phase.
         state: the variables that all phases share.
         weights: the variables that gradients are computed for.
         changing: all variables of the model that the training step changes.
@@ -35,7 +35,7 @@ class TrainingPhase:
         class_weights: float32 `[classes]`, or None for the same everywhere.
     """
 
-    settings: Phase
+    config: Config
     state: TrainingState
     weights: tuple[tf.Variable, ...]
     changing: tuple[tf.Variable, ...]
@@ -48,7 +48,7 @@ class TrainingPhase:
     @classmethod
     def build(
         cls,
-        settings: Phase,
+        config: Config,
         state: TrainingState,
         steps_per_epoch: int,
         precision: str = 'float32',
@@ -59,30 +59,25 @@ class TrainingPhase:
         Raises:
             ValueError: the model has no such part as is to be frozen.
         """
-        _freeze(state.model, settings)
+        state.model.freeze(*config.freeze)
         depths, weights = zip(*state.model.depths())
         return cls(
-            settings,
+            config,
             state,
             weights,
             state.model.unfrozen_variables,
-            tuple(settings.config.layer_decay**depth for depth in depths),
-            optimizers.create(settings.config, weights, precision),
-            schedules.create(settings.config, steps_per_epoch),
+            tuple(config.layer_decay**depth for depth in depths),
+            optimizers.create(config, weights, precision),
+            schedules.create(config, steps_per_epoch),
             precision,
             class_weights,
         )
 
     @property
-    def config(self) -> Config:
-        """The run's settings with the epochs and the learning rate of this phase."""
-        return self.settings.config
-
-    @property
     def forward(self) -> Callable[..., Any]:
         """Maps a batch's images, or features, to logits."""
         model = self.state.model
-        return model.classify if self.settings.cached else model
+        return model.classify if self.config.features == 'cached' else model
 
     def train_steps(self, batches: tf.data.Iterator, count: int) -> None:
         """Takes `count` training steps in one call."""
@@ -153,7 +148,7 @@ class TrainingPhase:
 
         @functools.wraps(function)
         def frozen(*arguments: Any) -> None:
-            _freeze(self.state.model, self.settings)
+            self.state.model.freeze(*self.config.freeze)
             function(*arguments)
 
         return tf.function(frozen, jit_compile=self.config.xla or None, autograph=False)
@@ -285,9 +280,9 @@ class Trainer:
         self.state = TrainingState(model, config.ema)
         self.phases = tuple(
             TrainingPhase.build(
-                settings, self.state, steps_per_epoch, precision, class_weights
+                phase, self.state, steps_per_epoch, precision, class_weights
             )
-            for settings in phases(config)
+            for phase in phases(config)
         )
 
     def checkpointed(self) -> dict[str, Any]:
@@ -305,8 +300,3 @@ class Trainer:
             **{name: phase.optimizer for name, phase in zip(names, self.phases)},
             **({'phase_start': state.phase_start} if len(self.phases) > 1 else {}),
         }
-
-
-def _freeze(model: Network, settings: Phase) -> None:
-    """Freezes what a phase freezes; what is frozen is part of a trace."""
-    model.freeze(*settings.freeze)

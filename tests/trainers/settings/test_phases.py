@@ -8,7 +8,7 @@ from trainers.settings.phases import phases
 def test_one_phase_unless_told_otherwise():
     config = Config(epochs=7, freeze=('bn',))
     (only,) = phases(config)
-    assert (only.config, only.cached) == (config, False)
+    assert (only, only.features) == (config, 'live')
     assert only.freeze == Freeze(batch_norms=True)
     assert only.epochs == 7
 
@@ -24,9 +24,9 @@ def test_the_second_phase_has_its_own_length_rate_and_freedom():
         finetune_freeze=('last:2', 'bn'),
     )
     first, second = phases(config)
-    assert (first.epochs, first.config.learning_rate) == (7, 0.1)
-    assert (first.freeze, first.cached) == (Freeze(0), True)
-    assert (second.epochs, second.config.learning_rate) == (3, 0.01)
+    assert (first.epochs, first.learning_rate) == (7, 0.1)
+    assert (first.freeze, first.features) == (Freeze(0), 'cached')
+    assert (second.epochs, second.learning_rate) == (3, 0.01)
     # Features of a backbone that changes cannot be kept.
-    assert (second.freeze, second.cached) == (Freeze(2, True), False)
+    assert (second.freeze, second.features) == (Freeze(2, True), 'live')
     assert first.epochs + second.epochs == 10
