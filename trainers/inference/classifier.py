@@ -241,15 +241,16 @@ def from_pretrained(
         UserError: the weights or labels cannot be read, or the weights have no
             classifier of as many classes.
     """
-    if labels:
-        ids, classes = read_labels(Path(labels))
-    else:
-        ids, classes = imagenet.class_ids(), imagenet.class_names()
+    ids, classes = (
+        read_labels(Path(labels))
+        if labels
+        else (imagenet.class_ids(), imagenet.class_names())
+    )
     specification = networks.specify(config, classes, default_image_size(config.model))
-    options = dict(specification.options)
-    if 'auxiliary' in options:  # Published weights have no such heads.
-        options['auxiliary'] = False
-    specification = dataclasses.replace(specification, options=options)
+    if 'auxiliary' in specification.options:  # Published weights have no such heads.
+        specification = dataclasses.replace(
+            specification, options={**specification.options, 'auxiliary': False}
+        )
     try:
         network = specification.build(dtype=tf.as_dtype(precision))
     except ValueError as error:

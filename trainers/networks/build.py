@@ -52,10 +52,9 @@ def specify(
     if 'auxiliary' in models.option_names(config.model):
         # No loss of an auxiliary head would reach a stage that is trained.
         options['auxiliary'] = config.freeze.trainable_stages != 0
-    if config.pooling is not None:
-        options['pooling'] = config.pooling
-    if config.dense is not None:
-        options['dense'] = config.dense
+    for name in ('pooling', 'dense'):
+        if getattr(config, name) is not None:
+            options[name] = getattr(config, name)
     return Specification(
         model=config.model,
         classes=classes,

@@ -41,7 +41,10 @@ def describe() -> dict[str, Any]:
         'cpu': {
             'model': cpu_model(),
             'cores': os.cpu_count(),
-            'usable_cores': _usable_cores(),
+            # Containers and batch systems give fewer.
+            'usable_cores': len(os.sched_getaffinity(0))
+            if hasattr(os, 'sched_getaffinity')
+            else os.cpu_count(),
             'bfloat16': supports_bfloat16_cpu(),
         },
         'gpus': [gpu._asdict() for gpu in gpus()],
@@ -88,12 +91,6 @@ def _cpuinfo(key: str) -> str | None:
 def cpu_model() -> str:
     """The processor's name."""
     return _cpuinfo('model name') or platform.processor() or platform.machine()
-
-
-def _usable_cores() -> int | None:
-    if hasattr(os, 'sched_getaffinity'):  # Containers and batch systems give fewer.
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count()
 
 
 def _memory_gib() -> float | None:
