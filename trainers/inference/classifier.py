@@ -187,8 +187,13 @@ def from_run(
             Temperature(temperature or 1.0),
         )
     recorded = RunDirectory.read(directory.path)
-    averaged = state.get('weights') == 'averaged'
-    run = Run(directory, recorded.config, state['step'], epoch, averaged)
+    run = Run(
+        directory,
+        recorded.config,
+        state['step'],
+        epoch,
+        averaged=state.get('weights') == 'averaged',
+    )
     which = 'best' if 'epoch' in state else 'last'
     return Classifier(
         network,

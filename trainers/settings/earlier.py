@@ -99,16 +99,14 @@ class Change(NamedTuple):
     calibration: Mapping[str, str] = {}
 
 
-def _or_none(value: Any) -> Any:
-    """None, which is an empty setting, instead of '' and 0."""
-    return value or None
-
-
 # By the version that changed it, in the order of the versions.
 CHANGES = {
     '0.2.0': Change(
         missing=_VERSION_0_1,
-        converted=dict.fromkeys(('image_size', 'normalization', 'pooling'), _or_none),
+        # An empty setting is None instead of '' or 0.
+        converted=dict.fromkeys(
+            ('image_size', 'normalization', 'pooling'), lambda value: value or None
+        ),
         calibration={'pictures': 'images'},
     ),
 }
