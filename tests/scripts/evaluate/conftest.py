@@ -46,11 +46,11 @@ def make_evaluation():
             'small_cnn', names, 8, 'unit', options={'filters': (4,)}
         )
         classifier = Classifier(specification.build(), specification, 'random weights')
-        found = evaluate(classifier, source=source)
-        logits = rng.normal(size=found.main.shape).astype(np.float32)
+        evaluation = evaluate(classifier, source=source)
+        logits = rng.normal(size=evaluation.main.shape).astype(np.float32)
         sure = rng.random(count) < right
-        logits[sure, found.labels[sure]] += 4
-        return dataclasses.replace(found, logits={'main': logits}, **replaced)
+        logits[sure, evaluation.labels[sure]] += 4
+        return dataclasses.replace(evaluation, logits={'main': logits}, **replaced)
 
     return make
 

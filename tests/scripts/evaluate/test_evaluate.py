@@ -175,22 +175,22 @@ def test_whole_evaluation(runs):
         '\n            ', ' '
     )
     assert (folder / 'errors.png').is_file()
-    found = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
+    results = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
     trained = json.loads((runs / 'a/results.json').read_text(encoding='utf-8'))['test']
-    assert found['top1'] == pytest.approx(trained['top1'])
-    assert found['loss'] == pytest.approx(trained['loss'], rel=1e-5)
-    assert found['data']['evaluated'] == 40 and found['data']['undecodable'] == 1
-    assert found['data']['data_dir'] == f'{runs}/data'
+    assert results['top1'] == pytest.approx(trained['top1'])
+    assert results['loss'] == pytest.approx(trained['loss'], rel=1e-5)
+    assert results['data']['evaluated'] == 40 and results['data']['undecodable'] == 1
+    assert results['data']['data_dir'] == f'{runs}/data'
     stored = json.loads((runs / 'a/calibration.json').read_text(encoding='utf-8'))
     assert stored['split'] == 'validation' and stored['images'] == 40
-    assert found['calibration']['temperature'] == stored['temperature'] != 1
+    assert results['calibration']['temperature'] == stored['temperature'] != 1
     card = (folder / 'MODEL_CARD.md').read_text(encoding='utf-8')
     assert '| learning_rate | 0.003 |' in card and r'cat\|s' in card
     with (folder / 'predictions.csv').open(newline='', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 40
     right = sum(row['label'] == row['predicted'] for row in rows)
-    assert right / 40 == pytest.approx(found['top1'])
+    assert right / 40 == pytest.approx(results['top1'])
 
 
 @pytest.mark.parametrize(
@@ -330,8 +330,10 @@ def test_checkpoints_of_a_run_are_compared_by_their_own_names(
     checkpoints = [f'{runs}/a/checkpoints/{name}' for name in ('best', 'last')]
     evaluate_here('--compare', *checkpoints, f'--output={tmp_path}/out')
     assert 'best − last' in capsys.readouterr().out
-    found = json.loads((tmp_path / 'out/comparison.json').read_text(encoding='utf-8'))
-    assert [run['name'] for run in found['runs']] == ['best', 'last']
+    comparison = json.loads(
+        (tmp_path / 'out/comparison.json').read_text(encoding='utf-8')
+    )
+    assert [run['name'] for run in comparison['runs']] == ['best', 'last']
 
 
 @pytest.mark.parametrize(
@@ -358,9 +360,11 @@ def test_whole_comparison(two_runs, tmp_path):
     )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'a − b' in done.stdout
-    found = json.loads((tmp_path / 'out/comparison.json').read_text(encoding='utf-8'))
-    (pair,) = found['pairs']
-    first, second = (run['top1'] for run in found['runs'])
+    comparison = json.loads(
+        (tmp_path / 'out/comparison.json').read_text(encoding='utf-8')
+    )
+    (pair,) = comparison['pairs']
+    first, second = (run['top1'] for run in comparison['runs'])
     assert pair['top1']['difference'] == pytest.approx(first - second)
     low, high = pair['top1']['interval']
     assert low <= pair['top1']['difference'] <= high

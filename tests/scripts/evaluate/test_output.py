@@ -43,13 +43,13 @@ def folder(make_evaluation, tmp_path_factory):
 
 def test_predictions_have_a_row_for_each_image(folder):
     folder, evaluation = folder
-    found = rows(folder / 'predictions.csv')
-    assert [row['path'] for row in found] == evaluation.names
+    predictions = rows(folder / 'predictions.csv')
+    assert [row['path'] for row in predictions] == evaluation.names
     names = np.array(evaluation.classes, object)
-    assert [row['label'] for row in found] == names[evaluation.labels].tolist()
-    probabilities = np.array([row['probability'] for row in found], np.float32)
+    assert [row['label'] for row in predictions] == names[evaluation.labels].tolist()
+    probabilities = np.array([row['probability'] for row in predictions], np.float32)
     np.testing.assert_array_equal(probabilities, evaluation.confidence)
-    for row, logits in zip(found, evaluation.main):
+    for row, logits in zip(predictions, evaluation.main):
         best = [row['predicted'], *(row[f'top_{i}'] for i in range(2, 6))]
         assert best == names[np.argsort(-logits)[:5]].tolist()
         order = names[np.argsort(-logits)].tolist()
@@ -58,8 +58,10 @@ def test_predictions_have_a_row_for_each_image(folder):
 
 def test_figures_recomputed_from_predictions_with_scikit_learn(folder):
     folder, evaluation = folder
-    found = rows(folder / 'predictions.csv')
-    labels, named = ([row[key] for row in found] for key in ('label', 'predicted'))
+    predictions = rows(folder / 'predictions.csv')
+    labels, named = (
+        [row[key] for row in predictions] for key in ('label', 'predicted')
+    )
     results = json.loads(
         (folder / 'results.json').read_bytes().decode('utf-8', 'surrogateescape')
     )
@@ -78,7 +80,7 @@ def test_figures_recomputed_from_predictions_with_scikit_learn(folder):
         np.array([row[1:] for row in body], int),
         metrics.confusion_matrix(labels, named, labels=names),
     )
-    loss = [-np.log(float(row['label_probability'])) for row in found]
+    loss = [-np.log(float(row['label_probability'])) for row in predictions]
     assert results['calibration']['after']['loss'] == pytest.approx(
         np.mean(loss), rel=1e-5
     )
@@ -114,7 +116,7 @@ def test_what_no_longer_applies_is_removed_and_the_rest_left(
 ):
     for name in (*WITH_ERRORS, 'results.json'):
         (tmp_path / name).write_text('of an earlier evaluation')
-    (tmp_path / 'notes.txt').write_text('mine')
+    (tmp_path / 'notes.txt').write_text('photos')
     perfect = make_evaluation(right=1.0)
     perfect = dataclasses.replace(perfect, labels=perfect.predicted.astype(np.int32))
     written = output.write(perfect, tmp_path, config, environment)
@@ -141,13 +143,13 @@ def test_rows_of_tables_have_as_many_cells_as_their_heads(folder, name, tables):
     folder, evaluation = folder
     text = (folder / name).read_bytes().decode('utf-8', 'surrogateescape')
     tokens = MarkdownIt('commonmark').enable('table').parse(text)
-    found = [token.map for token in tokens if token.type == 'table_open']
-    assert len(found) == tables
+    spans = [token.map for token in tokens if token.type == 'table_open']
+    assert len(spans) == tables
     assert sum(line.startswith('|') for line in text.splitlines()) == sum(
-        end - start for start, end in found
+        end - start for start, end in spans
     )
     # A parser cuts and fills rows as it needs them, so they are counted as written.
-    for start, end in found:
+    for start, end in spans:
         head, *rows = text.splitlines()[start:end]
         for row in rows:
             assert len(cells(row)) == len(cells(head)) > 1, row

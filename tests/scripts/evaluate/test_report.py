@@ -14,7 +14,7 @@ from trainers.storage.run_directory import RunDirectory
 CHOSEN = 'by which the best weights were chosen'
 SAME_SPLIT = 'The temperature was fitted to this same split, validation'
 AUGMENTED = 'The temperature was fitted without test-time augmentation'
-OWN = Config(dataset='image_folder', data_dir='mine')
+OWN = Config(dataset='image_folder', data_dir='photos')
 FITTED = Temperature(1.5, 'validation', 50)
 
 
@@ -48,7 +48,7 @@ def of_run(evaluation, tmp_path):
         (
             3,
             'validation',
-            Config(dataset='image_folder', data_dir='yours'),
+            Config(dataset='image_folder', data_dir='others'),
             FITTED,
             'none',
             [],

@@ -12,7 +12,7 @@ from scripts.evaluate.settings import (
 from trainers.inference import VIEWS
 from trainers.settings.config import Config, ConfigError
 
-OWN = Config(dataset='image_folder', data_dir='mine', split_seed=5)
+OWN = Config(dataset='image_folder', data_dir='photos', split_seed=5)
 
 
 def test_there_are_as_many_views_to_choose_from_as_there_are():
@@ -23,10 +23,10 @@ def test_there_are_as_many_views_to_choose_from_as_there_are():
     'given, same',
     [
         ({}, True),
-        ({'data_dir': 'mine/'}, True),
-        ({'data_dir': 'yours'}, False),
+        ({'data_dir': 'photos/'}, True),
+        ({'data_dir': 'others'}, False),
         ({'dataset': 'csv'}, False),
-        ({'dataset': 'csv', 'data_dir': 'mine'}, False),
+        ({'dataset': 'csv', 'data_dir': 'photos'}, False),
     ],
 )
 def test_same_data_is_the_same_dataset_in_the_same_place(given, same):
@@ -39,7 +39,7 @@ def test_same_data_is_the_same_dataset_in_the_same_place(given, same):
         {'split_seed': 6},
         {'validation_fraction': 0.2},
         {'test_fraction': 0.2},
-        {'split_seed': 6, 'data_dir': './mine'},
+        {'split_seed': 6, 'data_dir': './photos'},
     ],
 )
 def test_images_of_a_run_are_not_split_anew(given):
@@ -58,7 +58,7 @@ def test_images_of_a_run_are_not_split_anew(given):
     [
         {},
         {'split_seed': 5},
-        {'split_seed': 6, 'data_dir': 'yours'},
+        {'split_seed': 6, 'data_dir': 'others'},
         {'test_fraction': 0.2, 'dataset': 'shapes'},
     ],
 )
@@ -67,13 +67,13 @@ def test_other_images_may_be_split_as_one_likes(given):
 
 
 def test_temperature_is_fitted_to_images_of_the_run():
-    check_calibration(OWN, image_config(OWN, {'data_dir': 'mine'}))
+    check_calibration(OWN, image_config(OWN, {'data_dir': 'photos'}))
     with pytest.raises(
         ConfigError,
         match='images of the run with --calibrate, '
-        'image_folder mine, received image_folder yours: .* a link to '
-        'them at mine',
+        'image_folder photos, received image_folder others: .* a link to '
+        'them at photos',
     ):
-        check_calibration(OWN, image_config(OWN, {'data_dir': 'yours'}))
-    with pytest.raises(ConfigError, match='image_folder mine, received shapes: '):
+        check_calibration(OWN, image_config(OWN, {'data_dir': 'others'}))
+    with pytest.raises(ConfigError, match='image_folder photos, received shapes: '):
         check_calibration(OWN, image_config(OWN, {'dataset': 'shapes'}))

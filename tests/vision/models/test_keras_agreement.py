@@ -119,7 +119,7 @@ def _functional_model(stem: Callable, size: int) -> keras.Model:
     return keras.Model(images, [layers.Dense(CLASSES, name='classifier')(x), *aux])
 
 
-def _ours(model: tf.Module) -> dict[str, tf.Module]:
+def _layers_by_name(model: tf.Module) -> dict[str, tf.Module]:
     """The layers that have weights, by the names in the Keras model."""
     named = {'classifier': model.head.classifier}
     for name in ('conv1', 'conv2_reduce', 'conv2'):
@@ -216,7 +216,7 @@ def _our_step(model: tf.Module, images: np.ndarray, labels: tf.Tensor) -> Step:
         logits = [outputs.main, *outputs.aux]
         losses = [tf.reduce_mean(cross_entropy(labels, head)) for head in logits]
         loss = tf.add_n([w * term for w, term in zip(LOSS_WEIGHTS, losses)])
-    named = _ours(model)
+    named = _layers_by_name(model)
     gradients = tape.gradient(
         loss, {name: [layer.kernel, layer.bias] for name, layer in named.items()}
     )
@@ -226,7 +226,7 @@ def _our_step(model: tf.Module, images: np.ndarray, labels: tf.Tensor) -> Step:
 def _keras_step(
     model: tf.Module, twin: keras.Model, images: np.ndarray, labels: tf.Tensor
 ) -> Step:
-    for name, layer in _ours(model).items():
+    for name, layer in _layers_by_name(model).items():
         twin.get_layer(name).set_weights([layer.kernel, layer.bias])
     targets = keras.utils.to_categorical(labels, CLASSES)
     with tf.GradientTape() as tape:
@@ -238,9 +238,10 @@ def _keras_step(
         ]
         loss = tf.add_n([w * term for w, term in zip(LOSS_WEIGHTS, losses)])
     weights = {
-        name: [v.value for v in twin.get_layer(name).weights] for name in _ours(model)
+        name: [v.value for v in twin.get_layer(name).weights]
+        for name in _layers_by_name(model)
     }
-    assert len(twin.weights) == 2 * len(_ours(model)) == len(model.variables)
+    assert len(twin.weights) == 2 * len(_layers_by_name(model)) == len(model.variables)
     return _step(logits, losses, loss, tape.gradient(loss, weights))
 
 

@@ -98,7 +98,7 @@ def test_equalize_is_pillows_within_a_bin(photos):
     photos = np.tile(photos, [1, 4, 4, 1])
     out = apply('equalize', photos, 0.9)
     expected = pillow(ImageOps.equalize, photos)
-    # Ours is the share of pixels up to a level, Pillow's of those below it.
+    # Here it is the share of pixels up to a level, Pillow's of those below it.
     largest = max(
         np.bincount(channel.ravel()).max() / channel.size
         for image in photos
