@@ -12,10 +12,11 @@ from trainers.evaluation import calibration, metrics
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.classes import match_classes
 from trainers.evaluation.metrics import ClassMetrics, Interval
-from trainers.inference import VIEWS, scoring
+from trainers.inference import scoring
 from trainers.inference.classifier import Classifier, Temperature, from_run, softmax
 from trainers.run.source import load_source
 from trainers.settings.config import CUSTOM, Config
+from trainers.settings.tables import VIEWS
 from vision.data import BadFile, BadFiles, DatasetError, Source, Split
 from vision.errors import UserError
 

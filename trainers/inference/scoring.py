@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from trainers.inference import VIEWS
 from trainers.inference.classifier import Classifier, softmax
+from trainers.settings.tables import VIEWS
 from trainers.step.metrics import head_names
 from vision import data
 from vision.data import BadFiles, Split

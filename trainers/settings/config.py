@@ -8,7 +8,7 @@ from typing import Any
 from trainers.settings import parsing
 from trainers.settings.fields import CheckedSettings, setting
 from trainers.settings.parsing import ConfigError, Freeze, Options, SizeChange
-from trainers.step import OPTIMIZERS, SCHEDULES
+from trainers.settings.tables import OPTIMIZERS, SCHEDULES
 from vision.data.augment.specs import Augmentation
 from vision.data.datasets import DATASETS, TFDS_PREFIX, is_tfds
 from vision.errors import suggestion

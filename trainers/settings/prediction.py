@@ -3,8 +3,8 @@
 import dataclasses
 from typing import Any
 
-from trainers.inference import VIEWS
 from trainers.settings.fields import CheckedSettings, setting
+from trainers.settings.tables import VIEWS
 
 _PREDICTION = 'Prediction'
 

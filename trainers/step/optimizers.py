@@ -8,7 +8,7 @@ import tensorflow as tf
 from keras.optimizers import Optimizer
 
 from trainers.settings.config import Config
-from trainers.step import OPTIMIZERS
+from trainers.settings.tables import OPTIMIZERS
 
 
 def create(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from trainers.settings.config import Config
-from trainers.step import SCHEDULES
+from trainers.settings.tables import SCHEDULES
 
 # Takes the step, an integer scalar tensor; returns the rate, a float32 scalar.
 Schedule = Callable[[tf.Tensor], tf.Tensor]

@@ -6,9 +6,9 @@ import pytest
 
 from scripts.evaluate import content, report
 from scripts.evaluate.results import results
-from trainers.inference import VIEWS
 from trainers.inference.classifier import Classifier, Run, Temperature
 from trainers.settings.config import Config
+from trainers.settings.tables import VIEWS
 from trainers.storage.run_directory import RunDirectory
 
 CHOSEN = 'by which the best weights were chosen'

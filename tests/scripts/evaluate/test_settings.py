@@ -9,8 +9,8 @@ from scripts.evaluate.settings import (
     check_splits,
     same_data,
 )
-from trainers.inference import VIEWS
 from trainers.settings.config import Config, ConfigError
+from trainers.settings.tables import VIEWS
 
 OWN = Config(dataset='image_folder', data_dir='photos', split_seed=5)
 

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image
 
 from scripts.predict.settings import Settings
-from trainers.inference import VIEWS
 from trainers.inference.prediction import predict
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
+from trainers.settings.tables import VIEWS
 
 ROOT = Path(__file__).resolve().parents[3]
 

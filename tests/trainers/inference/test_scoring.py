@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from scripts.evaluate.settings import Settings
-from trainers.inference import VIEWS, scoring
+from trainers.inference import scoring
 from trainers.inference.classifier import Classifier, softmax
+from trainers.settings.tables import VIEWS
 from vision.data import ArraySplit
 from vision.models.specification import Specification
 
@@ -81,7 +82,7 @@ def test_a_mirror_image_is_the_same_to_mirrored_views(classifier, images, views)
 
 def test_names_of_views_need_no_tensorflow():
     code = (
-        'import sys; from trainers.inference import VIEWS; print(*VIEWS); '
+        'import sys; from trainers.settings.tables import VIEWS; print(*VIEWS); '
         'sys.exit("tensorflow" in sys.modules)'
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)

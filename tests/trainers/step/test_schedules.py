@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from trainers.settings.config import Config
-from trainers.step import SCHEDULES, schedules
+from trainers.settings.tables import SCHEDULES
+from trainers.step import schedules
 
 PEAK = 0.4
 STEPS_PER_EPOCH = 10
