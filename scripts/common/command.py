@@ -75,8 +75,8 @@ def start(
         flags of this command that `UserError.parameters` names in a further line.
         Ctrl-C and SIGTERM raise KeyboardInterrupt, so that temporary files are
         removed; training replaces that by a stop at the end of a step, `Stopped`. A
-        closed standard output ends the command silently. Every other exception is a
-        bug and shows its traceback.
+        closed standard output ends the command silently, and a closed standard error
+        changes no exit code. Every other exception is a bug and shows its traceback.
     """
 
     def main(argv: list[str]) -> ExitCode:
@@ -87,15 +87,17 @@ def start(
             usage = isinstance(error, ConfigError)
             return ExitCode.USAGE if usage else ExitCode.ERROR
         except Stopped as stopped:
-            print(stopped, file=sys.stderr)
+            quiet.print_error(stopped)
             return ExitCode.STOPPED
         except KeyboardInterrupt:
-            print('Interrupted.', file=sys.stderr)
+            quiet.print_error('Interrupted.')
             return ExitCode.INTERRUPTED
         except BrokenPipeError:
-            quiet.forget_stdout()
             return ExitCode.ERROR
+        finally:
+            quiet.forget_closed_streams()
 
+    quiet.open_stderr()
     signal.signal(signal.SIGTERM, _interrupt)
     flags.define(fields)
     # Flags may also follow arguments that are not flags.
@@ -160,12 +162,12 @@ def _exhausted(error: Exception) -> UserError:
 
 
 def _print_error(error: UserError) -> None:
-    print(error, file=sys.stderr)
+    quiet.print_error(error)
     named = [f'--{name}' for name in error.parameters if name in flags.FLAGS]
     if named:
         *first, last = named
         listed = f'{", ".join(first)} and {last}' if first else last
-        print(f'See {listed}.', file=sys.stderr)
+        quiet.print_error(f'See {listed}.')
 
 
 def _interrupt(number: int, frame: FrameType | None) -> NoReturn:

@@ -128,7 +128,7 @@ def parse(
         try:
             print(f'{description.strip()}\n\n{describe(fields)}', flush=True)
         except BrokenPipeError:
-            quiet.forget_stdout()
+            quiet.forget_closed_streams()
         sys.exit(0)
     try:
         rest = FLAGS(list(argv))
@@ -183,5 +183,6 @@ def _suggest(word: str) -> str:
 
 
 def _refuse(message: str) -> NoReturn:
-    print(message, file=sys.stderr)
+    quiet.print_error(message)
+    quiet.forget_closed_streams()
     sys.exit(2)

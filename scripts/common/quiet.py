@@ -1,4 +1,4 @@
-"""Standard error without what native code writes to it, and a closed standard output.
+"""Standard error without what native code writes to it, and closed standard streams.
 
 C and C++ libraries write to the file descriptor of standard error, past `sys.stderr`:
 TensorFlow when it starts, decoders about an image that they do not name.
@@ -117,9 +117,31 @@ class StderrHandler(logging.StreamHandler):
             tqdm.write(self.format(record), file=self.stream)
 
 
-def forget_stdout() -> None:
-    """Discards what is still to be printed: the reader of the pipe has gone."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def open_stderr() -> None:
+    """Opens the null device as standard error where that is closed, as after `2>&-`."""
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, 'w')
+        os.dup2(sys.stderr.fileno(), 2)
+
+
+def print_error(message: object) -> None:
+    """Prints a line on standard error, or nothing where its reader has gone."""
+    with contextlib.suppress(OSError):
+        print(message, file=sys.stderr, flush=True)
+
+
+def forget_closed_streams() -> None:
+    """Discards what is still to be printed to pipes whose reader has gone.
+
+    Python flushes the standard streams when it ends, and exits with code 120 where
+    that fails.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:  # None after `>&-`
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def import_tensorflow() -> None:

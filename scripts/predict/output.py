@@ -53,5 +53,5 @@ def _to_standard_output(contents: bytes) -> None:
             sys.stdout.buffer.flush()
         except OSError:
             # What is left in the buffer would fail again when Python ends.
-            quiet.forget_stdout()
+            quiet.forget_closed_streams()
             raise

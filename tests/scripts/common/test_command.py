@@ -1,5 +1,6 @@
 """How a command starts, logs, fails and stops."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -117,6 +118,46 @@ def test_closed_standard_output_ends_the_command_silently():
     pipeline = '"$0" -c "$1" | head -n 1; echo "${PIPESTATUS[0]}"'
     done = execute('bash', '-c', pipeline, sys.executable, code)
     assert (done.stdout.split()[1:], done.stderr) == (['1'], '')
+
+
+@pytest.mark.parametrize(
+    'error, code, closed, shown',
+    [
+        ('Stopped("Message.")', 75, ('stdout', 'stderr'), {}),
+        ('Stopped("Message.")', 75, ('stdout',), {'stderr': 'Message.\n'}),
+        ('Stopped("Message.")', 75, ('stderr',), {'stdout': 'printed\n'}),
+        ('KeyboardInterrupt', 130, ('stdout', 'stderr'), {}),
+        ('ConfigError("Message.", "run_dir")', 2, ('stdout', 'stderr'), {}),
+    ],
+)
+def test_pipes_whose_reader_has_gone_change_no_exit_code(error, code, closed, shown):
+    read, write = os.pipe()
+    os.close(read)
+    streams = dict.fromkeys(('stdout', 'stderr'), subprocess.PIPE)
+    done = subprocess.run(
+        [sys.executable, '-c', program(f'[print("printed"), throw({error})]')],
+        cwd=ROOT,
+        env={**os.environ, 'PYTHONUNBUFFERED': ''},  # "printed" stays in a buffer
+        text=True,
+        timeout=300,
+        **{**streams, **dict.fromkeys(closed, write)},
+    )
+    os.close(write)
+    assert done.returncode == code
+    assert {name: getattr(done, name) for name in shown} == shown
+
+
+def test_unknown_flag_is_a_usage_error_where_standard_error_is_closed():
+    pipeline = '"$0" -c "$1" --zebra 2>&1 | true; echo "${PIPESTATUS[0]}"'
+    code = 'import time\ntime.sleep(0.2)\n' + program('print(arguments)')
+    assert execute('bash', '-c', pipeline, sys.executable, code).stdout == '2\n'
+
+
+def test_command_works_without_standard_error():
+    code = program('[print(arguments), sys.stderr.write("x"), os.write(2, b"x")]')
+    shell = '"$0" -c "$1" a 2>&-'
+    done = execute('bash', '-c', shell, sys.executable, code)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "['a']\n", '')
 
 
 def test_lists_are_printed_in_place_of_the_work():
