@@ -57,7 +57,8 @@ def work(request: tuple[list[str], Settings]) -> None:
     """Explains; see `explain.explain`."""
     from scripts.explain.explain import explain
 
-    explain(*request, **{'data_dir': '', **flags.given(IMAGES)})
+    places = [field for field in FIELDS if field.name in ('data_dir', 'download')]
+    explain(*request, **flags.given(places))
 
 
 def run() -> None:

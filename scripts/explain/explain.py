@@ -22,8 +22,16 @@ from vision.models.profile import count_parameters
 from vision.survey.images import pixels
 
 
-def explain(arguments: list[str], settings: Settings, data_dir: str) -> None:
+def explain(
+    arguments: list[str], settings: Settings, data_dir: str = '', download: bool = False
+) -> None:
     """Explains the images that the arguments name, or validation images of the run.
+
+    Args:
+        arguments: images, folders and patterns.
+        settings: what is explained and how.
+        data_dir: where the images of the run are, by default as it records.
+        download: whether they may be downloaded.
 
     Raises:
         ConfigError: there is no image, or no such stage or class.
@@ -39,7 +47,9 @@ def explain(arguments: list[str], settings: Settings, data_dir: str) -> None:
     if arguments:
         chosen = images.from_arguments(arguments)
     else:
-        chosen = images.from_run(classifier, settings.samples, settings.seed, data_dir)
+        chosen = images.from_run(
+            classifier, settings.samples, settings.seed, data_dir, download
+        )
     folder = output_folder(classifier, settings.output)
     check_writable(folder)
     write(classifier, chosen, settings, endpoint, target, folder)

@@ -47,7 +47,11 @@ def from_arguments(arguments: Sequence[str]) -> Images:
 
 
 def from_run(
-    classifier: Classifier, samples: int, seed: int, data_dir: str = ''
+    classifier: Classifier,
+    samples: int,
+    seed: int,
+    data_dir: str = '',
+    download: bool = False,
 ) -> Images:
     """Validation images of a run, half of them misclassified if there are enough.
 
@@ -56,6 +60,7 @@ def from_run(
         samples: number of images.
         seed: of the choice.
         data_dir: where the images are, by default as recorded by the run.
+        download: whether they may be downloaded.
 
     Raises:
         ConfigError: the weights are not those of a run.
@@ -67,7 +72,7 @@ def from_run(
             'are not of a run have no validation images.'
         )
     moved = {'data_dir': data_dir} if data_dir else {}
-    config = image_config(classifier.run.config, moved)
+    config = image_config(classifier.run.config, {**moved, 'download': download})
     source = load_source(config)
     if source.classes != classifier.classes:
         raise DatasetError(

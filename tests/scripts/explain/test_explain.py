@@ -15,11 +15,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
+from absl import flags as absl_flags
 from PIL import Image
 
 import scripts.explain.output
+from scripts.common import flags
 from scripts.common.thumbnails import tile
 from scripts.explain import attribution, explain, images, targets
+from scripts.explain.__main__ import FIELDS, check, work
 from scripts.explain.attribution import Attribution, Explanation
 from scripts.explain.output import Output
 from scripts.explain.overlays import overlay, shown
@@ -259,6 +262,26 @@ def test_images_that_have_moved(tmp_path, classifier):
     with pytest.raises(DatasetError, match='gone'):
         images.from_run(moved, samples=2, seed=0)
     assert len(images.from_run(moved, 2, 0, data_dir=str(tmp_path)).split) == 2
+
+
+@pytest.mark.parametrize('requested', [False, True])
+def test_images_are_downloaded_only_when_requested(
+    run_dir, classifier, monkeypatch, requested
+):
+    configs = []
+
+    def load_source(config):
+        configs.append(config)
+        raise DatasetError('none')
+
+    monkeypatch.setattr(images, 'load_source', load_source)
+    monkeypatch.setattr(explain.model_settings, 'load_classifier', lambda: classifier)
+    monkeypatch.setattr(flags, 'FLAGS', absl_flags.FlagValues())
+    flags.define(FIELDS)
+    flags.FLAGS(['explain', f'--run_dir={run_dir}', *['--download'] * requested])
+    with pytest.raises(DatasetError):
+        work(check([]))
+    assert [config.download for config in configs] == [requested]
 
 
 @pytest.mark.slow
