@@ -238,19 +238,25 @@ def _settings(compared: Comparison) -> Iterator[str]:
             f'The settings of {", ".join(map(escape, unknown))} are unknown: '
             'checkpoints without their runs.'
         )
-    configs = [run.config.to_dict() if run else {} for run in runs]
-    rows = []
-    for name in Config().to_dict():
-        values = [
-            content.written(config[name]) if config else '–' for config in configs
-        ]
-        if len({*values} - {'–'}) > 1 and name != 'run_dir':
-            rows.append([name, *values])
+    settings = [run.config.to_dict() for run in runs if run]
+    rows = [
+        [name, *(_setting(run.config, name) if run else '–' for run in runs)]
+        for name in Config().to_dict()
+        if name != 'run_dir'
+        and any(values[name] != settings[0][name] for values in settings)
+    ]
     if rows:
         yield 'Settings that differ:'
         yield table([['setting', *compared.names], *rows], left=len(runs) + 1)
     elif len(runs) - len(unknown) > 1:
         yield f'The {"other " if unknown else ""}runs have the same settings.'
+
+
+def _setting(config: Config, name: str) -> str:
+    """The value of a setting, '(default)' where the network or dataset decides."""
+    if getattr(config, name) is None:
+        return '(default)'
+    return content.written(config.to_dict()[name])
 
 
 def _csv(compared: Comparison) -> str:

@@ -14,6 +14,7 @@ from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.evaluation import TOP, Evaluation, HeadMetrics
 from trainers.evaluation.metrics import Interval
 from trainers.inference.classifier import Run
+from trainers.settings import parsing
 from trainers.settings.config import Config
 
 PAIRS = 12  # The most confused ones, listed and shown.
@@ -148,7 +149,7 @@ def written(value: Any) -> str:
         return ','.join(map(str, value)) or 'none'
     if value is None:
         return ''
-    return f'{value:g}' if isinstance(value, float) else str(value)
+    return parsing.written(value) if isinstance(value, float) else str(value)
 
 
 def command_line(environment: dict[str, Any]) -> str:

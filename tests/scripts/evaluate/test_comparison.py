@@ -203,3 +203,22 @@ def test_settings_stand_below_the_names_of_their_runs(evaluations, tmp_path):
     assert 'The settings of b are unknown: checkpoints without' in text
     assert 'The other runs have the same settings.' in report([first, other, first])
     assert 'The runs have the same settings.' in report([first, first])
+
+
+@pytest.mark.parametrize(
+    'name, values, shown',
+    [
+        ('dense', [None, ()], ['(default)', 'none']),
+        ('pooling', [None, 'max'], ['(default)', 'max']),
+        ('augment', [(), ('flip',)], ['none', 'flip']),
+        ('learning_rate', [0.1, 0.10000001], ['0.1', '0.10000001']),
+    ],
+)
+def test_settings_that_differ_are_shown_differently(
+    evaluations, tmp_path, name, values, shown
+):
+    runs = [
+        of_run(evaluation, tmp_path, **{name: value})
+        for evaluation, value in zip(evaluations, values)
+    ]
+    assert f'| {name} | {shown[0]} | {shown[1]} |' in report(runs)
