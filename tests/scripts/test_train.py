@@ -18,8 +18,22 @@ ROOT = Path(__file__).resolve().parents[2]
 FIELDS = dataclasses.fields(Config)
 
 
-def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    command = [sys.executable, *python, '-m', 'scripts.train', *arguments]
+# Shows the progress after every step, not every 30 seconds.
+PROGRESS_OF_EVERY_STEP = """
+import functools
+from trainers.reporting import progress
+progress.Progress = functools.partial(progress.Progress, interval=0)
+from scripts.train import run
+run()
+"""
+
+
+def call(
+    *arguments: str,
+    python: tuple[str, ...] = (),
+    program: tuple[str, str] = ('-m', 'scripts.train'),
+) -> subprocess.CompletedProcess:
+    command = [sys.executable, *python, *program, *arguments]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300
     )
@@ -96,10 +110,13 @@ def test_whole_run(tmp_path):
         '--limit_eval_batches=1',
         '--optimizer=sgd',
         f'--run_dir={tmp_path}/run',
+        program=('-c', PROGRESS_OF_EVERY_STEP),
     )
     assert done.returncode == 0, done.stderr
     # Where there is no terminal the progress comes as lines now and then.
-    assert all(re.match(r' *\d+ %  step ', line) for line in done.stderr.splitlines())
+    lines = done.stderr.splitlines()
+    line = r'Epoch 1/1 +\d+% [12]/2 \[(\d\d:\d\d|\?)(, [\w/-]+=\S+)*\]'
+    assert lines and all(re.fullmatch(line, text) for text in lines), done.stderr
     assert 'Epoch 1/1' in done.stdout and 'Test  ' in done.stdout
     assert f'tensorboard --logdir={tmp_path}/run/tensorboard' in done.stdout
     assert (tmp_path / 'run/results.json').exists()
