@@ -11,12 +11,18 @@ from scripts.evaluate.settings import (
 )
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.tables import VIEWS
+from vision.data import SPLITS
 
 OWN = Config(dataset='image_folder', data_dir='photos', split_seed=5)
 
 
 def test_there_are_as_many_views_to_choose_from_as_there_are():
     assert Settings.__dataclass_fields__['views'].metadata['choices'] is VIEWS
+
+
+def test_splits_to_choose_from_are_those_of_a_dataset():
+    choices = Settings.__dataclass_fields__['split'].metadata['choices']
+    assert sorted(choices) == sorted(SPLITS)
 
 
 @pytest.mark.parametrize(
