@@ -78,7 +78,7 @@ def measure(request: Request) -> None:
     environment = report.describe_environment(load_average)
     ignored = unused(settings.mode, list(flags.given(FIELDS)))
     print(report.header(environment, settings.mode, ignored), flush=True)
-    result = modes.MODES[settings.mode](config, settings)
+    result = modes.run(config, settings)
     print(report.results(result))
     if settings.json:
         report.write(Path(settings.json), environment, settings.mode, result)

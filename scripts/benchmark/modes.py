@@ -2,14 +2,14 @@
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from scripts.benchmark import keras_inception, keras_input
 from scripts.benchmark.end_to_end import measure_loop
-from scripts.benchmark.settings import SYNTHETIC, USED, Settings
+from scripts.benchmark.settings import MODES, Settings
 from scripts.benchmark.timing import (
     Row,
     Workload,
@@ -56,6 +56,11 @@ class Result(NamedTuple):
     settings: dict[str, Any]
     rows: list[Row]
     ratios: dict[str, float]
+
+
+def run(config: Config, settings: Settings) -> Result:
+    """The result of the mode that the settings name."""
+    return globals()[MODES[settings.mode].function](config, settings)
 
 
 def step(config: Config, settings: Settings) -> Result:
@@ -182,15 +187,6 @@ def input_peers(config: Config, settings: Settings) -> Result:
     return _result(config, settings, rows, names)
 
 
-MODES: dict[str, Callable[[Config, Settings], Result]] = {
-    'step': step,
-    'input': input_pipeline,
-    'end_to_end': end_to_end,
-    'peers': peers,
-    'input_peers': input_peers,
-}
-
-
 def _plain(config: Config, image_size: int) -> Config:
     """The settings without interruptions and averages, with image size and precision.
 
@@ -294,10 +290,11 @@ def _result(
 ) -> Result:
     """Rows, the ratios of those pairs of them, and the settings that they depend on."""
     left_out = {'mode', 'json'}
-    if settings.mode not in SYNTHETIC:
+    mode = MODES[settings.mode]
+    if not mode.synthetic:
         left_out.add('classes')
     values = config.to_dict()
-    shown = {name: values[name] for name in USED[settings.mode]}
+    shown = {name: values[name] for name in mode.used}
     for name, value in dataclasses.asdict(settings).items():
         if name not in left_out:
             shown[name] = value

@@ -2,6 +2,7 @@
 
 import dataclasses
 from pathlib import Path
+from typing import NamedTuple
 
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.fields import CheckedSettings, setting
@@ -12,15 +13,28 @@ _STEP = (*_NETWORK, 'optimizer', 'xla')
 _DATA = ('dataset', 'data_dir', 'augment', 'cache')
 _INPUT = ('recipe', *_DATA, 'image_size', 'batch_size')
 
-# The settings of a run that each mode uses; --recipe may change any of them.
-USED: dict[str, tuple[str, ...]] = {
-    'step': _STEP,
-    'input': _INPUT,
-    'end_to_end': (*_STEP, *_DATA),
-    'peers': _NETWORK,
-    'input_peers': _INPUT,
+
+class Mode(NamedTuple):
+    """A mode of the benchmark.
+
+    Attributes:
+        function: its name in `scripts.benchmark.modes`, which imports TensorFlow.
+        used: the settings of a run that it uses; --recipe may change any of them.
+        synthetic: whether it uses synthetic images and needs --classes.
+    """
+
+    function: str
+    used: tuple[str, ...]
+    synthetic: bool = False
+
+
+MODES = {
+    'step': Mode('step', _STEP, synthetic=True),
+    'input': Mode('input_pipeline', _INPUT),
+    'end_to_end': Mode('end_to_end', (*_STEP, *_DATA)),
+    'peers': Mode('peers', _NETWORK, synthetic=True),
+    'input_peers': Mode('input_peers', _INPUT),
 }
-SYNTHETIC = ('step', 'peers')  # These use synthetic images and need --classes.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +52,7 @@ class Settings(CheckedSettings):
         'pipeline (input); the training loop and its steps alone (end_to_end); the '
         'network and the same one in Keras (peers); the input pipeline and those of '
         'Keras (input_peers).',
-        choices=tuple(USED),
+        choices=tuple(MODES),
     )
     json: str = setting('', _MEASUREMENT, 'File to write everything to as JSON.')
     classes: int = setting(
@@ -79,13 +93,13 @@ class Settings(CheckedSettings):
 
 def config_fields() -> list[dataclasses.Field]:
     """The settings of a run that are flags of the benchmark."""
-    used = {name for names in USED.values() for name in names}
+    used = {name for mode in MODES.values() for name in mode.used}
     return [field for field in dataclasses.fields(Config) if field.name in used]
 
 
 def unused(mode: str, given: list[str]) -> list[str]:
     """Those of the flags on the command line that this mode does not use."""
-    used = {field.name for field in dataclasses.fields(Settings)} | {*USED[mode]}
-    if mode not in SYNTHETIC:
+    used = {field.name for field in dataclasses.fields(Settings)} | {*MODES[mode].used}
+    if not MODES[mode].synthetic:
         used.remove('classes')
     return [name for name in given if name not in used]

@@ -13,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from scripts.benchmark import end_to_end, keras_inception, modes, report, workloads
-from scripts.benchmark.settings import USED, Settings, unused
+from scripts.benchmark.settings import MODES, Settings, unused
 from scripts.benchmark.timing import (
     Row,
     Spread,
@@ -92,7 +92,7 @@ def measured(
     config = recipes.configure(
         'default', {'batch_size': 4, 'model': 'tiny', **overrides}
     )
-    result = modes.MODES[mode](config, settings)
+    result = modes.run(config, settings)
     report.write(
         tmp_path / 'figures.json',
         report.describe_environment((1.0, 2.0, 3.0)),
@@ -110,7 +110,7 @@ def check_schema(content: dict, mode: str) -> None:
     assert list(content) == ['environment', 'mode', 'settings', 'rows', 'ratios']
     assert content['mode'] == mode
     assert content['environment']['load_average']
-    assert set(USED[mode]) <= set(content['settings'])
+    assert set(MODES[mode].used) <= set(content['settings'])
     for entry in content['rows']:
         assert tuple(entry) == Row._fields
         rate = entry['images_per_second']
@@ -496,7 +496,7 @@ def test_stopwatch(monkeypatch):
 
 
 def test_modes_have_settings_and_say_what_they_ignore():
-    assert set(modes.MODES) == set(USED)
+    assert all(callable(getattr(modes, mode.function)) for mode in MODES.values())
     given = ['mode', 'json', 'classes', 'augment', 'model']
     assert unused('step', given) == ['augment']
     assert unused('peers', given) == ['augment']
