@@ -112,6 +112,9 @@ def load_classifier() -> 'Classifier':
             'Expected --run_dir=FOLDER, the folder of a run, or --model=NAME with '
             '--pretrained=WEIGHTS.'
         )
+    # Published weights are in a folder in `data_dir` by default.
+    if 'data_dir' in given:
+        settings['data_dir'] = given['data_dir']
     return classifier.from_pretrained(
         Config.from_dict(settings),
         chosen.labels,

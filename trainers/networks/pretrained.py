@@ -148,9 +148,12 @@ def _published(network: Network, config: Config) -> Path:
     published = weights.published(network)
     if not config.weights_dir and not config.data_dir:
         raise ConfigError(
-            'Expected a folder of published weights with --pretrained=imagenet: pass '
-            '--weights_dir, or --data_dir, in which they are by default; and '
-            '--download to download them.'
+            f'Expected a folder with the published weights of {config.model}: name it, '
+            'or the folder of the dataset, in which they are by default, and allow the '
+            'download of weights that are missing.',
+            'weights_dir',
+            'data_dir',
+            'download',
         )
     folder = Path(config.weights_dir or data.cache_folder(config.data_dir))
     file = folder / published.file

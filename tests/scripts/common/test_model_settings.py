@@ -8,6 +8,7 @@ import pytest
 from absl import flags as absl_flags
 
 from scripts.common import flags
+from scripts.common.dataset_settings import image_fields
 from scripts.common.model_settings import Trained, load_classifier, model_fields
 from trainers.settings.config import Config, ConfigError
 from vision.errors import UserError
@@ -20,7 +21,7 @@ def parse(monkeypatch):
     """Defines the flags anew, and parses a command line."""
     values = absl_flags.FlagValues()
     monkeypatch.setattr(flags, 'FLAGS', values)
-    flags.define(model_fields())
+    flags.define([*model_fields(), *image_fields()])
     return lambda *arguments: values(['command', *arguments])
 
 
@@ -96,6 +97,18 @@ def test_flags_that_name_no_network(parse, arguments, message):
 def test_a_run_that_there_is_not(parse, tmp_path):
     parse(f'--run_dir={tmp_path}', '--download')  # which a run has no use for
     with pytest.raises(UserError, match='expected the folder of a run'):
+        load_classifier()
+
+
+def test_published_weights_are_in_the_folder_of_the_dataset(parse, tmp_path):
+    parse('--model=mobilenet_v2', '--pretrained=imagenet')
+    with pytest.raises(ConfigError) as error:
+        load_classifier()
+    assert '--' not in str(error.value)
+    assert error.value.parameters == ('weights_dir', 'data_dir', 'download')
+
+    parse('--model=mobilenet_v2', '--pretrained=imagenet', f'--data_dir={tmp_path}')
+    with pytest.raises(UserError, match=f'{tmp_path}/.*, which is missing'):
         load_classifier()
 
 
