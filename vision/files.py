@@ -18,8 +18,9 @@ class LockedError(Exception):
 def locked(lock: Path, wait: bool = True) -> Iterator[None]:
     """Holds a lock against other processes and threads until the block ends.
 
-    The operating system releases the lock when the process ends, however it ends. The
-    holder is written to `<lock>.holder`. Both files are removed at the end.
+    Where the operating system has flock, it releases the lock when the process ends,
+    however it ends. The holder is written to `<lock>.holder` where that is possible.
+    Both files are removed at the end.
 
     Args:
         lock: the file that is locked; its folder is created.
@@ -46,15 +47,16 @@ def locked(lock: Path, wait: bool = True) -> Iterator[None]:
         )
         file_lock.acquire()
     started = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    holder = f'pid {os.getpid()} on {socket.gethostname()}, started {started}\n'
     try:
-        record.write_text(
-            f'pid {os.getpid()} on {socket.gethostname()}, started {started}\n', 'utf-8'
-        )
+        with contextlib.suppress(OSError):  # Only messages of others need it.
+            record.write_text(holder, 'utf-8')
         yield
     finally:
-        record.unlink(missing_ok=True)
-        # While it is held: who opened it meanwhile sees that it has no name any more.
-        lock.unlink(missing_ok=True)
+        # The lock while it is held: who opened it meanwhile sees that it has no name.
+        for file in (record, lock):
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
         file_lock.release()
 
 
@@ -71,6 +73,7 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     """Yields a file to write that becomes `path` as a whole when the block ends.
 
     A reader or a crash never meets a part of it; an exception leaves `path` unchanged.
+    Concurrent writers of one path need a lock: they share the temporary file.
     """
     # A fixed name, so that a killed write is overwritten by the next one.
     temporary = path.with_name(f'.{path.name}.tmp')
@@ -78,8 +81,9 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
         with temporary.open('wb') as file:
             yield file
         publish(temporary, path)
-    finally:
+    except BaseException:
         temporary.unlink(missing_ok=True)
+        raise
 
 
 def publish(temporary: Path, path: Path) -> None:

@@ -1,6 +1,7 @@
 import logging
 import os
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,20 @@ def test_a_lock_creates_its_folder_or_is_an_error_of_the_system(tmp_path):
             pass
 
 
+def test_a_lock_is_held_without_the_record_of_its_holder(tmp_path, monkeypatch):
+    lock = tmp_path / 'a.lock'
+
+    def fail(*arguments, **options):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_text', fail)
+    monkeypatch.setattr(Path, 'unlink', fail)
+    for _ in range(2):
+        with files.locked(lock, wait=False):
+            with pytest.raises(files.LockedError, match='^unknown process$'):
+                _take_in_another_thread(lock, wait=False)
+
+
 def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
     path = tmp_path / 'a'
     files.write_atomically(path, 'old')
@@ -67,6 +82,21 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
         file.flush()
         assert path.read_bytes() == b'old'
     assert path.read_bytes() == b'new' and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_replaced_file_leaves_the_temporary_file_of_the_next_writer(
+    tmp_path, monkeypatch
+):
+    path, temporary = tmp_path / 'a', tmp_path / '.a.tmp'
+    publish = files.publish
+
+    def publish_before_the_next_write(*paths):
+        publish(*paths)
+        temporary.write_bytes(b'half')
+
+    monkeypatch.setattr(files, 'publish', publish_before_the_next_write)
+    files.write_atomically(path, 'new')
+    assert path.read_bytes() == b'new' and temporary.read_bytes() == b'half'
 
 
 def _take_in_another_thread(lock, wait):

@@ -29,9 +29,9 @@ def find(what: str | os.PathLike) -> Iterator[ImageFile]:
     """The images that a path, a folder or a pattern stands for; at least one entry.
 
     A path of a file stands for the file, whatever its suffix; a folder for the images
-    in it and in the folders below, as `walk` yields them. Anything else is a pattern
-    with wildcards (`*`, `?`, `[...]`, `**`): it stands for what it matches, sorted and
-    without repetition.
+    in it and in the folders below, in the order of the names in each. Anything else is
+    a pattern with wildcards (`*`, `?`, `[...]`, `**`): it stands for what it matches,
+    sorted and without repetition.
     """
     path = os.fspath(what)
     if os.path.isdir(path):
@@ -65,11 +65,15 @@ def of_file(path: str) -> ImageFile:
 
 def _below(folder: str) -> Iterator[ImageFile]:
     """The images in a folder and in those below it."""
-    for path, error in walk(folder):
-        if error:
-            yield ImageFile(path, error=error.strerror or str(error))
+    waiting: list[str] = []  # Images of the folders that hold the next, the first last.
+    for path, content in walk(folder):
+        while waiting and waiting[-1].split(os.sep) < path.split(os.sep):
+            yield of_file(waiting.pop())
+        if isinstance(content, OSError):
+            yield ImageFile(path, error=content.strerror or str(content))
         else:
-            yield of_file(path)
+            waiting += [os.path.join(path, name) for name in reversed(content.images)]
+    yield from map(of_file, reversed(waiting))
 
 
 def _matching(pattern: str) -> Iterator[ImageFile]:

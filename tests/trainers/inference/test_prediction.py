@@ -93,6 +93,15 @@ def test_a_folder_is_searched_in_order(folder, monkeypatch):
     assert names(find('deep/er/')) == ['deep/er/c.gif']
 
 
+def test_images_and_folders_are_in_one_order(tmp_path):
+    in_order = ['a/1.png', 'a/b/c.png', 'a/z.png', 'a-b.png', 'a.png', 'b/1.png']
+    for name in reversed(in_order):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    for folder in (f'{tmp_path}', f'{tmp_path}/'):
+        assert names(find(folder)) == [f'{tmp_path}/{name}' for name in in_order]
+
+
 @pytest.mark.parametrize(
     'path, error',
     [

@@ -4,13 +4,14 @@ import contextlib
 import json
 import os
 import time
+import uuid
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from vision.data.source import DatasetError
-from vision.files import write_atomically
+from vision.files import publish
 
 EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.gif', '.bmp', '.webp')
 CACHE = '.tapestry'  # A folder for what may be thrown away, inside the data directory.
@@ -60,37 +61,37 @@ def scan(folder: str, status: os.stat_result) -> Folder:
 def walk(
     folder: str,
     scan: Callable[[str, os.stat_result], Folder] = scan,
-    parents: tuple[tuple[int, int], ...] = (),
-) -> Iterator[tuple[str, OSError | None]]:
-    """Yields the images below a folder, in the order of the names in each folder.
+) -> Iterator[tuple[str, Folder | OSError]]:
+    """Yields a folder and those below it: each before those in it, which are in order.
 
     Links are followed, but not from a folder into one that holds it.
 
     Args:
         folder: path of the folder.
         scan: reads a folder.
-        parents: device and inode of the folders that hold this one.
 
     Yields:
-        The path of an image and None, or that of a folder that cannot be read and why.
+        The path of a folder and what it holds, or why it cannot be read.
     """
-    try:
-        # Before the folder is read: a change after that shows the next time.
-        status = os.stat(folder)
-        identity = (status.st_dev, status.st_ino)
-        if identity in parents:
-            return
-        content = scan(folder, status)
-    except OSError as error:
-        yield folder, error
-        return
-    below = set(content.folders)
-    for name in sorted(content.folders + content.images):
-        path = os.path.join(folder, name)
-        if name in below:
-            yield from walk(path, scan, (*parents, identity))
-        else:
-            yield path, None
+    # With the device and inode of the folders that hold each.
+    waiting: list[tuple[str, tuple[tuple[int, int], ...]]] = [(folder, ())]
+    while waiting:
+        path, parents = waiting.pop()
+        try:
+            # Before the folder is read: a change after that shows the next time.
+            status = os.stat(path)
+            identity = (status.st_dev, status.st_ino)
+            if identity in parents:
+                continue
+            content = scan(path, status)
+        except OSError as error:
+            yield path, error
+            continue
+        yield path, content
+        below = (*parents, identity)
+        waiting += [
+            (os.path.join(path, name), below) for name in reversed(content.folders)
+        ]
 
 
 def find_images(root: Path, cache: bool = True) -> list[str]:
@@ -119,13 +120,14 @@ def find_images(root: Path, cache: bool = True) -> list[str]:
         folders[path[start:]] = folder
         return folder
 
-    paths = []
-    for path, error in walk(str(root), scan_changed):
-        if error:
+    paths: list[str] = []
+    for path, content in walk(str(root), scan_changed):
+        if isinstance(content, OSError):
             raise DatasetError(
-                f'Expected a folder that can be read, got {path}: {error.strerror}.'
-            ) from error
-        paths.append(path[start:])
+                f'Expected a folder that can be read, got {path}: {content.strerror}.'
+            ) from content
+        prefix = f'{path[start:]}/' if path[start:] else ''
+        paths += [f'{prefix}{name}' for name in content.images]
     paths.sort()
     _check_unicode(root, paths)
     if cache and len(paths) > _WORTH_KEEPING and folders != known:
@@ -163,7 +165,14 @@ def _read(file: Path) -> _Folders:
 
 def write_cache(file: Path, contents: bytes) -> None:
     """Writes a file whole or not at all; a folder that is read-only is left alone."""
+    # A unique name, since processes may write the same file at once, without a lock.
+    temporary = file.with_name(f'.{file.name}.{uuid.uuid4().hex}.tmp')
     # Without a cache all works as well, only more slowly.
     with contextlib.suppress(OSError):
         file.parent.mkdir(exist_ok=True)
-        write_atomically(file, contents)
+        try:
+            temporary.write_bytes(contents)
+            publish(temporary, file)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise

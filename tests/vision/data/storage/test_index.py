@@ -86,6 +86,19 @@ def test_links_are_followed_but_not_in_circles(tree):
     ]
 
 
+def test_folders_may_be_nested_deeply(tmp_path):
+    folders = [tmp_path.joinpath(*'d' * depth) for depth in range(1, 1101)]
+    for folder in folders:
+        folder.mkdir()
+    image = folders[-1] / '1.jpg'
+    image.touch()
+    paths = find_images(tmp_path)
+    image.unlink()
+    for folder in reversed(folders):  # pytest removes folders by recursion.
+        folder.rmdir()
+    assert paths == [str(image.relative_to(tmp_path))]
+
+
 def test_a_folder_that_cannot_be_read_is_named(tree, monkeypatch):
     scandir = os.scandir
 
@@ -178,4 +191,22 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     monkeypatch.setattr(os, 'replace', fail)
     index.write_cache(file, b'new')
     assert file.read_bytes() == b'old'
+    assert os.listdir(file.parent) == [file.name]
+
+
+def test_two_writes_of_a_file_at_once_both_succeed(tmp_path, monkeypatch):
+    file = tmp_path / 'cache' / 'index.json'
+    publish, published = index.publish, []
+
+    def publish_after_another(*paths):
+        if not published:
+            published.append(b'other')
+            index.write_cache(file, b'other')
+            published.append(file.read_bytes())
+        publish(*paths)
+
+    monkeypatch.setattr(index, 'publish', publish_after_another)
+    index.write_cache(file, b'first')
+    assert published == [b'other', b'other']
+    assert file.read_bytes() == b'first'
     assert os.listdir(file.parent) == [file.name]
