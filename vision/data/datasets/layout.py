@@ -15,6 +15,7 @@ from vision.data.source import (
     EncodedSplit,
     FileSplit,
     HeldOut,
+    RangeSplit,
     SomeSplit,
     Split,
     stratified_split,
@@ -62,7 +63,7 @@ def no_archive(dataset: str, problem: str) -> DatasetError:
     archive = ARCHIVES[dataset]
     return DatasetError(
         f'{problem} Download {archive.url} ({archive.size:,} bytes), extract it and '
-        f'pass DIR/{archive.folder} as data_dir; vision.data.obtain does that.',
+        f'pass DIR/{archive.folder} as data_dir.',
         'data_dir',
         'download',
     )
@@ -193,9 +194,15 @@ def typical_size(split: EncodedSplit) -> int:
 def _shorter_side(split: EncodedSplit, index: int) -> int:
     """In pixels; 0 where the header cannot be read."""
     try:
+        # Of a file no more than the header is read.
+        file = (
+            io.BytesIO(split.read(index))
+            if isinstance(split, RangeSplit)
+            else split.paths[index]
+        )
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # About a size that is not decoded here.
-            with Image.open(io.BytesIO(split.read(index))) as image:
+            with Image.open(file) as image:
                 return min(image.size)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return 0

@@ -33,7 +33,9 @@ def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
     if data_dir:
         raise DatasetError(
             'shapes is built in and reads no files, got data_dir='
-            f'{data_dir!r}; leave it out, or name another dataset.'
+            f'{data_dir!r}; leave it out, or name another dataset.',
+            'data_dir',
+            'dataset',
         )
     return _source()
 

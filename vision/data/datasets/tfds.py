@@ -129,8 +129,8 @@ def _prepared(name: str, data_dir: str) -> Any:
         _check_known(name)
         raise DatasetError(
             f'tfds:{name} is not prepared in '
-            f'{data_dir or constants.DATA_DIR}; prepare it, which vision.data.obtain '
-            'does, or pass the data_dir that holds it.',
+            f'{data_dir or constants.DATA_DIR}; prepare it or pass the data_dir that '
+            'holds it.',
             'data_dir',
             'download',
         ) from None
@@ -140,8 +140,7 @@ def _prepared(name: str, data_dir: str) -> Any:
         raise DatasetError(
             f'tfds:{name}: expected files in the format tfrecord, got '
             f'{builder.info.file_format.value} in {builder.info.data_dir}. Prepare it '
-            "with file_format='tfrecord', which vision.data.obtain does in another "
-            'data_dir.',
+            "with file_format='tfrecord' in another data_dir.",
             'data_dir',
             'download',
         )

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vision.data import DatasetError, HeldOut, check_disjoint, load
+from vision.data import DatasetError, FileSplit, HeldOut, check_disjoint, load
 
 
 def _draw(path, size=(40, 30)):
@@ -198,6 +198,16 @@ def test_the_size_is_the_median_of_the_shorter_sides(tmp_path, size, expected):
     (tmp_path / 'dog/0.png').write_text('not an image')
     source = _load(tmp_path)
     assert (source.image_size, source.fixed_size) == (expected, False)
+
+
+def test_the_size_is_found_without_reading_whole_files(tmp_path, monkeypatch):
+    _folders(tmp_path)
+
+    def fail(split, index):
+        raise AssertionError(f'{split.paths[index]} was read.')
+
+    monkeypatch.setattr(FileSplit, 'read', fail)
+    assert _load(tmp_path).image_size > 0
 
 
 def test_files_that_are_no_images_are_noticed(tmp_path):

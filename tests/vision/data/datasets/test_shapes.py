@@ -57,5 +57,8 @@ def test_the_shape_stands_out_from_its_background():
 
 def test_a_data_dir_is_refused():
     load('shapes', data_dir='')
-    with pytest.raises(DatasetError, match="built in.*data_dir='/data'; leave it out"):
+    with pytest.raises(
+        DatasetError, match="built in.*data_dir='/data'; leave it out"
+    ) as e:
         load('shapes', data_dir='/data')
+    assert e.value.parameters == ('data_dir', 'dataset')

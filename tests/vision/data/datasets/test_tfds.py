@@ -204,7 +204,7 @@ def test_another_file_format_is_named(tmp_path):
     [
         (
             'mnist',
-            'tfds:mnist is not prepared in .*; prepare it, which',
+            'tfds:mnist is not prepared in .*; prepare it or pass',
             ('data_dir', 'download'),
         ),
         (
