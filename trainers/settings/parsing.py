@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from vision.data.augment import specs
 from vision.data.augment.specs import AUGMENTATIONS, Augmentation
 from vision.errors import UserError, suggestion
 
@@ -102,7 +103,7 @@ def written(value: float | Sequence[int]) -> str:
     """A number, or several with hyphens between, as they are parsed."""
     if isinstance(value, Sequence):
         return '-'.join(map(str, value))
-    return short if float(short := f'{value:g}') == value else repr(value)
+    return specs.written(value)
 
 
 def _parse_augment(texts: Sequence[str]) -> tuple[Augmentation, ...]:
@@ -119,7 +120,7 @@ def _parse_augment(texts: Sequence[str]) -> tuple[Augmentation, ...]:
 
 
 def _write_augment(augmentations: Sequence[Augmentation]) -> list[str]:
-    return [':'.join([name, *map(written, numbers)]) for name, numbers in augmentations]
+    return [str(Augmentation(*augmentation)) for augmentation in augmentations]
 
 
 def _parse_dense(texts: Sequence[str]) -> tuple[int, ...] | None:

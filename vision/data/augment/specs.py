@@ -67,6 +67,11 @@ RANGES: dict[str, tuple[float, float]] = {
 }
 
 
+def written(number: float) -> str:
+    """A number in the shortest form that reads back equal."""
+    return short if float(short := f'{number:g}') == number else repr(number)
+
+
 class Augmentation(NamedTuple):
     """An augmentation by name, and its first numbers; the others have their defaults.
 
@@ -77,7 +82,7 @@ class Augmentation(NamedTuple):
     numbers: tuple[float, ...] = ()
 
     def __str__(self) -> str:
-        return ':'.join([self.name, *(f'{number:g}' for number in self.numbers)])
+        return ':'.join([self.name, *map(written, self.numbers)])
 
     def __call__(self, *arguments: Any) -> Any:
         return AUGMENTATIONS.load(self.name)(*arguments, *self.numbers)
@@ -87,9 +92,15 @@ def checked(augmentation: Augmentation) -> Augmentation:
     """The augmentation with numbers of the types that its function takes.
 
     Raises:
-        UserError: the name is unknown, or there are too many numbers, or one is out of
-            its range.
+        UserError: it is no Augmentation, the name is unknown, there are too many
+            numbers, or one is out of its range.
     """
+    if not isinstance(augmentation, Augmentation):
+        raise UserError(
+            "Expected an Augmentation, such as Augmentation('flip'); "
+            f'received {augmentation!r}.',
+            'augment',
+        )
     name, numbers = augmentation
     expected = parameters(name)
     if len(numbers) > len(expected):

@@ -12,7 +12,7 @@ from vision.data.augment import (
     checked,
     parameters,
 )
-from vision.data.augment.specs import GEOMETRIC, PHOTOMETRIC, RANGES
+from vision.data.augment.specs import GEOMETRIC, PHOTOMETRIC, RANGES, written
 from vision.errors import UserError
 
 NUMBERS = [
@@ -92,10 +92,28 @@ def test_a_number_too_many(name):
     spec = numbered(name, len(parameters(name)), '1')
     with pytest.raises(UserError) as error:
         augmentation(spec)
-    numbers = [f'{p.default:g}' for p in parameters(name)] + ['1']
+    numbers = [written(p.default) for p in parameters(name)] + ['1']
     assert str(error.value) == (
         f'Expected at most {takes}; received {":".join([name, *numbers])}.'
     )
+
+
+@pytest.mark.parametrize('value', ['flip', ('flip', ()), None])
+def test_what_is_no_augmentation_is_refused(value):
+    with pytest.raises(UserError) as error:
+        checked(value)
+    assert str(error.value) == (
+        f"Expected an Augmentation, such as Augmentation('flip'); received {value!r}."
+    )
+    assert error.value.parameters == ('augment',)
+
+
+@pytest.mark.parametrize(
+    'numbers, text',
+    [((), 'rotate'), ((20.0,), 'rotate:20'), ((12.3456789,), 'rotate:12.3456789')],
+)
+def test_an_augmentation_is_written_exactly(numbers, text):
+    assert str(Augmentation('rotate', numbers)) == text
 
 
 @pytest.mark.parametrize('name', AUGMENTATIONS)
