@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from vision.layers.inception import (
         AuxiliaryHead,
         InceptionBlock,
+        Widths,
     )
+    from vision.layers.modes import Estimation, Mode
     from vision.layers.normalization import (
         BatchNorm,
         LocalResponseNorm,
