@@ -39,7 +39,7 @@ def describe_start(
     for title, text in {
         'Model': f'{config.model}: {count_parameters(model):,} parameters{in_heads}'
         f'; {count_macs(model, size) / 1e6:,.0f} million multiplications '
-        'an image',
+        'per image',
         'Dropout': _describe_dropout(model),
         **_describe_weights(config, trainer),
         'Images': f'{source.name}: {counts}; {len(source.classes)} classes; '
@@ -50,7 +50,7 @@ def describe_start(
             f'{phase.config.learning_rate:g}'
             for phase in trainer.phases
         ),
-        'Arithmetic': f'{model.dtype.name} on {gpus or environment.cpu_model()}',
+        'Precision': f'{model.dtype.name} on {gpus or environment.cpu_model()}',
         'Run': str(run_dir),
         'Watch': f'tensorboard --logdir={run_dir / "tensorboard"}',
     }.items():
