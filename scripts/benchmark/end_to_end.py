@@ -85,7 +85,7 @@ def measure_loop(
         stopwatch = Stopwatch(steps, baseline)
         with (
             Progress((epochs + 1) * steps) as progress,
-            train.open_directory(config, source, trainer) as directory,
+            train.open_directory(config, source, trainer, specification) as directory,
         ):
             reporter = TimedReporter(
                 stopwatch, config, directory, trainer.state, source.classes, progress

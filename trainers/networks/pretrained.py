@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from trainers.reporting.downloading import Bars
-from trainers.settings.config import Config, ConfigError
+from trainers.settings.config import CUSTOM, Config, ConfigError
 from trainers.settings.parsing import FREEZE
 from trainers.storage.checkpoints import find, read_variables
 from trainers.storage.run_directory import RunDirectory
@@ -52,7 +52,7 @@ def initialize(network: Network, config: Config, classes: Sequence[str]) -> list
     """
     if config.pretrained:
         return list(load(network, config, classes).notes)
-    if config.freeze.trainable_stages is None:
+    if config.freeze.trainable_stages is None or config.model == CUSTOM:
         return []
     return [
         f'--freeze={",".join(FREEZE.write(config.freeze))} without --pretrained '

@@ -13,7 +13,7 @@ from trainers.run import checks
 from trainers.run.batches import Batches
 from trainers.run.checkpointer import Checkpointer
 from trainers.run.signals import Stopped, StopRequest
-from trainers.settings.config import Config
+from trainers.settings.config import CUSTOM, Config
 from trainers.step import metrics
 from trainers.step.trainer import Trainer, TrainingPhase
 from trainers.storage.history import History, Row
@@ -150,7 +150,8 @@ class Loop:
             batch = next(iter(self.batches.train(self.phase.config, 0, 1, size=0)))
         loss = self.phase.evaluate([batch])['loss']
         # The loss of guessing is expected of random weights only.
-        checks.check_initial_loss(loss, classes, random=not self.config.pretrained)
+        random = not self.config.pretrained and self.config.model != CUSTOM
+        checks.check_initial_loss(loss, classes, random=random)
 
     def _train_phase(self) -> None:
         """Trains to the end of a phase, with each size of the size schedule in turn."""

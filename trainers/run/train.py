@@ -120,7 +120,9 @@ def _run(
         trainer, notes = build(
             config, specification, source, begun is not None, network
         )
-        directory = stack.enter_context(open_directory(given, source, trainer))
+        directory = stack.enter_context(
+            open_directory(given, source, trainer, specification)
+        )
         stack.enter_context(log_to(directory.log, expected=(Stopped,)))
         environment.record(directory)
         steps = steps_per_epoch(config, source)
@@ -169,7 +171,9 @@ def make_loop(
         config, specification, source, trainer.state.model, directory, bad_files, stop
     )
     if any(phase.config.features == 'live' for phase in trainer.phases):
-        source = decoded(config, source, bad_files)
+        # The size in force: that of a Network object is not among the settings.
+        sized = dataclasses.replace(config, image_size=specification.image_size)
+        source = decoded(sized, source, bad_files)
     return Loop(
         config,
         trainer,
@@ -181,11 +185,16 @@ def make_loop(
     )
 
 
-def open_directory(config: Config, source: Source, trainer: Trainer) -> RunDirectory:
+def open_directory(
+    config: Config, source: Source, trainer: Trainer, specification: Specification
+) -> RunDirectory:
     """The run's directory, locked for this process."""
     labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
-    rates = networks.dropout_rates(trainer.state.model)
-    return RunDirectory.open(run_dir_of(config), config, labels, rates)
+    in_force: dict[str, Any] = dict(networks.dropout_rates(trainer.state.model))
+    if config.model != CUSTOM:
+        in_force['image_size'] = specification.image_size
+        in_force['normalization'] = specification.normalization
+    return RunDirectory.open(run_dir_of(config), config, labels, in_force)
 
 
 def begun_specification(config: Config) -> Specification | None:

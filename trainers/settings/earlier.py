@@ -5,6 +5,7 @@ what it recorded: no default, name or meaning that changes later changes or refu
 A version that changes one of these adds an entry to `CHANGES`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -133,8 +134,13 @@ def read_settings(content: Mapping[str, Any]) -> Settings:
     Raises:
         ConfigError: a setting is unknown or has a value that is not allowed.
     """
-    version = content.get('version', _FIRST)
-    values = dict(content['settings'] if 'version' in content else content)
+    version = str(content.get('version', _FIRST))
+    values = content.get('settings') if 'version' in content else content
+    if not isinstance(values, Mapping):
+        raise ConfigError(
+            f"Expected an object of settings under 'settings', received {values!r}. "
+            'Restore the file.'
+        )
     for since, change in CHANGES.items():
         if _numbers(version) < _numbers(since):
             values = {
@@ -175,4 +181,5 @@ def read_calibration(content: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(map(int, version.split('.')))
+    """The numbers of the release: (0, 3, 0) of '0.3.0.dev1'."""
+    return tuple(map(int, re.findall(r'\d+', version)[:3]))

@@ -33,11 +33,18 @@ def config_of(given: Mapping[str, Any]) -> Config:
     is_new = given.get('dry_run') or given.get('resume') == 'never'
     if is_new or not RunDirectory(path).config.is_file():
         return _new(given)
-    recorded = RunDirectory.read(path).config
+    run = RunDirectory.read(path)
+    # An empty value stands for what the run recorded, unless the run was given another.
+    earlier = {} if run.given is None else run.given
+    values = {
+        name: value
+        for name, value in given.items()
+        if value is not None or (name != 'recipe' and earlier.get(name) is not None)
+    }
     config = Config.from_dict(
-        {**recorded.to_dict(), **OF_A_START, **given, 'run_dir': str(path)}
+        {**run.config.to_dict(), **OF_A_START, **values, 'run_dir': str(path)}
     )
-    check_same(path, recorded, config)
+    check_same(path, run.config, config)
     return config
 
 

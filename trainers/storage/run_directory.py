@@ -112,7 +112,7 @@ class RunDirectory(contextlib.AbstractContextManager):
             RunDirectoryError: the directory holds something else, another process uses
                 it, the settings or classes differ, or it cannot be written to.
         """
-        run = cls(path)
+        run, new = cls(path), _given(config)
         try:
             with contextlib.ExitStack() as lock:
                 run._check_place(config.resume)
@@ -120,7 +120,7 @@ class RunDirectory(contextlib.AbstractContextManager):
                 lock.enter_context(files.locked(path / '.lock', wait=False))
                 # Again: another process may have started a run here meanwhile.
                 run.resumed = run._check_place(config.resume)
-                given = run._compare(config, labels) if run.resumed else _given(config)
+                given = run._compare(config, labels) if run.resumed else new
                 if not run.resumed:
                     run.write_json(run.labels, labels)
                 resolved = with_defaults(config, network_defaults or {})
@@ -277,6 +277,15 @@ class RunDirectory(contextlib.AbstractContextManager):
         ]
         if recorded.given is None:
             return None
+        started_with = [
+            f'--{name}={",".join(value) if isinstance(value, list) else value}'
+            for name, value in recorded.given.items()
+            if name in config.results_dict() and value is not None
+        ]
+        if started_with:
+            self.notes.append(
+                f'The run was started with {" ".join(started_with)}, and resumes so.'
+            )
         return recorded.given | {name: value for name, (_, value) in changed.items()}
 
 

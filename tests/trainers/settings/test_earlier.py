@@ -115,6 +115,19 @@ def test_settings_of_a_later_version_name_it():
         read_settings(content)
 
 
+@pytest.mark.parametrize('version', ['99.0.0.dev1', '99', 99])
+def test_versions_are_compared_by_their_numbers(version):
+    content = {'version': version, 'settings': {'wisdom': 1}}
+    with pytest.raises(ConfigError, match=f'Version {version} wrote these'):
+        read_settings(content)
+
+
+@pytest.mark.parametrize('content', [{}, {'settings': []}, {'settings': None}])
+def test_a_version_without_settings(content):
+    with pytest.raises(ConfigError, match="object of settings under 'settings'"):
+        read_settings({'version': '0.2.0', **content})
+
+
 def test_calibration_of_version_0_1():
     assert earlier.read_calibration({'step': 3, 'pictures': 5}) == {
         'step': 3,

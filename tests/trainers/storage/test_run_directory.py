@@ -23,6 +23,10 @@ from trainers.storage.run_directory import RunDirectory, RunDirectoryError
 
 ROOT = Path(__file__).resolve().parents[3]
 SETTINGS = {'model': 'small_cnn', 'learning_rate': 0.1, 'augment': ('flip', 'zoom:0.1')}
+STARTED_WITH = (
+    'The run was started with --model=small_cnn --learning_rate=0.1 '
+    '--augment=flip,zoom:0.1, and resumes so.'
+)
 LABELS = [{'id': 'n1', 'name': 'cat'}, {'id': 'n2', 'name': 'größer'}]
 
 
@@ -75,7 +79,7 @@ def test_resume_takes_the_same_settings_only(tmp_path):
     with start(tmp_path / 'run'):
         pass
     with start(tmp_path / 'run', augment=('flip', 'zoom:0.1')) as run:
-        assert run.resumed and run.notes == []
+        assert run.resumed and run.notes == [STARTED_WITH]
     with pytest.raises(RunDirectoryError) as raised:
         start(tmp_path / 'run', learning_rate=0.2, model='cifar_cnn', precise_bn=1)
     assert 'model: "small_cnn" in the run, "cifar_cnn" now' in str(raised.value)
@@ -91,7 +95,10 @@ def test_resume_takes_the_same_settings_only(tmp_path):
 def test_settings_that_do_not_affect_results_may_change(tmp_path):
     start(tmp_path, log_every=10).close()
     with start(tmp_path, log_every=5, run_dir='other', resume='must') as run:
-        assert run.notes == ['--log_every=5 is used from now on; 10 was recorded.']
+        assert run.notes == [
+            '--log_every=5 is used from now on; 10 was recorded.',
+            STARTED_WITH,
+        ]
     recorded = RunDirectory.read(tmp_path)
     assert recorded.config.log_every == recorded.given['log_every'] == 5
 
@@ -120,7 +127,8 @@ def test_an_existing_run_needs_no_setting_but_its_directory(tmp_path):
     assert config == dataclasses.replace(expected, data_dir='moved', resume='must')
     with start(path, **dataclasses.asdict(config)) as run:
         assert run.notes == [
-            '--data_dir=moved is used from now on; images was recorded.'
+            '--data_dir=moved is used from now on; images was recorded.',
+            STARTED_WITH.replace('=flip,zoom:0.1', '=flip,zoom:0.1 --seed=7'),
         ]
     assert RunDirectory.read(path).given['data_dir'] == 'moved'
 
@@ -176,8 +184,36 @@ def test_the_default_directory_may_hold_a_run_too(tmp_path, monkeypatch):
 
 
 def test_numbers_are_compared_as_json(tmp_path):
-    start(tmp_path, learning_rate=1, weight_decay=0).close()
-    assert start(tmp_path, learning_rate=1.0, weight_decay=0.0).resumed
+    """JSON has one kind of numbers: another program may write 1 for 1.0."""
+    start(tmp_path, learning_rate=1.0).close()
+    path = tmp_path / 'config.json'
+    content = json.loads(path.read_text())
+    content['settings'] |= {'learning_rate': 1, 'epochs': content['settings']['epochs']}
+    path.write_text(json.dumps(content))
+    assert start(tmp_path, learning_rate=1.0).resumed
+
+
+@pytest.mark.parametrize(
+    'given', [{'dropout': None, 'recipe': None}, {'dropout': None, 'pooling': None}]
+)
+def test_an_empty_value_stands_for_the_recorded_one(given, tmp_path):
+    """The same command resumes: what the network had for it was recorded."""
+    given = {'run_dir': str(tmp_path), **given}
+    config = config_of(given)
+    RunDirectory.open(tmp_path, config, LABELS, {'dropout': 0.4}).close()
+    assert config_of(given) == dataclasses.replace(config, dropout=0.4)
+
+
+def test_an_empty_value_does_not_stand_for_another_that_was_given(tmp_path):
+    start(tmp_path, dropout=0.3).close()
+    with pytest.raises(RunDirectoryError, match='dropout: 0.3 in the run, null now'):
+        config_of({'run_dir': str(tmp_path), 'dropout': None})
+
+
+def test_an_unknown_recipe_leaves_no_directory(tmp_path):
+    with pytest.raises(ConfigError, match='--recipe to be one of'):
+        start(tmp_path / 'run', recipe='nonsense')
+    assert not (tmp_path / 'run').exists()
 
 
 def test_other_classes_are_refused(tmp_path):
