@@ -199,5 +199,5 @@ def test_a_run_is_evaluated_on_its_own_images(classifier):
     )
     np.testing.assert_array_equal(evaluated.main, again.main)
     assert (evaluated.views_per_image, again.heads) == (2, evaluated.heads)
-    with pytest.raises(UserError, match='Expected a source with random weights'):
+    with pytest.raises(UserError, match='Expected source=... with random weights'):
         evaluate(classifier)
