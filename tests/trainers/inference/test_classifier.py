@@ -70,8 +70,13 @@ def test_a_run_is_read_with_everything_it_recorded(run_dir):
     source = load_source(Config(**SETTINGS))
     assert classifier.classes == source.classes and classifier.ids == source.ids
     assert classifier.image_size == 32
-    rates = {'dropout': 0.5, 'feature_dropout': 0.0}  # of the network
-    assert classifier.run.config == Config(**SETTINGS, **rates, run_dir=str(run_dir))
+    in_force = {  # of the network and the dataset
+        'dropout': 0.5,
+        'feature_dropout': 0.0,
+        'image_size': 32,
+        'normalization': 'unit',
+    }
+    assert classifier.run.config == Config(**SETTINGS, **in_force, run_dir=str(run_dir))
     assert classifier.run.epoch == results['best_epoch']
     assert classifier.run.step == 3 * results['best_epoch']
     assert classifier.temperature == Temperature(1.0, '', 0)
