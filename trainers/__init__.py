@@ -3,8 +3,9 @@
 Nothing is imported before it is used: `import trainers` imports no TensorFlow.
 """
 
-import importlib
 from typing import TYPE_CHECKING, Any
+
+from vision.registry import import_target
 
 if TYPE_CHECKING:
     from trainers.evaluation.evaluation import evaluate
@@ -17,17 +18,16 @@ if TYPE_CHECKING:
 __all__ = ['Config', 'configure', 'evaluate', 'load', 'predict', 'train']
 
 _TARGETS = {
-    'Config': ('trainers.settings.config', 'Config'),
-    'configure': ('trainers.settings.recipes', 'configure'),
-    'evaluate': ('trainers.evaluation.evaluation', 'evaluate'),
-    'load': ('trainers.inference.classifier', 'from_run'),
-    'predict': ('trainers.inference.prediction', 'predict'),
-    'train': ('trainers.run.train', 'train'),
+    'Config': 'trainers.settings.config:Config',
+    'configure': 'trainers.settings.recipes:configure',
+    'evaluate': 'trainers.evaluation.evaluation:evaluate',
+    'load': 'trainers.inference.classifier:from_run',
+    'predict': 'trainers.inference.prediction:predict',
+    'train': 'trainers.run.train:train',
 }
 
 
 def __getattr__(name: str) -> Any:
     if name not in _TARGETS:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    module, attribute = _TARGETS[name]
-    return getattr(importlib.import_module(module), attribute)
+    return import_target(_TARGETS[name])

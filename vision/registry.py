@@ -42,8 +42,13 @@ class Registry(dict[str, Entry]):
                 f'Expected {self.kind} of {", ".join(self)}; received {name!r}.'
                 f'{suggestion(name, self)}'
             )
-        module, _, attribute = self[name].target.partition(':')
-        return getattr(importlib.import_module(module), attribute)
+        return import_target(self[name].target)
+
+
+def import_target(target: str) -> Any:
+    """Imports what `package.module:attribute` names."""
+    module, _, attribute = target.partition(':')
+    return getattr(importlib.import_module(module), attribute)
 
 
 def lazy_attributes(
