@@ -2,17 +2,17 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from absl import flags as absl_flags
+from commands import run_command
 from PIL import Image
 
 from scripts.common import flags
@@ -29,14 +29,7 @@ from trainers.settings.config import Config, ConfigError
 from vision.data import ArraySplit, DatasetError, Source
 from vision.models.specification import Specification
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    command = [sys.executable, *python, '-m', 'scripts.evaluate', *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+call = functools.partial(run_command, 'evaluate', text=True)
 
 
 def test_help_needs_no_tensorflow():

@@ -3,10 +3,9 @@
 import copy
 import csv
 import dataclasses
+import functools
 import gc
 import re
-import subprocess
-import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags as absl_flags
+from commands import run_command
 from PIL import Image
 
 import scripts.explain.output
@@ -36,16 +36,7 @@ from vision.explain import BASELINES, METHODS
 from vision.models import create
 from vision.registry import Entry
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def call(
-    *arguments: str | bytes, python: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess:
-    command = [sys.executable, *python, '-m', 'scripts.explain', *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+call = functools.partial(run_command, 'explain', text=True)
 
 
 @pytest.fixture(scope='module')

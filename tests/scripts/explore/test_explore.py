@@ -1,14 +1,14 @@
 """The command: help, usage errors, and one whole run."""
 
+import functools
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from absl import flags as absl_flags
+from commands import run_command
 from PIL import Image
 
 from scripts.common import flags
@@ -16,14 +16,7 @@ from scripts.explore import __main__ as explore
 from scripts.explore import augmentation
 from vision import data
 
-ROOT = Path(__file__).resolve().parents[3]
-
-
-def call(*arguments: str, python: tuple[str, ...] = ()) -> subprocess.CompletedProcess:
-    command = [sys.executable, *python, '-m', 'scripts.explore', *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+call = functools.partial(run_command, 'explore', text=True)
 
 
 def test_help_is_short_and_needs_no_tensorflow():

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import ROOT, run_command
 from PIL import Image
 
 from scripts.predict.settings import Settings
@@ -20,16 +21,11 @@ from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.tables import VIEWS
 
-ROOT = Path(__file__).resolve().parents[3]
-
 
 def call(
     *arguments: str, python: tuple[str, ...] = (), stdin: bytes = b''
 ) -> subprocess.CompletedProcess:
-    command = [sys.executable, *python, '-m', 'scripts.predict', *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, input=stdin, timeout=300
-    )
+    return run_command('predict', *arguments, python=python, input=stdin)
 
 
 @pytest.fixture(scope='module')
