@@ -9,7 +9,7 @@ from vision.data.decoding.bad_files import BadFiles
 from vision.data.source import ArraySplit, DatasetError, Split
 from vision.data.storage import stored
 from vision.data.storage.index import CACHE
-from vision.data.storage.stored import Contents, Groups, Progress
+from vision.data.storage.stored import Contents, Progress
 
 _GROUP = 64  # Files an element of the pipeline.
 
@@ -27,9 +27,9 @@ def decode_to_memory(
     Args:
         progress: called after every group of images.
     """
-    groups = _decoded(split, side, bad_files, progress)
-    shape = (len(split), side, side, 3)
-    return _decoded_split(split, *stored.in_memory(shape, np.uint8, groups))
+    return _decoded(
+        split, *stored.in_memory(split, _contents(split, side), bad_files, progress)
+    )
 
 
 def decode_to_disk(
@@ -54,19 +54,10 @@ def decode_to_disk(
         DatasetError: the folder cannot be written to or is full.
     """
     file = folder / f'decoded-{stored.digest([side, *split.names])[:16]}.uint8'
-    contents = Contents(
-        (len(split), side, side, 3),
-        np.uint8,
-        'decoded images',
-        'Make room, choose another cache_dir, or keep no cache.',
-        ('cache_dir', 'cache'),
-    )
-
-    def groups(recorded: BadFiles) -> Groups:
-        return _decoded(split, side, recorded, progress)
-
-    return _decoded_split(
-        split, *stored.on_disk(file, split, contents, groups, bad_files or BadFiles())
+    contents = _contents(split, side)
+    return _decoded(
+        split,
+        *stored.on_disk(file, split, contents, bad_files or BadFiles(), progress),
     )
 
 
@@ -86,17 +77,20 @@ def cache_folder(data_dir: str) -> Path:
     return (root if root.is_dir() else root.parent) / CACHE
 
 
+def _contents(split: Split, side: int) -> Contents:
+    return Contents(
+        lambda images, names: images,
+        _GROUP,
+        side,
+        (len(split), side, side, 3),
+        np.uint8,
+        'decoded images',
+        'Make room, choose another cache_dir, or keep no cache.',
+        ('cache_dir', 'cache'),
+    )
+
+
 def _decoded(
-    split: Split, side: int, bad_files: BadFiles | None, progress: Progress | None
-) -> Groups:
-    """Yields where a group of images starts, the images, and their sample weights."""
-    for start, count, batch in stored.in_order(
-        split, _GROUP, side, bad_files, progress
-    ):
-        yield start, batch.images[:count], batch.sample_weights[:count]
-
-
-def _decoded_split(
     split: Split, images: np.ndarray, sample_weights: np.ndarray
 ) -> ArraySplit:
     return ArraySplit(split.labels, split.names, images, sample_weights=sample_weights)

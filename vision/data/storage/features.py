@@ -12,12 +12,10 @@ from vision.data.fetch import on_host
 from vision.data.pipeline import Batch, for_evaluation, for_training
 from vision.data.source import Split
 from vision.data.storage import stored
-from vision.data.storage.stored import Contents, Groups, Progress
+from vision.data.storage.stored import Contents, Progress
 from vision.errors import UserError
 
 Backbone = Callable[[tf.Tensor], tf.Tensor]  # uint8 [B, S, S, 3] -> float32 [B, F].
-
-_REMEDY = 'Make room, or choose another cache_dir.'
 
 
 class FeatureError(UserError):
@@ -73,29 +71,30 @@ def extract_features(
         ValueError: the function returns another type or width.
     """
 
-    def groups(recorded: BadFiles) -> Groups:
-        batches = stored.in_order(split, batch_size, image_size, recorded, progress)
-        for start, count, batch in batches:
-            values = function(tf.constant(batch.images)).numpy()
-            _check(values, (batch_size, width), split.names[start : start + count])
-            yield start, values[:count], batch.sample_weights[:count]
+    def compute(images: np.ndarray, names: Sequence[str]) -> np.ndarray:
+        values = function(tf.constant(images)).numpy()
+        _check(values, (batch_size, width), names)
+        return values
 
-    shape = (len(split), width)
+    contents = Contents(
+        compute,
+        batch_size,
+        image_size,
+        (len(split), width),
+        np.float32,
+        'features',
+        'Make room, or choose another cache_dir.',
+        ('cache_dir',),
+        made_of=f'{image_size} {key}',
+        checked=True,
+    )
     if folder is None:
-        values, sample_weights = stored.in_memory(shape, np.float32, groups(bad_files))
+        values, sample_weights = stored.in_memory(split, contents, bad_files, progress)
     else:
         name = stored.digest([key, image_size, *split.names])[:16]
-        contents = Contents(
-            shape,
-            np.float32,
-            'features',
-            _REMEDY,
-            ('cache_dir',),
-            made_of=f'{image_size} {key}',
-            checked=True,
-        )
+        file = folder / f'features-{name}.float32'
         values, sample_weights = stored.on_disk(
-            folder / f'features-{name}.float32', split, contents, groups, bad_files
+            file, split, contents, bad_files, progress
         )
     return Features(values, split.labels, sample_weights)
 
@@ -138,14 +137,11 @@ def _taker(features: Features) -> Callable[[tf.Tensor], Batch]:
         for array in (features.values, features.labels, features.sample_weights)
     )
 
-    def take(indices: tf.Tensor) -> Batch:
-        return Batch(
-            tf.gather(values, indices),
-            tf.gather(labels, indices),
-            tf.gather(sample_weights, indices),
-        )
-
-    return take
+    return lambda indices: Batch(
+        tf.gather(values, indices),
+        tf.gather(labels, indices),
+        tf.gather(sample_weights, indices),
+    )
 
 
 def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> None:

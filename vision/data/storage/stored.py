@@ -7,7 +7,7 @@ import logging
 import mmap
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,25 +16,26 @@ import tensorflow as tf
 
 from vision.data.decoding.bad_files import BadFiles
 from vision.data.download.download import locked
-from vision.data.pipeline import Batch, eval_batches
+from vision.data.pipeline import eval_batches
 from vision.data.source import ArraySplit, DatasetError, RangeSplit, Split
 from vision.files import replacing, write_atomically
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
-# Where a group of images starts, what was computed for them, and their sample weights.
+# Where a batch starts, what is computed of it, and the sample weights of its images.
 Groups = Iterator[tuple[int, np.ndarray, np.ndarray]]
-MakeGroups = Callable[[BadFiles], Groups]  # Records undecodable images.
 
 _VERSION = 2  # Of the decoder and the record; another one makes a file useless.
 _Bad = list[tuple[int, str]]  # The indices of bad images, and what is wrong with each.
 
-_log = logging.getLogger(__name__)
-
 
 class Contents(NamedTuple):
-    """What a file holds: an array, in the order of the split.
+    """What is kept: an array, computed of the images and in the order of the split.
 
     Attributes:
+        compute: makes values [B, ...] of images uint8 [B, S, S, 3] and their names; of
+            the last batch there are fewer names than images, which are then padded.
+        batch_size: B.
+        image_size: S, in pixels.
         what: the contents in words, for messages.
         remedy: what else can be done where the disk does not take them.
         parameters: the arguments that change where or whether they are kept.
@@ -42,6 +43,9 @@ class Contents(NamedTuple):
         checked: whether they are read and compared with their checksum before use.
     """
 
+    compute: Callable[[np.ndarray, Sequence[str]], np.ndarray]
+    batch_size: int
+    image_size: int
     shape: tuple[int, ...]
     dtype: type
     what: str
@@ -57,16 +61,22 @@ class Contents(NamedTuple):
 
 
 def in_memory(
-    shape: tuple[int, ...], dtype: type, groups: Groups
+    split: Split,
+    contents: Contents,
+    bad_files: BadFiles | None,
+    progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the groups hold, in one array, and the sample_weights float32 [N]."""
+    """The contents, and the sample weights float32 [N].
+
+    Undecodable images get the weight 0 and are recorded in bad_files.
+    """
     # Memory by the page, which TensorFlow can share, unlike most of NumPy's.
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    values: np.ndarray = np.frombuffer(mmap.mmap(-1, size), dtype).reshape(shape)
-    sample_weights = np.empty(shape[0], np.float32)
-    for start, group, group_weights in groups:
+    pages = mmap.mmap(-1, contents.size)
+    values: np.ndarray = np.frombuffer(pages, contents.dtype).reshape(contents.shape)
+    sample_weights = np.empty(len(split), np.float32)
+    for start, group, weights in _groups(split, contents, bad_files, progress):
         values[start : start + len(group)] = group
-        sample_weights[start : start + len(group)] = group_weights
+        sample_weights[start : start + len(group)] = weights
     return values, sample_weights
 
 
@@ -74,26 +84,24 @@ def on_disk(
     file: Path,
     split: Split,
     contents: Contents,
-    groups: MakeGroups,
     bad_files: BadFiles,
+    progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What the groups hold, in a memory-mapped file, and sample weights float32 [N].
+    """As in_memory, but the contents are in a memory-mapped file.
 
-    If several processes need the file at once, one makes it and the others wait.
-
-    Args:
-        groups: called where the file is not there yet, is damaged, or is out of date,
-            that is made of other images or of something else than what is `made_of`
-            now. Undecodable images are recorded in what it is called with.
+    They are computed where the file is not there yet, is damaged, or is out of date,
+    that is made of other images or of something else than what is `made_of` now. If
+    several processes need the file at once, one makes it and the others wait.
 
     Raises:
         DatasetError: the folder cannot be written to or is full.
     """
     with locked(file):
-        fingerprint = _fingerprint(split, contents)
+        dependencies = [_VERSION, tf.__version__, contents.made_of, *contents.shape]
+        fingerprint = digest([*dependencies, *_state_of_images(split)])
         bad = _bad_in(file, contents, fingerprint)
         if bad is None:
-            bad = _make(file, split, contents, fingerprint, groups)
+            bad = _make(file, split, contents, fingerprint, progress)
         values = _mapped(file, contents)
     sample_weights = split.sample_weights.copy()
     for index, reason in bad:
@@ -102,27 +110,26 @@ def on_disk(
     return values, sample_weights
 
 
-def in_order(
+def _groups(
     split: Split,
-    batch_size: int,
-    side: int,
+    contents: Contents,
     bad_files: BadFiles | None,
     progress: Progress | None,
-) -> Iterator[tuple[int, int, Batch]]:
-    """Yields where a batch of NumPy arrays starts, how many count, and the batch.
+) -> Groups:
+    """Computes the contents by the batch.
 
-    All are of the same shape; in the last, what does not count is padding. progress is
-    called when the consumer comes back for the next batch.
+    progress is called when the consumer comes back for the next batch.
     """
-    total = len(split)
+    size = contents.batch_size
     batches = eval_batches(
-        split, batch_size=batch_size, image_size=side, bad_files=bad_files
+        split, batch_size=size, image_size=contents.image_size, bad_files=bad_files
     )
-    for start, batch in zip(range(0, total, batch_size), batches.as_numpy_iterator()):
-        count = min(batch_size, total - start)
-        yield start, count, batch
+    for start, batch in zip(range(0, len(split), size), batches.as_numpy_iterator()):
+        names = split.names[start : start + size]
+        values = contents.compute(batch.images, names)
+        yield start, values[: len(names)], batch.sample_weights[: len(names)]
         if progress is not None:
-            progress(start + count, total)
+            progress(start + len(names), len(split))
 
 
 def digest(parts: Iterable[Any]) -> str:
@@ -134,15 +141,21 @@ def digest(parts: Iterable[Any]) -> str:
 
 
 def _make(
-    file: Path, split: Split, contents: Contents, fingerprint: str, groups: MakeGroups
+    file: Path,
+    split: Split,
+    contents: Contents,
+    fingerprint: str,
+    progress: Progress | None,
 ) -> _Bad:
     """Computes and writes the file and its record; returns the bad images."""
     bad_files, checksum = BadFiles(), hashlib.blake2b()
     try:
         with replacing(file) as stream:
-            _check_room(file.parent, contents.size)
+            # Before the work, which can take hours.
+            if shutil.disk_usage(file.parent).free < contents.size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             # Written rather than mapped: a full disk is then an error, not a signal.
-            for _, group, _ in groups(bad_files):
+            for _, group, _ in _groups(split, contents, bad_files, progress):
                 stream.write(group.data)
                 if contents.checked:
                     checksum.update(group.data)
@@ -165,16 +178,6 @@ def _make(
     return bad
 
 
-def _check_room(folder: Path, size: int) -> None:
-    """Checks the free space before the work, which can take hours.
-
-    Raises:
-        OSError: there is less; the error of a full disk.
-    """
-    if shutil.disk_usage(folder).free < size:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
 def _bad_in(file: Path, contents: Contents, fingerprint: str) -> _Bad | None:
     """The bad images of a file that can be used; None where there is no such file."""
     fault = 'damaged'
@@ -182,52 +185,29 @@ def _bad_in(file: Path, contents: Contents, fingerprint: str) -> _Bad | None:
         record = json.loads(_record(file).read_text(encoding='utf-8'))
         if record['fingerprint'] != fingerprint:
             fault = 'out of date'
-        elif record['checksum'] == _checksum(file, contents, record['bad']):
-            return record['bad']
+        elif file.stat().st_size == contents.size:
+            checksum = hashlib.blake2b()
+            if contents.checked:
+                checksum.update(_mapped(file, contents).data)
+            checksum.update(json.dumps(record['bad']).encode())
+            if checksum.hexdigest() == record['checksum']:
+                return record['bad']
     except (OSError, ValueError, KeyError, TypeError):
         pass  # Whatever is wrong with it, a new one is as good.
     if file.exists():
-        _log.warning('%s is %s: the %s are made again.', file, fault, contents.what)
+        logging.getLogger(__name__).warning(
+            '%s is %s: the %s are made again.', file, fault, contents.what
+        )
     return None
 
 
-def _checksum(file: Path, contents: Contents, bad: _Bad) -> str:
-    """Of the bad images, and before them of the contents if these are checked.
-
-    Raises:
-        ValueError: the file has another size.
-    """
-    checksum = hashlib.blake2b()
-    values = _mapped(file, contents)
-    if contents.checked:
-        checksum.update(values.data)
-    checksum.update(json.dumps(bad).encode())
-    return checksum.hexdigest()
-
-
 def _mapped(file: Path, contents: Contents) -> np.ndarray:
-    size = file.stat().st_size
-    if size != contents.size:
-        raise ValueError(f'Expected {contents.size} bytes in {file}, received {size}.')
     # 'c', since TensorFlow shares only writable memory; nothing writes to it.
     return np.memmap(file, contents.dtype, 'c', shape=contents.shape)
 
 
 def _record(file: Path) -> Path:
     return file.with_suffix('.json')
-
-
-def _fingerprint(split: Split, contents: Contents) -> str:
-    """Changes with anything that the contents depend on."""
-    return digest(
-        [
-            _VERSION,
-            tf.__version__,
-            contents.made_of,
-            *contents.shape,
-            *_state_of_images(split),
-        ]
-    )
 
 
 def _state_of_images(split: Split) -> list[Any]:

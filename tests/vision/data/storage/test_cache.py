@@ -26,7 +26,7 @@ from vision.data import (
     fits_in_memory,
 )
 from vision.data.decoding import decode
-from vision.data.storage import cache
+from vision.data.storage import cache, stored
 
 # A process of its own: decodes and prints where it is, going on for each line it gets.
 CHILD = """
@@ -84,13 +84,13 @@ def damaged(files) -> Split:
 def quick(monkeypatch):
     """Decodes whole images of the right size with Pillow: graphs take seconds."""
 
-    def decoded(split, side, bad_files, progress):
+    def decoded(split, contents, bad_files, progress):
         images = np.stack([np.asarray(Image.open(path)) for path in split.paths])
         yield 0, images, np.ones(len(split), np.float32)
         if progress is not None:
             progress(len(split), len(split))
 
-    monkeypatch.setattr(cache, '_decoded', decoded)
+    monkeypatch.setattr(stored, '_groups', decoded)
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def no_decoding(monkeypatch):
     def refuse(*arguments):
         raise AssertionError('Expected nothing to be decoded.')
 
-    monkeypatch.setattr(cache, '_decoded', refuse)
+    monkeypatch.setattr(stored, '_groups', refuse)
 
 
 def _change(path: str, contents: bytes, seconds: float = 0):
