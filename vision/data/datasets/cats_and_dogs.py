@@ -8,18 +8,15 @@ import numpy as np
 
 from vision.data.datasets.layout import (
     SPLIT_NAMES,
-    check_every_class,
-    class_split,
+    class_splits,
     complete,
-    contents,
     file_split,
-    no_archive,
+    find_root,
     shorten,
     subfolders,
     typical_size,
 )
 from vision.data.source import DatasetError, FileSplit, HeldOut, Source, take
-from vision.data.storage.index import find_images
 
 CLASSES = ('cats', 'dogs')
 FOLDERS = ('cats_and_dogs_filtered', 'cats_and_dogs', 'dogs-vs-cats')
@@ -53,7 +50,13 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     Raises:
         DatasetError: there is none of these, or a part of one.
     """
-    root = _find(data_dir)
+    root = find_root(
+        'cats_and_dogs',
+        data_dir,
+        FOLDERS,
+        _is_root,
+        'train/cats and train/dogs, or train/cat.0.jpg and so on,',
+    )
     if _has_classes(root):
         splits = complete(_from_folders(root, held_out.seed), held_out)
     else:
@@ -67,20 +70,8 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     )
 
 
-def _find(data_dir: str) -> Path:
-    if not data_dir:
-        raise no_archive(
-            'cats_and_dogs', 'cats_and_dogs needs a data directory, got none.'
-        )
-    parent = Path(data_dir)
-    for root in (parent, *(parent / folder for folder in FOLDERS)):
-        if _has_classes(root) or _numbered(root / 'train') or _numbered(root):
-            return root
-    raise no_archive(
-        'cats_and_dogs',
-        'Expected train/cats and train/dogs, or train/cat.0.jpg and so on, in '
-        f'{data_dir}, got {contents(data_dir)}.',
-    )
+def _is_root(root: Path) -> bool:
+    return _has_classes(root) or bool(_numbered(root / 'train') or _numbered(root))
 
 
 def _has_classes(root: Path) -> bool:
@@ -95,13 +86,9 @@ def _numbered(folder: Path) -> Set[str]:
 
 
 def _from_folders(root: Path, seed: int) -> dict[str, FileSplit]:
-    paths = find_images(root)
-    splits = {
-        SPLIT_NAMES[folder]: class_split(root, folder, paths, CLASSES)
-        for folder in subfolders(root)
-        if folder in SPLIT_NAMES
-    }
-    check_every_class(root / 'train', CLASSES, splits['train'])
+    names = [name for name in subfolders(root) if name in SPLIT_NAMES]
+    folders = {SPLIT_NAMES[name]: name for name in names}
+    splits = class_splits(root, folders, CLASSES)
     if set(splits) == {'train', 'validation'}:
         splits.update(_every_fifth_batch(splits['validation'], seed))
     return splits

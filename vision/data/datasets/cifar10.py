@@ -1,28 +1,14 @@
 """CIFAR-10: ten classes of 32x32 photographs (Krizhevsky, 2009)."""
 
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from vision.data.datasets.layout import (
-    check_every_class,
-    class_split,
-    complete,
-    contents,
-    no_archive,
-)
-from vision.data.source import (
-    ArraySplit,
-    DatasetError,
-    FileSplit,
-    HeldOut,
-    Source,
-    Split,
-)
-from vision.data.storage.index import find_images
+from vision.data.datasets.layout import class_splits, complete, contents, no_archive
+from vision.data.source import ArraySplit, DatasetError, HeldOut, Source, Split
 
 IMAGE_SIZE = 32
 CLASSES = (
@@ -41,15 +27,8 @@ _BATCHES = {'train': [f'data_batch_{i}' for i in range(1, 6)], 'test': ['test_ba
 _IMAGES = 10_000  # In each batch.
 _IMAGE_BYTES = 3 * IMAGE_SIZE**2
 
-
-class _Batch(NamedTuple):
-    """labels uint8 [10000] and pixels uint8 [10000, 3072], channel after channel."""
-
-    labels: np.ndarray
-    pixels: np.ndarray
-
-
-_Read = Callable[[Path], _Batch]
+# Of a file, to uint8 [10000, 1 + 3072]: a label and an image, channel after channel.
+_Read = Callable[[Path], np.ndarray]
 
 
 def load(data_dir: str, held_out: HeldOut) -> Source:
@@ -80,7 +59,7 @@ def _read_splits(data_dir: str) -> Mapping[str, Split]:
             if (root / f'data_batch_1{ending}').is_file():
                 return _from_batches(root, ending, read)
     if (parent / 'train' / CLASSES[0]).is_dir():
-        return _from_files(parent)
+        return class_splits(parent, {name: name for name in _BATCHES}, CLASSES)
     raise no_archive(
         'cifar10',
         'Expected cifar-10-batches-bin, cifar-10-batches-py or '
@@ -88,40 +67,27 @@ def _read_splits(data_dir: str) -> Mapping[str, Split]:
     )
 
 
-def _from_files(root: Path) -> dict[str, FileSplit]:
-    paths = find_images(root)
-    splits = {name: class_split(root, name, paths, CLASSES) for name in _BATCHES}
-    check_every_class(root / 'train', CLASSES, splits['train'])
-    return splits
-
-
 def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, ArraySplit]:
-    files = {
-        split: [root / f'{name}{ending}' for name in names]
-        for split, names in _BATCHES.items()
-    }
-    missing = [file.name for file in sum(files.values(), []) if not file.is_file()]
+    """The splits of the batches, whose images are named after their files."""
+    files = {name: root / f'{name}{ending}' for name in sum(_BATCHES.values(), [])}
+    missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
         raise no_archive(
             'cifar10',
             f'{root} lacks {", ".join(missing)}; the archive was not extracted whole.',
         )
-    return {
-        split: _in_memory([read(file) for file in files[split]], names)
-        for split, names in _BATCHES.items()
-    }
+    splits = {}
+    for split, batches in _BATCHES.items():
+        records = np.concatenate([read(files[name]) for name in batches])
+        labels = records[:, 0].astype(np.int32)
+        names = [f'{name}/{i:05d}' for name in batches for i in range(_IMAGES)]
+        images = records[:, 1:].reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE)
+        images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+        splits[split] = ArraySplit(labels, names, images)
+    return splits
 
 
-def _in_memory(batches: Sequence[_Batch], files: Sequence[str]) -> ArraySplit:
-    """One split of several batches, named after their files."""
-    labels = np.concatenate([batch.labels for batch in batches]).astype(np.int32)
-    pixels = np.concatenate([batch.pixels for batch in batches])
-    images = pixels.reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE).transpose(0, 2, 3, 1)
-    names = [f'{file}/{i:05d}' for file in files for i in range(_IMAGES)]
-    return ArraySplit(labels, names, np.ascontiguousarray(images))
-
-
-def _read_binary(file: Path) -> _Batch:
+def _read_binary(file: Path) -> np.ndarray:
     """Records of a label and an image's bytes, nothing else."""
     expected, size = _IMAGES * (1 + _IMAGE_BYTES), file.stat().st_size
     if size != expected:
@@ -129,43 +95,38 @@ def _read_binary(file: Path) -> _Batch:
             f'{file}: expected {expected:,} bytes, got {size:,}; '
             'extract the archive again.'
         )
-    records = np.fromfile(file, np.uint8).reshape(_IMAGES, -1)
-    return _Batch(records[:, 0], records[:, 1:])
+    return np.fromfile(file, np.uint8).reshape(_IMAGES, -1)
 
 
-def _read_pickle(file: Path) -> _Batch:
+def _read_pickle(file: Path) -> np.ndarray:
     """A pickled dictionary with `labels` and `data`, among others."""
     try:
         with open(file, 'rb') as contents:
             batch = _ArrayUnpickler(contents, encoding='latin1').load()
         labels = np.array(batch['labels'], np.uint8)
-        pixels = batch['data'].bytes.reshape(_IMAGES, _IMAGE_BYTES)
+        pixels = np.frombuffer(batch['data'].state[-1].encode('latin1'), np.uint8)
         if labels.shape != (_IMAGES,):
             raise ValueError(f'{len(labels)} labels')
+        return np.column_stack([labels, pixels.reshape(_IMAGES, _IMAGE_BYTES)])
     # A damaged pickle raises anything.
     except Exception as error:
         raise DatasetError(
             f'{file}: expected a batch of CIFAR-10, got {error!r}; '
             'extract the archive again.'
         ) from error
-    return _Batch(labels, pixels)
 
 
-class _PickledArray:
-    """Stands for an array: takes over the bytes of its state and nothing else."""
+class _Pickled:
+    """Stands for an array, or for its dtype, which is uint8: keeps the state only."""
 
     def __init__(self, *arguments: Any) -> None:
         del arguments
 
     def __setstate__(self, state: tuple) -> None:
-        self.bytes = np.frombuffer(state[-1].encode('latin1'), np.uint8)
+        self.state = state
 
 
-class _PickledType(_PickledArray):
-    """Stands for a dtype, which is known to be uint8."""
-
-    def __setstate__(self, state: tuple) -> None:
-        del state
+_PICKLED = ('numpy.core.multiarray._reconstruct', 'numpy.ndarray', 'numpy.dtype')
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -175,11 +136,6 @@ class _ArrayUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> type:
-        known = {
-            ('numpy.core.multiarray', '_reconstruct'): _PickledArray,
-            ('numpy', 'ndarray'): _PickledArray,
-            ('numpy', 'dtype'): _PickledType,
-        }
-        if (module, name) not in known:
+        if f'{module}.{name}' not in _PICKLED:
             raise pickle.UnpicklingError(f'the forbidden {module}.{name}')
-        return known[module, name]
+        return _Pickled

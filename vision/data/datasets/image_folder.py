@@ -4,8 +4,7 @@ from pathlib import Path
 
 from vision.data.datasets.layout import (
     SPLIT_NAMES,
-    check_every_class,
-    class_split,
+    class_splits,
     complete,
     contents,
     shorten,
@@ -13,7 +12,6 @@ from vision.data.datasets.layout import (
     typical_size,
 )
 from vision.data.source import DatasetError, HeldOut, Source
-from vision.data.storage.index import find_images
 
 _LAYOUT = (
     'Put the images into DIR/<class>/, or into DIR/train/<class>/, '
@@ -39,16 +37,21 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         )
     root = _unwrap(Path(data_dir))
     folders = _split_folders(root)
-    classes = _classes(root / folders['train'])
-    paths = find_images(root)
-    ready = {
-        split: class_split(root, folder, paths, classes)
-        for split, folder in folders.items()
-    }
-    check_every_class(root / folders['train'], classes, ready['train'])
-    image_size = typical_size(ready['train'])
+    train = root / folders['train']
+    classes = tuple(subfolders(train))
+    if len(classes) < 2:
+        raise DatasetError(
+            f'Expected two class folders or more in {train}, got '
+            f'{contents(train)}. {_LAYOUT}',
+            'data_dir',
+        )
+    ready = class_splits(root, folders, classes)
     return Source(
-        'image_folder', classes, complete(ready, held_out), image_size, fixed_size=False
+        'image_folder',
+        classes,
+        image_size=typical_size(ready['train']),
+        splits=complete(ready, held_out),
+        fixed_size=False,
     )
 
 
@@ -91,14 +94,3 @@ def _split_folders(root: Path) -> dict[str, str]:
         f'{shorten(subfolders(root))}. {_LAYOUT}',
         'data_dir',
     )
-
-
-def _classes(folder: Path) -> tuple[str, ...]:
-    classes = subfolders(folder)
-    if len(classes) < 2:
-        raise DatasetError(
-            f'Expected two class folders or more in {folder}, got '
-            f'{contents(folder)}. {_LAYOUT}',
-            'data_dir',
-        )
-    return tuple(classes)

@@ -3,7 +3,7 @@
 import io
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from vision.data.source import (
     stratified_split,
     take,
 )
-from vision.data.storage.index import scan
+from vision.data.storage.index import find_images, scan
 
 # What a folder of a split, or a split in a list, may be called in lower case.
 SPLIT_NAMES = {
@@ -69,6 +69,33 @@ def no_archive(dataset: str, problem: str) -> DatasetError:
     )
 
 
+def find_root(
+    dataset: str,
+    data_dir: str,
+    folders: Iterable[str],
+    is_root: Callable[[Path], bool],
+    expected: str,
+) -> Path:
+    """The data directory, or the first of the folders in it, that holds a dataset.
+
+    Args:
+        is_root: whether a folder holds it.
+        expected: what it should hold, for the error message.
+
+    Raises:
+        DatasetError: there is no data directory, or none of these holds it.
+    """
+    if not data_dir:
+        raise no_archive(dataset, f'{dataset} needs a data directory, got none.')
+    for folder in ('', *folders):
+        root = Path(data_dir, folder)
+        if is_root(root):
+            return root
+    raise no_archive(
+        dataset, f'Expected {expected} in {data_dir}, got {contents(data_dir)}.'
+    )
+
+
 def subfolders(folder: Path) -> list[str]:
     """The sorted names of the folders in a folder, without hidden ones.
 
@@ -91,42 +118,51 @@ def file_split(
     return FileSplit(np.array(labels, np.int32), names, paths)
 
 
-def class_split(
-    root: Path, folder: str, paths: Sequence[str], classes: Sequence[str]
-) -> FileSplit:
-    """The split of the images at `<folder>/<class>/**`; '' for `<class>/**`.
+def class_splits(
+    root: Path, folders: Mapping[str, str], classes: Sequence[str]
+) -> dict[str, FileSplit]:
+    """The splits of the images at `<folder>/<class>/**`, by the folder of each split.
+
+    Images outside any folder of a class are left out.
 
     Args:
-        paths: relative to root, as find_images returns them. One outside the folder or
-            outside any folder of a class there is left out.
+        folders: those of train and other splits in root; '' for root itself.
 
     Raises:
-        DatasetError: there is a class that is not in classes, or no image.
+        DatasetError: there is a class that is not in classes, no image in a split, or
+            no training image of a class.
     """
-    label_of = {name: label for label, name in enumerate(classes)}
+    paths = find_images(root)
+    splits = {
+        split: _class_split(root, folder, paths, classes)
+        for split, folder in folders.items()
+    }
+    check_every_class(root / folders['train'], classes, splits['train'])
+    return splits
+
+
+def _class_split(
+    root: Path, folder: str, paths: Sequence[str], classes: Sequence[str]
+) -> FileSplit:
+    """The split of the images at `<folder>/<class>/**`; '' for `<class>/**`."""
     prefix = f'{folder}/' if folder else ''
-    names, labels, unknown = [], [], set()
-    for path in paths:
-        name, inside, _ = path.removeprefix(prefix).partition('/')
-        if not inside or not path.startswith(prefix):
-            continue
-        if name in label_of:
-            names.append(path)
-            labels.append(label_of[name])
-        else:
-            unknown.add(name)
+    start = len(prefix)
+    found = [p for p in paths if p.startswith(prefix) and '/' in p[start:]]
+    class_of = [path[start:].partition('/')[0] for path in found]
+    unknown = set(class_of).difference(classes)
     if unknown:
         raise DatasetError(
             f'{root / folder}: expected the classes {shorten(classes)}; got '
             f'{shorten(sorted(unknown))} besides. Rename or remove these folders.'
         )
-    if not names:
+    if not found:
         raise DatasetError(
             f'Expected images in {root / folder}/<class>/, got '
             f'{contents(root / folder)}. Add some, or move the folder '
             'elsewhere.'
         )
-    return file_split(root, names, labels)
+    label_of = {name: label for label, name in enumerate(classes)}
+    return file_split(root, found, [label_of[name] for name in class_of])
 
 
 def check_every_class(where: Path, classes: Sequence[str], train: Split) -> None:

@@ -21,6 +21,8 @@ _SEED = 20_140_917  # The day GoogLeNet appeared; any other would do.
 _PIXEL = 2 / IMAGE_SIZE
 
 Distance = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# (low, high) -> a random number for each image, [count, 1, 1].
+Draw = Callable[[float, float], np.ndarray]
 
 
 def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
@@ -42,74 +44,54 @@ def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
 
 @functools.cache
 def _source() -> Source:
-    images, labels = _draw_all()
-    ends = np.cumsum([TRAIN, VALIDATION, TEST])
-    splits = {}
-    for name, start, end in zip(('train', 'validation', 'test'), [0, *ends], ends):
-        names = [f'{name}/{i:05d}' for i in range(end - start)]
-        splits[name] = ArraySplit(labels[start:end], names, images[start:end])
-    return Source('shapes', tuple(SHAPES), splits, IMAGE_SIZE, fixed_size=True)
-
-
-def _draw_all() -> tuple[np.ndarray, np.ndarray]:
-    """All images, split after split, balanced and shuffled within each; read-only."""
-    classes = len(SHAPES)
     rng = np.random.Generator(np.random.PCG64(_SEED))
-    drawn = np.stack(
-        [
-            _draw(distance, (TRAIN + VALIDATION + TEST) // classes, rng)
-            for distance in SHAPES.values()
-        ],
-        1,
-    )  # [images of a class, classes, H, W, 3]: any block of rows is balanced.
+    count = (TRAIN + VALIDATION + TEST) // len(SHAPES)
+    drawn = np.stack([_draw(distance, count, rng) for distance in SHAPES.values()], 1)
+    # Of [images of a class, classes, H, W, 3] any block of rows is balanced.
     images = drawn.reshape(-1, *drawn.shape[2:])
-    labels = np.tile(np.arange(classes, dtype=np.int32), len(drawn))
-    ends = np.cumsum([TRAIN, VALIDATION, TEST])
-    order = np.concatenate(
-        [rng.permutation(np.arange(start, end)) for start, end in zip([0, *ends], ends)]
-    )
-    images, labels = images[order], labels[order]
-    images.flags.writeable = labels.flags.writeable = False
-    return images, labels
+    splits, start = {}, 0
+    for name, size in (('train', TRAIN), ('validation', VALIDATION), ('test', TEST)):
+        order = start + rng.permutation(size)
+        labels = (order % len(SHAPES)).astype(np.int32)
+        names = [f'{name}/{i:05d}' for i in range(size)]
+        splits[name] = ArraySplit(labels, names, images[order])
+        # All who load the dataset share it.
+        splits[name].images.flags.writeable = labels.flags.writeable = False
+        start += size
+    return Source('shapes', tuple(SHAPES), splits, IMAGE_SIZE, fixed_size=True)
 
 
 def _draw(distance: Distance, count: int, rng: np.random.Generator) -> np.ndarray:
     """Draws one kind of shape `count` times; uint8 [count, 32, 32, 3]."""
-    x, y = _grid()
-    base, accent, ink = _colours(count, rng)
-    canvas = _background(x, y, base, accent, rng)
-    for _ in range(3):
-        _paint(canvas, _clutter(x, y, count, rng), accent, 0.8)
 
-    u, v, size = _place(x, y, count, rng)
+    def draw(low: float, high: float) -> np.ndarray:
+        return rng.uniform(low, high, [count, 1, 1])
+
+    centres = (np.arange(IMAGE_SIZE) + 0.5) * _PIXEL - 1
+    x, y = np.meshgrid(centres, centres)
+    base, accent, ink = _colours(draw)
+    canvas = _background(x, y, base, accent, draw)
+    for _ in range(3):
+        _paint(canvas, _clutter(x, y, draw), accent, 0.8)
+
+    u, v, size = _place(x, y, draw)
     signed = distance(u, v) * size
     outline = np.abs(signed + 0.07) - 0.07
     outlined = rng.random([count, 1, 1]) < (0.3 if distance in OUTLINED else 0)
     body = np.where(outlined, outline, signed)
     shadow = np.clip(0.5 - (np.roll(body, (1, 1), (1, 2)) - 0.03) / 0.15, 0, 1)
     canvas *= 1 - 0.45 * shadow[..., np.newaxis]
-    light = 1 + 0.18 * (u * rng.uniform(-1, 1, [count, 1, 1]) - v)
+    light = 1 + 0.18 * (u * draw(-1, 1) - v)
     _paint(canvas, _coverage(body), ink * np.clip(light, 0.7, 1.2)[..., np.newaxis], 1)
 
     canvas += rng.normal(0, 0.02, canvas.shape)
     return np.rint(255 * np.clip(canvas, 0, 1)).astype(np.uint8)
 
 
-def _grid() -> tuple[np.ndarray, np.ndarray]:
-    """Pixel centres x, y, each [1, 32, 32]."""
-    centres = (np.arange(IMAGE_SIZE) + 0.5) * _PIXEL - 1
-    x, y = np.meshgrid(centres, centres)
-    return x[np.newaxis], y[np.newaxis]
-
-
 def _place(
-    x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator
+    x: np.ndarray, y: np.ndarray, draw: Draw
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Shape coordinates u, v [count, 32, 32] and size [count, 1, 1] of each shape."""
-
-    def draw(low: float, high: float) -> np.ndarray:
-        return rng.uniform(low, high, [count, 1, 1])
-
     size = draw(0.5, 0.8)
     room = 0.95 - size
     x, y = x - room * draw(-1, 1), y - room * draw(-1, 1)
@@ -122,17 +104,11 @@ def _place(
     )
 
 
-def _colours(
-    count: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _colours(draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Two background colours and an ink, each [count, 1, 1, 3] in 0..1.
 
     Ink and background differ in hue, and the ink is the lighter.
     """
-
-    def draw(low: float, high: float) -> np.ndarray:
-        return rng.uniform(low, high, [count, 1, 1])
-
     hue = draw(0, 1)
     base = _hsv(hue, draw(0.35, 0.7), draw(0.15, 0.4))
     accent = _hsv(hue + draw(-0.15, 0.15), draw(0.3, 0.7), draw(0.3, 0.55))
@@ -148,18 +124,9 @@ def _hsv(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarr
 
 
 def _background(
-    x: np.ndarray,
-    y: np.ndarray,
-    base: np.ndarray,
-    accent: np.ndarray,
-    rng: np.random.Generator,
+    x: np.ndarray, y: np.ndarray, base: np.ndarray, accent: np.ndarray, draw: Draw
 ) -> np.ndarray:
     """A gradient from base to accent in a random direction, with faint waves."""
-    count = len(base)
-
-    def draw(low: float, high: float) -> np.ndarray:
-        return rng.uniform(low, high, [count, 1, 1])
-
     angle = draw(-np.pi, np.pi)
     mix = 0.35 + 0.35 * (x * np.cos(angle) + y * np.sin(angle))
     wave = np.sin(draw(-9, 9) * x + draw(-9, 9) * y + draw(-np.pi, np.pi))
@@ -167,14 +134,8 @@ def _background(
     return base + mix * (accent - base)
 
 
-def _clutter(
-    x: np.ndarray, y: np.ndarray, count: int, rng: np.random.Generator
-) -> np.ndarray:
+def _clutter(x: np.ndarray, y: np.ndarray, draw: Draw) -> np.ndarray:
     """Coverage [count, 32, 32] of one dot or one line each."""
-
-    def draw(low: float, high: float) -> np.ndarray:
-        return rng.uniform(low, high, [count, 1, 1])
-
     x, y = x - draw(-1, 1), y - draw(-1, 1)
     angle = draw(-np.pi, np.pi)
     dot = np.hypot(x, y) - draw(0.05, 0.2)
@@ -233,11 +194,8 @@ def _polygon(vertices: np.ndarray) -> Distance:
 
 def _regular(corners: int, inner: float | None = None) -> np.ndarray:
     """A regular polygon, or a star whose inner corners have the radius `inner`."""
-    points = corners if inner is None else 2 * corners
-    angle = 2 * np.pi * np.arange(points) / points
-    radius = np.ones(points)
-    if inner is not None:
-        radius[1::2] = inner
+    radius = np.tile([1.0] if inner is None else [1.0, inner], corners)
+    angle = 2 * np.pi * np.arange(len(radius)) / len(radius)
     return np.stack([radius * np.sin(angle), -radius * np.cos(angle)], 1)
 
 

@@ -4,9 +4,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-
-from vision.data.datasets.layout import contents, file_split, no_archive
+from vision.data.datasets.layout import file_split, find_root, no_archive
 from vision.data.source import (
     DatasetError,
     FileSplit,
@@ -32,9 +30,10 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     """
     root = _find(data_dir)
     wnids = sorted(filter(None, _lines(root, 'wnids.txt')))
-    paths, labels = _index_train(root, wnids)
-    kept, validation = stratified_split(labels, held_out.validation, held_out.seed)
-    labelled = file_split(root, paths, labels)
+    labelled = _index_train(root, wnids)
+    kept, validation = stratified_split(
+        labelled.labels, held_out.validation, held_out.seed
+    )
     splits = {
         'train': take(labelled, kept),
         'validation': take(labelled, validation),
@@ -51,19 +50,13 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 
 
 def _find(data_dir: str) -> Path:
-    if not data_dir:
-        raise no_archive(
-            'tiny_imagenet', 'tiny_imagenet needs a data directory, got none.'
-        )
-    for root in (Path(data_dir), Path(data_dir) / FOLDER):
-        if (root / 'wnids.txt').is_file():
-            break
-    else:
-        raise no_archive(
-            'tiny_imagenet',
-            f'Expected the folder {FOLDER} with its wnids.txt in {data_dir}, got '
-            f'{contents(data_dir)}.',
-        )
+    root = find_root(
+        'tiny_imagenet',
+        data_dir,
+        [FOLDER],
+        lambda root: (root / 'wnids.txt').is_file(),
+        f'the folder {FOLDER} with its wnids.txt',
+    )
     parts = ('words.txt', 'train', 'val/images', 'val/val_annotations.txt')
     missing = [part for part in parts if not (root / part).exists()]
     if missing:
@@ -78,11 +71,11 @@ def _lines(root: Path, name: str) -> list[str]:
     return (root / name).read_text(encoding='utf-8').split('\n')
 
 
-def _index_train(root: Path, wnids: Sequence[str]) -> tuple[list[str], np.ndarray]:
-    """Relative paths and int32 labels of all training images, class by class."""
+def _index_train(root: Path, wnids: Sequence[str]) -> FileSplit:
+    """All training images, class by class."""
     paths: list[str] = []
-    counts = []
-    for wnid in wnids:
+    labels: list[int] = []
+    for label, wnid in enumerate(wnids):
         folder = f'train/{wnid}/images'
         names = _images(root / folder)
         if not names:
@@ -91,16 +84,14 @@ def _index_train(root: Path, wnids: Sequence[str]) -> tuple[list[str], np.ndarra
                 f'extract {FOLDER}.zip again.'
             )
         paths += [f'{folder}/{name}' for name in names]
-        counts.append(len(names))
-    return paths, np.repeat(np.arange(len(wnids), dtype=np.int32), counts)
+        labels += [label] * len(names)
+    return file_split(root, paths, labels)
 
 
 def _images(folder: Path) -> list[str]:
     """The sorted names of the JPEG files in a folder; none where there is no folder."""
-    if not folder.is_dir():
-        return []
-    with os.scandir(folder) as entries:
-        return sorted(e.name for e in entries if e.name.endswith('.JPEG'))
+    names = os.listdir(folder) if folder.is_dir() else []
+    return sorted(name for name in names if name.endswith('.JPEG'))
 
 
 def _index_test(root: Path, wnids: Sequence[str]) -> FileSplit:
@@ -117,21 +108,17 @@ def _index_test(root: Path, wnids: Sequence[str]) -> FileSplit:
                 f'got {line!r}.'
             )
         labels[name] = label_of[wnid]
-    _check_same(root, set(labels), set(_images(root / 'val/images')))
+    present = set(_images(root / 'val/images'))
+    missing, extra = sorted(labels.keys() - present), sorted(present - labels.keys())
+    if missing or extra:
+        raise DatasetError(
+            f'{root}/val/images must hold exactly the files of val_annotations.txt; '
+            f'{len(missing)} are missing {missing[:3]}, {len(extra)} are not annotated '
+            f'{extra[:3]}. Extract {FOLDER}.zip again.'
+        )
     names = sorted(labels)
     return file_split(
         root, [f'val/images/{name}' for name in names], [labels[name] for name in names]
-    )
-
-
-def _check_same(root: Path, annotated: set[str], present: set[str]) -> None:
-    if annotated == present:
-        return
-    missing, extra = sorted(annotated - present), sorted(present - annotated)
-    raise DatasetError(
-        f'{root}/val/images must hold exactly the files of val_annotations.txt; '
-        f'{len(missing)} are missing {missing[:3]}, {len(extra)} are not annotated '
-        f'{extra[:3]}. Extract {FOLDER}.zip again.'
     )
 
 
