@@ -1,11 +1,12 @@
 """The datasets that can be downloaded, and their installation into a folder."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from vision.data.download.download import Progress, download, locked
+from vision.data.download.download import download, locked
 from vision.data.download.extract import extract
 from vision.data.source import DatasetError
 from vision.errors import suggestion
@@ -93,6 +94,7 @@ def install(
     if folder.is_dir():
         return folder
     file = data_dir / archive.file
+    report = progress or (lambda what, done, total: None)
     with locked(data_dir / name):
         if not folder.is_dir():
             download(
@@ -100,21 +102,15 @@ def install(
                 file,
                 size=archive.size,
                 sha256=archive.sha256,
-                progress=_labelled(progress, f'Downloading {archive.file}'),
+                progress=partial(report, f'Downloading {archive.file}'),
             )
             extract(
                 file,
                 folder,
                 top=archive.folder,
-                progress=_labelled(progress, f'Extracting {archive.file}'),
+                progress=partial(report, f'Extracting {archive.file}'),
                 max_members=archive.max_members,
                 max_bytes=archive.max_bytes,
             )
             file.unlink()
     return folder
-
-
-def _labelled(progress: LabelledProgress | None, label: str) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress(label, done, total)

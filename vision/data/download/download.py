@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import requests
@@ -31,20 +31,19 @@ _BACKOFF = 0.5  # Seconds; doubled with every such attempt.
 _PASSING = (429, 500, 502, 503, 504)  # Statuses that often go away by themselves.
 
 
-class _Hash(NamedTuple):
-    """What the whole file's digest is: an algorithm of hashlib's, and hexadecimal."""
-
-    algorithm: str
-    digest: str
-
-
 class _File(NamedTuple):
-    """What is downloaded, where to, and what is known of it beforehand."""
+    """What is downloaded, where to, and what is known of it beforehand.
+
+    Attributes:
+        algorithm: of hashlib's, by which the digest is.
+        digest: of the whole file, hexadecimal; None where it is not known.
+    """
 
     url: str
     path: Path
     size: int | None
-    hash: _Hash | None
+    algorithm: str
+    digest: str | None
 
     @property
     def part(self) -> Path:
@@ -84,8 +83,7 @@ def download(
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise DatasetError(f'Expected an address of http:// or https://, got {url!r}.')
-    known = _Hash('sha256', sha256) if sha256 else _Hash('md5', md5) if md5 else None
-    file = _File(url, path, size, known)
+    file = _File(url, path, size, 'sha256' if sha256 else 'md5', sha256 or md5)
     try:
         if not _is_there(file):
             with locked(path):
@@ -128,7 +126,7 @@ def locked(path: Path) -> Iterator[None]:
 def _is_there(file: _File) -> bool:
     if not file.path.is_file() or file.size not in (None, file.path.stat().st_size):
         return False
-    return file.hash is None or file.hash == _hash(file.path, file.hash.algorithm)
+    return not file.digest or file.digest == digest_of(file.path, file.algorithm)
 
 
 def _complete(file: _File, progress: Progress) -> None:
@@ -180,12 +178,12 @@ def _transfer(session: requests.Session, file: _File, progress: Progress) -> boo
     start, version = _resumable(file)
     if start and start == file.size:
         return True
-    # Without `identity`, bytes and ranges would be those of a compressed copy.
-    headers = {'Accept-Encoding': 'identity'}
-    if start:
-        headers['Range'] = f'bytes={start}-'
-        if version:
-            headers['If-Range'] = version
+    headers: dict[str, Any] = {  # Those that are None are not sent.
+        # Without it, bytes and ranges would be those of a compressed copy.
+        'Accept-Encoding': 'identity',
+        'Range': f'bytes={start}-' if start else None,
+        'If-Range': version if start and version else None,
+    }
     with session.get(
         file.url, headers=headers, stream=True, timeout=_TIMEOUT
     ) as response:
@@ -203,8 +201,8 @@ def _transfer(session: requests.Session, file: _File, progress: Progress) -> boo
                 f'({response.reason}). Run again later, which resumes; or put the file '
                 f'at {file.path} yourself.'
             )
-        begins = begins or 0
-        _check_offer(file, begins, total)
+        if total is not None:
+            _check_offer(file, begins, total)
         if not begins:
             _drop(file)
             file.origin.write_text(f'{file.url}\n{_version(response)}', 'utf-8')
@@ -220,13 +218,13 @@ def _resumable(file: _File) -> tuple[int, str]:
     except (FileNotFoundError, ValueError):
         return 0, ''
     # Parts of two versions could be joined unnoticed if neither is known.
-    known = version or file.hash
+    known = version or file.digest
     fits = file.size is None or length <= file.size
     return (length, version) if url == file.url and known and fits else (0, '')
 
 
-def _extent(response: requests.Response) -> tuple[int | None, int | None]:
-    """Where in the file the server's answer begins, and the file's length in bytes."""
+def _extent(response: requests.Response) -> tuple[int, int | None]:
+    """Where in the file the answer begins, -1 if unknown, and the file's length."""
     if response.status_code == 200:
         length = response.headers.get('Content-Length', '')
         return 0, int(length) if length.isdecimal() else None
@@ -235,7 +233,7 @@ def _extent(response: requests.Response) -> tuple[int | None, int | None]:
         response.headers.get('Content-Range', ''),
     )
     begins, total = match.groups() if match else (None, None)
-    return int(begins) if begins else None, int(total) if total else None
+    return int(begins or -1), int(total) if total else None
 
 
 def _version(response: requests.Response) -> str:
@@ -250,9 +248,7 @@ def _drop(file: _File) -> None:
     file.origin.unlink(missing_ok=True)
 
 
-def _check_offer(file: _File, begins: int, total: int | None) -> None:
-    if total is None:
-        return
+def _check_offer(file: _File, begins: int, total: int) -> None:
     if file.size not in (None, total):
         raise DatasetError(
             f'Expected {file.size:,} bytes at {file.url}, the server '
@@ -273,8 +269,7 @@ def _append(
     total: int | None,
     progress: Progress,
 ) -> None:
-    if file.size is not None:
-        total = file.size
+    total = file.size if total is None else total
     done = begins
     with file.part.open('ab') as part:
         progress(done, total)
@@ -295,13 +290,13 @@ def _append(
 
 def _finish(file: _File) -> None:
     """Checks the part and gives it its name."""
-    if file.hash:
-        received = _hash(file.part, file.hash.algorithm)
-        if received != file.hash:
+    if file.digest:
+        received = digest_of(file.part, file.algorithm)
+        if received != file.digest:
             _drop(file)
             raise DatasetError(
-                f'Expected {file.hash.algorithm} {file.hash.digest} of {file.url}, got '
-                f'{received.digest}: the file was damaged on its way or has been '
+                f'Expected {file.algorithm} {file.digest} of {file.url}, got '
+                f'{received}: the file was damaged on its way or has been '
                 'replaced. Run again to download it afresh.'
             )
     files.publish(file.part, file.path)
@@ -316,10 +311,6 @@ def digest_of(path: Path, algorithm: str) -> str:
         while chunk := file.read(1 << 20):
             digest.update(chunk)
     return digest.hexdigest()
-
-
-def _hash(path: Path, algorithm: str) -> _Hash:
-    return _Hash(algorithm, digest_of(path, algorithm))
 
 
 def _reason(error: BaseException) -> str:

@@ -26,8 +26,15 @@ _BLOCK = 4096  # Bytes that a file takes up on the disk are a multiple of this.
 _MAX_HEADER = 16 << 20  # Bytes; the longest names that tar allows are far shorter.
 _FINDER = '__MACOSX'  # A folder of metadata that the Mac adds to the zips it makes.
 
-# What the readers raise for bytes that make no sense; an OSError with no number too.
+_COMPRESSED: dict[bytes, Callable[..., Any]] = {  # How such a file begins.
+    b'\x1f\x8b': gzip.open,
+    b'BZh': bz2.open,
+    b'\xfd7zXZ\0': lzma.open,
+}
+
+# What the readers raise for bytes that make no sense; an OSError then has no number.
 _DAMAGE = (
+    OSError,
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
@@ -108,21 +115,15 @@ def _explained(archive: Path, folder: Path) -> Iterator[None]:
         yield
     except DatasetError as error:
         raise DatasetError(f'{archive}: {error}', *error.parameters) from error
-    except OSError as error:
-        if error.errno is None:
-            raise _damaged(archive, error) from error
-        raise DatasetError(
-            f'Cannot extract {archive} to {folder}: {error}. Make room '
-            'there, or choose another folder.'
-        ) from error
     except _DAMAGE as error:
-        raise _damaged(archive, error) from error
-
-
-def _damaged(archive: Path, error: Exception) -> DatasetError:
-    return DatasetError(
-        f'{archive} is damaged or not whole: {error}. Remove it and get it again.'
-    )
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DatasetError(
+                f'Cannot extract {archive} to {folder}: {error}. Make room '
+                'there, or choose another folder.'
+            ) from error
+        raise DatasetError(
+            f'{archive} is damaged or not whole: {error}. Remove it and get it again.'
+        ) from error
 
 
 def _remove(staging: Path) -> None:
@@ -134,15 +135,18 @@ def _remove(staging: Path) -> None:
 def _opened(archive: Path) -> Iterator[Iterable[_Member]]:
     """The members of an archive of any kind, readable while it is open."""
     with archive.open('rb') as file:
-        start = file.read(32)
-        file.seek(0)
+        start = file.peek(32)[:32]
         if start.startswith((b'PK\3\4', b'PK\5\6')):
             with zipfile.ZipFile(file) as opened:
                 _check_count(opened, file)
                 yield _zip_members(opened)
             return
+        content: Any = file
+        for magic, decompress in _COMPRESSED.items():
+            if start.startswith(magic):
+                content = decompress(file)
         try:
-            guarded: Any = _Guarded(_decompressed(file, start))
+            guarded: Any = _Guarded(content)
             tar = tarfile.open(fileobj=guarded, mode='r:')
         except tarfile.ReadError as error:
             raise DatasetError(
@@ -151,16 +155,6 @@ def _opened(archive: Path) -> Iterator[Iterable[_Member]]:
             ) from error
         with tar:
             yield _tar_members(tar)
-
-
-def _decompressed(file: io.BufferedReader, start: bytes) -> io.BufferedIOBase:
-    if start.startswith(b'\x1f\x8b'):
-        return gzip.GzipFile(fileobj=file)
-    if start.startswith(b'BZh'):
-        return bz2.BZ2File(file)
-    if start.startswith(b'\xfd7zXZ\0'):
-        return lzma.LZMAFile(file)
-    return file
 
 
 class _Guarded:
@@ -212,8 +206,8 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
 def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
     for info in archive:
         if not (info.isreg() or info.isdir()):
-            kind = 'is a link' if info.issym() or info.islnk() else 'is a device'
-            raise _refused(info.name, kind)
+            link = info.issym() or info.islnk()
+            raise _refused(info.name, 'is a link' if link else 'is a device')
         yield _Member(
             info.name,
             _path(info.name),
@@ -239,11 +233,9 @@ def _check_end(archive: tarfile.TarFile) -> None:
         raise tarfile.ReadError(
             f'it breaks off, or has a bad header, after {archive.offset:,} bytes'
         )
-    padding = 0
-    while chunk := file.read(_CHUNK):
-        padding += len(chunk)
-        if padding > _MAX_HEADER:
-            raise tarfile.ReadError(f'more than {_MAX_HEADER:,} bytes follow its end')
+    file.read(_MAX_HEADER)
+    if file.read(1):
+        raise tarfile.ReadError(f'more than {_MAX_HEADER:,} bytes follow its end')
 
 
 def _path(name: str) -> str:
@@ -313,8 +305,7 @@ def _moved_up(member: _Member, top: str) -> _Member:
 
 def _claim(member: _Member, folders: dict[str, bool]) -> None:
     """Notes the member's path and its parents; refuses a path that is taken."""
-    both_folders = member.is_folder and folders.get(member.path)
-    if member.path in folders and not both_folders:
+    if member.path in folders and not (member.is_folder and folders[member.path]):
         raise _refused(member.name, 'comes twice')
     folders[member.path] = member.is_folder
     path = member.path

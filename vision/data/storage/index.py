@@ -15,7 +15,6 @@ from vision.files import publish
 
 EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.gif', '.bmp', '.webp')
 CACHE = '.tapestry'  # A folder for what may be thrown away, inside the data directory.
-_FILE = 'index.json'
 _WORTH_KEEPING = 10_000  # Images; fewer are found in less than 0.1 s.
 # A file system's clock may stand still for so long: what changes within that time
 # leaves the folder's modification time as it was.
@@ -105,7 +104,7 @@ def find_images(root: Path, cache: bool = True) -> list[str]:
     Raises:
         DatasetError: a folder cannot be read or a name is not Unicode.
     """
-    file = root / CACHE / _FILE
+    file = root / CACHE / 'index.json'
     known = _read(file) if cache else {}
     folders: _Folders = {}
     recent = time.time_ns() - _TICK_NS
@@ -173,6 +172,5 @@ def write_cache(file: Path, contents: bytes) -> None:
         try:
             temporary.write_bytes(contents)
             publish(temporary, file)
-        except BaseException:
+        finally:
             temporary.unlink(missing_ok=True)
-            raise
