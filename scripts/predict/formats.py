@@ -35,11 +35,10 @@ def csv_lines(classifier: Classifier, top: int) -> Format:
     columns = [f'{name}{rank}' for rank in ranks for name in ('class', 'probability')]
 
     def row(prediction: Prediction) -> bytes:
-        cells = [''] * (2 * top)
-        if not prediction.rejected:
-            cells[: 2 * len(prediction.classes) : 2] = prediction.classes
-        probabilities = map(_digits, prediction.probabilities)
-        cells[1 : 2 * len(prediction.probabilities) : 2] = probabilities
+        cells = []
+        for name, probability in zip(prediction.classes, prediction.probabilities):
+            cells += ['' if prediction.rejected else name, _digits(probability)]
+        cells += [''] * (2 * top - len(cells))  # of an image that cannot be read
         rejected = '' if prediction.error else str(prediction.rejected).lower()
         return _csv([prediction.file, *cells, rejected, prediction.error])
 
@@ -53,14 +52,13 @@ def json_lines(classifier: Classifier) -> Format:
     def row(prediction: Prediction) -> bytes:
         if prediction.error:
             return _json({'file': prediction.file, 'error': prediction.error})
-        predictions = [
-            {'class': name, 'id': ids[name], 'probability': float(_digits(probability))}
-            for name, probability in zip(prediction.classes, prediction.probabilities)
-        ]
         return _json(
             {
                 'file': prediction.file,
-                'predictions': predictions,
+                'predictions': [
+                    {'class': name, 'id': ids[name], 'probability': float(_digits(p))}
+                    for name, p in zip(prediction.classes, prediction.probabilities)
+                ],
                 'rejected': prediction.rejected,
             }
         )

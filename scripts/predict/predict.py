@@ -29,15 +29,21 @@ def predict(arguments: list[str], settings: Settings) -> None:
     """
     classifier = model_settings.load_classifier()
     count, failed = 0, 0
-    print_errors = not _shows_errors_in_table(settings)
+    # A table on the terminal that is also standard error shows all errors itself.
+    print_errors = (
+        settings.written_format != 'table'
+        or settings.output
+        or not sys.stdout.isatty()
+        or not sys.stderr.isatty()
+    )
     with tempfile.TemporaryFile() as spool, opened(settings.output) as write:
         images: Iterable[ImageFile] = _images(arguments, spool)
+        known: list[ImageFile] = []
         if '-' not in arguments:  # The list on standard input may have no end.
-            images = list(images)
-        layout = _layout(settings, classifier, images)
+            images = known = list(images)
+        layout = _layout(settings, classifier, [image.name for image in known])
         write(layout.header)
-        total = len(images) if isinstance(images, list) else None
-        with quiet.progress_bar(total) as bar:
+        with quiet.progress_bar(len(known) or None) as bar:
             for predictions in stream(classifier, images, settings):
                 bar.clear()
                 write(b''.join(map(layout.row, predictions)))
@@ -66,22 +72,9 @@ def _images(arguments: list[str], spool: IO[bytes]) -> Iterator[ImageFile]:
             yield from image_files.find(argument)
 
 
-def _layout(
-    settings: Settings, classifier: Classifier, images: Iterable[ImageFile]
-) -> Format:
+def _layout(settings: Settings, classifier: Classifier, names: list[str]) -> Format:
     if settings.written_format == 'csv':
         return formats.csv_lines(classifier, settings.top)
     if settings.written_format == 'jsonl':
         return formats.json_lines(classifier)
-    names = [image.name for image in images] if isinstance(images, list) else []
     return formats.table(classifier, names, shutil.get_terminal_size((100, 0)).columns)
-
-
-def _shows_errors_in_table(settings: Settings) -> bool:
-    """Whether standard error is the terminal that shows the table with all errors."""
-    return (
-        settings.written_format == 'table'
-        and not settings.output
-        and sys.stdout.isatty()
-        and sys.stderr.isatty()
-    )
