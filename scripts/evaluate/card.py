@@ -4,7 +4,6 @@ Mitchell et al., 2019, "Model Cards for Model Reporting",
 https://arxiv.org/abs/1810.03993.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from scripts.common.formatting import counted, percent
 from scripts.common.markdown import bullets, code, escape, table
 from scripts.evaluate import content
 from trainers.evaluation.evaluation import Evaluation
-from trainers.inference.classifier import Run
 from trainers.reporting.progress import format_duration
 from trainers.settings.config import Config
 from trainers.storage.run_directory import read_json
@@ -45,10 +43,10 @@ def build(evaluation: Evaluation, config: Config, environment: dict[str, Any]) -
     trained = starts[0] if starts else None
     sections = [
         f'# Model card: {escape(evaluation.classifier.specification.model)}',
-        *_model(evaluation),
+        _model(evaluation),
         *_data(evaluation, config),
         '## Training',
-        *(_training(run) if run else _unknown_training(evaluation)),
+        *_training(evaluation),
         *_results(evaluation),
         '## Limits',
         bullets(
@@ -63,7 +61,7 @@ def build(evaluation: Evaluation, config: Config, environment: dict[str, Any]) -
     return '\n\n'.join(sections) + '\n'
 
 
-def _model(evaluation: Evaluation) -> Iterator[str]:
+def _model(evaluation: Evaluation) -> str:
     classifier, names = evaluation.classifier, evaluation.classes
     network, specification = classifier.network, classifier.specification
     size = classifier.image_size
@@ -72,8 +70,10 @@ def _model(evaluation: Evaluation) -> Iterator[str]:
         for name, value in specification.options.items()
         if value not in (None, '', ())
     )
-    left_out = len(names) - _LISTED
-    temperature = content.calibration(evaluation)[-1]
+    listed = '; '.join(names[:_LISTED])
+    if len(names) > _LISTED:
+        listed += f' and {len(names) - _LISTED:,} more'
+    origin, temperature, *_ = content.calibration(evaluation)[-1]
     rows = [
         ['', ''],
         ['Network', specification.model],
@@ -92,19 +92,14 @@ def _model(evaluation: Evaluation) -> Iterator[str]:
         ],
         ['Normalization', f'{specification.normalization}, part of the network'],
         ['Output', f'logits of {len(names):,} classes'],
-        [
-            'Classes',
-            '; '.join(names[:_LISTED])
-            + (f' and {left_out:,} more' if left_out > 0 else ''),
-        ],
-        ['Temperature of the softmax', f'{temperature[1]}, {temperature[0]}'],
+        ['Classes', listed],
+        ['Temperature of the softmax', f'{temperature}, {origin}'],
     ]
-    yield table(rows, left=2)
+    return table(rows, left=2)
 
 
-def _data(evaluation: Evaluation, config: Config) -> Iterator[str]:
+def _data(evaluation: Evaluation, config: Config) -> list[str]:
     source = evaluation.source
-    yield '## Data'
     rows = [
         [
             'split',
@@ -118,152 +113,170 @@ def _data(evaluation: Evaluation, config: Config) -> Iterator[str]:
         counts = np.bincount(split.labels, minlength=len(source.classes))
         numbers = (len(split), np.count_nonzero(counts), counts.min(), counts.max())
         rows.append([name, *(f'{number:,}' for number in numbers)])
-    yield ', '.join(filter(None, map(escape, (source.name, config.data_dir)))) + '.'
-    yield table(rows)
-    yield (
+    return [
+        '## Data',
+        ', '.join(filter(None, map(escape, (source.name, config.data_dir)))) + '.',
+        table(rows),
         'Splits that the dataset does not provide were taken from its training images '
         f'with `--split_seed={config.split_seed} '
         f'--validation_fraction={config.validation_fraction:g} '
-        f'--test_fraction={config.test_fraction:g}`.'
-    )
+        f'--test_fraction={config.test_fraction:g}`.',
+    ]
 
 
-def _unknown_training(evaluation: Evaluation) -> Iterator[str]:
-    yield (
-        'The weights are not of a run, so their training is not recorded: '
-        f'{escape(evaluation.classifier.origin)}.'
-    )
-
-
-def _training(run: Run) -> Iterator[str]:
+def _training(evaluation: Evaluation) -> list[str]:
+    run = evaluation.classifier.run
+    if run is None:
+        return [
+            'The weights are not of a run, so their training is not recorded: '
+            f'{escape(evaluation.classifier.origin)}.'
+        ]
     averaged = ', moving averages of the weights' if run.averaged else ''
-    yield (
-        f'The weights are those of step {run.step:,}, epoch {run.epoch}{averaged}. '
-        'Settings that differ from the defaults:'
-    )
     defaults = Config().to_dict()
-    rows = [
+    settings = [
         [name, content.written(value)]
         for name, value in run.config.to_dict().items()
         if value != defaults[name]
     ]
-    yield table([['setting', 'value'], *rows], left=2)
-    results = _read(run.directory.results)
-    if not results:
-        return
-    yield 'Metrics of the best weights that the run recorded at its end:'
-    metrics = {
-        split: results[split]
-        for split in ('validation', 'test')
-        if {'top1', 'loss'} <= set(results.get(split, ()))
-    }
-    rows = [
-        [split, percent(values['top1']), f'{values["loss"]:.4f}']
-        for split, values in metrics.items()
+    sections = [
+        f'The weights are those of step {run.step:,}, epoch {run.epoch}{averaged}. '
+        'Settings that differ from the defaults:',
+        table([['setting', 'value'], *settings], left=2),
     ]
-    yield table([['split', 'top-1', 'loss'], *rows])
+    results = _read(run.directory.results) or {}
+    if results:
+        metrics = [
+            [split, percent(results[split]['top1']), f'{results[split]["loss"]:.4f}']
+            for split in ('validation', 'test')
+            if {'top1', 'loss'} <= set(results.get(split, ()))
+        ]
+        sections += [
+            'Metrics of the best weights that the run recorded at its end:',
+            table([['split', 'top-1', 'loss'], *metrics]),
+        ]
     if 'seconds' in results:
-        yield (
+        sections.append(
             f'Training took {format_duration(results["seconds"])} for '
             f'{counted(results.get("epochs", 0), "epoch")}.'
         )
+    return sections
 
 
-def _results(evaluation: Evaluation) -> Iterator[str]:
-    main, source = evaluation.heads['main'], evaluation.source
-    yield '## Results'
+def _results(evaluation: Evaluation) -> list[str]:
     views = evaluation.views
     augmented = f', with test-time augmentation ({views})' if views != 'none' else ''
-    yield (
-        f'On {counted(len(evaluation), "image")} of {escape(source.name)}, '
-        f'{evaluation.split_name}{augmented}; more in [report.md](report.md).'
-    )
     rows = [
         [f'{name} accuracy', percent(value, 2), content.interval(bounds)]
-        for name, value, bounds in content.accuracies(evaluation, main)
+        for name, value, bounds in content.accuracies(
+            evaluation, evaluation.heads['main']
+        )
     ]
-    yield table([['metric', 'value', '95 % interval'], *rows])
-    yield table(content.calibration(evaluation))
+    return [
+        '## Results',
+        f'On {counted(len(evaluation), "image")} of {escape(evaluation.source.name)}, '
+        f'{evaluation.split_name}{augmented}; more in [report.md](report.md).',
+        table([['metric', 'value', '95 % interval'], *rows]),
+        table(content.calibration(evaluation)),
+    ]
 
 
-def _limits_of_use(evaluation: Evaluation) -> Iterator[str]:
+def _limits_of_use(evaluation: Evaluation) -> list[str]:
     size = evaluation.classifier.image_size
-    yield (
-        f'It predicts one of {len(evaluation.classes):,} classes for every image, also '
-        'where none or several of them apply.'
-    )
-    yield (
-        f'It takes the largest centred square of an image at {size}×{size} pixels: '
-        'what is outside of it, or too small at that size, is lost.'
-    )
     confidence, accuracy = evaluation.confidence.mean(), evaluation.correct.mean()
-    gap = confidence - accuracy
-    if abs(gap) >= 0.01:
-        yield (
-            f'It is {"over" if gap > 0 else "under"}confident: its mean confidence '
-            f'here is {percent(confidence, 2)}, its accuracy {percent(accuracy, 2)}.'
-        )
     confident = evaluation.correct[evaluation.confidence >= _CONFIDENT]
-    if not confident.all():
-        yield (
-            f'{int((~confident).sum()):,} of {counted(len(confident), "prediction")} '
-            f'with a probability of {_CONFIDENT} or more are wrong here.'
-        )
+    return content.applying(
+        [
+            (
+                True,
+                f'It predicts one of {len(evaluation.classes):,} classes for every '
+                'image, also where none or several of them apply.',
+            ),
+            (
+                True,
+                f'It takes the largest centred square of an image at {size}×{size} '
+                'pixels: what is outside of it, or too small at that size, is lost.',
+            ),
+            (
+                abs(confidence - accuracy) >= 0.01,
+                f'It is {"over" if confidence > accuracy else "under"}confident: its '
+                f'mean confidence here is {percent(confidence, 2)}, its accuracy '
+                f'{percent(accuracy, 2)}.',
+            ),
+            (
+                not confident.all(),
+                f'{int((~confident).sum()):,} of '
+                f'{counted(len(confident), "prediction")} with a probability of '
+                f'{_CONFIDENT} or more are wrong here.',
+            ),
+        ]
+    )
 
 
-def _limits_of_data(evaluation: Evaluation) -> Iterator[str]:
+def _limits_of_data(evaluation: Evaluation) -> list[str]:
     names, by_class = evaluation.classes, evaluation.by_class
-    count = min(_WORST, len(evaluation.dataset_classes) // 2)
     worst = ', '.join(
         f'{escape(names[label])} ({percent(by_class.recall[label])} of '
         f'{by_class.support[label]:,})'
-        for label in content.worst_classes(evaluation, count)
+        for label in content.worst_classes(
+            evaluation, min(_WORST, len(evaluation.dataset_classes) // 2)
+        )
         if by_class.recall[label] < 1
     )
-    if worst:
-        yield f'The classes of the lowest recall are {worst}.'
     support = by_class.support[evaluation.dataset_classes]
-    missing = evaluation.dataset_classes[support == 0]
-    if len(missing):
-        listed = ', '.join(escape(names[label]) for label in missing[:_WORST])
-        more = ' and others' if len(missing) > _WORST else ''
-        yield (
-            f'{counted(len(missing), "class has", "classes have")} no images here: '
-            f'{listed}{more}.'
-        )
-    untested = len(names) - len(evaluation.dataset_classes)
-    if untested:
-        yield f'{untested:,} more of its classes are not in this dataset.'
+    missing = [escape(names[i]) for i in evaluation.dataset_classes[support == 0]]
+    listed = ', '.join(missing[:_WORST])
+    if len(missing) > _WORST:
+        listed += ' and others'
     few = int(((support > 0) & (support < _FEW)).sum())
-    if few:
-        yield (
-            f'{counted(few, "class has", "classes have")} fewer than {_FEW} images '
-            'here, so that the metrics of these classes are imprecise.'
-        )
-    if evaluation.bad_files:
-        yield (
-            f'{counted(len(evaluation.bad_files), "image")} could not be decoded and '
-            'not evaluated.'
-        )
+    untested = len(names) - len(support)
+    bad = len(evaluation.bad_files)
+    return content.applying(
+        [
+            (worst, f'The classes of the lowest recall are {worst}.'),
+            (
+                missing,
+                f'{counted(len(missing), "class has", "classes have")} no images '
+                f'here: {listed}.',
+            ),
+            (untested, f'{untested:,} more of its classes are not in this dataset.'),
+            (
+                few,
+                f'{counted(few, "class has", "classes have")} fewer than {_FEW} '
+                'images here, so that the metrics of these classes are imprecise.',
+            ),
+            (
+                bad,
+                f'{counted(bad, "image")} could not be decoded and not evaluated.',
+            ),
+        ]
+    )
 
 
 def _environment(
     environment: dict[str, Any], trained: dict[str, Any] | None
-) -> Iterator[str]:
-    yield '## Environment'
+) -> list[str]:
     columns = {'training': trained} if trained else {}
     columns['evaluation'] = environment
     rows = [
         [name, *(_described(column.get(name)) for column in columns.values())]
         for name in _ENVIRONMENT
     ]
-    yield table([['', *columns], *rows], left=3)
-    yield '## Commands'
-    if trained:
-        yield 'Training, in the folder that paths are relative to:'
-        yield code(content.command_line(trained))
-    yield 'Evaluation:'
-    yield code(content.command_line(environment))
+    training = (
+        [
+            'Training, in the folder that paths are relative to:',
+            code(content.command_line(trained)),
+        ]
+        if trained
+        else []
+    )
+    return [
+        '## Environment',
+        table([['', *columns], *rows], left=3),
+        '## Commands',
+        *training,
+        'Evaluation:',
+        code(content.command_line(environment)),
+    ]
 
 
 def _described(value: Any) -> str:
@@ -279,7 +292,4 @@ def _described(value: Any) -> str:
 
 def _read(path: Path) -> Any:
     """A file of the run; None where it does not exist yet."""
-    try:
-        return read_json(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
+    return read_json(path) if path.exists() else None

@@ -1,7 +1,7 @@
 """What the terminal, the report and the model card of an evaluation share."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,6 @@ from trainers.evaluation import metrics
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.evaluation import TOP, Evaluation, HeadMetrics
 from trainers.evaluation.metrics import Interval
-from trainers.inference.classifier import Run
 from trainers.settings import parsing
 from trainers.settings.config import Config
 
@@ -114,33 +113,37 @@ def warnings(evaluation: Evaluation, config: Config) -> list[str]:
     run, temperature = evaluation.classifier.run, evaluation.temperature
     split = evaluation.split_name
     of_run = run is not None and same_data(config, run.config)
-    lines = []
-    if split == 'train':
-        lines.append(
-            'These images are from the train split, which the network was trained on. '
-            'Metrics on new images are likely to be worse.'
-        )
-    if split == 'validation' and run and of_run and _is_best(run):
-        lines.append(
-            'These images are from the validation split, by which the best weights '
-            'were chosen. Metrics on new images may be slightly worse.'
-        )
-    if of_run and temperature.split == split:
-        lines.append(
-            f'The temperature was fitted to this same split, {split}. Calibration on '
-            'new images may be slightly worse.'
-        )
-    if temperature.split and evaluation.views != 'none':
-        lines.append(
-            'The temperature was fitted without test-time augmentation and may not be '
-            'the best one with it.'
-        )
-    return lines
+    best = run and run.directory.checkpoints_best / f'step-{run.step:09d}'
+    return applying(
+        [
+            (
+                split == 'train',
+                'These images are from the train split, which the network was trained '
+                'on. Metrics on new images are likely to be worse.',
+            ),
+            (
+                # Its weights were chosen by validation, and are not those of the end.
+                of_run and split == 'validation' and best and best.is_dir(),
+                'These images are from the validation split, by which the best weights '
+                'were chosen. Metrics on new images may be slightly worse.',
+            ),
+            (
+                of_run and temperature.split == split,
+                f'The temperature was fitted to this same split, {split}. Calibration '
+                'on new images may be slightly worse.',
+            ),
+            (
+                temperature.split and evaluation.views != 'none',
+                'The temperature was fitted without test-time augmentation and may not '
+                'be the best one with it.',
+            ),
+        ]
+    )
 
 
-def _is_best(run: Run) -> bool:
-    """Whether its weights were chosen by validation, and are not those of the end."""
-    return (run.directory.checkpoints_best / f'step-{run.step:09d}').is_dir()
+def applying(notes: Iterable[tuple[object, str]]) -> list[str]:
+    """The texts that are true: each stands behind what must hold for it."""
+    return [text for holds, text in notes if holds]
 
 
 def written(value: Any) -> str:

@@ -50,9 +50,7 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -
     axes = figure.subplots()
     image = axes.imshow(shares, _SHARES, vmin=0, vmax=1, interpolation='nearest')
     axes.grid(visible=False)
-    axes.set_title('Confusion matrix')
-    axes.set_xlabel('predicted')
-    axes.set_ylabel('label')
+    axes.set(title='Confusion matrix', xlabel='predicted', ylabel='label')
     if counted:
         _write_counts(axes, counts, shares)
     if named:
@@ -61,8 +59,9 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -
         axes.set_xlabel('predicted (rows of classes.csv, counted from 0)')
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(MaxNLocator(integer=True))
-    bar = figure.colorbar(image, shrink=0.7, format=PercentFormatter(1.0))
-    bar.set_label('share of the class')
+    figure.colorbar(
+        image, shrink=0.7, format=PercentFormatter(1.0), label='share of the class'
+    )
     return figure_png(figure, tight=True)
 
 
@@ -230,8 +229,7 @@ def intervals(
     if zero:
         axes.axvline(0, color=_INK, linewidth=0.9, linestyle='--')
     axes.set_yticks(places, [short(row[0], 44) for row in rows])
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set(ylim=(len(rows) - 0.5, -0.5), title=title)
     axes.xaxis.set_major_formatter('{x:g} %')
     axes.grid(visible=False, axis='y')
-    axes.set_title(title)
     return figure_png(figure)

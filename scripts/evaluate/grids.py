@@ -7,6 +7,7 @@ import numpy as np
 
 from scripts.common.formatting import class_name
 from scripts.common.png import png
+from scripts.evaluate import content
 from trainers.evaluation.evaluation import Evaluation
 from trainers.reporting.plots import image_grid
 from vision import data
@@ -17,23 +18,22 @@ _COLUMNS = 4
 _NAME = 14
 
 
-def most_confident_errors(evaluation: Evaluation) -> list[int]:
-    """Places of the errors of the highest confidence, the highest first."""
-    errors = np.flatnonzero(~evaluation.correct)
-    order = np.argsort(-evaluation.confidence[errors], kind='stable')
-    return errors[order[:ERRORS]].tolist()
+def most_confident(evaluation: Evaluation, chosen: np.ndarray, count: int) -> list[int]:
+    """Places of the images of the highest confidence, the highest first.
+
+    Args:
+        evaluation: its images.
+        chosen: bool `[N]`, of which of them.
+        count: of places, at most.
+    """
+    places = np.flatnonzero(chosen)
+    order = np.argsort(-evaluation.confidence[places], kind='stable')
+    return places[order[:count]].tolist()
 
 
-def example(evaluation: Evaluation, label: int, predicted: int) -> int:
-    """Place of the image of the highest confidence with that label and prediction."""
-    places = np.flatnonzero(
-        (evaluation.labels == label) & (evaluation.predicted == predicted)
-    )
-    return int(places[np.argmax(evaluation.confidence[places])])
-
-
-def draw_errors(evaluation: Evaluation, places: Sequence[int]) -> bytes:
-    """Images below their predictions and labels, as a PNG."""
+def draw_errors(evaluation: Evaluation) -> bytes:
+    """The most confident errors below their predictions and labels, as a PNG."""
+    places = most_confident(evaluation, ~evaluation.correct, ERRORS)
     titles = [
         f'{_brief(evaluation, evaluation.predicted[i])} '
         f'{evaluation.confidence[i]:.0%}, is {_brief(evaluation, evaluation.labels[i])}'
@@ -42,13 +42,20 @@ def draw_errors(evaluation: Evaluation, places: Sequence[int]) -> bytes:
     return draw(evaluation, places, titles)
 
 
-def draw_pairs(evaluation: Evaluation, pairs: Sequence[tuple[int, int, int]]) -> bytes:
-    """An image of each of the most confused pairs, as a PNG."""
+def draw_pairs(evaluation: Evaluation) -> bytes:
+    """The most confident error of each of the most confused pairs, as a PNG."""
+    pairs = content.most_confused(evaluation)
     titles = [
         f'{count:,} × {_brief(evaluation, label)} → {_brief(evaluation, predicted)}'
         for label, predicted, count in pairs
     ]
     return draw(evaluation, [example(evaluation, *pair[:2]) for pair in pairs], titles)
+
+
+def example(evaluation: Evaluation, label: int, predicted: int) -> int:
+    """Place of the image of the highest confidence with that label and prediction."""
+    of_pair = (evaluation.labels == label) & (evaluation.predicted == predicted)
+    return most_confident(evaluation, of_pair, 1)[0]
 
 
 def draw(

@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+import math
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +11,8 @@ import numpy as np
 from scripts.common.csv_text import csv_text
 from scripts.common.output_folder import replace
 from scripts.evaluate import card, content, figures, grids, report
-from scripts.evaluate.results import results
 from trainers.evaluation import metrics
+from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.evaluation import TOP, Evaluation
 from trainers.settings.config import Config
 
@@ -59,7 +59,24 @@ def write(
     Raises:
         OutputError: a file cannot be written.
     """
-    return replace(folder, dict(_contents(evaluation, config, environment)), _NAMES)
+    numbers = results(evaluation, config, environment)
+    classes = ([row[name] for name in _CLASS_COLUMNS] for row in numbers['classes'])
+    files: dict[str, bytes | str] = {
+        'results.json': as_json(numbers),
+        'predictions.npz': _arrays(evaluation),
+        'predictions.csv': _predictions(evaluation),
+        'classes.csv': csv_text(_CLASS_COLUMNS, classes),
+        'confusion.csv': _confusion(evaluation),
+        'confusion.png': figures.confusion(*content.confusion(evaluation)),
+        'reliability.png': figures.reliability(content.reliabilities(evaluation)),
+        'precision_recall.png': figures.precision_recall(evaluation),
+    }
+    if not evaluation.correct.all():
+        files['confused.png'] = grids.draw_pairs(evaluation)
+        files['errors.png'] = grids.draw_errors(evaluation)
+    files['MODEL_CARD.md'] = card.build(evaluation, config, environment)
+    files['report.md'] = report.build(evaluation, config, numbers)
+    return replace(folder, files, _NAMES)
 
 
 def as_json(content: Any) -> str:
@@ -67,29 +84,105 @@ def as_json(content: Any) -> str:
     return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + '\n'
 
 
-def _contents(
+def results(
     evaluation: Evaluation, config: Config, environment: dict[str, Any]
-) -> Iterator[tuple[str, bytes | str]]:
-    """The names of the files with their contents."""
-    numbers = results(evaluation, config, environment)
-    yield 'results.json', as_json(numbers)
-    yield 'predictions.npz', _arrays(evaluation)
-    yield 'predictions.csv', _predictions(evaluation)
-    rows = ([row[name] for name in _CLASS_COLUMNS] for row in numbers['classes'])
-    yield 'classes.csv', csv_text(_CLASS_COLUMNS, rows)
-    yield 'confusion.csv', _confusion(evaluation)
-    yield 'confusion.png', figures.confusion(*content.confusion(evaluation))
-    yield 'reliability.png', figures.reliability(content.reliabilities(evaluation))
-    yield 'precision_recall.png', figures.precision_recall(evaluation)
-    if not evaluation.correct.all():
-        pairs, errors = (
-            content.most_confused(evaluation),
-            grids.most_confident_errors(evaluation),
-        )
-        yield 'confused.png', grids.draw_pairs(evaluation, pairs)
-        yield 'errors.png', grids.draw_errors(evaluation, errors)
-    yield 'MODEL_CARD.md', card.build(evaluation, config, environment)
-    yield 'report.md', report.build(evaluation, config, numbers)
+) -> dict[str, Any]:
+    """Every number of an evaluation in JSON values; a quotient by 0 is None."""
+    classifier, run = evaluation.classifier, evaluation.classifier.run
+    names = evaluation.classes
+    return {
+        'model': {
+            'name': classifier.specification.model,
+            'origin': classifier.origin,
+            'classes': len(names),
+            'image_size': classifier.image_size,
+            'run_dir': str(run.directory.path) if run else None,
+            'step': run.step if run else None,
+            'epoch': run.epoch if run else None,
+        },
+        'data': {
+            'dataset': evaluation.source.name,
+            'data_dir': config.data_dir or None,
+            'split': evaluation.split_name,
+            'images': len(evaluation.split),
+            'evaluated': len(evaluation),
+            'undecodable': len(evaluation.bad_files),
+            'classes': len(evaluation.source.classes),
+        },
+        'views': evaluation.views,
+        'precision': classifier.network.dtype.name,
+        **evaluation.heads['main']._asdict(),
+        'heads': {name: head._asdict() for name, head in evaluation.heads.items()},
+        'macro': metrics.macro_average(evaluation.by_class),
+        'mean_average_precision': float(np.nanmean(evaluation.average_precisions)),
+        'calibration': _calibration(evaluation),
+        'classes': [
+            _of_class(evaluation, label)
+            for label in sorted(evaluation.dataset_classes.tolist())
+        ],
+        'most_confused': [
+            {'label': names[label], 'predicted': names[predicted], 'images': count}
+            for label, predicted, count in content.most_confused(evaluation)
+        ],
+        'bad_files': [
+            {
+                'path': file.name,
+                'class': evaluation.source.classes[file.label],
+                'reason': file.reason,
+            }
+            for file in evaluation.bad_files
+        ],
+        'environment': environment,
+    }
+
+
+def _of_class(evaluation: Evaluation, label: int) -> dict[str, Any]:
+    by_class = evaluation.by_class
+    support = int(by_class.support[label])
+    hits = int(evaluation.confusion[label, label])
+    return {
+        'label': label,
+        'id': evaluation.classifier.ids[label],
+        'name': evaluation.classes[label],
+        'precision': _number(by_class.precision[label]),
+        'recall': _number(by_class.recall[label]),
+        'recall_interval': (
+            metrics.wilson_interval(hits, support) if support else None
+        ),
+        'f1': _number(by_class.f1[label]),
+        'average_precision': _number(evaluation.average_precisions[label]),
+        'support': support,
+    }
+
+
+def _calibration(evaluation: Evaluation) -> dict[str, Any]:
+    temperature = evaluation.temperature
+    return {
+        'temperature': temperature.value,
+        'fitted_on': temperature.split or None,
+        'fitted_on_images': temperature.images or None,
+        'before': {
+            'loss': evaluation.heads['main'].loss,
+            **_reliability(evaluation.uncalibrated_reliability),
+        },
+        'after': {
+            'loss': float(evaluation.calibrated_losses.mean()),
+            **_reliability(evaluation.reliability),
+        },
+    }
+
+
+def _reliability(reliability: Reliability) -> dict[str, Any]:
+    return {
+        'expected_calibration_error': reliability.error,
+        'images': reliability.counts.tolist(),
+        'confidence': [_number(value) for value in reliability.confidence],
+        'accuracy': [_number(value) for value in reliability.accuracy],
+    }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if math.isfinite(value) else None
 
 
 def _arrays(evaluation: Evaluation) -> bytes:

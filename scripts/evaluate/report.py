@@ -1,6 +1,5 @@
 """The report of an evaluation in Markdown, with its figures in the same folder."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from scripts.common.formatting import counted, percent
@@ -23,9 +22,7 @@ def build(evaluation: Evaluation, config: Config, results: dict[str, Any]) -> st
         *_heads(evaluation),
         *_classes(results),
         *_confusion(evaluation),
-        *_errors(evaluation),
-        *_calibration(evaluation),
-        *_precision_recall(results),
+        *_probabilities(evaluation, results),
         *_bad_files(evaluation),
     ]
     return '\n\n'.join(sections) + '\n'
@@ -34,7 +31,6 @@ def build(evaluation: Evaluation, config: Config, results: dict[str, Any]) -> st
 def _overview(evaluation: Evaluation, config: Config) -> str:
     source, views = evaluation.source, evaluation.views_per_image
     main = evaluation.heads['main']
-    accuracies = content.accuracies(evaluation, main)
     rows = [
         ['', ''],
         ['Model', evaluation.classifier.origin],
@@ -50,7 +46,7 @@ def _overview(evaluation: Evaluation, config: Config) -> str:
                 f'{name.capitalize()} accuracy',
                 f'{percent(value, 2)} (95 % interval {content.interval(bounds)})',
             ]
-            for name, value, bounds in accuracies
+            for name, value, bounds in content.accuracies(evaluation, main)
         ),
         ['Loss (cross-entropy, nats)', f'{main.loss:.4f}'],
         ['Expected calibration error', percent(evaluation.reliability.error, 2)],
@@ -59,10 +55,9 @@ def _overview(evaluation: Evaluation, config: Config) -> str:
     return '\n\n'.join([table(rows, left=2), *(f'**{text}**' for text in warnings)])
 
 
-def _heads(evaluation: Evaluation) -> Iterator[str]:
+def _heads(evaluation: Evaluation) -> list[str]:
     if len(evaluation.heads) == 1:
-        return
-    yield '## Heads'
+        return []
     rows = [
         [
             name,
@@ -73,13 +68,12 @@ def _heads(evaluation: Evaluation) -> Iterator[str]:
         ]
         for name, head in evaluation.heads.items()
     ]
-    yield table([['head', 'top-1', '95 % interval', f'top-{TOP}', 'loss'], *rows])
+    head = ['head', 'top-1', '95 % interval', f'top-{TOP}', 'loss']
+    return ['## Heads', table([head, *rows])]
 
 
-def _classes(results: dict[str, Any]) -> Iterator[str]:
-    yield '## Classes'
+def _classes(results: dict[str, Any]) -> list[str]:
     shown, note = _shown_classes(results['classes'])
-    yield f'{note}Intervals of recall are 95 % intervals.'
     head = [
         'class',
         'precision',
@@ -111,7 +105,11 @@ def _classes(results: dict[str, Any]) -> Iterator[str]:
         percent(results['mean_average_precision']),
         f'{results["data"]["evaluated"]:,}',
     ]
-    yield table([head, *rows, mean])
+    return [
+        '## Classes',
+        f'{note}Intervals of recall are 95 % intervals.',
+        table([head, *rows, mean]),
+    ]
 
 
 def _shown_classes(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], str]:
@@ -132,17 +130,16 @@ def _shown_classes(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], st
     )
 
 
-def _confusion(evaluation: Evaluation) -> Iterator[str]:
-    yield '## Confusion'
-    yield image('confusion.png', 'Confusion matrix, normalized by label')
-    yield (
+def _confusion(evaluation: Evaluation) -> list[str]:
+    sections = [
+        '## Confusion',
+        image('confusion.png', 'Confusion matrix, normalized by label'),
         'Rows are labels, columns are predictions; [confusion.csv](confusion.csv) has '
-        'the counts.'
-    )
+        'the counts.',
+    ]
     confused = content.most_confused(evaluation)
     if not confused:
-        yield 'Every prediction is correct.'
-        return
+        return [*sections, 'Every prediction is correct.']
     rows = [
         [
             evaluation.classes[label],
@@ -152,55 +149,49 @@ def _confusion(evaluation: Evaluation) -> Iterator[str]:
         ]
         for label, predicted, count in confused
     ]
-    yield table([['label', 'predicted', 'images', 'of the class'], *rows], left=2)
-    yield image('confused.png', 'An image of each of the most confused pairs')
-    yield 'Each image is the most confident error of its pair.'
-
-
-def _errors(evaluation: Evaluation) -> Iterator[str]:
     errors = int((~evaluation.correct).sum())
-    if errors:
-        yield '## Most confident errors'
-        yield (
-            f'The most confident of {counted(errors, "error")}. '
-            '[predictions.csv](predictions.csv) has the predictions of all images.'
-        )
-        yield image('errors.png', 'Images with their predictions and labels')
+    return [
+        *sections,
+        table([['label', 'predicted', 'images', 'of the class'], *rows], left=2),
+        image('confused.png', 'An image of each of the most confused pairs'),
+        'Each image is the most confident error of its pair.',
+        '## Most confident errors',
+        f'The most confident of {counted(errors, "error")}. '
+        '[predictions.csv](predictions.csv) has the predictions of all images.',
+        image('errors.png', 'Images with their predictions and labels'),
+    ]
 
 
-def _calibration(evaluation: Evaluation) -> Iterator[str]:
-    yield '## Calibration'
-    yield image('reliability.png', 'Accuracy by confidence, and images by confidence')
-    yield (
+def _probabilities(evaluation: Evaluation, results: dict[str, Any]) -> list[str]:
+    return [
+        '## Calibration',
+        image('reliability.png', 'Accuracy by confidence, and images by confidence'),
         'Images are grouped by the probability of the predicted class into 15 bins. '
         'Where accuracy is below the diagonal, the network is overconfident. '
         'The expected calibration error is the mean gap over the images '
-        '([Guo et al., 2017](https://arxiv.org/abs/1706.04599)).'
-    )
-    yield table(content.calibration(evaluation))
-
-
-def _precision_recall(results: dict[str, Any]) -> Iterator[str]:
-    yield '## Precision and recall'
-    yield image('precision_recall.png', 'Precision by recall')
-    yield (
+        '([Guo et al., 2017](https://arxiv.org/abs/1706.04599)).',
+        table(content.calibration(evaluation)),
+        '## Precision and recall',
+        image('precision_recall.png', 'Precision by recall'),
         'Each class against all others, by its probability; the micro average takes '
         'all pairs of an image and a class together. The mean average precision is '
-        f'{results["mean_average_precision"]:.4f}.'
-    )
+        f'{results["mean_average_precision"]:.4f}.',
+    ]
 
 
-def _bad_files(evaluation: Evaluation) -> Iterator[str]:
+def _bad_files(evaluation: Evaluation) -> list[str]:
     bad = evaluation.bad_files
     if not bad:
-        return
-    yield '## Images left out'
-    yield (
+        return []
+    more = len(bad) - _BAD
+    return [
+        '## Images left out',
         f'{counted(len(bad), "image")} of {len(evaluation.split):,} could not be '
-        'decoded and are in none of these metrics.'
-    )
-    yield bullets(
-        [f'{escape(file.name)}: {escape(file.reason)}' for file in bad[:_BAD]]
-    )
-    if len(bad) > _BAD:
-        yield f'And {len(bad) - _BAD:,} more, listed in [results.json](results.json).'
+        'decoded and are in none of these metrics.',
+        bullets([f'{escape(file.name)}: {escape(file.reason)}' for file in bad[:_BAD]]),
+        *(
+            [f'And {more:,} more, listed in [results.json](results.json).']
+            if more > 0
+            else []
+        ),
+    ]

@@ -37,29 +37,21 @@ def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
         stored: the file of the temperature, where it was stored.
     """
     run = evaluation.classifier.run
-    lines = [
-        '',
-        titled(
-            'Report',
-            f'{printable(str(folder / "report.md"))}, with MODEL_CARD.md, all metrics '
-            'and all predictions in the same folder',
-        ),
-    ]
+    lines = {
+        'Report': f'{printable(str(folder / "report.md"))}, with MODEL_CARD.md, all '
+        'metrics and all predictions in the same folder'
+    }
     if stored is not None:
-        text = (
+        lines['Temperature'] = (
             f'stored in {printable(str(stored))}, used with these weights from now on'
         )
-        lines.append(titled('Temperature', text))
     elif run is not None and evaluation.temperature.value == 1:
-        path = printable(shlex.quote(str(run.directory.path)))
-        lines.append(
-            titled(
-                'Next',
-                f'python -m scripts.evaluate --calibrate --run_dir={path}, '
-                'for calibrated probabilities',
-            )
+        run_dir = printable(shlex.quote(str(run.directory.path)))
+        lines['Next'] = (
+            f'python -m scripts.evaluate --calibrate --run_dir={run_dir}, '
+            'for calibrated probabilities'
         )
-    return '\n'.join(lines)
+    return '\n'.join(['', *(titled(*line) for line in lines.items())])
 
 
 def _overview(evaluation: Evaluation, config: Config) -> list[str]:
@@ -75,10 +67,9 @@ def _overview(evaluation: Evaluation, config: Config) -> list[str]:
             for name, head in others
         },
     }
-    warnings = content.warnings(evaluation, config)
     return [
         *(titled(title, text) for title, text in lines.items()),
-        *(titled('Warning', text) for text in warnings),
+        *(titled('Warning', text) for text in content.warnings(evaluation, config)),
     ]
 
 
@@ -129,9 +120,13 @@ def _classes(evaluation: Evaluation) -> list[str]:
 
 def _bad_files(evaluation: Evaluation) -> list[str]:
     bad = evaluation.bad_files
-    lines = [f'{counted(len(bad), "image")} could not be decoded and not evaluated:']
-    for file in bad[:_BAD]:
-        lines.append(f'  {short(file.name, 50)}: {printable(file.reason)[:60]}')
+    lines = [
+        f'{counted(len(bad), "image")} could not be decoded and not evaluated:',
+        *(
+            f'  {short(file.name, 50)}: {printable(file.reason)[:60]}'
+            for file in bad[:_BAD]
+        ),
+    ]
     if len(bad) > _BAD:
         lines.append(f'  and {len(bad) - _BAD:,} more, listed in results.json')
     return lines

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -23,15 +24,14 @@ from vision.errors import UserError
 TOP = 5
 
 
-@dataclasses.dataclass(frozen=True)
-class HeadMetrics:
-    """Accuracies of a head with their 95 % intervals, and its mean loss in nats."""
+class HeadMetrics(NamedTuple):
+    """Mean loss of a head in nats, and its accuracies with their 95 % intervals."""
 
+    loss: float
     top1: float
     top1_interval: Interval
     top5: float
     top5_interval: Interval
-    loss: float
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -141,7 +141,14 @@ class Evaluation:
     @functools.cached_property
     def heads(self) -> dict[str, HeadMetrics]:
         """Metrics of each head."""
-        return {name: self._head_metrics(name) for name in self.logits}
+        others = {
+            name: _head_metrics(
+                metrics.ranks(logits, self.labels), metrics.losses(logits, self.labels)
+            )
+            for name, logits in self.logits.items()
+            if name != 'main'
+        }
+        return {'main': _head_metrics(self.ranks, self.losses), **others}
 
     @functools.cached_property
     def reliability(self) -> Reliability:
@@ -172,19 +179,17 @@ class Evaluation:
             probabilities[rows] = softmax(scaled)
         return probabilities
 
-    def _head_metrics(self, head: str) -> HeadMetrics:
-        main, count = head == 'main', len(self)
-        logits = self.logits[head]
-        ranks = self.ranks if main else metrics.ranks(logits, self.labels)
-        losses = self.losses if main else metrics.losses(logits, self.labels)
-        first, five = int((ranks == 0).sum()), int((ranks < TOP).sum())
-        return HeadMetrics(
-            first / count,
-            metrics.wilson_interval(first, count),
-            five / count,
-            metrics.wilson_interval(five, count),
-            float(losses.mean()),
-        )
+
+def _head_metrics(ranks: np.ndarray, losses: np.ndarray) -> HeadMetrics:
+    count = len(ranks)
+    first, five = int((ranks == 0).sum()), int((ranks < TOP).sum())
+    return HeadMetrics(
+        float(losses.mean()),
+        first / count,
+        metrics.wilson_interval(first, count),
+        five / count,
+        metrics.wilson_interval(five, count),
+    )
 
 
 def evaluate(
@@ -279,7 +284,7 @@ def fit_temperature(evaluation: Evaluation) -> Temperature:
     """Fits the temperature of the smallest loss on the images of an evaluation.
 
     Raises:
-        CalibrationError: there is no such temperature.
+        UserError: there is no such temperature.
     """
     return Temperature(
         calibration.fit_temperature(evaluation.main, evaluation.labels),

@@ -57,14 +57,14 @@ def test_reliability(evaluation, panels):
 
 
 def test_most_confident_errors_come_first(evaluation):
-    chosen = grids.most_confident_errors(evaluation)
+    chosen = grids.most_confident(evaluation, ~evaluation.correct, grids.ERRORS)
     assert len(chosen) == grids.ERRORS
     assert not evaluation.correct[chosen].any()
     confidence = evaluation.confidence[chosen]
     assert (np.diff(confidence) <= 0).all()
     rest = np.setdiff1d(np.flatnonzero(~evaluation.correct), chosen)
     assert evaluation.confidence[rest].max() <= confidence.min()
-    size(grids.draw_errors(evaluation, chosen))
+    size(grids.draw_errors(evaluation))
 
 
 def test_example_of_a_pair_is_one_of_it(evaluation):

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from scripts.evaluate import content, report
-from scripts.evaluate.results import results
+from scripts.evaluate.output import results
 from trainers.inference.classifier import Classifier, Run, Temperature
 from trainers.settings.config import Config
 from trainers.settings.tables import VIEWS
