@@ -19,10 +19,6 @@ from vision.errors import UserError
 METRICS = ('top1', f'top{TOP}', 'loss')
 
 
-class ComparisonError(UserError):
-    """Runs cannot be compared."""
-
-
 class Difference(NamedTuple):
     """The metric of the first run less that of the second, with its 95 % interval."""
 
@@ -34,8 +30,7 @@ class Pair(NamedTuple):
     """Two runs and their differences.
 
     Attributes:
-        first: the place of one run among the runs.
-        second: the place of the other.
+        first, second: their names.
         differences: by the names of `METRICS`.
         both: images whose predictions by both are correct.
         only_first: images whose predictions only by the first are correct.
@@ -44,8 +39,8 @@ class Pair(NamedTuple):
         p_value: of McNemar's exact test.
     """
 
-    first: int
-    second: int
+    first: str
+    second: str
     differences: dict[str, Difference]
     both: int
     only_first: int
@@ -76,12 +71,25 @@ def check_same(compared: Sequence[tuple[Classifier, Source]], split_name: str) -
         split_name: which images of it.
 
     Raises:
-        ComparisonError: the images differ.
+        UserError: the images differ.
         DatasetError: a network does not know a class.
     """
+    first, first_source = compared[0]
+    expected = _images(first_source, split_name)
     for classifier, source in compared:
         match_classes(source, classifier)
-        _check_pair(compared[0], (classifier, source), split_name)
+        images = _images(source, split_name)
+        if images == expected:
+            continue
+        only = sorted(set(expected) ^ set(images))
+        example = f', such as {short(only[0][0], 60)} ({only[0][1]})' if only else ''
+        raise UserError(
+            'Expected runs on the same images of the same classes, but those of '
+            f'{first.origin} ({counted(len(expected), "image")} of '
+            f'{first_source.name}) and of {classifier.origin} '
+            f'({counted(len(images), "image")} of {source.name}) differ{example}. Name '
+            'the data for both with --dataset and --data_dir, or compare other runs.'
+        )
 
 
 def compare(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Comparison:
@@ -96,13 +104,32 @@ def compare(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Comparis
         common = np.intersect1d(common, other.indices, assume_unique=True)
     kept = [_restrict(evaluation, common) for evaluation in evaluations]
     values = np.stack([_values(evaluation) for evaluation in kept], 1)
-    count, runs, metrics = values.shape
-    means = comparison.bootstrap_means(values.reshape(count, runs * metrics))
-    means = means.reshape(-1, runs, metrics)
-    pairs = [
-        _pair(kept, values, means, first, second)
-        for first, second in itertools.combinations(range(runs), 2)
-    ]
+    means = comparison.bootstrap_means(values.reshape(len(values), -1))
+    means = means.reshape(-1, *values.shape[1:])
+    pairs = []
+    for i, j in itertools.combinations(range(len(kept)), 2):
+        differences = values[:, i] - values[:, j]
+        resampled = means[:, i] - means[:, j]
+        first, second = kept[i].correct, kept[j].correct
+        only_first = int((first & ~second).sum())
+        only_second = int((second & ~first).sum())
+        pairs.append(
+            Pair(
+                first=names[i],
+                second=names[j],
+                differences={
+                    name: Difference(float(value), comparison.interval(samples))
+                    for name, value, samples in zip(
+                        METRICS, differences.mean(0), resampled.T
+                    )
+                },
+                both=int((first & second).sum()),
+                only_first=only_first,
+                only_second=only_second,
+                neither=int((~first & ~second).sum()),
+                p_value=comparison.mcnemar(only_first, only_second),
+            )
+        )
     return Comparison(list(names), kept, pairs)
 
 
@@ -124,12 +151,12 @@ def results(compared: Comparison, environment: dict[str, Any]) -> dict[str, Any]
         ],
         'pairs': [
             {
-                'first': compared.names[pair.first],
-                'second': compared.names[pair.second],
+                'first': pair.first,
+                'second': pair.second,
                 **{
                     name: {
                         'difference': difference.value,
-                        'interval': list(difference.interval),
+                        'interval': difference.interval,
                     }
                     for name, difference in pair.differences.items()
                 },
@@ -151,32 +178,13 @@ def _run(name: str, evaluation: Evaluation) -> dict[str, Any]:
         'name': name,
         'origin': evaluation.classifier.origin,
         'top1': main.top1,
-        'top1_interval': list(main.top1_interval),
+        'top1_interval': main.top1_interval,
         'top5': main.top5,
-        'top5_interval': list(main.top5_interval),
+        'top5_interval': main.top5_interval,
         'loss': main.loss,
         'expected_calibration_error': evaluation.reliability.error,
         'temperature': evaluation.temperature.value,
     }
-
-
-def _check_pair(
-    first: tuple[Classifier, Source], other: tuple[Classifier, Source], split_name: str
-) -> None:
-    listed = [_images(source, split_name) for _, source in (first, other)]
-    if listed[0] == listed[1]:
-        return
-    only = sorted(set(listed[0]) ^ set(listed[1]))
-    example = f', such as {short(only[0][0], 60)} ({only[0][1]})' if only else ''
-    sizes = [
-        f'{classifier.origin} ({counted(len(images), "image")} of {source.name})'
-        for (classifier, source), images in zip((first, other), listed)
-    ]
-    raise ComparisonError(
-        f'Expected runs on the same images of the same classes, but those of '
-        f'{sizes[0]} and of {sizes[1]} differ{example}. Name the data for both with '
-        '--dataset and --data_dir, or compare other runs.'
-    )
 
 
 def _images(source: Source, split_name: str) -> list[tuple[str, str]]:
@@ -203,38 +211,3 @@ def _values(evaluation: Evaluation) -> np.ndarray:
     """The `METRICS` of each image, float64 `[N, 3]`."""
     ranks = evaluation.ranks
     return np.stack([ranks == 0, ranks < TOP, evaluation.losses], 1).astype(np.float64)
-
-
-def _pair(
-    evaluations: Sequence[Evaluation],
-    values: np.ndarray,
-    means: np.ndarray,
-    first: int,
-    second: int,
-) -> Pair:
-    """Compares two runs.
-
-    Args:
-        evaluations: of all runs.
-        values: float64 `[N, runs, 3]`, the `METRICS` of each image.
-        means: float64 `[resamples, runs, 3]`, those of each resample.
-        first: the place of one run.
-        second: the place of the other.
-    """
-    differences = (values[:, first] - values[:, second]).mean(0)
-    resampled = (means[:, first] - means[:, second]).T
-    a, b = evaluations[first].correct, evaluations[second].correct
-    only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
-    return Pair(
-        first,
-        second,
-        {
-            name: Difference(float(value), comparison.interval(samples))
-            for name, value, samples in zip(METRICS, differences, resampled)
-        },
-        int((a & b).sum()),
-        only_first,
-        only_second,
-        int((~a & ~b).sum()),
-        comparison.mcnemar(only_first, only_second),
-    )

@@ -1,10 +1,8 @@
 """The comparison of runs: on the terminal, in Markdown, and as figures."""
 
-from collections.abc import Iterator
+import math
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from scripts.common.csv_text import csv_text
 from scripts.common.formatting import (
@@ -45,9 +43,9 @@ def on_terminal(compared: Comparison) -> str:
     lines = [titled('Images', content.images(compared.evaluations[0])), '']
     lines += aligned([[short(row[0], 30), *row[1:]] for row in _runs(compared)])
     for pair in compared.pairs:
-        lines += ['', ' − '.join(short(name, 40) for name in _names(compared, pair))]
+        lines += ['', f'{short(pair.first, 40)} − {short(pair.second, 40)}']
         lines += [f'  {line}' for line in aligned(_differences(compared, pair))]
-        lines.append(f'  {verdict(compared, pair)}')
+        lines.append(f'  {verdict(pair)}')
     if len(compared.pairs) > 1:
         lines += ['', _UNCORRECTED]
     return '\n'.join(lines)
@@ -64,21 +62,39 @@ def contents(
     compared: Comparison, environment: dict[str, Any]
 ) -> dict[str, bytes | str]:
     """The files of a comparison by their names."""
+    accuracies = [
+        (name, evaluation.heads['main'].top1, *evaluation.heads['main'].top1_interval)
+        for name, evaluation in zip(compared.names, compared.evaluations)
+    ]
+    differences = [
+        (
+            f'{short(pair.first, 20)} − {short(pair.second, 20)}',
+            pair.differences['top1'].value,
+            *pair.differences['top1'].interval,
+        )
+        for pair in compared.pairs
+    ]
     files: dict[str, bytes | str] = {
         'comparison.json': output.as_json(results(compared, environment)),
         'comparison.csv': _csv(compared),
-        'accuracy.png': _accuracy_figure(compared),
-        'differences.png': _difference_figure(compared),
+        'accuracy.png': figures.intervals(
+            accuracies, 'Top-1 accuracy, 95 % intervals', zero=False
+        ),
+        'differences.png': figures.intervals(
+            differences,
+            'Difference in top-1 accuracy in points, 95 % intervals',
+            zero=True,
+        ),
     }
-    if places := _disagreements(compared):
-        files['disagreement.png'] = _disagreement_grid(compared, places)
-    files['report.md'] = _markdown(compared, environment, bool(places))
+    if grid := _disagreement_grid(compared):
+        files['disagreement.png'] = grid
+    files['report.md'] = _markdown(compared, environment, bool(grid))
     return files
 
 
-def verdict(compared: Comparison, pair: Pair) -> str:
+def verdict(pair: Pair) -> str:
     """What the difference in top-1 accuracy means, in a sentence or two."""
-    a, b = (short(name, 40) for name in _names(compared, pair))
+    a, b = short(pair.first, 40), short(pair.second, 40)
     counts = (
         f'Only {a} is correct on {counted(pair.only_first, "image")}, only {b} on '
         f'{pair.only_second:,}; p = {pair.p_value:.3g}.'
@@ -89,17 +105,12 @@ def verdict(compared: Comparison, pair: Pair) -> str:
     return f'{counts} {a if pair.only_first > pair.only_second else b} is better.'
 
 
-def _names(compared: Comparison, pair: Pair) -> tuple[str, str]:
-    return compared.names[pair.first], compared.names[pair.second]
-
-
 def _has_top5(compared: Comparison) -> bool:
     return any(len(evaluation.classes) > TOP for evaluation in compared.evaluations)
 
 
 def _runs(compared: Comparison) -> list[list[str]]:
     """A row of metrics for each run, below a heading."""
-    top5 = _has_top5(compared)
     heading = ['run', 'top-1', '95 % interval', f'top-{TOP}', 'loss']
     rows = [[*heading, 'calibration error']]
     for name, evaluation in zip(compared.names, compared.evaluations):
@@ -114,7 +125,7 @@ def _runs(compared: Comparison) -> list[list[str]]:
                 percent(evaluation.reliability.error, 2),
             ]
         )
-    return rows if top5 else [[*row[:3], *row[4:]] for row in rows]
+    return rows if _has_top5(compared) else [[*row[:3], *row[4:]] for row in rows]
 
 
 def _differences(compared: Comparison, pair: Pair) -> list[list[str]]:
@@ -180,7 +191,7 @@ def _markdown(
 
 
 def _pair_sections(compared: Comparison, pair: Pair) -> list[str]:
-    a, b = map(escape, _names(compared, pair))
+    a, b = escape(pair.first), escape(pair.second)
     counts = [
         ['', f'{b} correct', f'{b} wrong'],
         [f'{a} correct', f'{pair.both:,}', f'{pair.only_first:,}'],
@@ -189,55 +200,50 @@ def _pair_sections(compared: Comparison, pair: Pair) -> list[str]:
     return [
         f'### {a} − {b}',
         table(_differences(compared, pair)),
-        escape(verdict(compared, pair)),
+        escape(verdict(pair)),
         table(counts),
     ]
 
 
-def _by_class(compared: Comparison) -> Iterator[str]:
+def _by_class(compared: Comparison) -> list[str]:
     """Recall of each class, those first in which runs differ most."""
     first = compared.evaluations[0]
     # The order of classes may differ between runs, their ids do not.
-    labels = [
-        dict(zip(evaluation.source.ids, evaluation.dataset_classes.tolist()))
+    recalls = [
+        dict(
+            zip(
+                evaluation.source.ids,
+                evaluation.by_class.recall[evaluation.dataset_classes].tolist(),
+            )
+        )
         for evaluation in compared.evaluations
     ]
-    shared = [id_ for id_ in first.source.ids if all(id_ in known for known in labels)]
-    recalls = np.array(
+    support = first.by_class.support[first.dataset_classes].tolist()
+    rows = []
+    for id_, name, images in zip(first.source.ids, first.source.classes, support):
+        values = [recall.get(id_, math.nan) for recall in recalls]
+        if all(map(math.isfinite, values)):
+            rows.append((name, values, images))
+    rows.sort(key=lambda row: min(row[1]) - max(row[1]))
+    shown = [
+        [name, *map(percent, values), f'{images:,}']
+        for name, values, images in rows[:_CLASSES]
+    ]
+    note = (
+        f'The {_CLASSES} of {len(rows)} classes in whose recall the runs differ most.'
+    )
+    return content.applying(
         [
-            [evaluation.by_class.recall[known[id_]] for id_ in shared]
-            for evaluation, known in zip(compared.evaluations, labels)
+            (len(rows) > _CLASSES, note),
+            (True, table([['recall of', *compared.names, 'images'], *shown])),
         ]
     )
-    present = np.flatnonzero(np.isfinite(recalls).all(0))
-    order = present[np.argsort(-np.ptp(recalls[:, present], axis=0), kind='stable')]
-    if len(order) > _CLASSES:
-        yield (
-            f'The {_CLASSES} of {len(present)} classes in whose recall the runs differ '
-            'most.'
-        )
-    names = dict(zip(first.source.ids, first.source.classes))
-    support = first.by_class.support
-    rows = [
-        [
-            names[shared[i]],
-            *map(percent, recalls[:, i].tolist()),
-            f'{support[labels[0][shared[i]]]:,}',
-        ]
-        for i in order[:_CLASSES].tolist()
-    ]
-    yield table([['recall of', *compared.names, 'images'], *rows])
 
 
-def _settings(compared: Comparison) -> Iterator[str]:
+def _settings(compared: Comparison) -> list[str]:
     """Settings in which the runs differ."""
     runs = [evaluation.classifier.run for evaluation in compared.evaluations]
     unknown = [name for name, run in zip(compared.names, runs) if run is None]
-    if unknown:
-        yield (
-            f'The settings of {", ".join(map(escape, unknown))} are unknown: '
-            'checkpoints without their runs.'
-        )
     settings = [run.config.to_dict() for run in runs if run]
     rows = [
         [name, *(_setting(run.config, name) if run else '–' for run in runs)]
@@ -245,11 +251,21 @@ def _settings(compared: Comparison) -> Iterator[str]:
         if name != 'run_dir'
         and any(values[name] != settings[0][name] for values in settings)
     ]
-    if rows:
-        yield 'Settings that differ:'
-        yield table([['setting', *compared.names], *rows], left=len(runs) + 1)
-    elif len(runs) - len(unknown) > 1:
-        yield f'The {"other " if unknown else ""}runs have the same settings.'
+    return content.applying(
+        [
+            (
+                unknown,
+                f'The settings of {", ".join(map(escape, unknown))} are unknown: '
+                'checkpoints without their runs.',
+            ),
+            (rows, 'Settings that differ:'),
+            (rows, table([['setting', *compared.names], *rows], left=len(runs) + 1)),
+            (
+                not rows and len(settings) > 1,
+                f'The {"other " if unknown else ""}runs have the same settings.',
+            ),
+        ]
+    )
 
 
 def _setting(config: Config, name: str) -> str:
@@ -267,46 +283,25 @@ def _csv(compared: Comparison) -> str:
         'label': [first.classes[label] for label in first.labels.tolist()],
     }
     for name, evaluation in zip(compared.names, compared.evaluations):
-        predicted = evaluation.predicted.tolist()
-        columns[f'{name}: predicted'] = [evaluation.classes[i] for i in predicted]
-        confidence = evaluation.confidence.tolist()
-        columns[f'{name}: probability'] = [repr(value) for value in confidence]
+        columns[f'{name}: predicted'] = [
+            evaluation.classes[label] for label in evaluation.predicted.tolist()
+        ]
+        columns[f'{name}: probability'] = [
+            repr(value) for value in evaluation.confidence.tolist()
+        ]
     return csv_text(columns, zip(*columns.values()))
 
 
-def _accuracy_figure(compared: Comparison) -> bytes:
-    heads = [evaluation.heads['main'] for evaluation in compared.evaluations]
-    rows = [
-        (name, head.top1, *head.top1_interval)
-        for name, head in zip(compared.names, heads)
+def _disagreement_grid(compared: Comparison) -> bytes | None:
+    """Images that only the first or only the second run gets right, if there are."""
+    first, second = compared.evaluations[:2]
+    a, b = first.correct, second.correct
+    places = [
+        *grids.most_confident(second, a & ~b, _SHOWN),
+        *grids.most_confident(first, b & ~a, _SHOWN),
     ]
-    return figures.intervals(rows, 'Top-1 accuracy, 95 % intervals', zero=False)
-
-
-def _difference_figure(compared: Comparison) -> bytes:
-    rows = []
-    for pair in compared.pairs:
-        value, interval = pair.differences['top1']
-        names = (short(name, 20) for name in _names(compared, pair))
-        rows.append((' − '.join(names), value, *interval))
-    return figures.intervals(
-        rows, 'Difference in top-1 accuracy in points, 95 % intervals', zero=True
-    )
-
-
-def _disagreements(compared: Comparison) -> list[int]:
-    """Places of images that only the first or only the second run gets right."""
-    first, second = compared.evaluations[:2]
-    places = []
-    for right, wrong in ((first, second), (second, first)):
-        candidates = np.flatnonzero(right.correct & ~wrong.correct)
-        order = np.argsort(-wrong.confidence[candidates], kind='stable')
-        places += candidates[order[:_SHOWN]].tolist()
-    return places
-
-
-def _disagreement_grid(compared: Comparison, places: list[int]) -> bytes:
-    first, second = compared.evaluations[:2]
+    if not places:
+        return None
     titles = [f'{_prediction(first, i)} | {_prediction(second, i)}' for i in places]
     return grids.draw(first, places, titles, first.correct[places].tolist())
 

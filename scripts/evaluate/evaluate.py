@@ -29,9 +29,9 @@ def evaluate_network(settings: Settings) -> None:
     if settings.calibrate:
         _check_calibration(classifier, config)
     source = load_source(config)
-    folder = Path(settings.output) if settings.output else None
-    folder = folder or folders.of_evaluation(
-        classifier, config, settings, model_settings.trained()
+    folder = Path(
+        settings.output
+        or folders.of_evaluation(classifier, config, settings, model_settings.trained())
     )
     check_writable(folder)
     evaluation = evaluate_split(classifier, config, source, settings)
@@ -47,8 +47,8 @@ def compare_runs(run_folders: list[str], settings: Settings) -> None:
 
     Raises:
         ConfigError: the flags name the wrong images.
-        ComparisonError: the runs have different images.
-        UserError: a run cannot be loaded or evaluated, or the report not be written.
+        UserError: the runs have different images, one cannot be loaded or evaluated, or
+            the report not be written.
     """
     trained = model_settings.trained()
     classifiers = [
@@ -60,8 +60,10 @@ def compare_runs(run_folders: list[str], settings: Settings) -> None:
     check_same(list(zip(classifiers, sources)), settings.split)
     names = folders.run_names(run_folders)
     other_data = bool({'dataset', 'data_dir'} & set(flags.given(image_fields())))
-    folder = Path(settings.output) if settings.output else None
-    folder = folder or folders.of_comparison(names, configs[0], settings, other_data)
+    folder = Path(
+        settings.output
+        or folders.of_comparison(names, configs[0], settings, other_data)
+    )
     check_writable(folder)
     evaluations = [
         evaluate_split(classifier, config, source, settings)
@@ -84,8 +86,7 @@ def _config(classifier: Classifier) -> Config:
             'Expected --dataset, with --data_dir, since these weights are not of a run '
             'that records its images.'
         )
-    if flags.FLAGS['download'].value:
-        given['download'] = True
+    given['download'] = bool(flags.FLAGS['download'].value)
     config = image_config(run.config if run else Config(), given)
     if run is not None:
         check_splits(run.config, config)
@@ -112,9 +113,8 @@ def evaluate_split(
     """Evaluates on a split; with `calibrate`, first fits a temperature.
 
     Raises:
-        CalibrationError: no temperature is best; only the validation split is evaluated
-            then.
-        UserError: as `trainers.evaluation.evaluation.evaluate`.
+        UserError: as `trainers.evaluation.evaluation.evaluate`; or no temperature is
+            best, and then only the validation split is evaluated.
     """
     if not settings.calibrate:
         return _evaluate(classifier, config, source, settings)

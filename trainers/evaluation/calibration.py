@@ -18,10 +18,6 @@ BINS = 15
 _LOWEST, _HIGHEST = 0.01, 100.0
 
 
-class CalibrationError(UserError):
-    """No temperature is best."""
-
-
 class Reliability(NamedTuple):
     """Confidence and accuracy of the images in each bin of confidence.
 
@@ -72,18 +68,18 @@ def fit_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
         labels: int32 `[N]`.
 
     Raises:
-        CalibrationError: no temperature has the smallest, as where all predictions are
+        UserError: no temperature has the smallest, as where all predictions are
             correct.
     """
     low, high = math.log(_LOWEST), math.log(_HIGHEST)
     if not _slope(low, logits, labels) > 0:
-        raise CalibrationError(
+        raise UserError(
             f'Expected errors among the {len(labels):,} images to fit a temperature '
             'to, but (nearly) all predictions are correct: the loss falls with the '
             'temperature down to 0. Leave out --calibrate, or pass more images.'
         )
     if not _slope(high, logits, labels) < 0:
-        raise CalibrationError(
+        raise UserError(
             'Expected predictions that are better than guessing to fit a temperature '
             f'to, but on these {len(labels):,} images they are not: the loss falls '
             'with rising temperature without end. Train the network first, or check '

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from scripts.evaluate import comparison, comparison_report
-from scripts.evaluate.comparison import ComparisonError, check_same, compare
+from scripts.evaluate.comparison import check_same, compare
 from trainers.inference.classifier import Classifier, Run
 from trainers.settings.config import Config
 from trainers.storage.run_directory import RunDirectory
 from vision.data import DatasetError
+from vision.errors import UserError
 
 
 @pytest.fixture(scope='module')
@@ -55,9 +56,11 @@ def report(evaluations):
 
 def test_pairs_count_every_image_and_bound_the_difference(evaluations):
     compared = compare(evaluations, ['a', 'b', 'c'])
-    assert [(p.first, p.second) for p in compared.pairs] == [(0, 1), (0, 2), (1, 2)]
+    named = [(pair.first, pair.second) for pair in compared.pairs]
+    assert named == [('a', 'b'), ('a', 'c'), ('b', 'c')]
+    correct = {name: run.correct for name, run in zip('abc', evaluations)}
     for pair in compared.pairs:
-        a, b = (evaluations[i].correct for i in pair[:2])
+        a, b = correct[pair.first], correct[pair.second]
         assert pair.both + pair.only_first + pair.only_second + pair.neither == 200
         assert pair.both + pair.only_first == a.sum()
         assert pair.both + pair.only_second == b.sum()
@@ -69,10 +72,8 @@ def test_pairs_count_every_image_and_bound_the_difference(evaluations):
     assert alike.only_first and alike.only_second
     low, high = alike.differences['top1'].interval
     assert low <= 0 <= high
-    assert comparison_report.verdict(compared, better).endswith(' a is better.')
-    assert 'The difference is not significant.' in comparison_report.verdict(
-        compared, alike
-    )
+    assert comparison_report.verdict(better).endswith(' a is better.')
+    assert 'The difference is not significant.' in comparison_report.verdict(alike)
 
 
 @pytest.mark.parametrize(
@@ -86,11 +87,11 @@ def test_pairs_count_every_image_and_bound_the_difference(evaluations):
 def test_the_exact_test_decides_what_is_better(evaluations, count, p_value, says):
     pair = [evaluations[0], mistaken(evaluations[0], count)]
     compared = compare(pair, ['a', 'b'])
-    assert comparison_report.verdict(compared, compared.pairs[0]) == (
+    assert comparison_report.verdict(compared.pairs[0]) == (
         f'Only a is correct on {count} images, only b on 0; p = {p_value}. {says}'
     )
     compared = compare(pair[::-1], ['a', 'b'])
-    assert comparison_report.verdict(compared, compared.pairs[0]).endswith(
+    assert comparison_report.verdict(compared.pairs[0]).endswith(
         says.replace('a is', 'b is')
     )
 
@@ -127,7 +128,7 @@ def test_other_images_are_refused(make_evaluation):
         (evaluation.classifier, evaluation.source) for evaluation in evaluations
     ]
     check_same([compared[0], compared[0]], 'test')
-    with pytest.raises(ComparisonError, match='differ, such as test/1'):
+    with pytest.raises(UserError, match='differ, such as test/1'):
         check_same(compared, 'test')
 
 

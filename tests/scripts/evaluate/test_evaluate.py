@@ -19,14 +19,13 @@ from scripts.common import flags
 from scripts.common.output_folder import OutputError
 from scripts.evaluate import __main__ as main
 from scripts.evaluate import evaluate, folders
-from scripts.evaluate.comparison import ComparisonError
 from scripts.evaluate.settings import Settings
-from trainers.evaluation.calibration import CalibrationError
 from trainers.inference.classifier import Classifier, from_run
 from trainers.run.source import load_source
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from vision.data import ArraySplit, DatasetError, Source
+from vision.errors import UserError
 from vision.models.specification import Specification
 
 call = functools.partial(run_command, 'evaluate', text=True)
@@ -295,7 +294,7 @@ def test_where_no_temperature_is_best_no_other_split_is_evaluated():
 
     with pytest.raises(DatasetError, match='none of its 40 could be decoded'):
         evaluate_split(Settings())
-    with pytest.raises(CalibrationError, match='Expected errors among the 40'):
+    with pytest.raises(UserError, match='Expected errors among the 40'):
         evaluate_split(Settings(calibrate=True))
 
 
@@ -309,7 +308,7 @@ def test_runs_on_other_images_are_not_compared(runs, evaluate_here, tmp_path):
     config = json.loads((tmp_path / 'b/config.json').read_text(encoding='utf-8'))
     config['settings']['data_dir'] = str(tmp_path / 'data')
     (tmp_path / 'b/config.json').write_text(json.dumps(config), encoding='utf-8')
-    with pytest.raises(ComparisonError, match=r'differ, such as test/dog/0.jpg \(dog'):
+    with pytest.raises(UserError, match=r'differ, such as test/dog/0.jpg \(dog'):
         evaluate_here(
             '--compare', f'{tmp_path}/b', f'{runs}/a', f'--output={tmp_path}/other'
         )

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainers.evaluation import calibration, metrics
-from trainers.evaluation.calibration import CalibrationError
+from vision.errors import UserError
 
 
 def test_images_fall_into_bins_by_confidence():
@@ -60,5 +60,5 @@ def test_temperature_of_the_logits_moves_with_them():
 def test_where_no_temperature_is_best_it_says_why(right, message):
     labels = np.arange(40, dtype=np.int32) % 4
     logits = np.eye(4, dtype=np.float32)[labels if right else (labels + 1) % 4]
-    with pytest.raises(CalibrationError, match=message):
+    with pytest.raises(UserError, match=message):
         calibration.fit_temperature(logits, labels)
