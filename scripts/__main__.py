@@ -10,13 +10,7 @@ COMMANDS = {
     'benchmark': 'Measures the speed of training and of the input pipeline.',
 }
 
-
-def run() -> None:
-    """Prints one line for each command."""
+if __name__ == '__main__':
     for name, description in COMMANDS.items():
         print(f'python -m scripts.{name:<10} {description}')
     print('\nEach explains its flags with --help.')
-
-
-if __name__ == '__main__':
-    run()

@@ -30,14 +30,14 @@ def prepare(_: list[str]) -> Config:
     return config_of(flags.given(FIELDS))
 
 
-def run() -> None:
-    """Parses the command line and trains."""
+def work(config: Config) -> None:
+    """Trains."""
+    from trainers.run.train import train
 
-    def work(config: Config) -> None:
-        from trainers.run.train import train
+    train(config)
 
-        train(config)
 
+if __name__ == '__main__':
     command.start(
         DESCRIPTION,
         FIELDS,
@@ -45,7 +45,3 @@ def run() -> None:
         work,
         log_handler=logging.StreamHandler(sys.stdout),
     )
-
-
-if __name__ == '__main__':
-    run()

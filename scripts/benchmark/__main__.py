@@ -84,10 +84,5 @@ def measure(request: Request) -> None:
         report.write(Path(settings.json), environment, settings.mode, result)
 
 
-def run() -> None:
-    """Parses the command line and measures."""
-    command.start(DESCRIPTION, FIELDS, prepare, measure)
-
-
 if __name__ == '__main__':
-    run()
+    command.start(DESCRIPTION, FIELDS, prepare, measure)

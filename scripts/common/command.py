@@ -1,8 +1,8 @@
 """How every command starts, logs, fails and stops.
 
-A command calls `start` from its `run()` function:
+A command ends with a call of `start`:
 
-    def run() -> None:
+    if __name__ == '__main__':
         command.start(DESCRIPTION, FIELDS, prepare, work)
 
 `prepare` runs before TensorFlow is imported, which takes seconds: it reads the flags

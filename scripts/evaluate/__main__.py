@@ -101,10 +101,5 @@ def work(request: tuple[list[str], Settings]) -> None:
         evaluate.evaluate_network(settings)
 
 
-def run() -> None:
-    """Parses the command line and evaluates."""
-    command.start(DESCRIPTION, FIELDS, check, work, arguments=True)
-
-
 if __name__ == '__main__':
-    run()
+    command.start(DESCRIPTION, FIELDS, check, work, arguments=True)

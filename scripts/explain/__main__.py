@@ -61,10 +61,5 @@ def work(request: tuple[list[str], Settings]) -> None:
     explain(*request, **flags.given(places))
 
 
-def run() -> None:
-    """Parses the command line and explains."""
-    command.start(DESCRIPTION, FIELDS, check, work, arguments=True)
-
-
 if __name__ == '__main__':
-    run()
+    command.start(DESCRIPTION, FIELDS, check, work, arguments=True)

@@ -73,10 +73,5 @@ def explore(request: tuple[Config, Settings]) -> None:
         print(f'  {printable(str(path))}')
 
 
-def run() -> None:
-    """Parses the command line and reports."""
-    command.start(DESCRIPTION, FIELDS, check, explore)
-
-
 if __name__ == '__main__':
-    run()
+    command.start(DESCRIPTION, FIELDS, check, explore)

@@ -56,10 +56,5 @@ def work(settings: Settings) -> None:
     export(classifier, forms, settings, network.get('download', False))
 
 
-def run() -> None:
-    """Parses the command line and exports."""
-    command.start(DESCRIPTION, FIELDS, check, work)
-
-
 if __name__ == '__main__':
-    run()
+    command.start(DESCRIPTION, FIELDS, check, work)

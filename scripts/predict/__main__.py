@@ -59,10 +59,5 @@ def work(request: tuple[list[str], Settings]) -> None:
     predict(*request)
 
 
-def run() -> None:
-    """Parses the command line and predicts."""
-    command.start(DESCRIPTION, FIELDS, check, work, arguments=True)
-
-
 if __name__ == '__main__':
-    run()
+    command.start(DESCRIPTION, FIELDS, check, work, arguments=True)

@@ -21,10 +21,10 @@ FIELDS = dataclasses.fields(Config)
 # Shows the progress after every step, not every 30 seconds.
 PROGRESS_OF_EVERY_STEP = """
 import functools
+import runpy
 from trainers.reporting import progress
 progress.Progress = functools.partial(progress.Progress, interval=0)
-from scripts.train import run
-run()
+runpy.run_module('scripts.train', run_name='__main__')
 """
 
 
