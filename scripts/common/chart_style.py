@@ -22,13 +22,16 @@ _STYLE: dict[str, Any] = {
 
 
 def _theme(text: str, background: str, line: str) -> dict[str, Any]:
-    names = {
-        text: ('text.color', 'axes.labelcolor', 'xtick.color', 'ytick.color'),
-        background: ('figure.facecolor', 'axes.facecolor'),
-        line: ('axes.edgecolor', 'grid.color'),
+    return _STYLE | {
+        'text.color': text,
+        'axes.labelcolor': text,
+        'xtick.color': text,
+        'ytick.color': text,
+        'figure.facecolor': background,
+        'axes.facecolor': background,
+        'axes.edgecolor': line,
+        'grid.color': line,
     }
-    colours = {name: colour for colour, group in names.items() for name in group}
-    return _STYLE | colours
 
 
 LIGHT = _theme('#333333', '#ffffff', '#dddddd')

@@ -17,8 +17,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 
 from absl import app
 
@@ -30,11 +29,11 @@ from vision.errors import UserError
 Prepared = TypeVar('Prepared')
 
 # Below the description of every command in its help text.
-FOOTER = """
+FOOTER = f"""
 Exit codes: 0 done, 1 an error that the message explains, 2 a usage error, 75 stopped
 by a signal with everything saved, 130 interrupted.
 
-  --list_models, --list_datasets, --list_recipes, --list_augmentations
+  {', '.join(f'--list_{kind}' for kind in flags.LISTINGS)}
                           List the choices, and exit.
 """
 
@@ -84,8 +83,7 @@ def start(
             return _run(argv[1:], prepare, work, log_handler)
         except UserError as error:
             _print_error(error)
-            usage = isinstance(error, ConfigError)
-            return ExitCode.USAGE if usage else ExitCode.ERROR
+            return ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.ERROR
         except Stopped as stopped:
             quiet.print_error(stopped)
             return ExitCode.STOPPED
@@ -98,7 +96,7 @@ def start(
             quiet.forget_closed_streams()
 
     quiet.open_stderr()
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     flags.define(fields)
     # Flags may also follow arguments that are not flags.
     flags.FLAGS.set_gnu_getopt(arguments)
@@ -151,11 +149,11 @@ def _set_up_logging(handler: logging.Handler | None) -> None:
 def _exhausted(error: Exception) -> UserError:
     """The error of a machine whose memory or disk is full."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    reasons = [line for line in lines if 'OOM' in line or 'No space' in line]
-    reason = (reasons or lines or ['the allocation failed'])[0]
+    telling = [line for line in lines if 'OOM' in line or 'No space' in line]
+    reasons = telling or lines or ['the allocation failed']
     return UserError(
-        f'Memory or disk space is exhausted: {reason}. Use smaller batches or images, '
-        'or free some.',
+        f'Memory or disk space is exhausted: {reasons[0]}. Use smaller batches or '
+        'images, or free some.',
         'batch_size',
         'image_size',
     )
@@ -168,8 +166,3 @@ def _print_error(error: UserError) -> None:
         *first, last = named
         listed = f'{", ".join(first)} and {last}' if first else last
         quiet.print_error(f'See {listed}.')
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    del number, frame
-    raise KeyboardInterrupt

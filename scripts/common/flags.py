@@ -62,8 +62,9 @@ def regrouped(
 def define(fields: Iterable[dataclasses.Field]) -> None:
     """Defines a flag for each field and for each listing; one not given is None."""
     for plural in LISTINGS:
-        text = f'List the {plural}, and exit.'
-        flags.DEFINE_bool(f'list_{plural}', False, text, flag_values=FLAGS)
+        flags.DEFINE_bool(
+            f'list_{plural}', False, f'List the {plural}, and exit.', flag_values=FLAGS
+        )
     for field in fields:
         text = field.metadata['help']
         if kind(field) is bool:
@@ -133,8 +134,7 @@ def parse(
     try:
         rest = FLAGS(list(argv))
     except flags.UnrecognizedFlagError as error:
-        name = error.flagname
-        _refuse(f'There is no flag --{name}.{_suggest(name)}')
+        _refuse(f'There is no flag --{error.flagname}.{_suggest(error.flagname)}')
     except flags.Error as error:
         _refuse(str(error).rstrip('.') + '.')
     if rest[1:] and not arguments:
@@ -162,8 +162,9 @@ def _describe(field: dataclasses.Field) -> list[str]:
     elif isinstance(default, float):
         default = f'{default:g}'
     choices = field.metadata['choices']
-    listed = f'{field.name}s' in LISTINGS
-    notes = ['|'.join(choices)] if choices and not listed else []
+    notes = []
+    if choices and f'{field.name}s' not in LISTINGS:
+        notes.append('|'.join(choices))
     if default not in (None, '') and default is not False:
         notes.append(f'default {default}')
     text = field.metadata['help'] + (f' [{"; ".join(notes)}]' if notes else '')

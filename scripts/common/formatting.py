@@ -11,8 +11,6 @@ def printable(text: str) -> str:
 
     File names can contain line breaks, control sequences and bytes that are no text.
     """
-    if text.isprintable():
-        return text
     return ''.join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

@@ -14,22 +14,22 @@ from vision.models import MODELS
 def show(values: flags.FlagValues) -> None:
     """Prints the choices that the flags `--list_<kind>` ask for."""
     listings = {
-        'list_models': {
+        'models': {
             name: f'{entry.description}{_options(name)}'
             for name, entry in MODELS.items()
         },
-        'list_datasets': {
+        'datasets': {
             **{name: entry.description for name, entry in DATASETS.items()},
             f'{TFDS_PREFIX}<name>': TFDS_DESCRIPTION,
         },
-        'list_recipes': {name: recipe.description for name, recipe in RECIPES.items()},
-        'list_augmentations': {
+        'recipes': {name: recipe.description for name, recipe in RECIPES.items()},
+        'augmentations': {
             _with_defaults(name): entry.description
             for name, entry in AUGMENTATIONS.items()
         },
     }
-    for flag, entries in listings.items():
-        if values[flag].value:
+    for kind, entries in listings.items():
+        if values[f'list_{kind}'].value:
             width = max(22, *map(len, entries))
             for name, text in entries.items():
                 print(f'{name:<{width}} {text}')

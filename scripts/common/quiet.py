@@ -10,7 +10,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
-from typing import IO, TextIO
+from typing import TextIO
 
 from tqdm import tqdm
 
@@ -18,32 +18,12 @@ from vision.errors import UserError
 
 
 @contextlib.contextmanager
-def stderr_exchanged() -> Iterator[tuple[TextIO, IO[bytes]]]:
-    """Redirects the file descriptor of standard error into a temporary file.
-
-    Yields:
-        A stream to the former standard error, and the file.
-    """
-    sys.stderr.flush()
-    with contextlib.ExitStack() as stack:
-        stderr = stack.enter_context(
-            os.fdopen(os.dup(2), 'w', errors='backslashreplace')
-        )
-        captured = stack.enter_context(tempfile.TemporaryFile())
-        os.dup2(captured.fileno(), 2)
-        try:
-            yield stderr, captured
-        finally:
-            os.dup2(stderr.fileno(), 2)
-
-
-@contextlib.contextmanager
 def native_stderr_suppressed() -> Iterator[TextIO]:
     """Suppresses what native code writes to standard error.
 
-    `sys.stderr`, and with it log messages and progress bars, goes on to be shown. An
-    unexpected exception shows what was suppressed. TF_CPP_MIN_LOG_LEVEL below 3 turns
-    the suppression off.
+    Its file descriptor is redirected into a temporary file. `sys.stderr`, and with it
+    log messages and progress bars, goes on to be shown. An unexpected exception shows
+    what was suppressed. TF_CPP_MIN_LOG_LEVEL below 3 turns the suppression off.
 
     Yields:
         A stream to standard error.
@@ -51,10 +31,13 @@ def native_stderr_suppressed() -> Iterator[TextIO]:
     if os.environ.get('TF_CPP_MIN_LOG_LEVEL', '3') != '3':
         yield sys.stderr
         return
+    sys.stderr.flush()
     with (
-        stderr_exchanged() as (stderr, captured),
+        os.fdopen(os.dup(2), 'w', errors='backslashreplace') as stderr,
+        tempfile.TemporaryFile() as captured,
         contextlib.redirect_stderr(stderr),
     ):
+        os.dup2(captured.fileno(), 2)
         try:
             yield stderr
         except (UserError, KeyboardInterrupt, BrokenPipeError):
@@ -63,6 +46,8 @@ def native_stderr_suppressed() -> Iterator[TextIO]:
             captured.seek(0)
             os.write(stderr.fileno(), captured.read())
             raise
+        finally:
+            os.dup2(stderr.fileno(), 2)
 
 
 @contextlib.contextmanager
@@ -105,16 +90,9 @@ def muted(name: str) -> Iterator[None]:
 class StderrHandler(logging.StreamHandler):
     """Logs to what `sys.stderr` is at the time, without damaging progress bars."""
 
-    def __init__(self) -> None:
-        logging.Handler.__init__(self)  # StreamHandler's would set the stream.
-
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):  # A closed terminal does not end the work.
-            tqdm.write(self.format(record), file=self.stream)
+            tqdm.write(self.format(record), file=sys.stderr)
 
 
 def open_stderr() -> None:

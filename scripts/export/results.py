@@ -7,17 +7,6 @@ from typing import Any, NamedTuple
 from vision.export.checking import Comparison
 from vision.export.formats import Format
 
-_COLUMNS = (
-    'Format',
-    'MB',
-    'ms per image',
-    'Largest difference',
-    'Allowed',
-    'Same top-1',
-    'Required',
-    'Result',
-)
-
 
 class Result(NamedTuple):
     """An export and its comparison with the model.
@@ -37,15 +26,23 @@ class Result(NamedTuple):
 
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files in a folder."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob('*') if file.is_file())
+    inside = (path, *path.rglob('*'))
+    return sum(file.stat().st_size for file in inside if file.is_file())
 
 
 def rows(results: Sequence[Result]) -> list[list[str]]:
     """The cells of the table, its heading first."""
     return [
-        list(_COLUMNS),
+        [
+            'Format',
+            'MB',
+            'ms per image',
+            'Largest difference',
+            'Allowed',
+            'Same top-1',
+            'Required',
+            'Result',
+        ],
         *(
             [
                 form.name,

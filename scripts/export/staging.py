@@ -10,7 +10,6 @@ from pathlib import Path
 
 from scripts.common.output_folder import OutputError, writing
 from vision import files
-from vision.files import flush
 
 # Only a folder that holds this file with this content is replaced.
 MARK = 'export.json'
@@ -38,7 +37,15 @@ def staged(output: Path, overwrite: bool) -> Iterator[Path]:
     with contextlib.ExitStack() as stack:
         with writing(output):
             files.make_directory(output.parent)
-            stack.enter_context(_locked(output))
+            try:
+                stack.enter_context(
+                    files.locked(output.with_name(f'.{output.name}.lock'), wait=False)
+                )
+            except files.LockedError as error:
+                raise OutputError(
+                    f'{output}: another process writes this export ({error}). Wait '
+                    'until it ends or stop it, or choose another --output.'
+                ) from None
             # An earlier export after a kill between the two renames of _replace.
             if not os.path.lexists(output) and _is_export(old):
                 old.rename(output)
@@ -53,18 +60,6 @@ def staged(output: Path, overwrite: bool) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(staging, ignore_errors=True)
             raise
-
-
-@contextlib.contextmanager
-def _locked(output: Path) -> Iterator[None]:
-    try:
-        with files.locked(output.with_name(f'.{output.name}.lock'), wait=False):
-            yield
-    except files.LockedError as error:
-        raise OutputError(
-            f'{output}: another process writes this export ({error}). Wait until it '
-            'ends or stop it, or choose another --output.'
-        ) from None
 
 
 def _check(output: Path, overwrite: bool) -> None:
@@ -98,16 +93,16 @@ def _is_export(folder: Path) -> bool:
 
 def _replace(output: Path, staging: Path, old: Path) -> None:
     """Renames the staged folder to the output, and the earlier export to `old`."""
-    for folder, _, names in os.walk(staging):
-        for name in names:
-            flush(Path(folder, name))
-        flush(Path(folder))
+    for path in (staging, *staging.rglob('*')):
+        files.flush(path)
     if os.path.lexists(old):
         shutil.rmtree(old)
     # Ignored, not blocked: TensorFlow's threads would receive blocked signals. The
     # process ends soon anyway.
-    signals = (signal.SIGINT, signal.SIGTERM)
-    handlers = [signal.signal(number, signal.SIG_IGN) for number in signals]
+    handlers = {
+        number: signal.signal(number, signal.SIG_IGN)
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         if output.exists():
             output.rename(old)
@@ -117,7 +112,7 @@ def _replace(output: Path, staging: Path, old: Path) -> None:
             old.rename(output)
         raise
     finally:
-        for number, handler in zip(signals, handlers):
+        for number, handler in handlers.items():
             signal.signal(number, handler)
-    flush(output.parent)
+    files.flush(output.parent)
     shutil.rmtree(old, ignore_errors=True)

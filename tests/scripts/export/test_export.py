@@ -1,5 +1,6 @@
 """The command `python -m scripts.export`, on a tiny run."""
 
+import copy
 import dataclasses
 import errno
 import json
@@ -15,16 +16,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.common import command
 from scripts.export import export, images, readme, staging
 from scripts.export.settings import Settings
 from scripts.export.staging import OutputError, staged
 from trainers.inference import classifier
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
+from vision import files
 from vision.data import ArraySplit, load
 from vision.errors import UserError
 from vision.export import FORMATS
+from vision.export.saved_model import SavedModel
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON_FORMATS = [name for name in FORMATS if name != 'tensorflowjs']
@@ -174,22 +176,20 @@ def check_readme(
 
 
 def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
-
-    class Demanding(FORMATS.load('tflite_int8')):
-        tolerance = 0.0
-
+    demanding = copy.copy(FORMATS.load('tflite_int8'))
+    demanding.tolerance = 0.0
     with pytest.raises(
         UserError,
         match='nothing was written:\n  tflite_int8: the '
         r'largest difference of a probability is .*, at most 0 is[\s\S]*'
         'Leave these formats out of --formats, or pass more images',
     ):
-        export.export(trained, [Demanding()], Settings(output=str(tmp_path / 'out')))
+        export.export(trained, [demanding], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()
     assert 'failed' in capsys.readouterr().out
 
 
-class Failing(FORMATS.load('saved_model')):
+class Failing(SavedModel):
     """Fails after a part is written."""
 
     name = 'failing'
@@ -212,7 +212,7 @@ def test_a_converter_that_fails_leaves_the_old_export(few, trained, tmp_path):
     assert text_in(output) == 'old'
 
 
-class Full(FORMATS.load('saved_model')):
+class Full(SavedModel):
     """Meets a full disk."""
 
     name = 'full'
@@ -434,19 +434,20 @@ def test_a_signal_between_two_renames_waits_for_both(tmp_path, monkeypatch, numb
 
 
 def test_a_signal_to_end_removes_what_is_staged(tmp_path):
-    before = signal.signal(signal.SIGTERM, command._interrupt)
+    interrupt = signal.default_int_handler  # as in every command
+    before = signal.signal(signal.SIGTERM, interrupt)
     with pytest.raises(KeyboardInterrupt):
         with staged(tmp_path / 'out', overwrite=False) as folder:
             fill(folder, 'new')
             os.kill(os.getpid(), signal.SIGTERM)
             pytest.fail('it goes on')
     assert everything_in(tmp_path) == set()
-    assert signal.signal(signal.SIGTERM, before) is command._interrupt
+    assert signal.signal(signal.SIGTERM, before) is interrupt
 
 
 def test_the_folder_of_the_next_process_is_left_alone(tmp_path, monkeypatch):
     following = tmp_path / '.out.tmp'
-    flush = staging.flush
+    flush = files.flush
 
     def started(path: Path) -> None:
         flush(path)
@@ -456,7 +457,7 @@ def test_the_folder_of_the_next_process_is_left_alone(tmp_path, monkeypatch):
 
     with staged(tmp_path / 'out', overwrite=False) as folder:
         fill(folder, 'new')
-        monkeypatch.setattr(staging, 'flush', started)
+        monkeypatch.setattr(files, 'flush', started)
     assert everything_in(following) == {'half'}
 
 
