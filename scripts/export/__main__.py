@@ -43,8 +43,11 @@ def work(settings: Settings) -> None:
     network = flags.given(NETWORK)
     if settings.install_converter:
         converter_environment.build(converter_environment.DEFAULT)
-        folder = converter_environment.DEFAULT.absolute()
-        print(f'The converter to TensorFlow.js is in {folder}.', flush=True)
+        print(
+            'The converter to TensorFlow.js is in '
+            f'{converter_environment.DEFAULT.absolute()}.',
+            flush=True,
+        )
         if not network:
             return
     forms = choose(settings.formats)
@@ -52,8 +55,12 @@ def work(settings: Settings) -> None:
         form.check_available()
     # Exports run on the CPU; a GPU rounds differently.
     tf.config.set_visible_devices([], 'GPU')
-    classifier = model_settings.load_classifier()
-    export(classifier, forms, settings, network.get('download', False))
+    export(
+        model_settings.load_classifier(),
+        forms,
+        settings,
+        network.get('download', False),
+    )
 
 
 if __name__ == '__main__':

@@ -57,8 +57,12 @@ def export(
     )
     with staged(output, settings.overwrite) as folder:
         with _converters_silenced():
-            calibrated = any(form.calibrates for form in forms)
-            sample = images.choose(classifier, settings.images, calibrated, download)
+            sample = images.choose(
+                classifier,
+                settings.images,
+                calibrated=any(form.calibrates for form in forms),
+                download=download,
+            )
             expected = probabilities(classifier, sample.compared)
             results = make(forms, bundle, expected, sample, folder)
         compared = f'{counted(len(sample.compared), "image")} of {sample.origin}'
@@ -100,7 +104,7 @@ def _converters_silenced() -> Iterator[None]:
 def choose(names: Sequence[str]) -> list[Format]:
     """The formats of these names, each once."""
     chosen = FORMATS if 'all' in names else dict.fromkeys(names)
-    return [FORMATS.load(name)() for name in chosen]
+    return [FORMATS.load(name) for name in chosen]
 
 
 def default_output(classifier: Classifier) -> str:
@@ -157,23 +161,27 @@ def make(
             bar_format='{desc} {bar} {n}/{total}',
         ) as bar,
     ):
-        first = FORMATS.load('saved_model')()
-        requested = any(form.name == first.name for form in forms)
-        saved_model = (folder if requested else Path(scratch)) / first.path
-        for form in [first, *(form for form in forms if form.name != first.name)]:
+        first = FORMATS.load('saved_model')
+        saved_model = (folder if first in forms else Path(scratch)) / first.path
+        for form in [first, *(form for form in forms if form is not first)]:
             bar.set_description_str(f'{form.name}: converting')
             target = saved_model if form is first else folder / form.path
             with writing(folder):
                 form.convert(bundle, saved_model, target, sample.calibration)
-            if form is first and not requested:
+            if form not in forms:
                 continue
             bar.update()
             bar.set_description_str(f'{form.name}: running')
             answers = form.run(target, sample.compared)
             bar.update()
-            comparison = compare(form, answers, expected)
-            size, time = size_of(target), answers.milliseconds
-            results.append(Result(form, size, time, comparison))
+            results.append(
+                Result(
+                    form,
+                    size_of(target),
+                    answers.milliseconds,
+                    compare(form, answers, expected),
+                )
+            )
     return results
 
 
@@ -186,7 +194,6 @@ def describe(
 ) -> None:
     """Writes the README, the labels and the descriptions in JSON."""
     model = bundle.describe()
-    labels = [printable(name) for name in model['classes']]
     record = {
         **MADE_BY,
         'origin': classifier.origin,
@@ -195,7 +202,7 @@ def describe(
         'exports': [to_dict(result) for result in results],
     }
     contents = {
-        'labels.txt': '\n'.join(labels),
+        'labels.txt': '\n'.join(printable(name) for name in model['classes']),
         'model.json': json.dumps(model, indent=2),
         'README.md': readme.text(bundle, classifier.origin, compared, results),
         MARK: json.dumps(record, indent=2),

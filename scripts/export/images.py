@@ -96,12 +96,10 @@ def _split_of(given: str) -> Split:
 def _halves(split: Split) -> tuple[Split, Split]:
     """Images to compare and a calibration set; a single image is in both."""
     order = np.random.default_rng(0).permutation(len(split))
-    compared, calibration = order[0::2][:COMPARED], order[1::2][:CALIBRATION]
-    if not len(calibration):
-        calibration = compared
+    others = order[1::2] if len(split) > 1 else order
     return (
-        data.take(split, np.sort(compared)),
-        data.take(split, np.sort(calibration)),
+        data.take(split, np.sort(order[0::2][:COMPARED])),
+        data.take(split, np.sort(others[:CALIBRATION])),
     )
 
 

@@ -1,7 +1,7 @@
 """The exported page in a real browser, driven by a second page.
 
-The browser opens a driver page from the same server. It holds the exported page in a
-frame, chooses files in it and reads the results.
+The browser opens a driver page, which holds the exported page in a frame, chooses files
+in it and reads the results.
 """
 
 import functools
@@ -15,12 +15,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote, unquote
 
 import numpy as np
 import tensorflow as tf
@@ -105,32 +104,21 @@ def classify(program: str, folder: Path, images: Sequence[Image]) -> list[Result
     Raises:
         UserError: the page does not load, or the browser does not answer.
     """
-    server = _Server(folder, images)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f'http://127.0.0.1:{server.server_port}/.driver/driver.html'
-    try:
-        with _browsing(program, address) as (process, errors):
-            deadline = time.monotonic() + _SECONDS
-            while not server.answered.wait(0.1):
-                problem = ''
-                if process.poll() is not None:
-                    problem = f'it ended with exit code {process.returncode}'
-                elif time.monotonic() > deadline:
-                    problem = f'there was none in {_SECONDS} seconds'
-                if problem:
-                    raise UserError(
-                        f'Expected an answer of the page in {program}, but {problem}. '
-                        f'Its error output:\n{errors()}'
-                    )
-    finally:
-        server.shutdown()
-        server.server_close()
-    if server.answer['failure']:
+    with tempfile.TemporaryDirectory(
+        prefix='tapestry-browser-', ignore_cleanup_errors=True
+    ) as scratch:
+        site = shutil.copytree(_DRIVER, Path(scratch, 'site'))
+        (site / 'page').symlink_to(folder.absolute())
+        names = [image.name for image in images]
+        (site / 'images.json').write_text(json.dumps(names), 'ascii')
+        for number, image in enumerate(images):
+            (site / f'image-{number}').write_bytes(image.contents)
+        answer = _answer(program, site)
+    if answer['failure']:
         raise UserError(
-            f'Expected the page to run in {program}, but it failed: '
-            f'{server.answer["failure"]}'
+            f'Expected the page to run in {program}, but it failed: {answer["failure"]}'
         )
-    return [_result(values) for values in server.answer['results']]
+    return [_result(values) for values in answer['results']]
 
 
 def _result(values: dict[str, Any]) -> Result:
@@ -139,48 +127,63 @@ def _result(values: dict[str, Any]) -> Result:
     return Result(values['name'], top, tuple(values['names']), values['failure'])
 
 
+def _answer(program: str, site: Path) -> dict[str, Any]:
+    """What the driver page sends when a browser opens it."""
+    handler = functools.partial(_Handler, directory=str(site))
+    with _Server(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f'http://127.0.0.1:{server.server_port}/driver.html'
+        log = site.with_name('stderr')
+        try:
+            with _browsing(program, address, site.with_name('profile'), log) as process:
+                deadline = time.monotonic() + _SECONDS
+                while server.answer is None:
+                    if process.poll() is not None:
+                        problem = f'it ended with exit code {process.returncode}'
+                    elif time.monotonic() > deadline:
+                        problem = f'there was none in {_SECONDS} seconds'
+                    else:
+                        time.sleep(0.1)
+                        continue
+                    raise UserError(
+                        f'Expected an answer of the page in {program}, but {problem}. '
+                        'Its error output:\n'
+                        f'{log.read_text("utf-8", "replace")[-1500:]}'
+                    )
+        finally:
+            server.shutdown()
+    return server.answer
+
+
 @contextmanager
 def _browsing(
-    program: str, address: str
-) -> Iterator[tuple[subprocess.Popen, Callable[[], str]]]:
-    """The browser at an address, and a function that returns its error output."""
-    with tempfile.TemporaryDirectory(
-        prefix='tapestry-browser-', ignore_cleanup_errors=True
-    ) as profile:
-        log = Path(profile, 'stderr')
-        command = [program, *_FLAGS, f'--user-data-dir={profile}/profile']
-        if os.geteuid() == 0:  # its sandbox refuses that user
-            command.append('--no-sandbox')
-        with log.open('wb') as errors:
-            process = subprocess.Popen(
-                [*command, address],
-                stdin=subprocess.DEVNULL,
-                stdout=errors,
-                stderr=errors,
-                start_new_session=True,
-            )
+    program: str, address: str, profile: Path, log: Path
+) -> Iterator[subprocess.Popen]:
+    """The browser at an address, with a profile; it prints into a log."""
+    command = [program, *_FLAGS, f'--user-data-dir={profile}']
+    if os.geteuid() == 0:  # its sandbox refuses that user
+        command.append('--no-sandbox')
+    with (
+        log.open('wb') as errors,
+        subprocess.Popen(
+            [*command, address],
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+        ) as process,
+    ):
         try:
-            yield process, lambda: log.read_text('utf-8', 'replace')[-1500:]
+            yield process
         finally:
             with suppress(ProcessLookupError):  # it has ended
                 os.killpg(process.pid, signal.SIGKILL)  # and all processes it started
-            process.wait()
 
 
 class _Server(ThreadingHTTPServer):
-    """Serves the export, and below /.driver/ the driver page and the images."""
+    """Serves the driver page, and keeps what that sends."""
 
-    def __init__(self, folder: Path, images: Sequence[Image]):
-        handler = functools.partial(_Handler, directory=str(folder))
-        super().__init__(('127.0.0.1', 0), handler)
-        names = [quote(image.name, safe='') for image in images]
-        files = {path.name: path.read_bytes() for path in _DRIVER.iterdir()}
-        files['images.json'] = json.dumps(names).encode()
-        for name, image in zip(names, images):
-            files[f'images/{name}'] = image.contents
-        self.files = {f'/.driver/{name}': contents for name, contents in files.items()}
-        self.answered = threading.Event()
-        self.answer: dict[str, Any] = {}
+    answer: dict[str, Any] | None = None
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # A browser that is stopped closes its connections.
@@ -191,23 +194,11 @@ class _Server(ThreadingHTTPServer):
 class _Handler(SimpleHTTPRequestHandler):
     server: _Server
 
-    def do_GET(self) -> None:
-        contents = self.server.files.get(self.path)
-        if contents is None:
-            super().do_GET()
-            return
-        self.send_response(200)
-        self.send_header('Content-Type', self.guess_type(unquote(self.path)))
-        self.send_header('Content-Length', str(len(contents)))
-        self.end_headers()
-        self.wfile.write(contents)
-
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers['Content-Length']))
-        self.server.answer = json.loads(body)
         self.send_response(204)
         self.end_headers()
-        self.server.answered.set()
+        self.server.answer = json.loads(body)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Does not log requests."""

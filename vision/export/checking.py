@@ -67,9 +67,8 @@ def compare(form: Format, predictions: Predictions, expected: np.ndarray) -> Com
     allowed = max(RELATIVE_TOLERANCE * spread, ROUNDING)
     if len(expected) < 2:  # a single image has no spread
         allowed = math.inf
-    rows = np.arange(len(expected))
-    ties = expected[rows, probabilities.argmax(-1)] >= expected.max(-1) - TIE
-    agreement = float(ties.mean())
+    chosen = expected[np.arange(len(expected)), probabilities.argmax(-1)]
+    agreement = float((chosen >= expected.max(-1) - TIE).mean())
     totals = probabilities.sum(-1, dtype=np.float64)
     total = float(totals[np.abs(totals - 1).argmax()])
     checks = [  # written so that NaN fails

@@ -50,10 +50,9 @@ def scripts(folder: Path) -> Path:
 
 def is_built(folder: Path) -> bool:
     """Whether the environment is complete, in the versions that are pinned now."""
-    marker = _marker(folder)
     return (
-        marker.is_file()
-        and marker.read_text('utf-8') == _pins()
+        _marker(folder).is_file()
+        and _marker(folder).read_text('utf-8') == _pins()
         and python(folder).exists()
     )
 

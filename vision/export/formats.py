@@ -3,6 +3,7 @@
 import abc
 import contextlib
 import importlib.util
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
@@ -56,7 +57,7 @@ class Format(abc.ABC):
     Attributes:
         name: a key of `FORMATS`.
         path: the file or folder inside the folder of exports.
-        runtime: of `processes.predict`, where `run` uses that.
+        runtime: a key of `RUNTIMES` in runners/predict.py, where that runs the export.
         packages: requirements for pip by the Python modules that they install, for
             those that only this format needs.
         tolerance: the largest difference of any probability that is allowed.
@@ -113,7 +114,8 @@ class Format(abc.ABC):
         Raises:
             UserError: the runtime fails.
         """
-        return processes.predict(self.runtime, target, images)
+        command = [sys.executable, str(processes.RUNNER), self.runtime]
+        return processes.exchange(self.runtime, command, target, images)
 
     @contextlib.contextmanager
     def conversion(self, converter: str) -> Iterator[None]:

@@ -42,3 +42,6 @@ class Onnx(Format):
             )
             onnx.checker.check_model(model, full_check=True)
         onnx.save(model, str(target))
+
+
+ONNX = Onnx()

@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from vision.errors import UserError
 
 # Run by its path: as a module of this package it would import TensorFlow.
-_RUNNER = Path(__file__).parent / 'runners' / 'predict.py'
+RUNNER = Path(__file__).parent / 'runners' / 'predict.py'
 _QUIET = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
 
 
@@ -30,20 +29,6 @@ class Predictions(NamedTuple):
     probabilities: np.ndarray
     milliseconds: float
     backend: str = ''
-
-
-def predict(runtime: str, target: Path, images: np.ndarray) -> Predictions:
-    """The predictions of an export for images, in a Python process on the CPU.
-
-    Args:
-        runtime: a key of `RUNTIMES` in runners/predict.py.
-        target: the export.
-        images: RGB, uint8 `[N, S, S, 3]`.
-
-    Raises:
-        UserError: the runtime fails, or there is no room for temporary files.
-    """
-    return exchange(runtime, [sys.executable, str(_RUNNER), runtime], target, images)
 
 
 def exchange(

@@ -79,3 +79,6 @@ def _classes(bundle: Bundle) -> Function:
 def _text(names: tuple[str, ...]) -> list[bytes]:
     # Classes can have names of folders, which may hold any bytes.
     return [name.encode('utf-8', 'surrogateescape') for name in names]
+
+
+SAVED_MODEL = SavedModel()

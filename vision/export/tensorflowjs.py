@@ -96,8 +96,12 @@ class TensorFlowJs(Format):
             images = images[:_PAGE_IMAGES]
             results = browser.classify(program, target, browser.pngs(images))
             description = json.loads((target / 'description.json').read_text('ascii'))
-            classes = description['classes']
-            _compare(results, predictions.probabilities, classes, self.tolerance)
+            _compare(
+                results,
+                predictions.probabilities,
+                description['classes'],
+                self.tolerance,
+            )
             _log.info('The page was tested in %s with %d images.', program, len(images))
         return predictions
 
@@ -153,3 +157,6 @@ def _compare(
                 f'Expected the page to name the classes {names} for image {number}, '
                 f'received {list(result.names)}.'
             )
+
+
+TENSORFLOW_JS = TensorFlowJs()

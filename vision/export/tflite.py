@@ -1,6 +1,6 @@
 """TensorFlow Lite, for phones and small computers, in four precisions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +29,35 @@ _FLOAT32 = [
 class _TfLite(Format):
     """What the four formats have in common.
 
-    Attributes:
-        dtype: type of the images that the export takes.
+    Args:
+        precision: ends the name of the format, and that of its file.
+        tolerance: as of every format.
+        agreement: as of every format.
         optimizations: of the converter.
         types: of the weights, where the optimizations are to use others than int8.
+
+    Attributes:
+        dtype: type of the images that the export takes.
     """
 
     runtime = 'tflite'
     packages = {'ai_edge_litert': "'ai-edge-litert>=2.1,<3'"}
     dtype = tf.float32
-    optimizations: tuple[tf.lite.Optimize, ...] = (tf.lite.Optimize.DEFAULT,)
-    types: tuple[tf.DType, ...] = ()
+
+    def __init__(
+        self,
+        precision: str,
+        tolerance: float,
+        agreement: float,
+        optimizations: Sequence[tf.lite.Optimize] = (tf.lite.Optimize.DEFAULT,),
+        types: Sequence[tf.DType] = (),
+    ):
+        self.name = f'tflite_{precision}'
+        self.path = f'model_{precision}.tflite'
+        self.tolerance = tolerance
+        self.agreement = agreement
+        self._optimizations = optimizations
+        self._types = types
 
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
@@ -48,9 +66,8 @@ class _TfLite(Format):
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [graph], bundle.network
         )
-        converter.optimizations = list(self.optimizations)
-        if self.types:
-            converter.target_spec.supported_types = list(self.types)
+        converter.optimizations = list(self._optimizations)
+        converter.target_spec.supported_types = list(self._types)
         with self.conversion('TensorFlow Lite'):
             model = self.converted(converter, sample)
         target.write_bytes(model)
@@ -62,36 +79,7 @@ class _TfLite(Format):
         return converter.convert()
 
 
-class Float32(_TfLite):
-    """The network in float32."""
-
-    name = 'tflite_float32'
-    path = 'model_float32.tflite'
-    optimizations = ()
-    tolerance = 1e-4  # float32 sums in another order; 4e-6 of GoogLeNet
-    agreement = 1.0
-
-
-class Float16(_TfLite):
-    """Weights of half the size, arithmetic in float32."""
-
-    name = 'tflite_float16'
-    path = 'model_float16.tflite'
-    types = (tf.float16,)
-    tolerance = 0.05  # a trained MobileNetV2 had 0.02, the other networks 0.006
-    agreement = 0.98
-
-
-class Dynamic(_TfLite):
-    """Weights of 8 bits; activations are quantized by their range in each image."""
-
-    name = 'tflite_dynamic'
-    path = 'model_dynamic.tflite'
-    tolerance = 0.25  # 0.08 to 0.12 of trained networks, near a decision boundary
-    agreement = 0.95
-
-
-class Int8(_TfLite):
+class _Int8(_TfLite):
     """Weights and activations of 8 bits, from uint8 images to float32 probabilities.
 
     Ranges of activations are computed from a sample of images. The normalization,
@@ -99,11 +87,7 @@ class Int8(_TfLite):
     8 bits do not hold the range of a square, nor a thousand probabilities.
     """
 
-    name = 'tflite_int8'
-    path = 'model_int8.tflite'
     dtype = tf.uint8
-    tolerance = 0.3  # 0.07 to 0.12 of trained networks, more of small samples
-    agreement = 0.9
     calibrates = True
 
     def converted(
@@ -139,3 +123,29 @@ def _channel_sums(model: bytes) -> list[str]:
 
     names = [t['name'] for t in Interpreter(model_content=model).get_tensor_details()]
     return [name for name in names if CHANNEL_SUM_SCOPE in name]
+
+
+FLOAT32 = _TfLite(
+    'float32',
+    tolerance=1e-4,  # float32 sums in another order; 4e-6 of GoogLeNet
+    agreement=1.0,
+    optimizations=(),
+)
+# Weights of half the size, arithmetic in float32.
+FLOAT16 = _TfLite(
+    'float16',
+    tolerance=0.05,  # a trained MobileNetV2 had 0.02, the other networks 0.006
+    agreement=0.98,
+    types=(tf.float16,),
+)
+# Weights of 8 bits; activations are quantized by their range in each image.
+DYNAMIC = _TfLite(
+    'dynamic',
+    tolerance=0.25,  # 0.08 to 0.12 of trained networks, near a decision boundary
+    agreement=0.95,
+)
+INT8 = _Int8(
+    'int8',
+    tolerance=0.3,  # 0.07 to 0.12 of trained networks, more of small samples
+    agreement=0.9,
+)

@@ -7,7 +7,7 @@ from vision.export import FORMATS
 from vision.export.checking import compare
 from vision.export.processes import Predictions
 
-FORM = FORMATS.load('tflite_int8')()
+FORM = FORMATS.load('tflite_int8')
 EXPECTED = np.array([[0.7, 0.2, 0.1], [0.304, 0.3, 0.396]], np.float32)
 
 

@@ -12,7 +12,7 @@ from vision.export.checking import compare
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('tf2onnx')
-FORM = FORMATS.load('onnx')()
+FORM = FORMATS.load('onnx')
 
 
 @pytest.fixture(scope='module')

@@ -32,7 +32,7 @@ def check(bundle, expected_of, images, folder, names):
     bundle = bundle._replace(temperature=float(spread))
     expected = expected_of(bundle, images)
     for name in names:
-        form = FORMATS.load(name)()
+        form = FORMATS.load(name)
         form.convert(bundle, folder / 'saved_model', folder / form.path, images[10:])
         comparison = compare(form, form.run(folder / form.path, images), expected)
         if name in QUANTIZED:  # classes that nobody has learned lie close together

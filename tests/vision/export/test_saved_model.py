@@ -16,7 +16,7 @@ from vision.export.formats import Bundle
 from vision.export.graphs import Function, signature
 from vision.export.saved_model import _of_files as of_files
 
-FORM = FORMATS.load('saved_model')()
+FORM = FORMATS.load('saved_model')
 
 
 @pytest.fixture(scope='module')

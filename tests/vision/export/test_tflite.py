@@ -24,8 +24,8 @@ def bundle(make_bundle):
 
 
 def convert(name, bundle, folder, sample):
-    target = folder / FORMATS.load(name)().path
-    FORMATS.load(name)().convert(bundle, folder, target, sample)
+    target = folder / FORMATS.load(name).path
+    FORMATS.load(name).convert(bundle, folder, target, sample)
     return target
 
 
@@ -34,8 +34,8 @@ def convert(name, bundle, folder, sample):
 )
 def test_predicts_what_the_model_predicts(name, bundle, expected_of, images, tmp_path):
     target = convert(name, bundle, tmp_path, images[10:])
-    predictions = FORMATS.load(name)().run(target, images)
-    comparison = compare(FORMATS.load(name)(), predictions, expected_of(bundle, images))
+    predictions = FORMATS.load(name).run(target, images)
+    comparison = compare(FORMATS.load(name), predictions, expected_of(bundle, images))
     assert comparison.failures == ()
     assert predictions.probabilities.dtype == np.float32
 
@@ -84,14 +84,14 @@ def test_an_error_of_writing_is_no_error_of_the_converter(
 def test_missing_packages_are_named(monkeypatch):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(UserError, match="pip install 'ai-edge-litert>=2.1,<3'"):
-        FORMATS.load('tflite_int8')().check_available()
+        FORMATS.load('tflite_int8').check_available()
 
 
 def test_a_damaged_file_is_refused(bundle, images, tmp_path):
     target = convert('tflite_float32', bundle, tmp_path, images)
     target.write_bytes(target.read_bytes()[:100])
     with pytest.raises(UserError, match='Expected tflite to run model_float32.tflite'):
-        FORMATS.load('tflite_float32')().run(target, images)
+        FORMATS.load('tflite_float32').run(target, images)
 
 
 class Strings(tf.Module):
@@ -120,4 +120,4 @@ def test_no_room_for_temporary_files(bundle, images, tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, 'save', full)
     with pytest.raises(UserError, match='No space left on device. Free .* TMPDIR to'):
-        FORMATS.load('tflite_float32')().run(target, images)
+        FORMATS.load('tflite_float32').run(target, images)

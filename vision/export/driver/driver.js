@@ -17,10 +17,9 @@ function page() {
   return frame.contentDocument;
 }
 
-async function read(name) {
-  const response = await fetch(`images/${name}`);
-  return new frame.contentWindow.File([await response.blob()],
-    decodeURIComponent(name));
+async function read(number, name) {
+  const response = await fetch(`image-${number}`);
+  return new frame.contentWindow.File([await response.blob()], name);
 }
 
 function result(article) {
@@ -42,8 +41,8 @@ async function drive() {
   }
   const names = await (await fetch('images.json')).json();
   const transfer = new frame.contentWindow.DataTransfer();
-  for (const name of names) {
-    transfer.items.add(await read(name));
+  for (const [number, name] of names.entries()) {
+    transfer.items.add(await read(number, name));
   }
   const input = page().getElementById('files');
   input.files = transfer.files;

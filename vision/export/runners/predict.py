@@ -45,21 +45,11 @@ def saved_model(path: str) -> dict[str, Predict]:
 def tflite(path: str) -> dict[str, Predict]:
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(path, num_threads=os.cpu_count())
-    interpreter.allocate_tensors()
-    (source,) = interpreter.get_input_details()
-    (target,) = interpreter.get_output_details()
-    shape = tuple(source['shape'])
+    model = Interpreter(path, num_threads=os.cpu_count()).get_signature_runner()
+    dtype = model.get_input_details()['images']['dtype']
 
     def predict(images: np.ndarray) -> np.ndarray:
-        nonlocal shape
-        if images.shape != shape:
-            shape = images.shape
-            interpreter.resize_tensor_input(source['index'], shape)
-            interpreter.allocate_tensors()
-        interpreter.set_tensor(source['index'], images.astype(source['dtype']))
-        interpreter.invoke()
-        return interpreter.get_tensor(target['index'])
+        return model(images=images.astype(dtype))['probabilities']
 
     return {'images': predict}
 
