@@ -2,27 +2,24 @@
 
 from typing import Any
 
-_STYLE: dict[str, Any] = {
-    'figure.dpi': 110,
-    'savefig.dpi': 'figure',
-    'figure.constrained_layout.use': True,
-    'axes.grid': True,
-    'axes.axisbelow': True,
-    'axes.spines.top': False,
-    'axes.spines.right': False,
-    'axes.titlelocation': 'left',
-    'axes.titlesize': 11,
-    'axes.titleweight': 'bold',
-    'grid.linewidth': 0.8,
-    'xtick.labelsize': 9,
-    'ytick.labelsize': 9,
-    'legend.fontsize': 9,
-    'legend.frameon': False,
-}
-
 
 def _theme(text: str, background: str, line: str) -> dict[str, Any]:
-    return _STYLE | {
+    return {
+        'figure.dpi': 110,
+        'savefig.dpi': 'figure',
+        'figure.constrained_layout.use': True,
+        'axes.grid': True,
+        'axes.axisbelow': True,
+        'axes.spines.top': False,
+        'axes.spines.right': False,
+        'axes.titlelocation': 'left',
+        'axes.titlesize': 11,
+        'axes.titleweight': 'bold',
+        'grid.linewidth': 0.8,
+        'xtick.labelsize': 9,
+        'ytick.labelsize': 9,
+        'legend.fontsize': 9,
+        'legend.frameon': False,
         'text.color': text,
         'axes.labelcolor': text,
         'xtick.color': text,

@@ -77,35 +77,31 @@ def start(
         closed standard output ends the command silently, and a closed standard error
         changes no exit code. Every other exception is a bug and shows its traceback.
     """
-
-    def main(argv: list[str]) -> ExitCode:
-        try:
-            return _run(argv[1:], prepare, work, log_handler)
-        except UserError as error:
-            _print_error(error)
-            return ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.ERROR
-        except Stopped as stopped:
-            quiet.print_error(stopped)
-            return ExitCode.STOPPED
-        except KeyboardInterrupt:
-            quiet.print_error('Interrupted.')
-            return ExitCode.INTERRUPTED
-        except BrokenPipeError:
-            return ExitCode.ERROR
-        finally:
-            quiet.forget_closed_streams()
-
     quiet.open_stderr()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     flags.define(fields)
     # Flags may also follow arguments that are not flags.
     flags.FLAGS.set_gnu_getopt(arguments)
-    app.run(
-        main,
-        flags_parser=lambda argv: flags.parse(
-            argv, description + FOOTER, fields, arguments
-        ),
-    )
+    try:
+        app.run(
+            lambda argv: _run(argv[1:], prepare, work, log_handler),
+            flags_parser=lambda argv: flags.parse(
+                argv, description + FOOTER, fields, arguments
+            ),
+        )
+    except UserError as error:
+        _print_error(error)
+        sys.exit(ExitCode.USAGE if isinstance(error, ConfigError) else ExitCode.ERROR)
+    except Stopped as stopped:
+        quiet.print_error(stopped)
+        sys.exit(ExitCode.STOPPED)
+    except KeyboardInterrupt:
+        quiet.print_error('Interrupted.')
+        sys.exit(ExitCode.INTERRUPTED)
+    except BrokenPipeError:
+        sys.exit(ExitCode.ERROR)
+    finally:
+        quiet.forget_closed_streams()
 
 
 def _run(
@@ -129,8 +125,7 @@ def _run(
             work(prepared)  # type: ignore[arg-type]
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise _exhausted(error) from error
-    if sys.stdout is not None:  # None after `>&-`
-        sys.stdout.flush()
+    print(end='', flush=True)  # Nothing where standard output is closed, as by `>&-`.
     return ExitCode.DONE
 
 

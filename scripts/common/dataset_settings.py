@@ -6,20 +6,20 @@ from typing import Any
 from scripts.common import flags
 from trainers.settings.config import Config
 
-_IMAGES = 'Images; by default those of the run'
 SPLIT_SETTINGS = ('validation_fraction', 'test_fraction', 'split_seed')
 _IMAGE_SETTINGS = ('dataset', 'data_dir', *SPLIT_SETTINGS, 'max_bad_fraction')
 
 
 def image_fields() -> list[dataclasses.Field]:
     """The flags that name images."""
-    # The default of a run is its own dataset, which the help text cannot name.
-    changes = {'dataset': {'default': ''}}
-    return [
-        flags.regrouped(field, _IMAGES, **changes.get(field.name, {}))
+    fields = {
+        field.name: flags.regrouped(field, 'Images; by default those of the run')
         for field in dataclasses.fields(Config)
         if field.name in _IMAGE_SETTINGS
-    ]
+    }
+    # The default of a run is its own dataset, which the help text cannot name.
+    fields['dataset'].default = ''
+    return list(fields.values())
 
 
 def image_config(config: Config, given: dict[str, Any]) -> Config:

@@ -3,32 +3,33 @@
 The fields are those of Config, or of another dataclass made with `fields.setting`.
 """
 
+import contextlib
 import copy
 import dataclasses
 import difflib
 import io
+import itertools
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
-from typing import Any, NoReturn
+from types import MappingProxyType
+from typing import Any
 
 from absl import flags
 
-from scripts.common import quiet
 from trainers.settings import recipes
-from trainers.settings.config import Config, as_json
+from trainers.settings.config import Config, ConfigError, as_json
 from trainers.settings.fields import is_optional, kind
 
 FLAGS = flags.FLAGS
 # `--list_<kind>` of every command lists these.
 LISTINGS = ('models', 'datasets', 'recipes', 'augmentations')
 
-_HELP = {'--help', '-help', '-h', '--helpfull', '--helpshort'}
+# Settings of all other types are lists of strings on the command line.
 _PARSERS: dict[type, flags.ArgumentParser] = {
     int: flags.IntegerParser(),
     float: flags.FloatParser(),
     str: flags.ArgumentParser(),
-    tuple: flags.ListParser(),
 }
 
 
@@ -42,20 +43,10 @@ class _OptionalParser(flags.ArgumentParser):
         return None if argument == '' else self._parser.parse(argument)
 
 
-def regrouped(
-    field: dataclasses.Field, group: str, **changes: Any
-) -> dataclasses.Field:
-    """A copy of a field under another heading of `--help`.
-
-    Args:
-        field: the setting.
-        group: the heading.
-        **changes: other attributes of the field, such as `default`.
-    """
+def regrouped(field: dataclasses.Field, group: str) -> dataclasses.Field:
+    """A copy of a field under another heading of `--help`."""
     changed = copy.copy(field)
-    changes['metadata'] = {**field.metadata, 'group': group}
-    for name, value in changes.items():
-        setattr(changed, name, value)
+    changed.metadata = MappingProxyType({**field.metadata, 'group': group})
     return changed
 
 
@@ -74,9 +65,7 @@ def define(fields: Iterable[dataclasses.Field]) -> None:
 
 
 def _parser(field: dataclasses.Field) -> flags.ArgumentParser:
-    if field.metadata['form']:
-        return flags.ListParser()
-    parser = _PARSERS[kind(field)]
+    parser = _PARSERS.get(kind(field), flags.ListParser())
     return _OptionalParser(parser) if is_optional(field) else parser
 
 
@@ -111,8 +100,6 @@ def parse(
 ) -> list[str]:
     """Parses a command line, or prints the help text and exits.
 
-    A mistake is printed with a suggestion, and exits with code 2.
-
     Args:
         argv: name and arguments of the command.
         description: stands above the flags in the help text.
@@ -121,36 +108,39 @@ def parse(
 
     Returns:
         The name, and the arguments that are not flags.
+
+    Raises:
+        ConfigError: a mistake, with a suggestion.
     """
     for stream in (sys.stdout, sys.stderr):  # a terminal may lack a character
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors='backslashreplace')
-    if _HELP & set(argv[1:]):
-        try:
+    if {'--help', '-help', '-h', '--helpfull', '--helpshort'} & set(argv[1:]):
+        with contextlib.suppress(BrokenPipeError):
             print(f'{description.strip()}\n\n{describe(fields)}', flush=True)
-        except BrokenPipeError:
-            quiet.forget_closed_streams()
         sys.exit(0)
     try:
         rest = FLAGS(list(argv))
     except flags.UnrecognizedFlagError as error:
-        _refuse(f'There is no flag --{error.flagname}.{_suggest(error.flagname)}')
+        raise ConfigError(
+            f'There is no flag --{error.flagname}.{_suggest(error.flagname)}'
+        ) from error
     except flags.Error as error:
-        _refuse(str(error).rstrip('.') + '.')
+        raise ConfigError(str(error).rstrip('.') + '.') from error
     if rest[1:] and not arguments:
-        _refuse(f'Did not expect {rest[1]!r}.{_suggest(rest[1])}')
+        raise ConfigError(f'Did not expect {rest[1]!r}.{_suggest(rest[1])}')
     return rest
 
 
 def describe(fields: Iterable[dataclasses.Field]) -> str:
     """The fields by group, each with its default."""
     lines = []
-    group = ''
-    for field in fields:
-        if field.metadata['group'] != group:
-            group = field.metadata['group']
-            lines += ['', f'{group}:']
-        lines += _describe(field)
+    for group, members in itertools.groupby(
+        fields, lambda field: field.metadata['group']
+    ):
+        lines += ['', f'{group}:']
+        for field in members:
+            lines += _describe(field)
     return '\n'.join(lines[1:])
 
 
@@ -181,9 +171,3 @@ def _suggest(word: str) -> str:
     if not close:
         return ' Settings are given as --name=value; see --help.'
     return f' Did you mean --{close[0]}{separator}{value}?'
-
-
-def _refuse(message: str) -> NoReturn:
-    quiet.print_error(message)
-    quiet.forget_closed_streams()
-    sys.exit(2)

@@ -1,9 +1,12 @@
-"""Text of numbers and names, and tables of them."""
+"""Text of numbers and names, and tables of them, also as CSV files."""
 
+import csv
+import io
 import math
 import os
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 
 def printable(text: str) -> str:
@@ -87,3 +90,12 @@ def table(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
         ]
         lines.append('  '.join(cells).rstrip())
     return lines
+
+
+def csv_text(columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A heading and rows as the text of a CSV file, with Unix line ends."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator='\n')
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()

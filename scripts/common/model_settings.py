@@ -93,9 +93,11 @@ def load_classifier() -> 'Classifier':
 
     chosen = trained()
     given = flags.given(dataclasses.fields(Config))
-    settings = {name: given[name] for name in _PRETRAINED_SETTINGS if name in given}
+    # Published weights are in a folder in `data_dir` by default.
+    names = (*_PRETRAINED_SETTINGS, 'data_dir')
+    settings = {name: given[name] for name in names if name in given}
     if chosen.run_dir:
-        unexpected = [name for name in settings if name != 'download']
+        unexpected = [name for name in settings if name not in ('download', 'data_dir')]
         if unexpected or chosen.labels:
             raise ConfigError(
                 f'Expected no --{unexpected[0] if unexpected else "labels"} with '
@@ -112,9 +114,6 @@ def load_classifier() -> 'Classifier':
             'Expected --run_dir=FOLDER, the folder of a run, or --model=NAME with '
             '--pretrained=WEIGHTS.'
         )
-    # Published weights are in a folder in `data_dir` by default.
-    if 'data_dir' in given:
-        settings['data_dir'] = given['data_dir']
     return classifier.from_pretrained(
         Config.from_dict(settings),
         chosen.labels,

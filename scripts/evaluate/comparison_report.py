@@ -4,10 +4,10 @@ import math
 from pathlib import Path
 from typing import Any
 
-from scripts.common.csv_text import csv_text
 from scripts.common.formatting import (
     class_name,
     counted,
+    csv_text,
     percent,
     printable,
     short,

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from scripts.common.chart_style import LIGHT
 from scripts.common.formatting import class_name, short
-from scripts.common.png import figure_png
+from scripts.common.images import figure_png
 from trainers.evaluation import metrics
 from trainers.evaluation.calibration import BINS, Reliability
 from trainers.evaluation.evaluation import Evaluation

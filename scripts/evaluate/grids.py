@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from scripts.common.formatting import class_name
-from scripts.common.png import png
+from scripts.common.images import png
 from scripts.evaluate import content
 from trainers.evaluation.evaluation import Evaluation
 from trainers.reporting.plots import image_grid

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from scripts.common.csv_text import csv_text
+from scripts.common.formatting import csv_text
 from scripts.common.output_folder import replace
 from scripts.evaluate import card, content, figures, grids, report
 from trainers.evaluation import metrics

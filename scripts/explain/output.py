@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.common.csv_text import csv_text
-from scripts.common.formatting import class_name
+from scripts.common.formatting import class_name, csv_text
+from scripts.common.images import png, tile
 from scripts.common.output_folder import replace
-from scripts.common.png import png
-from scripts.common.thumbnails import tile
 from scripts.explain.attribution import Attribution, Explanation
 from scripts.explain.overlays import SMALLEST, overlay, shown
 from trainers.inference.classifier import Classifier

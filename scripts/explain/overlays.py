@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from PIL import Image
 
-from scripts.common.thumbnails import thumbnail
+from scripts.common.images import thumbnail
 
 SMALLEST, _LARGEST = 224, 1600  # Pixels on the longer side of an overlay.
 _COLOURS = colormaps['inferno']

@@ -11,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from scripts.common.chart_style import DARK, LIGHT
 from scripts.common.formatting import class_name
-from scripts.common.png import figure_png
+from scripts.common.images import figure_png
 from vision.data import SPLITS
 from vision.survey.statistics import class_counts
 from vision.survey.survey import Survey

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from scripts.common.formatting import brief, printable
-from scripts.common.png import png
-from scripts.common.thumbnails import tile
+from scripts.common.images import png, tile
 from scripts.explore import choices
 from scripts.explore.summary import Findings
 from trainers.reporting.plots import image_grid

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from scripts.common.csv_text import csv_text
+from scripts.common.formatting import csv_text
+from scripts.common.images import png
 from scripts.common.output_folder import replace
-from scripts.common.png import png
 from scripts.explore import augmentation, charts, choices, grids, page
 from scripts.explore.augmentation import Augmented
 from scripts.explore.summary import Findings

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from PIL import Image
 
 from scripts.common.formatting import counted
-from scripts.common.thumbnails import thumbnail
+from scripts.common.images import thumbnail
 from scripts.explore import choices, content, markup
 from scripts.explore.augmentation import Augmented
 from scripts.explore.charts import Chart

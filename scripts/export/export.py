@@ -14,9 +14,9 @@ from tqdm import tqdm
 from scripts.common import quiet
 from scripts.common.formatting import counted, printable, table
 from scripts.common.output_folder import writing
-from scripts.export import images, readme
+from scripts.export import images
 from scripts.export.images import Images
-from scripts.export.results import Result, rows, size_of, to_dict
+from scripts.export.report import Result, readme, rows, size_of, to_dict
 from scripts.export.settings import Settings
 from scripts.export.staging import MADE_BY, MARK, staged
 from trainers.inference.classifier import Classifier
@@ -204,7 +204,7 @@ def describe(
     contents = {
         'labels.txt': '\n'.join(printable(name) for name in model['classes']),
         'model.json': json.dumps(model, indent=2),
-        'README.md': readme.text(bundle, classifier.origin, compared, results),
+        'README.md': readme(bundle, classifier.origin, compared, results),
         MARK: json.dumps(record, indent=2),
     }
     for name, content in contents.items():

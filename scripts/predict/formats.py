@@ -6,8 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from scripts.common.csv_text import csv_text
-from scripts.common.formatting import percent, printable, short
+from scripts.common.formatting import csv_text, percent, printable, short
 from trainers.inference.classifier import Classifier
 from trainers.inference.prediction import Prediction
 

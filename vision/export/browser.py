@@ -6,7 +6,6 @@ in it and reads the results.
 
 import functools
 import json
-import math
 import os
 import shutil
 import signal
@@ -122,8 +121,7 @@ def classify(program: str, folder: Path, images: Sequence[Image]) -> list[Result
 
 
 def _result(values: dict[str, Any]) -> Result:
-    # JSON has null for what is not a number.
-    top = {label: math.nan if p is None else p for label, p in values['top']}
+    top = {label: float(value) for label, value in values['top']}
     return Result(values['name'], top, tuple(values['names']), values['failure'])
 
 
@@ -160,13 +158,11 @@ def _browsing(
     program: str, address: str, profile: Path, log: Path
 ) -> Iterator[subprocess.Popen]:
     """The browser at an address, with a profile; it prints into a log."""
-    command = [program, *_FLAGS, f'--user-data-dir={profile}']
-    if os.geteuid() == 0:  # its sandbox refuses that user
-        command.append('--no-sandbox')
+    sandbox = ['--no-sandbox'] if os.geteuid() == 0 else []  # it refuses that user
     with (
         log.open('wb') as errors,
         subprocess.Popen(
-            [*command, address],
+            [program, *_FLAGS, *sandbox, f'--user-data-dir={profile}', address],
             stdin=subprocess.DEVNULL,
             stdout=errors,
             stderr=errors,

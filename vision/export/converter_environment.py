@@ -19,6 +19,10 @@ from vision.errors import UserError
 from vision.files import locked
 
 DEFAULT = Path('.tapestry', 'tensorflowjs')
+# In the folder of the environment: the interpreter, which has the converter, and the
+# scripts of TensorFlow.js that the page loads.
+PYTHON = Path('python', 'bin', 'python')
+SCRIPTS = 'scripts'
 
 _log = logging.getLogger(__name__)
 
@@ -28,32 +32,22 @@ _VERSIONS = ((3, 10), (3, 11), (3, 12))  # Pythons that TensorFlow 2.19 supports
 # Platforms with wheels of TensorFlow Decision Forests, which the converter imports.
 _MACHINES = (('linux', 'x86_64'), ('darwin', 'arm64'))
 _BYTES = 6 * 10**9  # needed during the installation; 2.7 GB remain
-_TFJS = 'node_modules/@tensorflow/tfjs/dist/'
-_WASM = 'node_modules/@tensorflow/tfjs-backend-wasm/dist/'
+_MARKER = 'pins.sha256'  # is written when the environment is complete
 _SCRIPTS = (
-    f'{_TFJS}tf.es2017.min.js',
-    f'{_WASM}tf-backend-wasm.es2017.min.js',
-    f'{_WASM}tfjs-backend-wasm.wasm',
-    f'{_WASM}tfjs-backend-wasm-simd.wasm',
+    'node_modules/@tensorflow/tfjs/dist/tf.es2017.min.js',
+    'node_modules/@tensorflow/tfjs-backend-wasm/dist/tf-backend-wasm.es2017.min.js',
+    'node_modules/@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm.wasm',
+    'node_modules/@tensorflow/tfjs-backend-wasm/dist/tfjs-backend-wasm-simd.wasm',
 )
-
-
-def python(folder: Path) -> Path:
-    """The interpreter of the environment, which has the converter."""
-    return folder / 'python' / 'bin' / 'python'
-
-
-def scripts(folder: Path) -> Path:
-    """The folder of the scripts of TensorFlow.js that the page loads."""
-    return folder / 'scripts'
 
 
 def is_built(folder: Path) -> bool:
     """Whether the environment is complete, in the versions that are pinned now."""
+    marker = folder / _MARKER
     return (
-        _marker(folder).is_file()
-        and _marker(folder).read_text('utf-8') == _pins()
-        and python(folder).exists()
+        marker.is_file()
+        and marker.read_text('utf-8') == _pins()
+        and (folder / PYTHON).exists()
     )
 
 
@@ -93,7 +87,7 @@ def _check_machine() -> None:
 
 
 def _check_place(folder: Path) -> None:
-    if folder.exists() and not _marker(folder).is_file():
+    if folder.exists() and not (folder / _MARKER).is_file():
         if not folder.is_dir() or any(folder.iterdir()):
             raise UserError(
                 f'Expected {folder} to be a new folder or one with an earlier '
@@ -142,7 +136,7 @@ def _install(folder: Path, interpreter: str) -> None:
         with log.open('wb') as output:
             _install_converter(staging, interpreter, output)
             _install_scripts(staging, output)
-        _marker(staging).write_text(_pins(), 'utf-8')
+        (staging / _MARKER).write_text(_pins(), 'utf-8')
         if folder.exists():
             shutil.rmtree(folder)
         staging.rename(folder)
@@ -162,7 +156,7 @@ def _install_converter(staging: Path, interpreter: str, log: BinaryIO) -> None:
     # The list is complete, and stricter than the requirements of the packages.
     _run(
         [
-            *(str(python(staging)), '-m', 'pip', 'install', '--no-deps'),
+            *(str(staging / PYTHON), '-m', 'pip', 'install', '--no-deps'),
             *('--no-cache-dir', '--only-binary=:all:', '--no-input'),
             '--disable-pip-version-check',
             *('--requirement', str(_PINS / 'requirements.txt')),
@@ -170,15 +164,12 @@ def _install_converter(staging: Path, interpreter: str, log: BinaryIO) -> None:
         staging,
         log,
     )
-    _run([str(python(staging)), '-c', 'import tensorflowjs'], staging, log)
+    _run([str(staging / PYTHON), '-c', 'import tensorflowjs'], staging, log)
 
 
 def _install_scripts(staging: Path, log: BinaryIO) -> None:
     """Keeps four of the files that npm installs and checks by the lock file."""
-    work = staging / 'npm'
-    work.mkdir()
-    for name in _PINNED[1:]:
-        shutil.copy(_PINS / name, work)
+    work = shutil.copytree(_PINS, staging / 'npm')
     _run(
         [
             *('npm', 'ci', '--ignore-scripts', '--no-audit', '--no-fund'),
@@ -187,9 +178,9 @@ def _install_scripts(staging: Path, log: BinaryIO) -> None:
         work,
         log,
     )
-    scripts(staging).mkdir()
+    (staging / SCRIPTS).mkdir()
     for name in _SCRIPTS:
-        shutil.copyfile(work / name, scripts(staging) / Path(name).name)
+        shutil.copyfile(work / name, staging / SCRIPTS / Path(name).name)
     shutil.rmtree(work)
 
 
@@ -206,10 +197,6 @@ def _run(command: Sequence[str], folder: Path, log: BinaryIO) -> None:
         # Settings such as PYTHONPATH are of this environment.
         env={k: v for k, v in os.environ.items() if not k.startswith('PYTHON')},
     )
-
-
-def _marker(folder: Path) -> Path:
-    return folder / 'pins.sha256'
 
 
 def _pins() -> str:

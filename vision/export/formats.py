@@ -6,15 +6,20 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
+import tensorflow as tf
 
 from vision.errors import UserError
 from vision.export import processes
 from vision.export.processes import Predictions
 from vision.models import Network
 from vision.models.specification import Specification
+
+# A tf.function, which has no type that a checker knows.
+Function: TypeAlias = Any
+Named = dict[str, tf.Tensor]
 
 
 class Bundle(NamedTuple):
@@ -50,6 +55,36 @@ class Bundle(NamedTuple):
             'temperature': self.temperature,
         }
 
+    def predict(self, images: tf.Tensor) -> Named:
+        """Calibrated probabilities and logits, each float32 `[B, classes]`.
+
+        This is the only softmax of an export.
+
+        Args:
+            images: `[B, S, S, 3]`, RGB in 0..255, of any numeric type.
+        """
+        logits = self.network(images).main
+        return {
+            'probabilities': tf.nn.softmax(logits / self.temperature),
+            'logits': logits,
+        }
+
+    def signature(self, dtype: tf.DType, logits: bool = True) -> Function:
+        """`images -> {'probabilities', 'logits'}`, for any number of images of a size.
+
+        Args:
+            dtype: of the images.
+            logits: False for the probabilities alone, for formats that number outputs.
+        """
+
+        def of_images(images: tf.Tensor) -> Named:
+            named = self.predict(images)
+            return named if logits else {'probabilities': named['probabilities']}
+
+        side = self.specification.image_size
+        spec = tf.TensorSpec([None, side, side, 3], dtype, name='images')
+        return tf.function(of_images, [spec], autograph=False)
+
 
 class Format(abc.ABC):
     """One way to export a network.
@@ -71,7 +106,7 @@ class Format(abc.ABC):
     runtime: str
     packages: ClassVar[Mapping[str, str]] = {}
     tolerance: float
-    agreement: float
+    agreement: float = 1.0
     calibrates: bool = False
 
     def check_available(self) -> None:

@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from vision.export.formats import Bundle, Format
-from vision.export.graphs import signature
 
 OPSET = 17  # of 2022: all runtimes since then read it
 
@@ -23,7 +22,6 @@ class Onnx(Format):
     runtime = 'onnx'
     packages = {name: name for name in ('onnx', 'onnxruntime', 'tf2onnx')}
     tolerance = 1e-4  # float32 sums in another order; 2e-6 of GoogLeNet
-    agreement = 1.0
 
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
@@ -31,7 +29,7 @@ class Onnx(Format):
         import onnx
         import tf2onnx
 
-        function = signature(bundle, tf.float32, logits=False)
+        function = bundle.signature(tf.float32, logits=False)
         with self.conversion('ONNX'):
             model, _ = tf2onnx.convert.from_function(
                 function, function.input_signature, opset=OPSET

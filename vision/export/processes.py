@@ -14,7 +14,6 @@ from vision.errors import UserError
 
 # Run by its path: as a module of this package it would import TensorFlow.
 RUNNER = Path(__file__).parent / 'runners' / 'predict.py'
-_QUIET = {'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'}
 
 
 class Predictions(NamedTuple):
@@ -82,7 +81,7 @@ def run(what: str, command: Sequence[str]) -> str:
     """
     process = subprocess.run(
         command,
-        env={**os.environ, **_QUIET},
+        env={**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'TF_CPP_MIN_LOG_LEVEL': '3'},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

@@ -6,8 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from vision.data.decoding import decode
-from vision.export.formats import Bundle, Format
-from vision.export.graphs import Function, Named, predict, signature
+from vision.export.formats import Bundle, Format, Function, Named
 
 
 class SavedModel(Format):
@@ -25,14 +24,13 @@ class SavedModel(Format):
     path = 'saved_model'
     runtime = 'saved_model'
     tolerance = 1e-5  # the same operations, which may only be put in another order
-    agreement = 1.0
 
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
         functions = {
-            'serving_default': signature(bundle, tf.float32),
-            'uint8': signature(bundle, tf.uint8),
+            'serving_default': bundle.signature(tf.float32),
+            'uint8': bundle.signature(tf.uint8),
             'encoded': _of_files(bundle),
             'classes': _classes(bundle),
         }
@@ -58,7 +56,7 @@ def _of_files(bundle: Bundle) -> Function:
 
     def of_files(files: tf.Tensor) -> Named:
         spec = tf.TensorSpec([side, side, 3], tf.uint8)
-        return predict(bundle, tf.map_fn(image, files, fn_output_signature=spec))
+        return bundle.predict(tf.map_fn(image, files, fn_output_signature=spec))
 
     return tf.function(
         of_files, [tf.TensorSpec([None], tf.string, name='files')], autograph=False

@@ -13,7 +13,6 @@ import tensorflow as tf
 from vision.errors import UserError
 from vision.export import browser, converter_environment, processes
 from vision.export.formats import Bundle, Format
-from vision.export.graphs import predict
 from vision.export.processes import Predictions
 
 _log = logging.getLogger(__name__)
@@ -49,7 +48,6 @@ class TensorFlowJs(Format):
     name = 'tensorflowjs'
     path = 'web'
     tolerance = 1e-4  # float32 sums in another order
-    agreement = 1.0
 
     def __init__(self, environment: Path = converter_environment.DEFAULT):
         self.environment = environment
@@ -69,16 +67,16 @@ class TensorFlowJs(Format):
     ) -> None:
         shutil.copytree(_HERE / 'web', target)
         shutil.copytree(
-            converter_environment.scripts(self.environment), target / 'tfjs'
+            self.environment / converter_environment.SCRIPTS, target / 'tfjs'
         )
         # In ASCII: names of classes can be of folders, and hold what is no text.
         text = json.dumps({**bundle.describe(), 'check': _check(bundle)}, indent=2)
         (target / 'description.json').write_text(text + '\n', 'ascii')
-        interpreter = converter_environment.python(self.environment).absolute()
         processes.run(
             'the converter to TensorFlow.js to convert the network',
             [
-                *(str(interpreter), '-I', '-c', _CONVERT),
+                str((self.environment / converter_environment.PYTHON).absolute()),
+                *('-I', '-c', _CONVERT),
                 *(str(path.absolute()) for path in (saved_model, target / 'model')),
             ],
         )
@@ -113,7 +111,7 @@ def _check(bundle: Bundle) -> dict[str, Any]:
     images = tf.constant(values.reshape(1, side, side, 3), tf.float32)
     return {
         'image': 'Value i of [image_size, image_size, 3] is i * i mod 251.',
-        'probabilities': predict(bundle, images)['probabilities'].numpy()[0].tolist(),
+        'probabilities': bundle.predict(images)['probabilities'].numpy()[0].tolist(),
     }
 
 

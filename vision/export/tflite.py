@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from vision.export.formats import Bundle, Format
-from vision.export.graphs import signature
 from vision.layers.normalization import CHANNEL_SUM_SCOPE
 
 # All operations but convolutions, matrix products, pooling and sums of two branches.
@@ -48,7 +47,7 @@ class _TfLite(Format):
         self,
         precision: str,
         tolerance: float,
-        agreement: float,
+        agreement: float = 1.0,
         optimizations: Sequence[tf.lite.Optimize] = (tf.lite.Optimize.DEFAULT,),
         types: Sequence[tf.DType] = (),
     ):
@@ -62,7 +61,7 @@ class _TfLite(Format):
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
-        graph = signature(bundle, self.dtype, logits=False).get_concrete_function()
+        graph = bundle.signature(self.dtype, logits=False).get_concrete_function()
         converter = tf.lite.TFLiteConverter.from_concrete_functions(
             [graph], bundle.network
         )
@@ -128,7 +127,6 @@ def _channel_sums(model: bytes) -> list[str]:
 FLOAT32 = _TfLite(
     'float32',
     tolerance=1e-4,  # float32 sums in another order; 4e-6 of GoogLeNet
-    agreement=1.0,
     optimizations=(),
 )
 # Weights of half the size, arithmetic in float32.

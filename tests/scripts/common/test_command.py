@@ -106,6 +106,12 @@ def test_usage_error_is_reported_before_tensorflow_is_imported():
     assert 'tensorflow' not in done.stderr
 
 
+def test_value_that_is_no_number_is_a_usage_error():
+    done = run(program('print(arguments)'), '--temperature=much')
+    assert (done.returncode, done.stdout) == (2, '')
+    assert '--temperature=much' in done.stderr
+
+
 def test_unexpected_error_shows_its_traceback():
     done = run(program('throw(ValueError("a bug"))'))
     assert done.returncode == 1

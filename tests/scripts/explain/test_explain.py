@@ -20,7 +20,7 @@ from PIL import Image
 
 import scripts.explain.output
 from scripts.common import flags
-from scripts.common.thumbnails import tile
+from scripts.common.images import tile
 from scripts.explain import attribution, explain, images, targets
 from scripts.explain.__main__ import FIELDS, check, work
 from scripts.explain.attribution import Attribution, Explanation

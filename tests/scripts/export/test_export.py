@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.export import export, images, readme, staging
+from scripts.export import export, images, report, staging
 from scripts.export.settings import Settings
 from scripts.export.staging import OutputError, staged
 from trainers.inference import classifier
@@ -156,7 +156,7 @@ def check_readme(
     prepare = blocks[0].replace('image.jpg', 'image.png')
     lines = [prepare, 'all_of_them = {}']
     for name in names:
-        block = next(b for b in blocks if b == readme.USAGE[name])
+        block = next(b for b in blocks if b == report.USAGE[name])
         lines += [block, f'all_of_them["{name}"] = probabilities[0].tolist()']
     lines.append('import json; print(json.dumps(all_of_them))')
     printed = subprocess.run(
@@ -325,7 +325,7 @@ def test_formats_are_chosen_once_each():
 
 
 def test_every_format_has_its_lines_in_the_readme():
-    assert set(readme.USAGE) == set(PYTHON_FORMATS)
+    assert set(report.USAGE) == set(PYTHON_FORMATS)
 
 
 def fill(folder: Path, text: str) -> None:

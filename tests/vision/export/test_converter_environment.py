@@ -57,15 +57,15 @@ def test_a_missing_node_is_reported_with_advice(tmp_path, path, version):
 
 
 def test_a_half_built_environment_is_none(tmp_path):
-    interpreter = converter_environment.python(tmp_path)
+    interpreter = tmp_path / converter_environment.PYTHON
     interpreter.parent.mkdir(parents=True)
     interpreter.symlink_to(sys.executable)
-    converter_environment.scripts(tmp_path).mkdir()
+    (tmp_path / converter_environment.SCRIPTS).mkdir()
     assert not is_built(tmp_path)
 
 
 def test_an_environment_of_other_versions_is_none(tmp_path):
-    interpreter = converter_environment.python(tmp_path)
+    interpreter = tmp_path / converter_environment.PYTHON
     interpreter.parent.mkdir(parents=True)
     interpreter.symlink_to(sys.executable)
     (tmp_path / 'pins.sha256').write_text('0' * 64)

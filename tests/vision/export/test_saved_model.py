@@ -12,8 +12,7 @@ from vision.data import BadFiles, FileSplit
 from vision.errors import UserError
 from vision.export import FORMATS, saved_model
 from vision.export.checking import compare
-from vision.export.formats import Bundle
-from vision.export.graphs import Function, signature
+from vision.export.formats import Bundle, Function
 from vision.export.saved_model import _of_files as of_files
 
 FORM = FORMATS.load('saved_model')
@@ -78,13 +77,15 @@ def test_signatures_with_different_predictions_are_refused(
     bundle = make_bundle(filters=(4, 8))
     other = bundle._replace(temperature=2.0)
 
+    signature = Bundle.signature
+
     def another(bundle: Bundle, dtype: tf.DType) -> Function:
         return signature(other if dtype == tf.float32 else bundle, dtype)
 
     if broken == 'encoded':
         monkeypatch.setattr(saved_model, '_of_files', lambda _: of_files(other))
     else:
-        monkeypatch.setattr(saved_model, 'signature', another)
+        monkeypatch.setattr(Bundle, 'signature', another)
     nothing = np.zeros([0, 32, 32, 3], np.uint8)
     FORM.convert(bundle, tmp_path / 'broken', tmp_path / 'broken', nothing)
     images = np.random.default_rng(0).integers(0, 256, [2, 32, 32, 3], np.uint8)

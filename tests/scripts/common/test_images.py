@@ -7,8 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from scripts.common.png import figure_png, png
-from scripts.common.thumbnails import thumbnail, tile
+from scripts.common.images import figure_png, png, thumbnail, tile
 
 
 @pytest.mark.parametrize(
