@@ -27,6 +27,7 @@ from typing import NamedTuple
 
 from scripts.benchmark.settings import Settings, config_fields, unused
 from scripts.common import command, flags
+from trainers.settings import recipes
 from trainers.settings.config import Config
 
 DESCRIPTION = """
@@ -66,7 +67,9 @@ def prepare(_: list[str]) -> Request:
     """Reads the flags; raises a ConfigError where a value is not allowed."""
     load_average = os.getloadavg() if hasattr(os, 'getloadavg') else None
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    return Request(flags.config_from_flags(), settings, load_average)
+    given = flags.given(config_fields())
+    config = recipes.configure(given.get('recipe'), given)
+    return Request(config, settings, load_average)
 
 
 def measure(request: Request) -> None:

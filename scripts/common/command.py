@@ -39,9 +39,8 @@ by a signal with everything saved, 130 interrupted.
 
 
 class ExitCode(enum.IntEnum):
-    """What a command tells the shell."""
+    """What a command tells the shell where it is not done, which is 0."""
 
-    DONE = 0
     ERROR = 1
     USAGE = 2
     STOPPED = 75  # EX_TEMPFAIL of sysexits.h: the same command continues the work.
@@ -57,7 +56,7 @@ def start(
     arguments: bool = False,
     log_handler: logging.Handler | None = None,
 ) -> None:
-    """Parses the command line and runs the command; exits with an `ExitCode`.
+    """Parses the command line and runs the command; exits with 0 or an `ExitCode`.
 
     Args:
         description: stands above the flags in the help text.
@@ -109,7 +108,7 @@ def _run(
     prepare: Callable[[list[str]], Prepared],
     work: Callable[[Prepared], object],
     log_handler: logging.Handler | None,
-) -> ExitCode:
+) -> None:
     listing = any(flags.FLAGS[f'list_{kind}'].value for kind in flags.LISTINGS)
     prepared = None if listing else prepare(arguments)
     quiet.import_tensorflow()
@@ -126,7 +125,6 @@ def _run(
     except (MemoryError, tf.errors.ResourceExhaustedError) as error:
         raise _exhausted(error) from error
     print(end='', flush=True)  # Nothing where standard output is closed, as by `>&-`.
-    return ExitCode.DONE
 
 
 def _set_up_logging(handler: logging.Handler | None) -> None:

@@ -17,8 +17,7 @@ from typing import Any
 
 from absl import flags
 
-from trainers.settings import recipes
-from trainers.settings.config import Config, ConfigError, as_json
+from trainers.settings.config import ConfigError, as_json
 from trainers.settings.fields import is_optional, kind
 
 FLAGS = flags.FLAGS
@@ -67,16 +66,6 @@ def define(fields: Iterable[dataclasses.Field]) -> None:
 def _parser(field: dataclasses.Field) -> flags.ArgumentParser:
     parser = _PARSERS.get(kind(field), flags.ListParser())
     return _OptionalParser(parser) if is_optional(field) else parser
-
-
-def config_from_flags() -> Config:
-    """Defaults < recipe < flags.
-
-    Raises:
-        ConfigError: a setting has a value that is not allowed.
-    """
-    settings = given(dataclasses.fields(Config))
-    return recipes.configure(settings.get('recipe'), settings)
 
 
 def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:

@@ -194,18 +194,20 @@ def describe(
 ) -> None:
     """Writes the README, the labels and the descriptions in JSON."""
     model = bundle.describe()
-    record = {
-        **MADE_BY,
-        'origin': classifier.origin,
-        'compared': compared,
-        'environment': environment.describe(),
-        'exports': [to_dict(result) for result in results],
-    }
     contents = {
         'labels.txt': '\n'.join(printable(name) for name in model['classes']),
         'model.json': json.dumps(model, indent=2),
         'README.md': readme(bundle, classifier.origin, compared, results),
-        MARK: json.dumps(record, indent=2),
+        MARK: json.dumps(
+            {
+                **MADE_BY,
+                'origin': classifier.origin,
+                'compared': compared,
+                'environment': environment.describe(),
+                'exports': [to_dict(result) for result in results],
+            },
+            indent=2,
+        ),
     }
     for name, content in contents.items():
         write_atomically(folder / name, content + '\n')

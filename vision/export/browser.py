@@ -108,8 +108,7 @@ def classify(program: str, folder: Path, images: Sequence[Image]) -> list[Result
     ) as scratch:
         site = shutil.copytree(_DRIVER, Path(scratch, 'site'))
         (site / 'page').symlink_to(folder.absolute())
-        names = [image.name for image in images]
-        (site / 'images.json').write_text(json.dumps(names), 'ascii')
+        (site / 'images.json').write_text(json.dumps([image.name for image in images]))
         for number, image in enumerate(images):
             (site / f'image-{number}').write_bytes(image.contents)
         answer = _answer(program, site)

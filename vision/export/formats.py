@@ -82,8 +82,11 @@ class Bundle(NamedTuple):
             return named if logits else {'probabilities': named['probabilities']}
 
         side = self.specification.image_size
-        spec = tf.TensorSpec([None, side, side, 3], dtype, name='images')
-        return tf.function(of_images, [spec], autograph=False)
+        return tf.function(
+            of_images,
+            [tf.TensorSpec([None, side, side, 3], dtype, name='images')],
+            autograph=False,
+        )
 
 
 class Format(abc.ABC):
@@ -149,8 +152,12 @@ class Format(abc.ABC):
         Raises:
             UserError: the runtime fails.
         """
-        command = [sys.executable, str(processes.RUNNER), self.runtime]
-        return processes.exchange(self.runtime, command, target, images)
+        return processes.exchange(
+            self.runtime,
+            [sys.executable, str(processes.RUNNER), self.runtime],
+            target,
+            images,
+        )
 
     @contextlib.contextmanager
     def conversion(self, converter: str) -> Iterator[None]:

@@ -6,6 +6,7 @@ import pytest
 from absl import flags as absl_flags
 
 from scripts.common import flags
+from trainers.settings import recipes
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.parsing import Freeze
 from vision.data.augment import Augmentation
@@ -21,7 +22,8 @@ def configured(monkeypatch):
         monkeypatch.setattr(flags, 'FLAGS', absl_flags.FlagValues())
         flags.define(FIELDS)
         assert flags.parse(['train', *arguments], 'Trains.', FIELDS) == ['train']
-        return flags.config_from_flags()
+        given = flags.given(FIELDS)
+        return recipes.configure(given.get('recipe'), given)
 
     return configure
 
