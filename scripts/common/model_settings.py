@@ -94,8 +94,11 @@ def load_classifier() -> 'Classifier':
     chosen = trained()
     given = flags.given(dataclasses.fields(Config))
     # Published weights are in a folder in `data_dir` by default.
-    names = (*_PRETRAINED_SETTINGS, 'data_dir')
-    settings = {name: given[name] for name in names if name in given}
+    settings = {
+        name: given[name]
+        for name in (*_PRETRAINED_SETTINGS, 'data_dir')
+        if name in given
+    }
     if chosen.run_dir:
         unexpected = [name for name in settings if name not in ('download', 'data_dir')]
         if unexpected or chosen.labels:

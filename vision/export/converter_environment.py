@@ -87,12 +87,15 @@ def _check_machine() -> None:
 
 
 def _check_place(folder: Path) -> None:
-    if folder.exists() and not (folder / _MARKER).is_file():
-        if not folder.is_dir() or any(folder.iterdir()):
-            raise UserError(
-                f'Expected {folder} to be a new folder or one with an earlier '
-                'converter, received something else. Choose another folder.'
-            )
+    if (
+        folder.exists()
+        and not (folder / _MARKER).is_file()
+        and (not folder.is_dir() or any(folder.iterdir()))
+    ):
+        raise UserError(
+            f'Expected {folder} to be a new folder or one with an earlier converter, '
+            'received something else. Choose another folder.'
+        )
     free = shutil.disk_usage(folder.parent).free
     if free < _BYTES:
         raise UserError(
