@@ -23,9 +23,8 @@ import dataclasses
 import logging
 import os
 from pathlib import Path
-from typing import NamedTuple
 
-from scripts.benchmark.settings import Settings, config_fields, unused
+from scripts.benchmark.settings import MODES, Settings, unused
 from scripts.common import command, flags
 from trainers.settings import recipes
 from trainers.settings.config import Config
@@ -46,45 +45,36 @@ Measures speed, with workloads that take turns in one process.
       files.
 """
 
-FIELDS = [*dataclasses.fields(Settings), *config_fields()]
+USED = {name for names in MODES.values() for name in names}
+CONFIG = [field for field in dataclasses.fields(Config) if field.name in USED]
+FIELDS = [*dataclasses.fields(Settings), *CONFIG]
 
-
-class Request(NamedTuple):
-    """What is measured.
-
-    Attributes:
-        config: the settings of the run whose parts are measured.
-        settings: how they are measured.
-        load_average: of 1, 5 and 15 minutes before the start, None where unknown.
-    """
-
-    config: Config
-    settings: Settings
-    load_average: tuple[float, float, float] | None
+# The settings of the run whose parts are measured, how they are measured, and the load
+# average before the start, None where unknown.
+Request = tuple[Config, Settings, tuple[float, float, float] | None]
 
 
 def prepare(_: list[str]) -> Request:
     """Reads the flags; raises a ConfigError where a value is not allowed."""
     load_average = os.getloadavg() if hasattr(os, 'getloadavg') else None
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    given = flags.given(config_fields())
-    config = recipes.configure(given.get('recipe'), given)
-    return Request(config, settings, load_average)
+    return recipes.configure(None, flags.given(CONFIG)), settings, load_average
 
 
 def measure(request: Request) -> None:
     """Measures what the flags ask for, prints it and writes it down."""
     from scripts.benchmark import modes, report
+    from trainers.storage import environment
 
     logging.disable(logging.INFO)
     config, settings, load_average = request
-    environment = report.describe_environment(load_average)
+    conditions = {**environment.describe(), 'load_average': load_average}
     ignored = unused(settings.mode, list(flags.given(FIELDS)))
-    print(report.header(environment, settings.mode, ignored), flush=True)
+    print(report.header(conditions, settings.mode, ignored), flush=True)
     result = modes.run(config, settings)
     print(report.results(result))
     if settings.json:
-        report.write(Path(settings.json), environment, settings.mode, result)
+        report.write(Path(settings.json), conditions, settings.mode, result)
 
 
 if __name__ == '__main__':

@@ -3,8 +3,8 @@
 import dataclasses
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from scripts.benchmark.timing import Workload
 from trainers.networks import build as networks
@@ -16,14 +16,15 @@ from trainers.settings.config import Config
 from vision.data import BadFiles, Source
 
 
-class Stopwatch:
-    """Times a loop from the first to the last call of each epoch.
+class Stopwatch(Progress):
+    """The progress of a loop, timed from the first to the last call of each epoch.
 
     Input, steps, reading metrics, writing summaries and showing the progress count.
     Evaluation and checkpoints, which follow an epoch, do not. After each epoch the
     baseline takes a turn of as many steps.
 
     Args:
+        epochs: of the loop.
         steps_per_epoch: length of an epoch.
         baseline: what the loop is compared with.
 
@@ -32,33 +33,24 @@ class Stopwatch:
         baseline: seconds a step of the baseline.
     """
 
-    def __init__(self, steps_per_epoch: int, baseline: Workload):
+    def __init__(self, epochs: int, steps_per_epoch: int, baseline: Workload):
+        super().__init__(epochs * steps_per_epoch)
         self.loop: list[float] = []
         self.baseline: list[float] = []
         self._steps_per_epoch = steps_per_epoch
         self._workload = baseline
         self._began: tuple[int, float] | None = None
 
-    def record(self, step: int) -> None:
-        """Records that the loop has taken so many steps."""
+    def update(
+        self, step: int, title: str = '', fields: Mapping[str, str] | None = None
+    ) -> None:
+        super().update(step, title, fields)
         now = time.perf_counter()
         first, since = self._began = self._began or (step, now)
         if step % self._steps_per_epoch == 0:
             self.loop.append((now - since) / (step - first))
             self.baseline.append(self._workload.turn(step - first) / (step - first))
             self._began = None
-
-
-class TimedReporter(Reporter):
-    """Reports as in training and records every call of the loop on a stopwatch."""
-
-    def __init__(self, stopwatch: Stopwatch, *arguments: Any):
-        super().__init__(*arguments)
-        self._stopwatch = stopwatch
-
-    def show_progress(self, *arguments: Any) -> None:
-        super().show_progress(*arguments)
-        self._stopwatch.record(int(self.state.step.numpy()))
 
 
 def measure_loop(
@@ -81,15 +73,11 @@ def measure_loop(
         )
         specification = networks.specify(config, source.classes, source.image_size)
         trainer, _ = train.build(config, specification, source)
-        steps = config.limit_train_batches
-        stopwatch = Stopwatch(steps, baseline)
+        stopwatch = Stopwatch(epochs + 1, config.limit_train_batches, baseline)
         with (
-            Progress((epochs + 1) * steps) as progress,
+            stopwatch,
             train.open_directory(config, source, trainer, specification) as directory,
         ):
-            reporter = TimedReporter(
-                stopwatch, config, directory, trainer.state, source.classes, progress
-            )
             train.make_loop(
                 config,
                 specification,
@@ -97,7 +85,7 @@ def measure_loop(
                 trainer,
                 directory,
                 BadFiles(),
-                reporter,
+                Reporter(config, directory, trainer.state, source.classes, stopwatch),
                 StopRequest(),
             ).run()
     return stopwatch.loop[1:], stopwatch.baseline[1:]

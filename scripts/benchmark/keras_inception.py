@@ -5,15 +5,16 @@ returns the same probabilities.
 """
 
 import functools
-from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 from keras import layers
 
 from scripts.benchmark.timing import Workload, timed
+from scripts.benchmark.workloads import device_batch
+from trainers.networks import build as networks
 from trainers.settings.config import Config, ConfigError
-from vision.data import Batch
+from vision.data import Source
 from vision.layers.inception import Widths
 from vision.models.inception_v1 import (
     AUXILIARY_AFTER,
@@ -43,57 +44,48 @@ def check(model: str) -> None:
         )
 
 
-def has_norm(model: str) -> bool:
-    """Whether there are local response norms in the stem."""
-    return any(isinstance(row, Norm) for row in STEMS[model])
-
-
 def training_steps(
-    name: str,
-    config: Config,
-    normalization: str,
-    rates: Mapping[str, float],
-    classes: int,
-    batch: Batch,
-    gflop: float,
-    policy: str = 'float32',
+    config: Config, source: Source, gflop: float, policy: str = 'float32'
 ) -> Workload:
     """`train_on_batch` on one normalized batch in the memory of the device.
 
     Args:
-        name: its name in the table.
         config: model, learning rate and weights of the auxiliary losses.
-        normalization: a key of `NORMALIZATIONS`.
-        rates: dropout rates, as `trainers.networks.build.dropout_rates` returns them.
-        classes: number of classes.
-        batch: images and labels.
+        source: its training split is the batch.
         gflop: floating-point operations of a step / 10⁹.
         policy: a Keras dtype policy, float32 or a mixed one.
     """
+    specification = networks.specify(config, source.classes, source.image_size)
+    peer, _ = networks.build(config, specification, 'float32')
+    rates = networks.dropout_rates(peer)
     model = network(
         config.model,
-        classes,
-        batch.images.shape[1],
+        len(source.classes),
+        source.image_size,
         policy,
         rates['dropout'],
         rates['aux_dropout'],
     )
     heads = len(model.outputs)
-    lacks_xla = policy == 'float32' and has_norm(config.model)
+    has_norm = any(isinstance(row, Norm) for row in STEMS[config.model])
     model.compile(
         keras.optimizers.Adam(config.learning_rate),
         loss=['sparse_categorical_crossentropy'] * heads,
         loss_weights=[1.0] + [config.aux_weight] * (heads - 1),
         metrics=[['accuracy']] * heads,
-        jit_compile=False if lacks_xla else 'auto',
+        jit_compile=False if has_norm and policy == 'float32' else 'auto',
     )
-    images = NORMALIZATIONS.load(normalization)(tf.cast(batch.images, tf.float32))
+    batch = device_batch(source)
+    normalize = NORMALIZATIONS.load(specification.normalization)
+    images = normalize(tf.cast(batch.images, tf.float32))
     labels = [batch.labels] * heads
 
     def work(steps: int) -> None:
         for _ in range(steps):
             model.train_on_batch(images, labels)  # waits for the device
 
+    lacking = ' without LRN' if has_norm and policy != 'float32' else ''
+    name = f'Keras, {policy}{lacking}'
     return Workload(name, timed(work), len(batch.labels), gflop)
 
 

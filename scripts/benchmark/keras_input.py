@@ -6,7 +6,6 @@ for each class.
 
 import contextlib
 import io
-import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -88,7 +87,7 @@ def check_files(split: Split) -> None:
             f'received images that are {place}. Name a --dataset of files, such as '
             'tiny_imagenet or image_folder.'
         )
-    others = {_extension(path) for path in split.paths}.difference(EXTENSIONS)
+    others = {Path(path).suffix.lower() for path in split.paths}.difference(EXTENSIONS)
     if others:
         raise ConfigError(
             f'Expected files that end in {", ".join(EXTENSIONS)} in '
@@ -112,8 +111,8 @@ def linked(split: Split, batch_size: int) -> Iterator[str]:
         for label in np.unique(split.labels):
             Path(folder, str(label)).mkdir()
         for index, (path, label) in enumerate(zip(split.paths[:count], split.labels)):
-            link = Path(folder, str(label), f'{index}{_extension(path)}')
-            link.symlink_to(os.path.abspath(path))
+            link = Path(folder, str(label), f'{index}{Path(path).suffix.lower()}')
+            link.symlink_to(Path(path).absolute())
         yield folder
 
 
@@ -129,15 +128,18 @@ def workloads(folder: str, config: Config, warmup_steps: int) -> list[Workload]:
     with tf.device('/CPU:0'), contextlib.redirect_stdout(io.StringIO()):
         batches = generator(folder, config)
         dataset = directory_dataset(folder, config)
+
+    def take(steps: int) -> None:
+        for _ in range(steps):
+            next(batches)
+
+    turns = {
+        'ImageDataGenerator': timed(take),
+        'image_dataset_from_directory': drained(dataset.repeat(), warmup_steps),
+    }
     return [
-        Workload(
-            'ImageDataGenerator', _explained(timed(_taken(batches))), config.batch_size
-        ),
-        Workload(
-            'image_dataset_from_directory',
-            _explained(drained(dataset.repeat(), warmup_steps)),
-            config.batch_size,
-        ),
+        Workload(name, _explained(turn), config.batch_size)
+        for name, turn in turns.items()
     ]
 
 
@@ -146,9 +148,10 @@ def generator(folder: str, config: Config) -> Iterator[tuple[np.ndarray, np.ndar
 
     Without augmentation it centres each image, as system A does.
     """
-    arguments = generator_arguments(config.augment)
-    flow = tf.keras.preprocessing.image.ImageDataGenerator(**arguments)
-    return flow.flow_from_directory(
+    keras_generator = tf.keras.preprocessing.image.ImageDataGenerator(
+        **generator_arguments(config.augment)
+    )
+    return keras_generator.flow_from_directory(
         folder,
         [config.image_size] * 2,
         class_mode='sparse',
@@ -164,8 +167,8 @@ def generator_arguments(augmentations: Sequence[Augmentation]) -> dict[str, Any]
         return {'samplewise_center': True}
     arguments: dict[str, Any] = {'fill_mode': FILL_MODE}
     for augmentation in augmentations:
-        counterpart = COUNTERPARTS[augmentation.name]
-        arguments |= counterpart.generator(*_all_numbers(augmentation))
+        take = COUNTERPARTS[augmentation.name].generator
+        arguments |= take(*_all_numbers(augmentation))
     return arguments
 
 
@@ -203,15 +206,6 @@ def _all_numbers(augmentation: Augmentation) -> list[float]:
     return [*augmentation.numbers, *defaults[len(augmentation.numbers) :]]
 
 
-def _taken(batches: Iterator) -> Callable[[int], None]:
-
-    def work(steps: int) -> None:
-        for _ in range(steps):
-            next(batches)
-
-    return work
-
-
 def _explained(turn: Callable[[int], float]) -> Callable[[int], float]:
     """The same turn, with an error message for files that cannot be read."""
 
@@ -230,7 +224,3 @@ def _explained(turn: Callable[[int], float]) -> Callable[[int], float]:
             ) from error
 
     return explained
-
-
-def _extension(path: str) -> str:
-    return os.path.splitext(path)[1].lower()

@@ -3,7 +3,7 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -14,16 +14,14 @@ from scripts.benchmark.timing import (
     Row,
     Workload,
     measure,
-    ratio,
+    ratios,
     row,
     warm_up,
-    with_shares,
 )
 from scripts.benchmark.workloads import (
     bare_decoding,
     device_batch,
     matrix_product,
-    noise,
     pipeline,
     synthetic_source,
     training_steps,
@@ -44,23 +42,13 @@ SECONDS_PER_EPOCH = 5.0  # Of the training loop in end_to_end.
 _log = logging.getLogger(__name__)
 
 
-class Result(NamedTuple):
-    """The result of a mode.
-
-    Attributes:
-        settings: what the speed depends on, in JSON values.
-        rows: one for each workload.
-        ratios: of medians, by the names of both.
-    """
-
-    settings: dict[str, Any]
-    rows: list[Row]
-    ratios: dict[str, float]
+# Settings, rows and ratios as in JSON, which `scripts.benchmark.__main__` describes.
+Result = dict[str, Any]
 
 
 def run(config: Config, settings: Settings) -> Result:
     """The result of the mode that the settings name."""
-    return globals()[MODES[settings.mode].function](config, settings)
+    return FUNCTIONS[settings.mode](config, settings)
 
 
 def step(config: Config, settings: Settings) -> Result:
@@ -70,14 +58,15 @@ def step(config: Config, settings: Settings) -> Result:
     product = matrix_product(config.precision)
     steps = _steps(config, source, f'{config.model}, {config.precision}')
     rows = measure([product, steps], settings, settings.steps)
-    return _result(config, settings, with_shares(rows, product.name))
+    for speed in rows:
+        speed['share_of_matmul'] = speed['gflops'] / rows[0]['gflops']
+    return _result(config, settings, rows)
 
 
 def input_pipeline(config: Config, settings: Settings) -> Result:
     """The input alone: from memory and from files, with and without augmentation."""
     source = load_source(config)
     config = _plain(config, source.image_size)
-    data.steps_per_epoch(source.splits['train'], config.batch_size)
     places = _places(config, source)
     workloads, pairs = [], []
     for place, split in places.items():
@@ -104,10 +93,9 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     """
     source = load_source(config)
     config = _plain(config, source.image_size)
-    image_size = config.image_size or source.image_size
     source = decoded(config, source, BadFiles())
-    images = noise(config.batch_size, image_size, len(source.classes))
-    baseline = _steps(config, source, 'steps on synthetic images', images)
+    synthetic = synthetic_source(config, len(source.classes))
+    baseline = _steps(config, synthetic, 'steps on synthetic images')
     fitting = max(4, warm_up(baseline, settings, SECONDS_PER_EPOCH))
     config = dataclasses.replace(config, limit_train_batches=settings.steps or fitting)
     steps = steps_per_epoch(config, source)
@@ -140,9 +128,8 @@ def peers(config: Config, settings: Settings) -> Result:
         ConfigError: the model is not built in Keras.
     """
     keras_inception.check(config.model)
-    config = _plain(config, models.default_image_size(config.model))
     config = dataclasses.replace(
-        config,
+        _plain(config, models.default_image_size(config.model)),
         optimizer='adam',
         weight_decay=0.0,
         clip_norm=0.0,
@@ -152,11 +139,13 @@ def peers(config: Config, settings: Settings) -> Result:
     source = synthetic_source(config, settings.classes)
     single = dataclasses.replace(config, precision='float32')
     steps = _steps(single, source, 'tapestry, float32')
-    baseline = _keras_steps(config, source, steps.gflop, 'float32')
+    baseline = keras_inception.training_steps(config, source, steps.gflop)
     workloads, pairs = [baseline, steps], [(steps.name, baseline.name)]
     if config.precision != 'float32':
         fast = _steps(config, source, f'tapestry, {config.precision}')
-        mixed = _keras_steps(config, source, steps.gflop, f'mixed_{config.precision}')
+        mixed = keras_inception.training_steps(
+            config, source, steps.gflop, f'mixed_{config.precision}'
+        )
         workloads += [mixed, fast]
         pairs += [(fast.name, baseline.name), (fast.name, mixed.name)]
     rows = measure(workloads, settings, settings.steps or 1)
@@ -174,17 +163,25 @@ def input_peers(config: Config, settings: Settings) -> Result:
     source = load_source(config)
     config = _plain(config, source.image_size)
     keras_input.check_files(source.splits['train'])
-    data.steps_per_epoch(source.splits['train'], config.batch_size)
     places = _places(config, source)
-    pipelines = _pipelines(config, places, settings)
+    pipelines = [
+        pipeline(f'tapestry, {place}', places[place], config, settings.warmup_steps)
+        for place in (FILES, MEMORY)
+        if place in places
+    ]
+    if MEMORY in places and config.augment:
+        plain = dataclasses.replace(config, augment=())
+        name = f'tapestry, {MEMORY}, without augmentation'
+        pipelines.append(pipeline(name, places[MEMORY], plain, settings.warmup_steps))
     bare = _bare_decoding(places, settings)
     with keras_input.linked(_good_files(places), config.batch_size) as folder:
         baselines = keras_input.workloads(folder, config, settings.warmup_steps)
         rows = measure([*baselines, *bare, *pipelines], settings, settings.steps)
-    pairs = [(first, second) for first in pipelines[:2] for second in baselines]
-    pairs += [(pipelines[0], workload) for workload in bare]
-    names = [(first.name, second.name) for first, second in pairs]
-    return _result(config, settings, rows, names)
+    pairs = [
+        (first.name, second.name) for first in pipelines[:2] for second in baselines
+    ]
+    pairs += [(pipelines[0].name, workload.name) for workload in bare]
+    return _result(config, settings, rows, pairs)
 
 
 def _plain(config: Config, image_size: int) -> Config:
@@ -206,35 +203,21 @@ def _plain(config: Config, image_size: int) -> Config:
     )
 
 
-def _steps(
-    config: Config, source: Source, name: str, split: Split | None = None
-) -> Workload:
-    """Training steps on one batch: `split`, by default all of the training split."""
+def _steps(config: Config, source: Source, name: str) -> Workload:
+    """Training steps on the training split as one batch."""
     specification = networks.specify(config, source.classes, source.image_size)
     trainer, _ = train.build(config, specification, source)
-    batch = device_batch(split or source.splits['train'])
-    return training_steps(name, trainer.phases[0], batch)
-
-
-def _keras_steps(config: Config, source: Source, gflop: float, policy: str) -> Workload:
-    lacks_norm = policy != 'float32' and keras_inception.has_norm(config.model)
-    specification = networks.specify(config, source.classes, source.image_size)
-    network, _ = networks.build(config, specification, 'float32')
-    return keras_inception.training_steps(
-        f'Keras, {policy}' + (' without LRN' if lacks_norm else ''),
-        config,
-        specification.normalization,
-        networks.dropout_rates(network),
-        len(source.classes),
-        device_batch(source.splits['train']),
-        gflop,
-        policy,
-    )
+    return training_steps(name, trainer.phases[0], device_batch(source))
 
 
 def _places(config: Config, source: Source) -> dict[str, Split]:
-    """The training split in each place from which training may read it."""
+    """The training split in each place from which training may read it.
+
+    Raises:
+        DatasetError: it does not fill a batch.
+    """
     split = source.splits['train']
+    data.steps_per_epoch(split, config.batch_size)
     in_memory = decoded(config, source, BadFiles()).splits['train']
     places: dict[str, Split] = {}
     if isinstance(in_memory, ArraySplit):
@@ -242,25 +225,6 @@ def _places(config: Config, source: Source) -> dict[str, Split]:
     if not isinstance(split, ArraySplit):
         places[FILES] = split
     return places
-
-
-def _pipelines(
-    config: Config, places: dict[str, Split], settings: Settings
-) -> list[Workload]:
-    """The input pipeline from files and, where training may, from memory."""
-    variants = [
-        (f'tapestry, {place}', place, config)
-        for place in (FILES, MEMORY)
-        if place in places
-    ]
-    if MEMORY in places and config.augment:
-        plain = dataclasses.replace(config, augment=())
-        name = f'tapestry, {MEMORY}, without augmentation'
-        variants.append((name, MEMORY, plain))
-    return [
-        pipeline(name, places[place], variant, settings.warmup_steps)
-        for name, place, variant in variants
-    ]
 
 
 def _bare_decoding(places: dict[str, Split], settings: Settings) -> list[Workload]:
@@ -289,18 +253,15 @@ def _result(
     pairs: Sequence[tuple[str, str]] = (),
 ) -> Result:
     """Rows, the ratios of those pairs of them, and the settings that they depend on."""
-    left_out = {'mode', 'json'}
-    mode = MODES[settings.mode]
-    if not mode.synthetic:
-        left_out.add('classes')
-    values = config.to_dict()
-    shown = {name: values[name] for name in mode.used}
-    for name, value in dataclasses.asdict(settings).items():
-        if name not in left_out:
-            shown[name] = value
-    by_name = {row.name: row for row in rows}
-    ratios = {
-        f'{first} / {second}': ratio(by_name[first], by_name[second])
-        for first, second in pairs
-    }
-    return Result(shown, rows, ratios)
+    values = {**dataclasses.asdict(settings), **config.to_dict()}
+    used = {name: values[name] for name in MODES[settings.mode]}
+    return {'settings': used, 'rows': rows, 'ratios': ratios(rows, pairs)}
+
+
+FUNCTIONS = {
+    'step': step,
+    'input': input_pipeline,
+    'end_to_end': end_to_end,
+    'peers': peers,
+    'input_peers': input_peers,
+}

@@ -4,29 +4,21 @@ import json
 from pathlib import Path
 from typing import Any
 
-from scripts.benchmark.modes import Result
 from scripts.benchmark.timing import Row
 from scripts.common.formatting import number, table, titled
 from scripts.common.output_folder import writing
-from trainers.storage import environment
 from vision import files
 
 _INDENT = 10
 
 
-def describe_environment(
-    load_average: tuple[float, float, float] | None,
-) -> dict[str, Any]:
-    """The machine and the versions, with the load of the minutes before."""
-    return {**environment.describe(), 'load_average': load_average}
-
-
 def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
     """The conditions of the measurement, with notes on what they mean for it."""
     cpu, load = environment['cpu'], environment['load_average']
+    cores = cpu['usable_cores'] or cpu['cores'] or 1
     lines = {
         'Device': ', '.join(gpu['name'] for gpu in environment['gpus']) or 'CPU',
-        'CPU': f'{cpu["model"]}, {_cores(environment)} cores',
+        'CPU': f'{cpu["model"]}, {cores} cores',
         'Versions': f'TensorFlow {environment["tensorflow"]}, '
         f'Keras {environment["keras"]}, NumPy {environment["numpy"]}, '
         f'Python {environment["python"]}',
@@ -34,7 +26,8 @@ def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
         'Load': ' '.join(f'{value:.2f}' for value in load) if load else 'unknown',
         'Mode': mode,
     }
-    if is_busy(environment):
+    # Busy: the load of the last minute is above a quarter of the cores.
+    if load and load[0] > cores / 4:
         lines['Note'] = (
             'Other processes use this machine: the results are lower and vary more '
             'than on an idle one.'
@@ -45,30 +38,26 @@ def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
     return '\n'.join(titled(title, text, _INDENT) for title, text in lines.items())
 
 
-def is_busy(environment: dict[str, Any]) -> bool:
-    """Whether the load of the last minute was above a quarter of the cores."""
-    load = environment['load_average']
-    return bool(load) and load[0] > _cores(environment) / 4
-
-
-def results(result: Result) -> str:
+def results(result: dict[str, Any]) -> str:
     """The settings, then rows and ratios in aligned columns."""
     settings = ', '.join(
         f'{name} {",".join(value) if isinstance(value, list) else value}'
-        for name, value in result.settings.items()
+        for name, value in result['settings'].items()
         if value not in ('', [], False)
     )
     titles = ('', 'images/s', 'quartiles', 'GFLOP/s', 'of matmul')
-    columns = zip(titles, *map(_cells, result.rows))
+    columns = zip(titles, *map(_cells, result['rows']))
     rows = list(zip(*(column for column in columns if any(column[1:]))))
-    ratios = [(name, f'{value:.3f}') for name, value in result.ratios.items()]
+    ratios = [(name, f'{value:.3f}') for name, value in result['ratios'].items()]
     parts = [titled('Settings', settings, _INDENT), '\n'.join(table(rows))]
     if ratios:
         parts.append('\n'.join(table(ratios)))
     return '\n\n'.join(parts)
 
 
-def write(path: Path, environment: dict[str, Any], mode: str, result: Result) -> None:
+def write(
+    path: Path, environment: dict[str, Any], mode: str, result: dict[str, Any]
+) -> None:
     """Writes everything as JSON, as `scripts/benchmark/__main__.py` describes it.
 
     Raises:
@@ -77,31 +66,19 @@ def write(path: Path, environment: dict[str, Any], mode: str, result: Result) ->
     content = {
         'environment': environment,
         'mode': mode,
-        'settings': result.settings,
-        'rows': [_json_row(row) for row in result.rows],
-        'ratios': result.ratios,
+        **result,
     }
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     with writing(path, '--json'):
         files.write_atomically(path, text + '\n')
 
 
-def _json_row(row: Row) -> dict[str, Any]:
-    spread = row.images_per_second
-    return {**row._asdict(), 'images_per_second': spread and spread._asdict()}
-
-
-def _cores(environment: dict[str, Any]) -> int:
-    cpu = environment['cpu']
-    return cpu['usable_cores'] or cpu['cores'] or 1
-
-
 def _cells(row: Row) -> tuple[str, ...]:
-    rate, share = row.images_per_second, row.share_of_matmul
+    rate, share = row['images_per_second'], row['share_of_matmul']
     return (
-        row.name,
-        number(rate.median) if rate else '',
-        f'{number(rate.low)} .. {number(rate.high)}' if rate else '',
-        number(row.gflops) if row.gflops else '',
+        row['name'],
+        number(rate['median']) if rate else '',
+        f'{number(rate["low"])} .. {number(rate["high"])}' if rate else '',
+        number(row['gflops']) if row['gflops'] else '',
         f'{share:.1%}' if share else '',
     )

@@ -1,10 +1,9 @@
-"""How a benchmark is carried out, and which of a run's settings it uses."""
+"""How a benchmark is carried out, and the settings that each mode uses."""
 
 import dataclasses
 from pathlib import Path
-from typing import NamedTuple
 
-from trainers.settings.config import Config, ConfigError
+from trainers.settings.config import ConfigError
 from trainers.settings.fields import CheckedSettings, setting
 
 _MEASUREMENT = 'Measurement'
@@ -12,28 +11,16 @@ _NETWORK = ('recipe', 'model', 'image_size', 'batch_size', 'precision')
 _STEP = (*_NETWORK, 'optimizer', 'xla')
 _DATA = ('dataset', 'data_dir', 'augment', 'cache')
 _INPUT = ('recipe', *_DATA, 'image_size', 'batch_size')
+_TURNS = ('repeats', 'steps', 'warmup_steps')
 
-
-class Mode(NamedTuple):
-    """A mode of the benchmark.
-
-    Attributes:
-        function: its name in `scripts.benchmark.modes`, which imports TensorFlow.
-        used: the settings of a run that it uses; --recipe may change any of them.
-        synthetic: whether it uses synthetic images and needs --classes.
-    """
-
-    function: str
-    used: tuple[str, ...]
-    synthetic: bool = False
-
-
+# The settings that each mode uses, of a run and of the benchmark; --recipe may change
+# any of a run's.
 MODES = {
-    'step': Mode('step', _STEP, synthetic=True),
-    'input': Mode('input_pipeline', _INPUT),
-    'end_to_end': Mode('end_to_end', (*_STEP, *_DATA)),
-    'peers': Mode('peers', _NETWORK, synthetic=True),
-    'input_peers': Mode('input_peers', _INPUT),
+    'step': (*_STEP, 'classes', *_TURNS),
+    'input': (*_INPUT, *_TURNS),
+    'end_to_end': (*_STEP, *_DATA, *_TURNS),
+    'peers': (*_NETWORK, 'classes', *_TURNS),
+    'input_peers': (*_INPUT, *_TURNS),
 }
 
 
@@ -91,15 +78,6 @@ class Settings(CheckedSettings):
             )
 
 
-def config_fields() -> list[dataclasses.Field]:
-    """The settings of a run that are flags of the benchmark."""
-    used = {name for mode in MODES.values() for name in mode.used}
-    return [field for field in dataclasses.fields(Config) if field.name in used]
-
-
 def unused(mode: str, given: list[str]) -> list[str]:
     """Those of the flags on the command line that this mode does not use."""
-    used = {field.name for field in dataclasses.fields(Settings)} | {*MODES[mode].used}
-    if not MODES[mode].synthetic:
-        used.remove('classes')
-    return [name for name in given if name not in used]
+    return [name for name in given if name not in ('mode', 'json', *MODES[mode])]

@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -32,30 +32,7 @@ class Workload:
     gflop: float = 0.0
 
 
-class Spread(NamedTuple):
-    """The median of some values, and the quartiles."""
-
-    median: float
-    low: float
-    high: float
-
-
-class Row(NamedTuple):
-    """The speed of a workload; None where a value makes no sense.
-
-    Attributes:
-        name: of the workload.
-        images_per_second: median and quartiles over the turns.
-        gflops: floating-point operations a second / 10⁹, median.
-        gflop_per_image: those of one image.
-        share_of_matmul: `gflops` as a share of the matrix product's.
-    """
-
-    name: str
-    images_per_second: Spread | None = None
-    gflops: float | None = None
-    gflop_per_image: float | None = None
-    share_of_matmul: float | None = None
+Row = dict[str, Any]  # As in JSON, which `scripts.benchmark.__main__` describes.
 
 
 def timed(work: Callable[[int], object]) -> Callable[[int], float]:
@@ -69,10 +46,10 @@ def timed(work: Callable[[int], object]) -> Callable[[int], float]:
     return turn
 
 
-def spread(values: Sequence[float]) -> Spread:
+def spread(values: Sequence[float] | np.ndarray) -> dict[str, float]:
     """Median and quartiles, interpolated linearly."""
     low, median, high = np.percentile(values, [25, 50, 75]).tolist()
-    return Spread(median, low, high)
+    return {'median': median, 'low': low, 'high': high}
 
 
 def measure(workloads: Sequence[Workload], settings: Settings, steps: int) -> list[Row]:
@@ -109,27 +86,18 @@ def warm_up(
 
 def row(workload: Workload, seconds: Sequence[float]) -> Row:
     """The speed of a workload by the seconds of a step in each turn."""
-    rates = spread([1 / step for step in seconds])
+    rates = 1 / np.array(seconds)
     images, gflop = workload.images, workload.gflop
-    return Row(
-        workload.name,
-        Spread(*(images * rate for rate in rates)) if images else None,
-        gflop * rates.median if gflop else None,
-        gflop / images if images and gflop else None,
-    )
+    return {
+        'name': workload.name,
+        'images_per_second': spread(images * rates) if images else None,
+        'gflops': gflop * spread(rates)['median'] if gflop else None,
+        'gflop_per_image': gflop / images if images and gflop else None,
+        'share_of_matmul': None,
+    }
 
 
-def ratio(first: Row, second: Row) -> float:
-    """Images a second of the first, divided by those of the second, by the medians."""
-    assert first.images_per_second and second.images_per_second
-    return first.images_per_second.median / second.images_per_second.median
-
-
-def with_shares(rows: Sequence[Row], reference: str) -> list[Row]:
-    """The rows with `share_of_matmul` computed from the one of that name."""
-    [full] = [row.gflops for row in rows if row.name == reference]
-    assert full
-    return [
-        row._replace(share_of_matmul=row.gflops / full) if row.gflops else row
-        for row in rows
-    ]
+def ratios(rows: Sequence[Row], pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
+    """'A / B': images a second of A divided by those of B, by the medians."""
+    rates = {row['name']: row['images_per_second'] for row in rows}
+    return {f'{a} / {b}': rates[a]['median'] / rates[b]['median'] for a, b in pairs}

@@ -1,18 +1,19 @@
 """What is measured: a matrix product, training steps, and input pipelines."""
 
+import itertools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from scripts.benchmark.flops import gflop_per_step
 from scripts.benchmark.timing import Workload, timed
 from trainers.settings.config import Config
 from trainers.step.trainer import TrainingPhase
 from vision import data
 from vision.data import ArraySplit, Batch, FileSplit, Source, Split
 from vision.data.decoding.decode import decode, decode_plain
+from vision.models.profile import count_graph_macs
 
 MATRIX_SIDE = 4096
 FILES_AT_ONCE = 128  # One file an element costs nearly twice the time.
@@ -25,7 +26,6 @@ def matrix_product(dtype: str) -> Workload:
         dtype: name of the floating-point type.
     """
     side = MATRIX_SIDE
-    name = f'matrix product {side}^3, {dtype}'
     # Each product enters the next, so that none is optimized away; a reflection keeps
     # the numbers in range for any number of products.
     normal = tf.linalg.l2_normalize(tf.random.normal([side, 1]))
@@ -42,35 +42,29 @@ def matrix_product(dtype: str) -> Workload:
     def work(steps: int) -> None:
         multiply(factor, start, tf.constant(steps)).numpy()  # waits for the device
 
-    return Workload(name, timed(work), gflop=2 * side**3 / 1e9)
-
-
-def synthetic_source(config: Config, classes: int) -> Source:
-    """A dataset of one batch of noise, of the size that the settings name."""
-    assert config.image_size is not None
-    split = noise(config.batch_size, config.image_size, classes)
-    names = tuple(map(str, range(classes)))
-    return Source(
-        'synthetic',
-        names,
-        dict.fromkeys(data.SPLITS, split),
-        config.image_size,
-        fixed_size=True,
+    return Workload(
+        f'matrix product {side}^3, {dtype}', timed(work), gflop=2 * side**3 / 1e9
     )
 
 
-def noise(count: int, size: int, classes: int) -> ArraySplit:
-    """A split of images of independent random pixels, with random labels."""
+def synthetic_source(config: Config, classes: int) -> Source:
+    """A dataset of one batch of independent random pixels, with random labels."""
+    assert config.image_size is not None
+    count, size = config.batch_size, config.image_size
     rng = np.random.default_rng(0)
-    return ArraySplit(
+    split = ArraySplit(
         labels=rng.integers(classes, size=count, dtype=np.int32),
         names=[str(index) for index in range(count)],
         images=rng.integers(256, size=[count, size, size, 3], dtype=np.uint8),
     )
+    names = tuple(map(str, range(classes)))
+    splits = dict.fromkeys(data.SPLITS, split)
+    return Source('synthetic', names, splits, size, fixed_size=True)
 
 
-def device_batch(split: Split) -> Batch:
-    """A split as one batch in the device's memory."""
+def device_batch(source: Source) -> Batch:
+    """A training split in memory as one batch in the device's memory."""
+    split = source.splits['train']
     assert isinstance(split, ArraySplit)
     return Batch(
         tf.constant(split.images),
@@ -79,25 +73,25 @@ def device_batch(split: Split) -> Batch:
     )
 
 
-class Endless(Iterator[Batch]):
-    """Yields the same batch forever; in a traced loop it is a constant."""
-
-    def __init__(self, batch: Batch):
-        self.batch = batch
-
-    def __next__(self) -> Batch:
-        return self.batch
-
-
 def training_steps(name: str, phase: TrainingPhase, batch: Batch) -> Workload:
-    """The training step, on one batch in the memory of the device."""
-    batches = Endless(batch)
+    """The training step, on one batch in the memory of the device.
+
+    Its floating-point operations, two for each multiplication with accumulation, are
+    counted in the traced graph: all convolutions and matrix products, forward and
+    backward, auxiliary heads included. That is three times the forward pass without
+    the first convolution's gradient by the images, which is not computed. Padded
+    positions count like others. The sums inside local response norms are left out,
+    since implementations differ in them.
+    """
+    batches = itertools.repeat(batch)  # In a traced loop it is a constant.
+    graph = phase.train_step.get_concrete_function(batch).graph
 
     def work(steps: int) -> None:
         phase.train_steps(batches, steps)
         phase.state.losses.read()  # waits for the device
 
-    return Workload(name, timed(work), len(batch.labels), gflop_per_step(phase, batch))
+    gflop = 2 * count_graph_macs(graph) / 1e9
+    return Workload(name, timed(work), len(batch.labels), gflop)
 
 
 def pipeline(name: str, split: Split, config: Config, warmup_steps: int) -> Workload:
@@ -124,13 +118,14 @@ def bare_decoding(name: str, split: FileSplit, warmup_steps: int) -> Workload:
         split: images that are files of their own.
         warmup_steps: steps before each turn that are not counted.
     """
-    decoded = _decoding(split.paths, split.side)
-    plainly = tf.autograph.experimental.do_not_convert(decoded)
+    decoded = tf.autograph.experimental.do_not_convert(
+        _decoding(split.paths, split.side)
+    )
     # Of few files, a broken one should remove only a few.
     count = min(FILES_AT_ONCE, -(-len(split) // 8))
     paths = tf.data.Dataset.from_tensor_slices(list(split.paths))
     groups = paths.batch(count, drop_remainder=True)
-    groups = groups.map(plainly, tf.data.AUTOTUNE).ignore_errors().repeat()
+    groups = groups.map(decoded, tf.data.AUTOTUNE).ignore_errors().repeat()
     return Workload(
         name, drained(groups.prefetch(tf.data.AUTOTUNE), warmup_steps), count
     )

@@ -283,14 +283,16 @@ def configure(recipe: str | None, overrides: Mapping[str, Any]) -> Config:
     """Defaults, then the recipe's settings, then `overrides`.
 
     Args:
-        recipe: a key of `RECIPES`; None: that of the dataset in `overrides`.
+        recipe: a key of `RECIPES`; None: the one in `overrides`, or that of the
+            dataset there.
         overrides: settings by name.
 
     Raises:
         ConfigError: the recipe is unknown or a value is not allowed.
     """
     if not recipe:
-        recipe = recipe_of(overrides.get('dataset', Config.dataset))
+        dataset = overrides.get('dataset', Config.dataset)
+        recipe = overrides.get('recipe') or recipe_of(dataset)
     if recipe not in RECIPES:
         raise ConfigError(
             f'Expected --recipe to be one of {", ".join(RECIPES)}; '

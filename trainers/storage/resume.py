@@ -29,10 +29,10 @@ def config_of(given: Mapping[str, Any]) -> Config:
         RunDirectoryError: a setting that affects results differs from the recorded one,
             or the recorded settings cannot be read.
     """
-    path = Path(given.get('run_dir') or default_run_dir(_new(given)))
+    path = Path(given.get('run_dir') or default_run_dir(recipes.configure(None, given)))
     is_new = given.get('dry_run') or given.get('resume') == 'never'
     if is_new or not RunDirectory(path).config.is_file():
-        return _new(given)
+        return recipes.configure(None, given)
     run = RunDirectory.read(path)
     # An empty value stands for what the run recorded, unless the run was given another.
     earlier = {} if run.given is None else run.given
@@ -58,10 +58,6 @@ def completed(config: Config) -> Config:
     if config.resume == 'never' or not RunDirectory(path).config.is_file():
         return config
     return with_defaults(config, dataclasses.asdict(RunDirectory.read(path).config))
-
-
-def _new(given: Mapping[str, Any]) -> Config:
-    return recipes.configure(given.get('recipe'), given)
 
 
 def run_dir_of(config: Config) -> Path:

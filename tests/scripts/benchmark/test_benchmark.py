@@ -15,15 +15,12 @@ from PIL import Image
 from scripts.benchmark import end_to_end, keras_inception, modes, report, workloads
 from scripts.benchmark.settings import MODES, Settings, unused
 from scripts.benchmark.timing import (
-    Row,
-    Spread,
     Workload,
     measure,
-    ratio,
+    ratios,
     row,
     spread,
     warm_up,
-    with_shares,
 )
 from scripts.common.output_folder import OutputError
 from trainers.settings import recipes
@@ -95,7 +92,7 @@ def measured(
     result = modes.run(config, settings)
     report.write(
         tmp_path / 'figures.json',
-        report.describe_environment((1.0, 2.0, 3.0)),
+        environment(load_average=(1.0, 2.0, 3.0)),
         mode,
         result,
     )
@@ -110,15 +107,22 @@ def check_schema(content: dict, mode: str) -> None:
     assert list(content) == ['environment', 'mode', 'settings', 'rows', 'ratios']
     assert content['mode'] == mode
     assert content['environment']['load_average']
-    assert set(MODES[mode].used) <= set(content['settings'])
+    assert list(content['settings']) == list(MODES[mode])
     for entry in content['rows']:
-        assert tuple(entry) == Row._fields
+        assert list(entry) == [
+            'name',
+            'images_per_second',
+            'gflops',
+            'gflop_per_image',
+            'share_of_matmul',
+        ]
         rate = entry['images_per_second']
         assert (rate is None) == entry['name'].startswith('matrix')
         if rate:
             assert 0 < rate['low'] <= rate['median'] <= rate['high'] < math.inf
         for name in ('gflops', 'gflop_per_image', 'share_of_matmul'):
             assert entry[name] is None or 0 < entry[name] < math.inf
+        assert (entry['share_of_matmul'] is None) == (mode != 'step')
     assert all(0 < value < math.inf for value in content['ratios'].values())
 
 
@@ -412,28 +416,33 @@ def test_flops_of_depthwise_gradients():
 
 
 def test_spread():
-    assert spread([5, 1, 4, 2, 3]) == (3, 2, 4)
-    assert spread([1, 2]) == (1.5, 1.25, 1.75)
-    assert spread([7]) == (7, 7, 7)
+    assert spread([5, 1, 4, 2, 3]) == {'median': 3, 'low': 2, 'high': 4}
+    assert spread([1, 2]) == {'median': 1.5, 'low': 1.25, 'high': 1.75}
+    assert spread([7]) == {'median': 7, 'low': 7, 'high': 7}
+
+
+def speed(name, images=None, gflops=None, gflop_per_image=None) -> dict:
+    """A row of a table, of the median, the low and the high of images a second."""
+    return {
+        'name': name,
+        'images_per_second': images and dict(zip(('median', 'low', 'high'), images)),
+        'gflops': gflops,
+        'gflop_per_image': gflop_per_image,
+        'share_of_matmul': None,
+    }
 
 
 def test_row():
     full = row(Workload('a', float, images=8, gflop=16.0), [2.0, 1.0, 4.0])
-    assert full == Row('a', Spread(4.0, 3.0, 6.0), 8.0, 2.0)
+    assert full == speed('a', (4.0, 3.0, 6.0), 8.0, 2.0)
     product = row(Workload('b', float, gflop=16.0), [2.0, 1.0, 4.0])
-    assert product == Row('b', None, 8.0)
-    assert row(Workload('c', float, images=8), [2.0]) == Row('c', Spread(4, 4, 4))
+    assert product == speed('b', gflops=8.0)
+    assert row(Workload('c', float, images=8), [2.0]) == speed('c', (4, 4, 4))
 
 
-def test_ratios_and_shares():
-    rows = [
-        row(Workload('a', float, 8, 16.0), [2.0]),
-        row(Workload('b', float, 8, 16.0), [0.5]),
-        row(Workload('c', float, 8), [1.0]),
-    ]
-    assert ratio(rows[0], rows[1]) == 0.25
-    shares = [shared.share_of_matmul for shared in with_shares(rows, 'b')]
-    assert shares == [0.25, 1.0, None]
+def test_ratios():
+    rows = [speed('a', (4.0, 4.0, 4.0)), speed('b', (16.0, 1.0, 20.0)), speed('c')]
+    assert ratios(rows, [('a', 'b')]) == {'a / b': 0.25}
 
 
 class Recorder:
@@ -470,7 +479,7 @@ def test_workloads_take_turns():
         ('a', 2),
         ('b', 4),
     ]
-    assert [measured.images_per_second for measured in rows] == [(20,) * 3, (40,) * 3]
+    assert rows == [speed('a', (20, 20, 20)), speed('b', (40, 40, 40))]
     measure(recorder.workloads, Settings(repeats=1, warmup_steps=2), steps=7)
     assert recorder.turns[-2:] == [('a', 7), ('b', 7)]
 
@@ -485,18 +494,18 @@ def test_stopwatch(monkeypatch):
     clock = types.SimpleNamespace(now=0.0, perf_counter=lambda: clock.now)
     monkeypatch.setattr(end_to_end, 'time', clock)
     recorder = Recorder(baseline=0.5)
-    stopwatch = end_to_end.Stopwatch(6, recorder.workloads[0])
+    stopwatch = end_to_end.Stopwatch(2, 6, recorder.workloads[0])
     # The first call of an epoch only starts the watch: the 100 s before do not count.
     for step, now in [(2, 100), (4, 102), (6, 104), (7, 204), (12, 209)]:
         clock.now = now
-        stopwatch.record(step)
+        stopwatch.update(step)
     assert stopwatch.loop == [1.0, 1.0]
     assert stopwatch.baseline == [0.5, 0.5]
     assert recorder.turns == [('baseline', 4), ('baseline', 5)]
 
 
 def test_modes_have_settings_and_say_what_they_ignore():
-    assert all(callable(getattr(modes, mode.function)) for mode in MODES.values())
+    assert list(modes.FUNCTIONS) == list(MODES)
     given = ['mode', 'json', 'classes', 'augment', 'model']
     assert unused('step', given) == ['augment']
     assert unused('peers', given) == ['augment']
@@ -554,16 +563,15 @@ def test_header():
 
 
 def test_results_are_aligned():
-    rows = [
-        Row('a', None, 1234.0),
-        Row('b', Spread(23.44, 9.126, 100.4), 50.0),
-    ]
     shown = report.results(
-        modes.Result(
-            {'augment': ['flip', 'zoom'], 'xla': False, 'steps': 2},
-            rows,
-            {'b / c': 1.5},
-        )
+        {
+            'settings': {'augment': ['flip', 'zoom'], 'xla': False, 'steps': 2},
+            'rows': [
+                speed('a', gflops=1234.0),
+                speed('b', (23.44, 9.126, 100.4), 50.0),
+            ],
+            'ratios': {'b / c': 1.5},
+        }
     )
     assert shown.split('\n') == [
         'Settings  augment flip,zoom, steps 2',
@@ -577,11 +585,11 @@ def test_results_are_aligned():
 
 
 def test_writing_is_whole_or_not_at_all(tmp_path):
-    result = modes.Result({}, [Row('a', Spread(2.0, 1.0, 3.0))], {})
+    result = {'settings': {}, 'rows': [speed('a', (2.0, 1.0, 3.0))], 'ratios': {}}
     path = tmp_path / 'a.json'
     report.write(path, environment(), 'step', result)
     before = path.read_bytes()
-    broken = modes.Result({}, [Row('a', Spread(math.inf, 1.0, 3.0))], {})
+    broken = result | {'rows': [speed('a', (math.inf, 1.0, 3.0))]}
     with pytest.raises(ValueError):
         report.write(path, environment(), 'step', broken)
     with pytest.raises(OutputError, match='Expected --json to be writable'):

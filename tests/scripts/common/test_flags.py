@@ -22,8 +22,7 @@ def configured(monkeypatch):
         monkeypatch.setattr(flags, 'FLAGS', absl_flags.FlagValues())
         flags.define(FIELDS)
         assert flags.parse(['train', *arguments], 'Trains.', FIELDS) == ['train']
-        given = flags.given(FIELDS)
-        return recipes.configure(given.get('recipe'), given)
+        return recipes.configure(None, flags.given(FIELDS))
 
     return configure
 

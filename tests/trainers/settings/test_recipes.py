@@ -219,6 +219,11 @@ def test_the_built_in_dataset_takes_its_recipe():
     assert configure(None, {'model': 'cifar_cnn'}).dropout == 0.1
 
 
+def test_a_recipe_among_other_settings():
+    given = {'recipe': 'system_d', 'dataset': 'shapes', 'epochs': 3}
+    assert configure(None, given) == configure('system_d', given)
+
+
 @pytest.mark.parametrize('dataset', ['cifar10', 'image_folder', 'tfds:mnist'])
 def test_other_datasets_take_the_general_defaults(dataset):
     assert recipe_of(dataset) == 'default'
