@@ -20,7 +20,7 @@ METHODS = Registry(
             'Grad-CAM by positive gradients alone, for several objects.',
         ),
         'guided': Entry(
-            'vision.explain.guided:guided_grad_cam',
+            'vision.explain.grad_cam:guided_grad_cam',
             'Guided backpropagation times Grad-CAM: edges.',
         ),
         'integrated_gradients': Entry(

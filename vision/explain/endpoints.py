@@ -1,4 +1,4 @@
-"""The stages of a network whose output can be explained."""
+"""The stages of a network whose output can be explained, and gradients by it."""
 
 import tensorflow as tf
 
@@ -39,3 +39,21 @@ def default_endpoint(network: Network, image_size: int | None = None) -> str:
     shapes = endpoint_shapes(network, image_size)
     maps = [name for name, (height, width, _) in shapes.items() if height * width > 1]
     return maps[-1] if maps else list(shapes)[-1]
+
+
+def class_gradients(
+    network: Network, x: tf.Tensor, classes: tf.Tensor, endpoint: str | None = None
+) -> tf.Tensor:
+    """Gradients of the logits of the classes by `x`, of its shape and type.
+
+    Args:
+        network: the trained network.
+        x: the output of the stage, or images.
+        classes: int32 `[B]`.
+        endpoint: name of the stage; None: `x` are images.
+    """
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        outputs = network(x) if endpoint is None else network.after(endpoint, x)
+        logits = tf.gather(outputs.main, classes, batch_dims=1)
+    return tape.gradient(logits, x)

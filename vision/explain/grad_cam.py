@@ -4,11 +4,14 @@ Selvaraju et al., 2017: Grad-CAM: visual explanations from deep networks via
 gradient-based localization, https://arxiv.org/abs/1610.02391.
 Chattopadhay et al., 2018: Grad-CAM++: improved visual explanations for deep
 convolutional networks, https://arxiv.org/abs/1710.11063.
+Guided Grad-CAM is section 3.2 of the first, with the guided backpropagation of
+Springenberg et al., 2014: https://arxiv.org/abs/1412.6806.
 """
 
 import tensorflow as tf
 
-from vision.explain.endpoints import default_endpoint
+from vision.explain.endpoints import class_gradients, default_endpoint
+from vision.layers import activations
 from vision.models import Network
 
 
@@ -51,6 +54,42 @@ def grad_cam_plus_plus(
     )
 
 
+def guided_grad_cam(
+    network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str | None = None
+) -> tf.Tensor:
+    """Enlarged Grad-CAM times guided backpropagation; float32 `[B, H, W]`, ≥ 0.
+
+    The value of a pixel is the largest absolute gradient of its channels. Arguments and
+    errors are those of `grad_cam`.
+    """
+    edges = tf.reduce_max(tf.abs(guided_backpropagation(network, images, classes)), -1)
+    maps = grad_cam(network, images, classes, endpoint)
+    return edges * tf.image.resize(maps[..., None], edges.shape[1:])[..., 0]
+
+
+def guided_backpropagation(
+    network: Network, images: tf.Tensor, classes: tf.Tensor
+) -> tf.Tensor:
+    """Gradients of logits by pixels; ReLUs propagate no negative gradients.
+
+    Args:
+        network, images, classes: as of `grad_cam`.
+
+    Returns:
+        float32 `[B, H, W, 3]`, change of the logit per step of a pixel value of 0..255.
+    """
+    images, classes = tf.cast(images, tf.float32), tf.cast(classes, tf.int32)
+    return _traced_guided(network, images, classes)
+
+
+@tf.function(autograph=False, reduce_retracing=True)
+def _traced_guided(
+    network: Network, images: tf.Tensor, classes: tf.Tensor
+) -> tf.Tensor:
+    with activations.guided_backpropagation():
+        return class_gradients(network, images, classes)
+
+
 def _weighted(x: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
     return tf.nn.relu(tf.reduce_sum(weights * x, -1))
 
@@ -69,8 +108,5 @@ def _traced(
     network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str
 ) -> tuple[tf.Tensor, tf.Tensor]:
     x = network.until(endpoint, images)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(x)
-        logits = tf.gather(network.after(endpoint, x).main, classes, batch_dims=1)
-    gradients = tape.gradient(logits, x)
+    gradients = class_gradients(network, x, classes, endpoint)
     return tf.cast(x, tf.float32), tf.cast(gradients, tf.float32)

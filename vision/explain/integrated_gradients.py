@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from vision.explain import BASELINES
+from vision.explain.endpoints import class_gradients
 from vision.models import Network
 
 
@@ -77,9 +78,5 @@ def _gradients(
     endpoint: str | None,
 ) -> tf.Tensor:
     """Gradients of logits at a share of the line; float32, of the shape of `end`."""
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        x = start + tf.cast(share, end.dtype) * (end - start)
-        tape.watch(x)
-        outputs = network(x) if endpoint is None else network.after(endpoint, x)
-        logits = tf.gather(outputs.main, classes, batch_dims=1)
-    return tf.cast(tape.gradient(logits, x), tf.float32)
+    x = start + tf.cast(share, end.dtype) * (end - start)
+    return tf.cast(class_gradients(network, x, classes, endpoint), tf.float32)
