@@ -44,7 +44,9 @@ def check(arguments: list[str]) -> tuple[list[str], Settings]:
         ConfigError: a value is not allowed, or flags contradict each other.
     """
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    if arguments and flags.given(IMAGES):
+    given = flags.given(FIELDS)
+    # Weights that are not of a run may be in a folder of --data_dir.
+    if arguments and 'data_dir' in given and 'pretrained' not in given:
         raise ConfigError(
             'Expected either --data_dir, where the images of the run are, or '
             f'images to explain, received both --data_dir and '

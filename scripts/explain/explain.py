@@ -3,11 +3,12 @@
 import dataclasses
 import sys
 from pathlib import Path
+from typing import Any
 
 from scripts.common import flags, model_settings, quiet
 from scripts.common.formatting import counted, printable, table
 from scripts.common.output_folder import check_writable
-from scripts.explain import attribution, images, targets
+from scripts.explain import attribution, images
 from scripts.explain.images import Images
 from scripts.explain.output import Output
 from scripts.explain.report import Report
@@ -22,16 +23,13 @@ from vision.models.profile import count_parameters
 from vision.survey.images import pixels
 
 
-def explain(
-    arguments: list[str], settings: Settings, data_dir: str = '', download: bool = False
-) -> None:
+def explain(arguments: list[str], settings: Settings, **places: Any) -> None:
     """Explains the images that the arguments name, or validation images of the run.
 
     Args:
         arguments: images, folders and patterns.
         settings: what is explained and how.
-        data_dir: where the images of the run are, by default as it records.
-        download: whether they may be downloaded.
+        **places: of the images of the run, as of `images.from_run`.
 
     Raises:
         ConfigError: there is no image, or no such stage or class.
@@ -42,14 +40,12 @@ def explain(
         print_endpoints(named_network())
         return
     classifier = model_settings.load_classifier()
-    target = targets.find(classifier, settings.target) if settings.target else None
+    target = find_class(classifier, settings.target) if settings.target else None
     endpoint = choose_endpoint(classifier.network, settings.endpoint)
     if arguments:
         chosen = images.from_arguments(arguments)
     else:
-        chosen = images.from_run(
-            classifier, settings.samples, settings.seed, data_dir, download
-        )
+        chosen = images.from_run(classifier, settings.samples, settings.seed, **places)
     folder = output_folder(classifier, settings.output)
     check_writable(folder)
     write(classifier, chosen, settings, endpoint, target, folder)
@@ -72,7 +68,7 @@ def write(
     Raises:
         UserError: an image cannot be read, or a file cannot be written.
     """
-    output, report, written = Output(folder, classifier), Report(), []
+    output, report = Output(folder, classifier), Report()
     try:
         with quiet.progress_bar(len(chosen.split or ())) as bar:
             for batch in attribution.explain(
@@ -95,8 +91,10 @@ def write(
         last = f' to {written[-2].name}' if len(sheets) > 1 else ''
         print(f'\nWritten:\n  {sheets[0]}{last}\n  {explanations}')
     if chosen.errors:
-        total = counted(len(chosen.errors) + len(report.images), 'image')
-        raise UserError(f'{len(chosen.errors):,} of {total} could not be explained.')
+        failed, total = len(chosen.errors), len(chosen.errors) + len(report.images)
+        raise UserError(
+            f'{failed:,} of {counted(total, "image")} could not be explained.'
+        )
 
 
 def choose_endpoint(network: Network, name: str) -> str:
@@ -111,6 +109,45 @@ def choose_endpoint(network: Network, name: str) -> str:
             f'{name!r}.{suggestion(name, network.stages)}'
         )
     return name or default_endpoint(network)
+
+
+def find_class(classifier: Classifier, word: str) -> int:
+    """The label of the class with this id, name or synonym.
+
+    Ids precede names, and names precede synonyms (the parts of a name between commas).
+    Case is ignored where no spelling matches exactly.
+
+    Raises:
+        ConfigError: there is no such class, or there are several.
+    """
+    levels = [
+        [(identifier, label) for label, identifier in enumerate(classifier.ids)],
+        [(name, label) for label, name in enumerate(classifier.classes)],
+        [
+            (synonym.strip(), label)
+            for label, name in enumerate(classifier.classes)
+            for synonym in name.split(',')
+        ],
+    ]
+    for spellings in levels:
+        for folded in (str, str.lower):
+            labels = {
+                label for text, label in spellings if folded(text) == folded(word)
+            }
+            if len(labels) == 1:
+                return labels.pop()
+            if labels:
+                ids = ' or '.join(classifier.ids[label] for label in sorted(labels))
+                raise ConfigError(
+                    f'Expected --target to name one class, received {word!r} of '
+                    f'{len(labels)} classes. Pass an id: {ids}.'
+                )
+    known = [spelling for spellings in levels for spelling, _ in spellings]
+    raise ConfigError(
+        f'Expected --target to be the name or id of one of {len(classifier.classes):,} '
+        f'classes, such as {classifier.classes[0]}; received {word!r}.'
+        f'{suggestion(word, known)}'
+    )
 
 
 def output_folder(classifier: Classifier, output: str) -> Path:
@@ -137,12 +174,10 @@ def print_endpoints(network: Network) -> None:
 
 def named_network() -> Network:
     """The network that the flags name; with a model alone, random weights."""
-    given = flags.given(model_settings.model_fields())
+    given = flags.given(dataclasses.fields(Config))
     if 'run_dir' in given or 'pretrained' in given or 'model' not in given:
         return model_settings.load_classifier().network
-    known = {field.name for field in dataclasses.fields(Config)}
-    config = Config.from_dict({n: value for n, value in given.items() if n in known})
-    specification = networks.specify(
+    config = Config.from_dict(given)
+    return networks.specify(
         config, imagenet.class_names(), default_image_size(config.model)
-    )
-    return specification.build()
+    ).build()

@@ -1,7 +1,7 @@
 """The images to explain: those that the arguments name, or validation images."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -39,28 +39,20 @@ def from_arguments(arguments: Sequence[str]) -> Images:
     }
     errors = {name: file.error for name, file in files.items() if file.error}
     paths = {name: file.path for name, file in files.items() if not file.error}
-    if not paths:
-        return Images(None, False, errors)
     labels = np.zeros(len(paths), np.int32)
-    split = FileSplit(labels, list(paths), list(paths.values()))
+    split = FileSplit(labels, list(paths), list(paths.values())) if paths else None
     return Images(split, False, errors)
 
 
-def from_run(
-    classifier: Classifier,
-    samples: int,
-    seed: int,
-    data_dir: str = '',
-    download: bool = False,
-) -> Images:
+def from_run(classifier: Classifier, samples: int, seed: int, **places: Any) -> Images:
     """Validation images of a run, half of them misclassified if there are enough.
 
     Args:
         classifier: of a run.
         samples: number of images.
         seed: of the choice.
-        data_dir: where the images are, by default as recorded by the run.
-        download: whether they may be downloaded.
+        **places: the settings `data_dir` and `download`, where they are given; by
+            default the images are where the run recorded, and not downloaded.
 
     Raises:
         ConfigError: the weights are not those of a run.
@@ -71,8 +63,8 @@ def from_run(
             'Expected images to explain, such as photo.jpg or a folder: weights that '
             'are not of a run have no validation images.'
         )
-    moved = {'data_dir': data_dir} if data_dir else {}
-    config = image_config(classifier.run.config, {**moved, 'download': download})
+    given = {name: value for name, value in places.items() if value}
+    config = image_config(classifier.run.config, given)
     source = load_source(config)
     if source.classes != classifier.classes:
         raise DatasetError(

@@ -49,9 +49,8 @@ class Output:
         self.folder = folder
         self.classes = classifier.classes
         self._short_names = [class_name(name) for name in classifier.classes]
-        self._columns = 0
-        self._titles: list[str] = []  # Of the sheet that is not full yet,
-        self._tiles: list[np.ndarray] = []  # with an image for each.
+        # Of the sheet that is not full yet: images with their titles.
+        self._rows: list[list[tuple[str, np.ndarray]]] = []
         self._sheets: list[Path] = []
         self._lines: list[list[str]] = []
         self._names: set[str] = set()
@@ -64,22 +63,24 @@ class Output:
             pixels: the image, uint8 [h, w, 3].
         """
         if not self._names:
-            files = [path.name for path in self.folder.iterdir()]
-            sheets = [name for name in files if re.fullmatch(r'sheet\d*\.png', name)]
-            replace(self.folder, {}, [*sheets, _TABLE])
+            earlier = [
+                path.name
+                for path in self.folder.iterdir()
+                if re.fullmatch(r'sheet\d*\.png', path.name)
+            ]
+            replace(self.folder, {}, [*earlier, _TABLE])
         name = self._unique_name(explanation)
         pixels = shown(pixels)
-        self._titles.append(self._title(explanation))
-        self._tiles.append(tile(pixels, SMALLEST))
+        row = [(self._title(explanation), tile(pixels, SMALLEST))]
         for method, attribution in explanation.attributions.items():
             drawn = overlay(pixels, attribution.map)
             file = f'{name}-{method}.png'
             self._write(file, png(drawn))
-            self._titles.append(_drop(method, explanation, attribution))
-            self._tiles.append(tile(drawn, SMALLEST))
+            title = _drop(method, explanation, attribution)
+            row.append((title, tile(drawn, SMALLEST)))
             self._lines.append(self._line(explanation, method, file))
-        self._columns = 1 + len(explanation.attributions)
-        if len(self._tiles) == _ROWS * self._columns:
+        self._rows.append(row)
+        if len(self._rows) == _ROWS:
             self._write_sheet()
 
     def write_table(self) -> Path:
@@ -88,17 +89,17 @@ class Output:
 
     def finish(self) -> list[Path]:
         """Writes the last sheet; returns the sheets and the table, if there are any."""
-        if self._tiles:
+        if self._rows:
             self._write_sheet()
         return [*self._sheets, self.write_table()] if self._sheets else []
 
     def _write_sheet(self) -> None:
-        tiles = np.stack(self._tiles)
-        grid = image_grid(tiles, self._titles, columns=self._columns)
+        titles, tiles = zip(*(cell for row in self._rows for cell in row))
+        grid = image_grid(np.stack(tiles), titles, columns=len(self._rows[0]))
         number = len(self._sheets) + 1
         name = f'sheet{number if number > 1 else ""}.png'
         self._sheets.append(self._write(name, png(grid)))
-        self._titles, self._tiles = [], []
+        self._rows = []
 
     def _write(self, name: str, content: bytes | str) -> Path:
         return replace(self.folder, {name: content}, [name])[0]

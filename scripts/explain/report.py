@@ -23,11 +23,10 @@ class Report:
         """Adds an explanation; maps that highlight nothing do not enter the means."""
         self.images.add(explanation.position)
         before = explanation.probability
-        for method, attribution in explanation.attributions.items():
+        for method, after in explanation.attributions.items():
             drops = self._drops.setdefault(method, [])
-            after = np.array([attribution.highlighted, attribution.random])
-            if not math.isnan(attribution.highlighted):
-                drops.append(tuple(before - after))
+            if not math.isnan(after.highlighted):
+                drops.append((before - after.highlighted, before - after.random))
 
     def lines(self) -> list[str]:
         """A table of the mean drops in percentage points, and warnings."""

@@ -21,7 +21,7 @@ from PIL import Image
 import scripts.explain.output
 from scripts.common import flags
 from scripts.common.images import tile
-from scripts.explain import attribution, explain, images, targets
+from scripts.explain import attribution, explain, images
 from scripts.explain.__main__ import FIELDS, check, work
 from scripts.explain.attribution import Attribution, Explanation
 from scripts.explain.output import Output
@@ -34,6 +34,7 @@ from trainers.settings.config import Config, ConfigError
 from vision.data import DatasetError
 from vision.explain import BASELINES, METHODS
 from vision.models import create
+from vision.models.pretrained import PretrainedError
 from vision.registry import Entry
 
 call = functools.partial(run_command, 'explain', text=True)
@@ -135,7 +136,7 @@ CLASSES = SimpleNamespace(
     ],
 )
 def test_targets(word, label):
-    assert targets.find(CLASSES, word) == label
+    assert explain.find_class(CLASSES, word) == label
 
 
 @pytest.mark.parametrize(
@@ -147,13 +148,13 @@ def test_targets(word, label):
 )
 def test_unknown_targets(word, message):
     with pytest.raises(ConfigError, match=message):
-        targets.find(CLASSES, word)
+        explain.find_class(CLASSES, word)
 
 
 def test_ambiguous_target():
     two = SimpleNamespace(ids=CLASSES.ids[1:3], classes=CLASSES.classes[1:3])
     with pytest.raises(ConfigError, match="received 'crane' of 2 .* an id: n2 or n3"):
-        targets.find(two, 'crane')
+        explain.find_class(two, 'crane')
 
 
 def test_overlay_is_bright_where_the_map_is_positive():
@@ -280,6 +281,22 @@ def test_the_flag_of_images_that_have_moved(run_dir, tmp_path):
     done = call(f'--run_dir={run_dir}', f'--data_dir={tmp_path}')
     assert done.returncode == 1
     assert f"got data_dir='{tmp_path}'" in done.stderr
+
+
+@pytest.mark.parametrize('place', ['weights_dir', 'data_dir'])
+def test_published_weights_are_found_where_their_error_says(
+    place, tmp_path, monkeypatch
+):
+    network = ['explain', '--model=mobilenet_v2', '--pretrained=imagenet']
+    monkeypatch.setattr(flags, 'FLAGS', absl_flags.FlagValues())
+    flags.define(FIELDS)
+    flags.FLAGS(network)
+    with pytest.raises(ConfigError) as error:
+        work(check(['photo.jpg']))
+    assert place in error.value.parameters
+    flags.FLAGS([*network, f'--{place}={tmp_path}'])
+    with pytest.raises(PretrainedError, match=f'in {tmp_path}/.* which is missing'):
+        work(check(['photo.jpg']))
 
 
 def speckled(network, images, classes, endpoint, **options):
