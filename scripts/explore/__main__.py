@@ -14,7 +14,7 @@ from pathlib import Path
 
 from scripts.common import command, flags, quiet
 from scripts.common.formatting import printable
-from scripts.explore.settings import Settings, config_fields
+from scripts.explore.settings import USED, Settings
 from trainers.settings import recipes
 from trainers.settings.config import Config
 from vision.data.augment import AUGMENTATIONS
@@ -33,13 +33,14 @@ duplicates of training images in the other splits.
       every augmentation.
 """
 
-FIELDS = [*config_fields(), *dataclasses.fields(Settings)]
+CONFIG = [field for field in dataclasses.fields(Config) if field.name in USED]
+FIELDS = [*CONFIG, *dataclasses.fields(Settings)]
 
 
 def check(_: list[str]) -> tuple[Config, Settings]:
     """Reads the flags; raises a ConfigError where a value is not allowed."""
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    given = flags.given(config_fields())
+    given = flags.given(CONFIG)
     if given.get('augment') == ['all']:
         given['augment'] = list(AUGMENTATIONS)
     return recipes.configure(None, given), settings

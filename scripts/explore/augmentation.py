@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from trainers.reporting.plots import image_grid
 from vision.data import Source, Split, take, train_batches
 from vision.data.augment import AUGMENTATIONS, Augmentation
 
@@ -18,13 +17,11 @@ class Augmented(NamedTuple):
 
     Attributes:
         augment: the augmentations, as in the setting.
-        before: uint8 [S, S, 3].
-        after: the versions, uint8 [S, S, 3] each.
+        images: uint8 [S, S, 3] each, the first before augmentation.
     """
 
     augment: str
-    before: np.ndarray
-    after: list[np.ndarray]
+    images: list[np.ndarray]
 
 
 def examples(
@@ -71,17 +68,5 @@ def _example(
         )
         return [batch.images[1].numpy() for batch in batches]
 
-    return Augmented(
-        ','.join(map(str, augment)), versions((), 1)[0], versions(augment, _VERSIONS)
-    )
-
-
-def grid(augmented: Sequence[Augmented]) -> np.ndarray:
-    """A row for each example, uint8 [rows, columns, 3] in pixels."""
-    images = [image for row in augmented for image in (row.before, *row.after)]
-    titles = [
-        title
-        for row in augmented
-        for title in ('before', row.augment, *[''] * (len(row.after) - 1))
-    ]
-    return image_grid(np.stack(images), titles, columns=1 + _VERSIONS)
+    images = [*versions((), 1), *versions(augment, _VERSIONS)]
+    return Augmented(','.join(map(str, augment)), images)

@@ -33,14 +33,13 @@ def draw_all(survey: Survey) -> dict[str, Chart]:
     """The charts by name: 'classes', and 'sizes' and 'colours' of decodable images."""
     drawings = {'classes': (classes, 'Bar chart of the images of each class by split.')}
     if survey.good.any():
-        drawings['sizes'] = (
-            sizes,
-            'Scatter plot of width and height, and histogram of aspect ratios.',
-        )
-        drawings['colours'] = (
-            colours,
-            'Histograms of brightness and contrast by split.',
-        )
+        drawings |= {
+            'sizes': (
+                sizes,
+                'Scatter plot of width and height, and histogram of aspect ratios.',
+            ),
+            'colours': (colours, 'Histograms of brightness and contrast by split.'),
+        }
 
     def drawn(draw: Callable[[Survey], Figure], theme: dict[str, Any]) -> bytes:
         with style.context(theme):
@@ -67,15 +66,15 @@ def classes(survey: Survey) -> Figure:
         axes.barh(range(number), lengths, left=ends, color=_COLOURS[split], label=split)
         ends += lengths
     if named:
-        labels = [class_name(name, 24) for name in names]
-        axes.set_yticks(range(number), labels, parse_math=False)
+        axes.set_yticks(
+            range(number), [class_name(name, 24) for name in names], parse_math=False
+        )
     else:
         axes.set_ylabel(f'{number:,} classes, by their images in train')
     axes.invert_yaxis()
     axes.margins(y=0.5 / number)
     axes.grid(visible=False, axis='y')
-    axes.set_xlabel('images')
-    axes.set_title('Images of each class')
+    axes.set(xlabel='images', title='Images of each class')
     _explain_splits(figure, axes)
     return figure
 
@@ -103,9 +102,7 @@ def sizes(survey: Survey) -> Figure:
     }
     marks = [mark for mark in names if abs(mark) <= reach]
     aspect.set_xticks(marks, [names[mark] for mark in marks])
-    aspect.set_xlabel('width : height')
-    aspect.set_title('Aspect ratio')
-    aspect.set_ylabel('images')
+    aspect.set(xlabel='width : height', ylabel='images', title='Aspect ratio')
     aspect.yaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
@@ -125,11 +122,13 @@ def _scatter_sizes(axes: Axes, sizes: np.ndarray) -> None:
             textcoords='offset points',
             ha='center',
         )
-    axes.set_xlim(0, 1.05 * width.max())
-    axes.set_ylim(0, 1.1 * height.max())
-    axes.set_xlabel('width in pixels')
-    axes.set_ylabel('height in pixels')
-    axes.set_title('Sizes (larger dots: more images)')
+    axes.set(
+        xlim=(0, 1.05 * width.max()),
+        ylim=(0, 1.1 * height.max()),
+        xlabel='width in pixels',
+        ylabel='height in pixels',
+        title='Sizes (larger dots: more images)',
+    )
 
 
 def colours(survey: Survey) -> Figure:
@@ -152,13 +151,14 @@ def colours(survey: Survey) -> Figure:
                 label=split,
                 linewidth=1.5,
             )
-        axes.set_title(title)
-        axes.set_xlabel(f'{field}, 0 to {high:g}')
-        axes.set_ylabel('% of the split')
+        axes.set(xlabel=f'{field}, 0 to {high:g}', ylabel='% of the split', title=title)
     _explain_splits(figure, panels[0])
     return figure
 
 
 def _explain_splits(figure: Figure, axes: Axes) -> None:
-    handles = axes.get_legend_handles_labels()
-    figure.legend(*handles, loc='outside upper right', ncols=len(SPLITS))
+    figure.legend(
+        *axes.get_legend_handles_labels(),
+        loc='outside upper right',
+        ncols=len(SPLITS),
+    )

@@ -3,13 +3,12 @@
 import numpy as np
 
 from scripts.explore.summary import Findings
-from vision.survey import statistics
 from vision.survey.duplicates import conflicts
 from vision.survey.survey import Survey
 
 _CLASSES = 20
 _PAIRS = 24
-_EXTREMES = 8
+EXTREMES = 8  # The darkest images, the brightest ones and so on.
 
 
 def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
@@ -29,19 +28,11 @@ def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
     return chosen
 
 
-def extremes(survey: Survey) -> dict[str, list[int]]:
-    """The eight darkest, brightest and lowest-contrast images, by their title."""
-    return {
-        title: images.tolist()
-        for title, images in statistics.extremes(survey, _EXTREMES).items()
-    }
-
-
 def pairs(findings: Findings) -> list[int]:
     """Indices of decodable pairs: label conflicts first, then pairs across splits."""
     survey, duplicates = findings.survey, findings.duplicates
     splits = survey.split[duplicates.pairs]
     within = splits[:, 0] == splits[:, 1]
     order = np.lexsort((duplicates.distances, within, ~conflicts(survey, duplicates)))
-    shown = order[survey.good[duplicates.pairs[order]].all(1)]
-    return shown[:_PAIRS].tolist()
+    decodable = survey.good[duplicates.pairs[order]].all(1)
+    return order[decodable][:_PAIRS].tolist()

@@ -17,8 +17,8 @@ _DESCRIBED = ('count', 'mean', 'std', 'min', '25%', '50%', '75%', 'max')
 
 def total(numbers: dict[str, Any]) -> str:
     """'4,000 images, 10 classes'."""
-    images = counted(sum(numbers['images'].values()), 'image')
-    return f'{images}, {counted(len(numbers["classes"]), "class", "classes")}'
+    images, classes = sum(numbers['images'].values()), len(numbers['classes'])
+    return f'{counted(images, "image")}, {counted(classes, "class", "classes")}'
 
 
 def splits(numbers: dict[str, Any]) -> Sequence[str | Table]:
@@ -63,19 +63,20 @@ def sizes(numbers: dict[str, Any], parts: Iterable[str]) -> Sequence[str | Table
     count = first.pop('classes')
     if count < len(numbers['classes']):
         groups[f'first {count} classes of train'] = first
-    table = [
+    rows = [
         [f'{part}: {name}', *(number(values[key]) for key in _DESCRIBED)]
         for part, group in groups.items()
         for name, values in group.items()
         if values['count']
     ]
-    formats = (
+    table = [['Sizes in pixels', *_DESCRIBED], *rows]
+    if not numbers['formats']:
+        return [table, 'The images are in memory, as RGB.']
+    return [
+        table,
         f'Formats: {counts(numbers["formats"])}. Modes: {counts(numbers["modes"])}. '
-        f'Rotated by EXIF: {numbers["exif_rotated"]:,}.'
-    )
-    in_memory = 'The images are in memory, as RGB.'
-    heading = ['Sizes in pixels', *_DESCRIBED]
-    return [[heading, *table], formats if numbers['formats'] else in_memory]
+        f'Rotated by EXIF: {numbers["exif_rotated"]:,}.',
+    ]
 
 
 def pixels(numbers: dict[str, Any]) -> Sequence[str | Table]:

@@ -76,8 +76,10 @@ def sections(titles: Mapping[str, Iterable[str]]) -> Iterator[str]:
     links = (f'<li><a href="#{name}">{title}</a></li>' for title, name in names.items())
     yield f'<nav aria-label="Contents"><ul>{"".join(links)}</ul></nav>'
     for title, parts in titles.items():
-        content = f'<h2>{title}</h2>\n{_LINE.join(parts)}'
-        yield f'<section id="{names[title]}">{content}</section>'
+        yield (
+            f'<section id="{names[title]}"><h2>{title}</h2>\n{_LINE.join(parts)}'
+            '</section>'
+        )
 
 
 def text(tag: str, words: str, kind: str = '') -> str:

@@ -1,13 +1,12 @@
 """The files of an exploration."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.common.formatting import csv_text
-from scripts.common.images import png
 from scripts.common.output_folder import replace
-from scripts.explore import augmentation, charts, choices, grids, page
+from scripts.explore import charts, choices, grids, page
 from scripts.explore.augmentation import Augmented
 from scripts.explore.summary import Findings
 
@@ -54,28 +53,24 @@ def write(
     Raises:
         OutputError: a file cannot be written.
     """
-    return replace(folder, dict(_contents(findings, seed, augmented)), _NAMES)
-
-
-def _contents(
-    findings: Findings, seed: int, augmented: Sequence[Augmented]
-) -> Iterator[tuple[str, bytes | str]]:
-    """The names of the files with their contents."""
     survey = findings.survey
-    yield 'summary.json', json.dumps(findings.numbers, indent=2, allow_nan=False) + '\n'
-    yield 'duplicates.csv', _duplicates_csv(findings)
     drawn = charts.draw_all(survey)
-    for name, chart in drawn.items():
-        yield f'{name}.png', chart.light
+    samples, pairs = choices.samples(survey, seed), choices.pairs(findings)
+    contents: dict[str, bytes | str] = {
+        'summary.json': json.dumps(findings.numbers, indent=2, allow_nan=False) + '\n',
+        'duplicates.csv': _duplicates_csv(findings),
+        **{f'{name}.png': chart.light for name, chart in drawn.items()},
+    }
     if survey.good.any():
-        yield 'brightness.png', grids.extremes(survey)
-    if choices.samples(survey, seed):
-        yield 'samples.png', grids.samples(survey, seed)
+        contents['brightness.png'] = grids.extremes(survey)
+    if samples:
+        contents['samples.png'] = grids.samples(survey, samples)
     if augmented:
-        yield 'augmentation.png', png(augmentation.grid(augmented))
-    if pairs := choices.pairs(findings):
-        yield 'duplicates.png', grids.duplicates(findings, pairs)
-    yield 'index.html', page.build(findings, drawn, seed, augmented)
+        contents['augmentation.png'] = grids.augmentation(augmented)
+    if pairs:
+        contents['duplicates.png'] = grids.duplicates(findings, pairs)
+    contents['index.html'] = page.build(findings, drawn, samples, pairs, augmented)
+    return replace(folder, contents, _NAMES)
 
 
 def _duplicates_csv(findings: Findings) -> str:

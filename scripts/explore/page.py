@@ -12,7 +12,7 @@ from scripts.explore.charts import Chart
 from scripts.explore.content import Table
 from scripts.explore.summary import Findings
 from vision.data import SPLITS
-from vision.survey import duplicates, problems
+from vision.survey import duplicates, problems, statistics
 from vision.survey.images import pixels
 from vision.survey.survey import Survey
 
@@ -24,7 +24,8 @@ _SIDE = 144  # Pixels: two images fit beside each other on a phone.
 def build(
     findings: Findings,
     charts: dict[str, Chart],
-    seed: int,
+    samples: dict[int, list[int]],
+    pairs: list[int],
     augmented: Sequence[Augmented] = (),
 ) -> str:
     """The whole document.
@@ -32,17 +33,20 @@ def build(
     Args:
         findings: what the page reports.
         charts: by `charts.draw_all`.
-        seed: of the choice of the samples.
+        samples, pairs: the images and the duplicates to show, by `choices`.
         augmented: training images before and after augmentation.
     """
     sections = {
         'Classes': [markup.chart(*charts['classes']), _classes(findings)],
-        'Samples': _samples(findings.survey, seed),
+        'Samples': _samples(findings.survey, samples),
         **({'Augmentation': map(_augmentation, augmented)} if augmented else {}),
-        'Sizes and formats': _sizes(findings, charts),
+        'Sizes and formats': [
+            *_chart(charts, 'sizes'),
+            *_parts(content.sizes(findings.numbers, ['all', *SPLITS])),
+        ],
         'Pixels': _pixels(findings, charts),
         'Problems': _problems(findings),
-        'Duplicates': _duplicates(findings),
+        'Duplicates': _duplicates(findings, pairs),
     }
     dataset = findings.numbers['dataset']
     return markup.page(
@@ -92,8 +96,7 @@ def _classes(findings: Findings) -> str:
     return markup.folded(f'All {len(rows):,} classes', table)
 
 
-def _samples(survey: Survey, seed: int) -> Iterable[str]:
-    samples = choices.samples(survey, seed)
+def _samples(survey: Survey, samples: dict[int, list[int]]) -> Iterable[str]:
     if len(samples) < len(survey.source.classes):
         yield markup.text('p', f'Of {len(samples)} classes, evenly spaced.', 'note')
     for label, images in samples.items():
@@ -103,9 +106,11 @@ def _samples(survey: Survey, seed: int) -> Iterable[str]:
 
 
 def _augmentation(example: Augmented) -> str:
-    versions = [('before', example.before)]
-    versions += [(f'after {example.augment}', image) for image in example.after]
-    figures = [markup.figure(Image.fromarray(i), caption) for caption, i in versions]
+    captions = ['before', *[f'after {example.augment}'] * (len(example.images) - 1)]
+    figures = [
+        markup.figure(Image.fromarray(image), caption)
+        for image, caption in zip(example.images, captions)
+    ]
     return markup.group('div', 'images', figures)
 
 
@@ -113,16 +118,11 @@ def _chart(charts: dict[str, Chart], name: str) -> list[str]:
     return [markup.chart(*charts[name])] if name in charts else []
 
 
-def _sizes(findings: Findings, charts: dict[str, Chart]) -> list[str]:
-    sizes = content.sizes(findings.numbers, ['all', *SPLITS])
-    return [*_chart(charts, 'sizes'), *_parts(sizes)]
-
-
 def _pixels(findings: Findings, charts: dict[str, Chart]) -> Iterable[str]:
     yield from _parts(content.pixels(findings.numbers))
     yield from _chart(charts, 'colours')
     survey = findings.survey
-    for title, images in choices.extremes(survey).items():
+    for title, images in statistics.extremes(survey, choices.EXTREMES).items():
         values = survey.facts['contrast' if 'contrast' in title else 'brightness']
         yield markup.text('h3', title.capitalize())
         yield _images(
@@ -138,12 +138,10 @@ def _problems(findings: Findings) -> Iterable[str]:
     survey = findings.survey
     if not findings.problems:
         yield markup.text('p', 'None.')
-    for kind, images in findings.problems_by_kind().items():
+    for kind, images in findings.problems.items():
         yield markup.text('h3', f'{len(images):,} {kind}')
         yield markup.text('p', f'{problems.KINDS[kind]}.', 'note')
-        title = 'Files'
-        if len(images) > _LISTED:
-            title = f'The first {_LISTED} files; summary.json lists more'
+        first = f'The first {_LISTED} files; summary.json lists more'
         rows = [
             [
                 survey.split_name(image),
@@ -154,10 +152,10 @@ def _problems(findings: Findings) -> Iterable[str]:
             for _, image, detail in images[:_LISTED]
         ]
         table = markup.table([['split', 'file', 'class', 'detail'], *rows], left=9)
-        yield markup.folded(title, table)
+        yield markup.folded(first if len(images) > _LISTED else 'Files', table)
 
 
-def _duplicates(findings: Findings) -> Iterable[str]:
+def _duplicates(findings: Findings, pairs: list[int]) -> Iterable[str]:
     yield markup.text(
         'p',
         'Identical files, identical pixels, and near-duplicates: perceptual hashes '
@@ -168,12 +166,11 @@ def _duplicates(findings: Findings) -> Iterable[str]:
         'note',
     )
     yield from _parts(content.duplicate_pairs(findings.numbers))
-    pairs, total = choices.pairs(findings), len(findings.duplicates)
-    if len(pairs) < total:
+    if len(pairs) < len(findings.duplicates):
         yield markup.text(
             'p',
-            f'{len(pairs)} of {total:,} pairs, label conflicts and pairs across splits '
-            'first. duplicates.csv lists all.',
+            f'{len(pairs)} of {len(findings.duplicates):,} pairs, label conflicts and '
+            'pairs across splits first. duplicates.csv lists all.',
             'note',
         )
     yield markup.group('div', 'pairs', [_pair(findings, pair) for pair in pairs])
@@ -190,8 +187,9 @@ def _pair(findings: Findings, pair: int) -> str:
         i: f'{survey.split_name(i)}, {survey.class_name(i)}: {survey.name(i)}'
         for i in pairs.pairs[pair].tolist()
     }
-    parts = [markup.text('p', title), _images(survey, captions)]
-    return markup.group('div', 'pair', parts)
+    return markup.group(
+        'div', 'pair', [markup.text('p', title), _images(survey, captions)]
+    )
 
 
 def _images(survey: Survey, captions: dict[int, str]) -> str:

@@ -1,12 +1,11 @@
-"""The settings of an exploration, and the settings of a run that name its dataset."""
+"""The settings of an exploration, and those of a run that it uses."""
 
 import dataclasses
 
-from trainers.settings.config import Config
 from trainers.settings.fields import CheckedSettings, setting
 
 _EXPLORATION = 'Exploration'
-_USED = (
+USED = (
     'dataset',
     'data_dir',
     'download',
@@ -53,8 +52,3 @@ class Settings(CheckedSettings):
         minimum=0,
         maximum=2**31 - 1,
     )
-
-
-def config_fields() -> list[dataclasses.Field]:
-    """The settings of a run that are flags of this command."""
-    return [field for field in dataclasses.fields(Config) if field.name in _USED]

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-import numpy as np
-
 from vision.data import SPLITS, Source
 from vision.survey import duplicates, problems, statistics
 from vision.survey.duplicates import Duplicates
@@ -22,30 +20,25 @@ class Findings:
 
     Attributes:
         survey: facts about each image.
-        problems: suspicious images, by kind.
+        problems: suspicious images, by the kinds that occur, in the order of
+            `problems.KINDS`.
         duplicates: pairs of duplicates.
         numbers: what `summary.json` holds.
     """
 
     survey: Survey
-    problems: list[Problem]
+    problems: dict[str, list[Problem]]
     duplicates: Duplicates
     numbers: dict[str, Any]
-
-    def problems_by_kind(self) -> dict[str, list[Problem]]:
-        """The kinds that occur, in the order of `problems.KINDS`."""
-        return {
-            kind: list(group)
-            for kind, group in groupby(self.problems, lambda problem: problem.kind)
-        }
 
 
 def summarize(survey: Survey) -> Findings:
     """Finds problems and duplicates in a survey, and computes all numbers."""
-    findings = Findings(survey, problems.find(survey), duplicates.find(survey), {})
+    groups = groupby(problems.find(survey), lambda problem: problem.kind)
+    by_kind = {kind: list(group) for kind, group in groups}
+    findings = Findings(survey, by_kind, duplicates.find(survey), {})
     source = survey.source
     files = survey.facts[survey.facts['file_digest'] != 0]
-    everything = np.ones(len(survey), bool)
     findings.numbers.update(
         {
             'dataset': source.name,
@@ -56,7 +49,7 @@ def summarize(survey: Survey) -> Findings:
             'majority_baseline': statistics.majority(source),
             'imbalance': statistics.imbalance(source),
             'sizes': {
-                'all': statistics.sizes(survey, everything),
+                'all': statistics.sizes(survey, survey.good),
                 **{n: statistics.sizes(survey, survey.members(n)) for n in SPLITS},
             },
             'sizes_of_system_a': statistics.sizes_of_system_a(survey),
@@ -100,7 +93,7 @@ def _problems(findings: Findings) -> dict[str, Any]:
                 for problem in images[:_LISTED]
             ],
         }
-        for kind, images in findings.problems_by_kind().items()
+        for kind, images in findings.problems.items()
     }
 
 

@@ -53,7 +53,7 @@ def _classes(findings: Findings) -> list[str]:
 
 def _problems(findings: Findings) -> list[str]:
     lines = ['Problems' if findings.problems else 'No problems.']
-    for kind, images in findings.problems_by_kind().items():
+    for kind, images in findings.problems.items():
         lines.append(f'{len(images):>7,}  {kind}: {problems.KINDS[kind]}')
         lines += [
             f'         {short(findings.survey.name(problem.image), 44)}  '
