@@ -10,7 +10,7 @@ import numpy as np
 
 from scripts.common.formatting import csv_text
 from scripts.common.output_folder import replace
-from scripts.evaluate import card, content, figures, grids, report
+from scripts.evaluate import card, content, figures, report
 from trainers.evaluation import metrics
 from trainers.evaluation.calibration import Reliability
 from trainers.evaluation.evaluation import TOP, Evaluation
@@ -72,8 +72,8 @@ def write(
         'precision_recall.png': figures.precision_recall(evaluation),
     }
     if not evaluation.correct.all():
-        files['confused.png'] = grids.draw_pairs(evaluation)
-        files['errors.png'] = grids.draw_errors(evaluation)
+        files['confused.png'] = figures.confused_pairs(evaluation)
+        files['errors.png'] = figures.confident_errors(evaluation)
     files['MODEL_CARD.md'] = card.build(evaluation, config, environment)
     files['report.md'] = report.build(evaluation, config, numbers)
     return replace(folder, files, _NAMES)
@@ -139,7 +139,6 @@ def results(
 def _of_class(evaluation: Evaluation, label: int) -> dict[str, Any]:
     by_class = evaluation.by_class
     support = int(by_class.support[label])
-    hits = int(evaluation.confusion[label, label])
     return {
         'label': label,
         'id': evaluation.classifier.ids[label],
@@ -147,7 +146,9 @@ def _of_class(evaluation: Evaluation, label: int) -> dict[str, Any]:
         'precision': _number(by_class.precision[label]),
         'recall': _number(by_class.recall[label]),
         'recall_interval': (
-            metrics.wilson_interval(hits, support) if support else None
+            metrics.wilson_interval(int(evaluation.confusion[label, label]), support)
+            if support
+            else None
         ),
         'f1': _number(by_class.f1[label]),
         'average_precision': _number(evaluation.average_precisions[label]),
@@ -205,7 +206,7 @@ def _predictions(evaluation: Evaluation) -> str:
     names = np.array(evaluation.classes, object)
     count = min(TOP, len(names))
     top = metrics.top_classes(evaluation.main, count)
-    of_labels = evaluation.probabilities[np.arange(len(evaluation)), evaluation.labels]
+    of_labels = metrics.of_labels(evaluation.probabilities, evaluation.labels)
     columns = {
         'path': evaluation.names,
         'label': names[evaluation.labels],

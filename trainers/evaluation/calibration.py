@@ -11,7 +11,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import softmax
 
-from trainers.evaluation.metrics import blocks
+from trainers.evaluation.metrics import blocks, of_labels
 from vision.errors import UserError
 
 BINS = 15
@@ -94,6 +94,6 @@ def _slope(log_temperature: float, logits: np.ndarray, labels: np.ndarray) -> fl
     for rows in blocks(len(labels)):
         values = logits[rows].astype(np.float64)
         values -= values.max(1, keepdims=True)
-        of_labels = values[np.arange(len(values)), labels[rows]]
-        total += ((softmax(factor * values, 1) * values).sum(1) - of_labels).sum()
+        expected = (softmax(factor * values, 1) * values).sum(1)
+        total += (expected - of_labels(values, labels[rows])).sum()
     return total / len(labels)

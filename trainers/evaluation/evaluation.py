@@ -111,7 +111,7 @@ class Evaluation:
     @functools.cached_property
     def confidence(self) -> np.ndarray:
         """The probability of the predicted class, float32 `[N]`."""
-        return self.probabilities[np.arange(len(self)), self.predicted]
+        return metrics.of_labels(self.probabilities, self.predicted)
 
     @functools.cached_property
     def ranks(self) -> np.ndarray:
@@ -175,8 +175,9 @@ class Evaluation:
     def _softmax(self, temperature: float) -> np.ndarray:
         probabilities = np.empty_like(self.main)
         for rows in metrics.blocks(len(self)):  # In float64 for the moment.
-            scaled = self.main[rows].astype(np.float64) / temperature
-            probabilities[rows] = softmax(scaled)
+            probabilities[rows] = softmax(
+                self.main[rows].astype(np.float64) / temperature
+            )
         return probabilities
 
 

@@ -57,6 +57,11 @@ def blocks(count: int) -> Iterator[slice]:
         yield slice(start, min(start + _ROWS, count))
 
 
+def of_labels(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The value at the label of each row of `[N, C]`."""
+    return values[np.arange(len(labels)), labels]
+
+
 def top_classes(logits: np.ndarray, count: int) -> np.ndarray:
     """The classes of the highest logits, the highest first, int64 `[N, count]`.
 
@@ -84,7 +89,7 @@ def ranks(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     result = np.empty(len(labels), np.int64)
     for rows in blocks(len(labels)):
         values = logits[rows]
-        of_label = _of_labels(values, labels[rows])[:, None]
+        of_label = of_labels(values, labels[rows])[:, None]
         earlier = np.arange(logits.shape[1]) < labels[rows, None]
         result[rows] = ((values > of_label) | ((values == of_label) & earlier)).sum(1)
     return result
@@ -102,8 +107,8 @@ def losses(
     """
     result = np.zeros(len(labels))
     for rows in blocks(len(labels)):
-        scaled = logits[rows].astype(np.float64) / temperature
-        result[rows] -= _of_labels(log_softmax(scaled, 1), labels[rows])
+        scores = log_softmax(logits[rows].astype(np.float64) / temperature, 1)
+        result[rows] -= of_labels(scores, labels[rows])
     return result
 
 
@@ -141,8 +146,7 @@ def macro_average(metrics: ClassMetrics) -> dict[str, float]:
 
 def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
     """The most frequent errors, at most `count`, as (label, predicted, images)."""
-    errors = confusion.copy()
-    np.fill_diagonal(errors, 0)
+    errors = confusion - np.diag(confusion.diagonal())
     order = np.argsort(-errors, axis=None, kind='stable')[:count]
     pairs = [divmod(cell, len(confusion)) for cell in order.tolist()]
     return [(a, b, int(errors[a, b])) for a, b in pairs if errors[a, b]]
@@ -195,14 +199,9 @@ def class_curve(probabilities: np.ndarray, labels: np.ndarray, label: int) -> Cu
 def micro_average(probabilities: np.ndarray, labels: np.ndarray) -> Curve:
     """The curve of all N · C pairs of an image and a class, N of them positive."""
     return precision_recall(
-        _of_labels(probabilities, labels),
+        of_labels(probabilities, labels),
         (probabilities[rows] for rows in blocks(len(labels))),
     )
-
-
-def _of_labels(values: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The value at each row's label."""
-    return values[np.arange(len(labels)), labels]
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
