@@ -83,18 +83,22 @@ def table(classifier: Classifier, names: list[str], width: int) -> Format:
         file = short(prediction.file, files).ljust(files)
         if prediction.error:
             return _text(f'{file}  {printable(prediction.error)}')
-        lines: list[str] = []
-        for name, probability in zip(prediction.classes, prediction.probabilities):
-            unsure = '  unsure' if prediction.rejected and not lines else ''
-            lines.append(
-                f'{file}  {shown[name].ljust(classes)}  '
-                f'{percent(probability):>11}{unsure}'
-            )
-            file = ' ' * files
-        return _text('\n'.join(lines))
+        lines = [
+            f'{shown[name].ljust(classes)}  {percent(probability):>11}'
+            for name, probability in zip(prediction.classes, prediction.probabilities)
+        ]
+        if prediction.rejected:
+            lines[0] += '  unsure'
+        indent = ' ' * len(f'{file}  ')
+        return _text(f'{file}  ' + f'\n{indent}'.join(lines))
 
-    heading = f'{"file".ljust(files)}  {"class".ljust(classes)}  probability'
-    return Format(_text(f'{_origin(classifier)}\n\n{heading}'), row)
+    return Format(
+        _text(
+            f'{_origin(classifier)}\n\n'
+            f'{"file".ljust(files)}  {"class".ljust(classes)}  probability'
+        ),
+        row,
+    )
 
 
 def _origin(classifier: Classifier) -> str:

@@ -43,8 +43,7 @@ def images(stream: BufferedReader, spool: IO[bytes]) -> Iterator[ImageFile]:
         spool.flush()
         yield ImageFile('-', f'/dev/fd/{spool.fileno()}', spool.tell())
     else:
-        for path in _paths(head, stream):
-            yield of_file(os.fsdecode(path))
+        yield from map(of_file, map(os.fsdecode, _paths(head, stream)))
 
 
 def _paths(head: bytes, stream: BufferedReader) -> Iterator[bytes]:
