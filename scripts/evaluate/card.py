@@ -70,9 +70,7 @@ def _model(evaluation: Evaluation) -> str:
         for name, value in specification.options.items()
         if value not in (None, '', ())
     )
-    listed = '; '.join(names[:_LISTED])
-    if len(names) > _LISTED:
-        listed += f' and {len(names) - _LISTED:,} more'
+    left_out = len(names) - _LISTED
     origin, temperature, *_ = content.calibration(evaluation)[-1]
     rows = [
         ['', ''],
@@ -92,7 +90,11 @@ def _model(evaluation: Evaluation) -> str:
         ],
         ['Normalization', f'{specification.normalization}, part of the network'],
         ['Output', f'logits of {len(names):,} classes'],
-        ['Classes', listed],
+        [
+            'Classes',
+            '; '.join(names[:_LISTED])
+            + (f' and {left_out:,} more' if left_out > 0 else ''),
+        ],
         ['Temperature of the softmax', f'{temperature}, {origin}'],
     ]
     return table(rows, left=2)
@@ -224,9 +226,7 @@ def _limits_of_data(evaluation: Evaluation) -> list[str]:
     )
     support = by_class.support[evaluation.dataset_classes]
     missing = [escape(names[i]) for i in evaluation.dataset_classes[support == 0]]
-    listed = ', '.join(missing[:_WORST])
-    if len(missing) > _WORST:
-        listed += ' and others'
+    more = ' and others' if len(missing) > _WORST else ''
     few = int(((support > 0) & (support < _FEW)).sum())
     untested = len(names) - len(support)
     bad = len(evaluation.bad_files)
@@ -236,7 +236,7 @@ def _limits_of_data(evaluation: Evaluation) -> list[str]:
             (
                 missing,
                 f'{counted(len(missing), "class has", "classes have")} no images '
-                f'here: {listed}.',
+                f'here: {", ".join(missing[:_WORST])}{more}.',
             ),
             (untested, f'{untested:,} more of its classes are not in this dataset.'),
             (

@@ -79,17 +79,19 @@ def check_same(compared: Sequence[tuple[Classifier, Source]], split_name: str) -
     for classifier, source in compared:
         match_classes(source, classifier)
         images = _images(source, split_name)
-        if images == expected:
-            continue
-        only = sorted(set(expected) ^ set(images))
-        example = f', such as {short(only[0][0], 60)} ({only[0][1]})' if only else ''
-        raise UserError(
-            'Expected runs on the same images of the same classes, but those of '
-            f'{first.origin} ({counted(len(expected), "image")} of '
-            f'{first_source.name}) and of {classifier.origin} '
-            f'({counted(len(images), "image")} of {source.name}) differ{example}. Name '
-            'the data for both with --dataset and --data_dir, or compare other runs.'
-        )
+        if images != expected:
+            only = sorted(set(expected) ^ set(images))
+            example = (
+                f', such as {short(only[0][0], 60)} ({only[0][1]})' if only else ''
+            )
+            raise UserError(
+                'Expected runs on the same images of the same classes, but those of '
+                f'{first.origin} ({counted(len(expected), "image")} of '
+                f'{first_source.name}) and of {classifier.origin} '
+                f'({counted(len(images), "image")} of {source.name}) differ{example}. '
+                'Name the data for both with --dataset and --data_dir, or compare '
+                'other runs.'
+            )
 
 
 def compare(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Comparison:
@@ -190,8 +192,10 @@ def _run(name: str, evaluation: Evaluation) -> dict[str, Any]:
 def _images(source: Source, split_name: str) -> list[tuple[str, str]]:
     """Name and class of each image of the split, bad ones included."""
     split = source.splits[split_name]
-    ids = (source.ids[label] for label in split.labels.tolist())
-    return list(zip(split.names, ids))
+    return [
+        (name, source.ids[label])
+        for name, label in zip(split.names, split.labels.tolist())
+    ]
 
 
 def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
@@ -209,5 +213,6 @@ def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
 
 def _values(evaluation: Evaluation) -> np.ndarray:
     """The `METRICS` of each image, float64 `[N, 3]`."""
-    ranks = evaluation.ranks
-    return np.stack([ranks == 0, ranks < TOP, evaluation.losses], 1).astype(np.float64)
+    return np.stack(
+        [evaluation.ranks == 0, evaluation.ranks < TOP, evaluation.losses], 1
+    )

@@ -1,7 +1,6 @@
 """The comparison of runs: on the terminal, in Markdown, and as figures."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 from scripts.common.formatting import (
@@ -9,13 +8,12 @@ from scripts.common.formatting import (
     counted,
     csv_text,
     percent,
-    printable,
     short,
     titled,
 )
 from scripts.common.formatting import table as aligned
 from scripts.common.markdown import bullets, code, escape, image, table
-from scripts.evaluate import content, figures, grids, output
+from scripts.evaluate import content, figures, output
 from scripts.evaluate.comparison import Comparison, Pair, results
 from trainers.evaluation.comparison import RESAMPLES
 from trainers.evaluation.evaluation import TOP, Evaluation
@@ -40,22 +38,21 @@ _UNCORRECTED = (
 
 def on_terminal(compared: Comparison) -> str:
     """Lines for a terminal."""
-    lines = [titled('Images', content.images(compared.evaluations[0])), '']
-    lines += aligned([[short(row[0], 30), *row[1:]] for row in _runs(compared)])
+    lines = [
+        titled('Images', content.images(compared.evaluations[0])),
+        '',
+        *aligned([[short(row[0], 30), *row[1:]] for row in _runs(compared)]),
+    ]
     for pair in compared.pairs:
-        lines += ['', f'{short(pair.first, 40)} − {short(pair.second, 40)}']
-        lines += [f'  {line}' for line in aligned(_differences(compared, pair))]
-        lines.append(f'  {verdict(pair)}')
+        lines += [
+            '',
+            f'{short(pair.first, 40)} − {short(pair.second, 40)}',
+            *(f'  {line}' for line in aligned(_differences(compared, pair))),
+            f'  {verdict(pair)}',
+        ]
     if len(compared.pairs) > 1:
         lines += ['', _UNCORRECTED]
     return '\n'.join(lines)
-
-
-def farewell(folder: Path) -> str:
-    """Where the files are."""
-    path = printable(str(folder / 'report.md'))
-    text = f'{path}, with the predictions of each run in the same folder'
-    return '\n' + titled('Report', text)
 
 
 def contents(
@@ -111,8 +108,9 @@ def _has_top5(compared: Comparison) -> bool:
 
 def _runs(compared: Comparison) -> list[list[str]]:
     """A row of metrics for each run, below a heading."""
-    heading = ['run', 'top-1', '95 % interval', f'top-{TOP}', 'loss']
-    rows = [[*heading, 'calibration error']]
+    rows = [
+        ['run', 'top-1', '95 % interval', f'top-{TOP}', 'loss', 'calibration error']
+    ]
     for name, evaluation in zip(compared.names, compared.evaluations):
         main = evaluation.heads['main']
         rows.append(
@@ -131,14 +129,17 @@ def _runs(compared: Comparison) -> list[list[str]]:
 def _differences(compared: Comparison, pair: Pair) -> list[list[str]]:
     """A row for each metric, below a heading."""
     rows = [['', 'difference', '95 % interval']]
-    for name, difference in pair.differences.items():
-        value, (low, high) = difference
+    for name, (value, (low, high)) in pair.differences.items():
         if name == 'loss':
             rows.append([name, f'{value:+.4f}', f'{low:+.4f} to {high:+.4f}'])
         elif name == 'top1' or _has_top5(compared):
-            points = f'{100 * value:+.2f} points'
-            bounds = f'{100 * low:+.2f} to {100 * high:+.2f}'
-            rows.append([name.replace('top', 'top-'), points, bounds])
+            rows.append(
+                [
+                    name.replace('top', 'top-'),
+                    f'{100 * value:+.2f} points',
+                    f'{100 * low:+.2f} to {100 * high:+.2f}',
+                ]
+            )
     return rows
 
 
@@ -146,6 +147,16 @@ def _markdown(
     compared: Comparison, environment: dict[str, Any], has_disagreement: bool
 ) -> str:
     first = compared.evaluations[0]
+    pairs: list[str] = []
+    for pair in compared.pairs:
+        pairs += _pair_sections(compared, pair)
+    a, b = map(escape, compared.names[:2])
+    disagreement = [
+        '### Disagreement',
+        image('disagreement.png', 'Images that only one of two runs gets right'),
+        f'Above each image: the prediction of {a}, then that of {b}; green where the '
+        'former is correct, red where the latter is.',
+    ]
     sections = [
         f'# {", ".join(escape(name) for name in compared.names)}',
         f'On the same {counted(len(first), "image")} of {escape(first.source.name)}, '
@@ -160,19 +171,9 @@ def _markdown(
         'differ, they are too short and may exclude 0 although the difference is not '
         'significant.',
         *([_UNCORRECTED] if len(compared.pairs) > 1 else []),
-    ]
-    for pair in compared.pairs:
-        sections += _pair_sections(compared, pair)
-    sections.append(image('differences.png', 'Differences in top-1 accuracy'))
-    if has_disagreement:
-        a, b = map(escape, compared.names[:2])
-        sections += [
-            '### Disagreement',
-            image('disagreement.png', 'Images that only one of two runs gets right'),
-            f'Above each image: the prediction of {a}, then that of {b}; green where '
-            'the former is correct, red where the latter is.',
-        ]
-    sections += [
+        *pairs,
+        image('differences.png', 'Differences in top-1 accuracy'),
+        *(disagreement if has_disagreement else []),
         '## Classes',
         *_by_class(compared),
         '## Settings',
@@ -192,16 +193,17 @@ def _markdown(
 
 def _pair_sections(compared: Comparison, pair: Pair) -> list[str]:
     a, b = escape(pair.first), escape(pair.second)
-    counts = [
-        ['', f'{b} correct', f'{b} wrong'],
-        [f'{a} correct', f'{pair.both:,}', f'{pair.only_first:,}'],
-        [f'{a} wrong', f'{pair.only_second:,}', f'{pair.neither:,}'],
-    ]
     return [
         f'### {a} − {b}',
         table(_differences(compared, pair)),
         escape(verdict(pair)),
-        table(counts),
+        table(
+            [
+                ['', f'{b} correct', f'{b} wrong'],
+                [f'{a} correct', f'{pair.both:,}', f'{pair.only_first:,}'],
+                [f'{a} wrong', f'{pair.only_second:,}', f'{pair.neither:,}'],
+            ]
+        ),
     ]
 
 
@@ -229,12 +231,13 @@ def _by_class(compared: Comparison) -> list[str]:
         [name, *map(percent, values), f'{images:,}']
         for name, values, images in rows[:_CLASSES]
     ]
-    note = (
-        f'The {_CLASSES} of {len(rows)} classes in whose recall the runs differ most.'
-    )
     return content.applying(
         [
-            (len(rows) > _CLASSES, note),
+            (
+                len(rows) > _CLASSES,
+                f'The {_CLASSES} of {len(rows)} classes in whose recall the runs '
+                'differ most.',
+            ),
             (True, table([['recall of', *compared.names, 'images'], *shown])),
         ]
     )
@@ -270,9 +273,8 @@ def _settings(compared: Comparison) -> list[str]:
 
 def _setting(config: Config, name: str) -> str:
     """The value of a setting, '(default)' where the network or dataset decides."""
-    if getattr(config, name) is None:
-        return '(default)'
-    return content.written(config.to_dict()[name])
+    given = getattr(config, name) is not None
+    return content.written(config.to_dict()[name]) if given else '(default)'
 
 
 def _csv(compared: Comparison) -> str:
@@ -295,17 +297,16 @@ def _csv(compared: Comparison) -> str:
 def _disagreement_grid(compared: Comparison) -> bytes | None:
     """Images that only the first or only the second run gets right, if there are."""
     first, second = compared.evaluations[:2]
-    a, b = first.correct, second.correct
     places = [
-        *grids.most_confident(second, a & ~b, _SHOWN),
-        *grids.most_confident(first, b & ~a, _SHOWN),
+        *figures.most_confident(second, first.correct & ~second.correct, _SHOWN),
+        *figures.most_confident(first, second.correct & ~first.correct, _SHOWN),
     ]
     if not places:
         return None
     titles = [f'{_prediction(first, i)} | {_prediction(second, i)}' for i in places]
-    return grids.draw(first, places, titles, first.correct[places].tolist())
+    return figures.grid(first, places, titles, first.correct[places].tolist())
 
 
 def _prediction(evaluation: Evaluation, place: int) -> str:
-    name = class_name(evaluation.classes[evaluation.predicted[place]], 12)
-    return f'{name} {evaluation.confidence[place]:.0%}'
+    name = evaluation.classes[evaluation.predicted[place]]
+    return f'{class_name(name, 12)} {evaluation.confidence[place]:.0%}'

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from trainers.settings import parsing
 from trainers.settings.config import Config
 
 PAIRS = 12  # The most confused ones, listed and shown.
-_OTHERS = 'any other'
 
 
 def images(evaluation: Evaluation) -> str:
@@ -59,10 +57,12 @@ def calibration(evaluation: Evaluation) -> list[list[str]]:
     ]
     temperature = evaluation.temperature
     if temperature.value != 1:
-        fitted = f'fitted to {counted(temperature.images, "image")} of '
         rows.append(
             [
-                fitted + temperature.split if temperature.split else 'given',
+                f'fitted to {counted(temperature.images, "image")} of '
+                f'{temperature.split}'
+                if temperature.split
+                else 'given',
                 f'{temperature.value:.4f}',
                 percent(evaluation.reliability.error, 2),
                 f'{evaluation.calibrated_losses.mean():.4f}',
@@ -92,7 +92,7 @@ def confusion(evaluation: Evaluation) -> tuple[np.ndarray, list[str], list[str]]
     others = rows.sum(1, keepdims=True) - rows[:, labels].sum(1, keepdims=True)
     if not others.any():
         return rows[:, labels], names, names
-    return np.concatenate([rows[:, labels], others], 1), names, [*names, _OTHERS]
+    return np.concatenate([rows[:, labels], others], 1), names, [*names, 'any other']
 
 
 def most_confused(evaluation: Evaluation) -> list[tuple[int, int, int]]:
@@ -102,10 +102,9 @@ def most_confused(evaluation: Evaluation) -> list[tuple[int, int, int]]:
 
 def worst_classes(evaluation: Evaluation, count: int) -> list[int]:
     """Labels of the classes with images of the lowest recall, the lowest first."""
-    by_class = evaluation.by_class
-    present = np.flatnonzero(by_class.support)
-    order = np.argsort(by_class.recall[present], kind='stable')
-    return present[order][:count].tolist()
+    present = np.count_nonzero(evaluation.by_class.support)
+    order = np.argsort(evaluation.by_class.recall, kind='stable')  # NaN comes last.
+    return order[: min(count, present)].tolist()
 
 
 def warnings(evaluation: Evaluation, config: Config) -> list[str]:
@@ -150,17 +149,14 @@ def written(value: Any) -> str:
     """The value of a setting as it is given on the command line."""
     if isinstance(value, (tuple, list)):
         return ','.join(map(str, value)) or 'none'
-    if value is None:
-        return ''
     return parsing.written(value) if isinstance(value, float) else str(value)
 
 
 def command_line(environment: dict[str, Any]) -> str:
     """The command line that an environment records, as it is typed."""
     script, *arguments = environment['command']
-    path = Path(script)
-    parts = path.with_suffix('').parts
-    if path.suffix == '.py' and 'scripts' in parts:
-        module = parts[len(parts) - 1 - parts[::-1].index('scripts') :]
-        script = f'python -m {".".join(module).removesuffix(".__main__")}'
+    _, found, module = f'/{script}'.rpartition('/scripts/')
+    if found and module.endswith('.py'):
+        module = module.removesuffix('.py').removesuffix('/__main__')
+        script = f'python -m scripts.{module.replace("/", ".")}'
     return ' '.join([script, *map(shlex.quote, arguments)])

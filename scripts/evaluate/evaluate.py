@@ -1,14 +1,21 @@
 """What the command does once TensorFlow is imported."""
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from scripts.common import flags, model_settings, quiet
 from scripts.common.dataset_settings import image_config, image_fields
+from scripts.common.formatting import printable, titled
 from scripts.common.output_folder import check_writable, replace, writing
-from scripts.evaluate import comparison_report, folders, output, terminal
+from scripts.evaluate import comparison_report, output, terminal
 from scripts.evaluate.comparison import check_same, compare
-from scripts.evaluate.settings import Settings, check_calibration, check_splits
+from scripts.evaluate.settings import (
+    Settings,
+    check_calibration,
+    check_splits,
+    same_data,
+)
 from trainers.evaluation.evaluation import Evaluation, evaluate, fit_temperature
 from trainers.inference.classifier import Classifier, from_run, store_temperature
 from trainers.run.source import load_source
@@ -30,8 +37,7 @@ def evaluate_network(settings: Settings) -> None:
         _check_calibration(classifier, config)
     source = load_source(config)
     folder = Path(
-        settings.output
-        or folders.of_evaluation(classifier, config, settings, model_settings.trained())
+        settings.output or _folder_of_evaluation(classifier, config, settings)
     )
     check_writable(folder)
     evaluation = evaluate_split(classifier, config, source, settings)
@@ -58,12 +64,8 @@ def compare_runs(run_folders: list[str], settings: Settings) -> None:
     configs = [_config(classifier) for classifier in classifiers]
     sources = [load_source(config) for config in configs]
     check_same(list(zip(classifiers, sources)), settings.split)
-    names = folders.run_names(run_folders)
-    other_data = bool({'dataset', 'data_dir'} & set(flags.given(image_fields())))
-    folder = Path(
-        settings.output
-        or folders.of_comparison(names, configs[0], settings, other_data)
-    )
+    names = run_names(run_folders)
+    folder = Path(settings.output or _folder_of_comparison(names, configs[0], settings))
     check_writable(folder)
     evaluations = [
         evaluate_split(classifier, config, source, settings)
@@ -74,7 +76,13 @@ def compare_runs(run_folders: list[str], settings: Settings) -> None:
     with quiet.native_stderr_suppressed():
         files = comparison_report.contents(compared, environment.describe())
     replace(folder, files, comparison_report.NAMES)
-    print(comparison_report.farewell(folder))
+    path = printable(str(folder / 'report.md'))
+    print(
+        '\n'
+        + titled(
+            'Report', f'{path}, with the predictions of each run in the same folder'
+        )
+    )
 
 
 def _config(classifier: Classifier) -> Config:
@@ -117,42 +125,79 @@ def evaluate_split(
             best, and then only the validation split is evaluated.
     """
     if not settings.calibrate:
-        return _evaluate(classifier, config, source, settings)
-
-    on_validation = dataclasses.replace(settings, split='validation')
-    evaluation = _evaluate(classifier, config, source, on_validation)
+        with quiet.progress_bar(
+            len(source.splits[settings.split]), settings.split
+        ) as bar:
+            return evaluate(
+                classifier,
+                settings.split,
+                source=source,
+                batch_size=settings.batch_size,
+                views=settings.views,
+                max_bad_fraction=config.max_bad_fraction,
+                progress=lambda done, _: bar.update(done - bar.n),
+            )
+    plain = dataclasses.replace(settings, calibrate=False)
+    on_validation = dataclasses.replace(plain, split='validation')
+    evaluation = evaluate_split(classifier, config, source, on_validation)
     temperature = fit_temperature(evaluation)
-    if settings != on_validation:
-        evaluation = _evaluate(classifier, config, source, settings)
+    if plain != on_validation:
+        evaluation = evaluate_split(classifier, config, source, plain)
     return dataclasses.replace(evaluation, temperature=temperature)
-
-
-def _evaluate(
-    classifier: Classifier, config: Config, source: Source, settings: Settings
-) -> Evaluation:
-    """Evaluates on a split under a progress bar."""
-
-    total = len(source.splits[settings.split])
-    with quiet.progress_bar(total, settings.split) as bar:
-        return evaluate(
-            classifier,
-            settings.split,
-            source=source,
-            batch_size=settings.batch_size,
-            views=settings.views,
-            max_bad_fraction=config.max_bad_fraction,
-            progress=lambda done, _: bar.update(done - bar.n),
-        )
 
 
 def _store_temperature(evaluation: Evaluation) -> Path:
     """Stores the temperature with the run; returns the file."""
-
     run = evaluation.classifier.run
     assert run is not None
-    remedy = (
+    with writing(
+        run.directory.calibration,
+        'calibration.json',
         f'The temperature of {evaluation.temperature.value:.4f} is not stored; pass it '
-        'with --temperature.'
-    )
-    with writing(run.directory.calibration, 'calibration.json', remedy):
+        'with --temperature.',
+    ):
         return store_temperature(run, evaluation.temperature)
+
+
+def _folder_of_evaluation(
+    classifier: Classifier, config: Config, settings: Settings
+) -> Path:
+    """The folder of the report of one network, by the images that config names."""
+    run, trained = classifier.run, model_settings.trained()
+    name = _split(settings)
+    if run is None or not same_data(run.config, config):
+        name = f'{_data_name(config)}-{name}'
+    if run is None:
+        return Path(f'evaluation/{classifier.specification.model}-{name}')
+    if trained.weights == 'last' or Path(trained.run_dir) != run.directory.path:
+        name += f'-step-{run.step}'
+    return run.directory.evaluation / name
+
+
+def _folder_of_comparison(
+    names: Sequence[str], config: Config, settings: Settings
+) -> Path:
+    """The folder of the report of a comparison; config is that of the first run."""
+    listed = '-'.join(name.strip('/').replace('/', '-') for name in names[:3])
+    if len(names) > 3:
+        listed += f'-and-{len(names) - 3}-more'
+    if {'dataset', 'data_dir'} & set(flags.given(image_fields())):
+        listed += f'-{_data_name(config)}'
+    return Path(f'evaluation/compare-{listed}-{_split(settings)}')
+
+
+def run_names(folders: Sequence[str]) -> list[str]:
+    """The last parts of the folders, or all of them where those are not unique."""
+    names = [Path(folder).absolute().name for folder in folders]
+    return names if len(set(names)) == len(names) else list(folders)
+
+
+def _split(settings: Settings) -> str:
+    """'test', or 'test-flip'."""
+    return f'{settings.split}-{settings.views}'.removesuffix('-none')
+
+
+def _data_name(config: Config) -> str:
+    """'image_folder-holidays', as part of a folder's name."""
+    folder = f'-{Path(config.data_dir).absolute().name}' if config.data_dir else ''
+    return config.dataset.replace('/', '-').replace(':', '-') + folder

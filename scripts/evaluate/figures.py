@@ -1,4 +1,4 @@
-"""Figures of an evaluation as PNGs."""
+"""Figures of an evaluation as PNGs: charts, and grids of images."""
 
 import math
 from collections.abc import Sequence
@@ -14,18 +14,22 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from scripts.common.chart_style import LIGHT
 from scripts.common.formatting import class_name, short
-from scripts.common.images import figure_png
+from scripts.common.images import figure_png, png
+from scripts.evaluate import content
 from trainers.evaluation import metrics
 from trainers.evaluation.calibration import BINS, Reliability
 from trainers.evaluation.evaluation import Evaluation
+from trainers.reporting.plots import image_grid
+from vision import data
 
 _INK = LIGHT['text.color']
 _BLUE = '#4c78a8'
-_ORANGE = '#f58518'
 _WITH_COUNTS = 20  # Classes up to which cells have room for their counts,
 _WITH_NAMES = 60  # and up to which rows have room for their names.
 _CURVES = 10
 _POINTS = 2000  # More than pixels in a curve.
+ERRORS = 20
+_SIDE = 192  # Pixels that leave room for two names above an image.
 # White at 0, so that a single error among thousands can be seen beside it.
 _SHARES = LinearSegmentedColormap.from_list(
     'shares', [(0.0, '#ffffff'), (1e-4, '#eaf0f6'), (0.25, '#a9c3de'), (1.0, '#23527c')]
@@ -111,8 +115,9 @@ def reliability(panels: dict[str, Reliability]) -> bytes:
         upper.set_title(f'{title}: error {100 * drawn.error:.2f} %')
     axes[0, 0].set_ylabel('accuracy')
     axes[1, 0].set_ylabel('images')
-    handles = axes[0, 0].get_legend_handles_labels()
-    figure.legend(*handles, loc='outside upper right', ncols=2)
+    figure.legend(
+        *axes[0, 0].get_legend_handles_labels(), loc='outside upper right', ncols=2
+    )
     return figure_png(figure)
 
 
@@ -136,7 +141,7 @@ def _draw_reliability(upper: Axes, lower: Axes, drawn: Reliability) -> None:
         width,
         accuracy,
         color='none',
-        edgecolor=_ORANGE,
+        edgecolor='#f58518',
         linewidth=1.2,
         hatch='///',
         label='gap to mean confidence',
@@ -157,13 +162,24 @@ def precision_recall(evaluation: Evaluation) -> bytes:
     """Curves of all classes together and of some alone; a PNG."""
     figure = Figure(figsize=(9.6, 5.2))
     axes = figure.subplots()
-    micro = metrics.micro_average(evaluation.probabilities, evaluation.labels)
-    _draw_curve(axes, micro, 'all, micro average', color=_INK, linewidth=2.2, zorder=5)
+    probabilities, labels = evaluation.probabilities, evaluation.labels
+    _draw_curve(
+        axes,
+        metrics.micro_average(probabilities, labels),
+        'all, micro average',
+        color=_INK,
+        linewidth=2.2,
+        zorder=5,
+    )
     drawn = curve_classes(evaluation.average_precisions)
     for label, colour in zip(drawn, matplotlib.color_sequences['tab10']):
-        curve = metrics.class_curve(evaluation.probabilities, evaluation.labels, label)
-        name = class_name(evaluation.classes[label])
-        _draw_curve(axes, curve, name, color=colour, linewidth=1.2)
+        _draw_curve(
+            axes,
+            metrics.class_curve(probabilities, labels, label),
+            class_name(evaluation.classes[label]),
+            color=colour,
+            linewidth=1.2,
+        )
     # The curves of a good network lie close to the top.
     lowest = min(np.min(line.get_ydata()) for line in axes.lines)
     bottom = math.floor(10 * max(lowest - 0.05, 0)) / 10
@@ -199,8 +215,13 @@ def _draw_curve(axes: Axes, curve: metrics.Curve, name: str, **line: Any) -> Non
     recall = np.concatenate([[0], curve.recall])
     precision = np.concatenate([curve.precision[:1], curve.precision])
     kept = np.unique(np.linspace(0, len(recall) - 1, _POINTS).astype(int))
-    label = f'{name} ({curve.average:.3f})'
-    axes.step(recall[kept], precision[kept], where='pre', label=label, **line)
+    axes.step(
+        recall[kept],
+        precision[kept],
+        where='pre',
+        label=f'{name} ({curve.average:.3f})',
+        **line,
+    )
 
 
 @style.context(_STYLE)
@@ -217,10 +238,9 @@ def intervals(
     figure = Figure(figsize=(7.6, 1.3 + 0.42 * len(rows)))
     axes = figure.subplots()
     values = 100 * np.array([row[1:] for row in rows])
-    places = np.arange(len(rows))
     axes.errorbar(
         values[:, 0],
-        places,
+        range(len(rows)),
         fmt='o',
         color=_BLUE,
         capsize=4,
@@ -228,8 +248,76 @@ def intervals(
     )
     if zero:
         axes.axvline(0, color=_INK, linewidth=0.9, linestyle='--')
-    axes.set_yticks(places, [short(row[0], 44) for row in rows])
+    axes.set_yticks(range(len(rows)), [short(row[0], 44) for row in rows])
     axes.set(ylim=(len(rows) - 0.5, -0.5), title=title)
     axes.xaxis.set_major_formatter('{x:g} %')
     axes.grid(visible=False, axis='y')
     return figure_png(figure)
+
+
+def most_confident(evaluation: Evaluation, chosen: np.ndarray, count: int) -> list[int]:
+    """Places of the images of the highest confidence, the highest first.
+
+    Args:
+        evaluation: its images.
+        chosen: bool `[N]`, of which of them.
+        count: of places, at most.
+    """
+    places = np.flatnonzero(chosen)
+    order = np.argsort(-evaluation.confidence[places], kind='stable')
+    return places[order[:count]].tolist()
+
+
+def confident_errors(evaluation: Evaluation) -> bytes:
+    """The most confident errors below their predictions and labels, as a PNG."""
+    places = most_confident(evaluation, ~evaluation.correct, ERRORS)
+    titles = [
+        f'{_brief(evaluation, evaluation.predicted[i])} '
+        f'{evaluation.confidence[i]:.0%}, is {_brief(evaluation, evaluation.labels[i])}'
+        for i in places
+    ]
+    return grid(evaluation, places, titles)
+
+
+def confused_pairs(evaluation: Evaluation) -> bytes:
+    """The most confident error of each of the most confused pairs, as a PNG."""
+    pairs = content.most_confused(evaluation)
+    titles = [
+        f'{count:,} × {_brief(evaluation, label)} → {_brief(evaluation, predicted)}'
+        for label, predicted, count in pairs
+    ]
+    return grid(evaluation, [example(evaluation, *pair[:2]) for pair in pairs], titles)
+
+
+def example(evaluation: Evaluation, label: int, predicted: int) -> int:
+    """Place of the image of the highest confidence with that label and prediction."""
+    of_pair = (evaluation.labels == label) & (evaluation.predicted == predicted)
+    return most_confident(evaluation, of_pair, 1)[0]
+
+
+def grid(
+    evaluation: Evaluation,
+    places: Sequence[int],
+    titles: Sequence[str],
+    correct: Sequence[bool] | None = None,
+) -> bytes:
+    """Images of an evaluation after the preprocessing of the network, as a PNG.
+
+    Args:
+        evaluation: its images.
+        places: which of its images.
+        titles: a line above each image.
+        correct: colours each line green or red.
+    """
+    split = data.take(evaluation.split, evaluation.indices[list(places)])
+    batches = data.eval_batches(
+        split, batch_size=len(split), image_size=evaluation.classifier.image_size
+    )
+    images = next(iter(batches)).images.numpy()
+    scale = math.ceil(_SIDE / images.shape[1])
+    images = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    return png(image_grid(images, titles, columns=4, correct=correct))
+
+
+def _brief(evaluation: Evaluation, label: int) -> str:
+    return class_name(evaluation.classes[label], 14)

@@ -18,7 +18,7 @@ def build(evaluation: Evaluation, config: Config, results: dict[str, Any]) -> st
     sections = [
         f'# {escape(results["model"]["name"])} on {escape(evaluation.source.name)}, '
         f'{evaluation.split_name}',
-        _overview(evaluation, config),
+        *_overview(evaluation, config),
         *_heads(evaluation),
         *_classes(results),
         *_confusion(evaluation),
@@ -28,7 +28,7 @@ def build(evaluation: Evaluation, config: Config, results: dict[str, Any]) -> st
     return '\n\n'.join(sections) + '\n'
 
 
-def _overview(evaluation: Evaluation, config: Config) -> str:
+def _overview(evaluation: Evaluation, config: Config) -> list[str]:
     source, views = evaluation.source, evaluation.views_per_image
     main = evaluation.heads['main']
     rows = [
@@ -51,8 +51,10 @@ def _overview(evaluation: Evaluation, config: Config) -> str:
         ['Loss (cross-entropy, nats)', f'{main.loss:.4f}'],
         ['Expected calibration error', percent(evaluation.reliability.error, 2)],
     ]
-    warnings = content.warnings(evaluation, config)
-    return '\n\n'.join([table(rows, left=2), *(f'**{text}**' for text in warnings)])
+    return [
+        table(rows, left=2),
+        *(f'**{text}**' for text in content.warnings(evaluation, config)),
+    ]
 
 
 def _heads(evaluation: Evaluation) -> list[str]:
@@ -68,8 +70,10 @@ def _heads(evaluation: Evaluation) -> list[str]:
         ]
         for name, head in evaluation.heads.items()
     ]
-    head = ['head', 'top-1', '95 % interval', f'top-{TOP}', 'loss']
-    return ['## Heads', table([head, *rows])]
+    return [
+        '## Heads',
+        table([['head', 'top-1', '95 % interval', f'top-{TOP}', 'loss'], *rows]),
+    ]
 
 
 def _classes(results: dict[str, Any]) -> list[str]:

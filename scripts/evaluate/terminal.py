@@ -55,20 +55,17 @@ def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
 
 
 def _overview(evaluation: Evaluation, config: Config) -> list[str]:
-    main, *others = evaluation.heads.items()
-    lines = {
-        'Model': printable(evaluation.classifier.origin),
-        'Images': content.images(evaluation),
-        'Accuracy': _accuracy(evaluation, main[1]),
-        'Loss': f'{main[1].loss:.4f}',
-        'Calibration': _calibration(evaluation),
-        **{
-            name: f'{_accuracy(evaluation, head)}; loss {head.loss:.4f}'
-            for name, head in others
-        },
-    }
+    (_, main), *others = evaluation.heads.items()
     return [
-        *(titled(title, text) for title, text in lines.items()),
+        titled('Model', printable(evaluation.classifier.origin)),
+        titled('Images', content.images(evaluation)),
+        titled('Accuracy', _accuracy(evaluation, main)),
+        titled('Loss', f'{main.loss:.4f}'),
+        titled('Calibration', _calibration(evaluation)),
+        *(
+            titled(name, f'{_accuracy(evaluation, head)}; loss {head.loss:.4f}')
+            for name, head in others
+        ),
         *(titled('Warning', text) for text in content.warnings(evaluation, config)),
     ]
 

@@ -18,7 +18,7 @@ from PIL import Image
 from scripts.common import flags
 from scripts.common.output_folder import OutputError
 from scripts.evaluate import __main__ as main
-from scripts.evaluate import evaluate, folders
+from scripts.evaluate import evaluate
 from scripts.evaluate.settings import Settings
 from trainers.inference.classifier import Classifier, from_run
 from trainers.run.source import load_source
@@ -338,7 +338,7 @@ def test_checkpoints_of_a_run_are_compared_by_their_own_names(
     ],
 )
 def test_names_of_runs(run_folders, names):
-    assert folders.run_names(run_folders) == names
+    assert evaluate.run_names(run_folders) == names
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scripts.evaluate import content, figures, grids
+from scripts.evaluate import content, figures
 
 
 def size(png):
@@ -57,19 +57,19 @@ def test_reliability(evaluation, panels):
 
 
 def test_most_confident_errors_come_first(evaluation):
-    chosen = grids.most_confident(evaluation, ~evaluation.correct, grids.ERRORS)
-    assert len(chosen) == grids.ERRORS
+    chosen = figures.most_confident(evaluation, ~evaluation.correct, figures.ERRORS)
+    assert len(chosen) == figures.ERRORS
     assert not evaluation.correct[chosen].any()
     confidence = evaluation.confidence[chosen]
     assert (np.diff(confidence) <= 0).all()
     rest = np.setdiff1d(np.flatnonzero(~evaluation.correct), chosen)
     assert evaluation.confidence[rest].max() <= confidence.min()
-    size(grids.draw_errors(evaluation))
+    size(figures.confident_errors(evaluation))
 
 
 def test_example_of_a_pair_is_one_of_it(evaluation):
     label, predicted, count = content.most_confused(evaluation)[0]
-    place = grids.example(evaluation, label, predicted)
+    place = figures.example(evaluation, label, predicted)
     assert (evaluation.labels[place], evaluation.predicted[place]) == (label, predicted)
     same = (evaluation.labels == label) & (evaluation.predicted == predicted)
     assert same.sum() == count
