@@ -71,7 +71,7 @@ def measure(request: Request) -> None:
     conditions = {**environment.describe(), 'load_average': load_average}
     ignored = unused(settings.mode, list(flags.given(FIELDS)))
     print(report.header(conditions, settings.mode, ignored), flush=True)
-    result = modes.run(config, settings)
+    result = modes.FUNCTIONS[settings.mode](config, settings)
     print(report.results(result))
     if settings.json:
         report.write(Path(settings.json), conditions, settings.mode, result)

@@ -29,16 +29,14 @@ class Stopwatch(Progress):
         baseline: what the loop is compared with.
 
     Attributes:
-        loop: seconds a step of the loop, by epoch.
-        baseline: seconds a step of the baseline.
+        epochs: seconds a step of the loop and of the baseline, by epoch.
     """
 
     def __init__(self, epochs: int, steps_per_epoch: int, baseline: Workload):
         super().__init__(epochs * steps_per_epoch)
-        self.loop: list[float] = []
-        self.baseline: list[float] = []
+        self.epochs: list[tuple[float, float]] = []
         self._steps_per_epoch = steps_per_epoch
-        self._workload = baseline
+        self._baseline = baseline
         self._began: tuple[int, float] | None = None
 
     def update(
@@ -48,14 +46,15 @@ class Stopwatch(Progress):
         now = time.perf_counter()
         first, since = self._began = self._began or (step, now)
         if step % self._steps_per_epoch == 0:
-            self.loop.append((now - since) / (step - first))
-            self.baseline.append(self._workload.turn(step - first) / (step - first))
+            steps = step - first
+            baseline = self._baseline.turn(steps)
+            self.epochs.append(((now - since) / steps, baseline / steps))
             self._began = None
 
 
 def measure_loop(
     config: Config, source: Source, baseline: Workload, epochs: int
-) -> tuple[list[float], list[float]]:
+) -> list[tuple[float, float]]:
     """Runs the training loop in a temporary folder, the baseline between its epochs.
 
     Args:
@@ -65,7 +64,7 @@ def measure_loop(
         epochs: how many to time, after one that is not.
 
     Returns:
-        Seconds a step of the loop and of the baseline, one of each for an epoch.
+        Seconds a step of the loop and of the baseline, by epoch.
     """
     with tempfile.TemporaryDirectory(prefix='tapestry-benchmark-') as folder:
         config = dataclasses.replace(
@@ -88,4 +87,4 @@ def measure_loop(
                 Reporter(config, directory, trainer.state, source.classes, stopwatch),
                 StopRequest(),
             ).run()
-    return stopwatch.loop[1:], stopwatch.baseline[1:]
+    return stopwatch.epochs[1:]

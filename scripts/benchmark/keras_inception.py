@@ -76,8 +76,9 @@ def training_steps(
         jit_compile=False if has_norm and policy == 'float32' else 'auto',
     )
     batch = device_batch(source)
-    normalize = NORMALIZATIONS.load(specification.normalization)
-    images = normalize(tf.cast(batch.images, tf.float32))
+    images = NORMALIZATIONS.load(specification.normalization)(
+        tf.cast(batch.images, tf.float32)
+    )
     labels = [batch.labels] * heads
 
     def work(steps: int) -> None:
@@ -85,8 +86,7 @@ def training_steps(
             model.train_on_batch(images, labels)  # waits for the device
 
     lacking = ' without LRN' if has_norm and policy != 'float32' else ''
-    name = f'Keras, {policy}{lacking}'
-    return Workload(name, timed(work), len(batch.labels), gflop)
+    return Workload(f'Keras, {policy}{lacking}', timed(work), len(batch.labels), gflop)
 
 
 def network(
@@ -109,11 +109,11 @@ def network(
     for row in BODY:
         if isinstance(row, Pool):
             x = _pool(x, row.stride, policy)
-            continue
-        block, widths = row
-        x = _inception(x, block, widths, policy)
-        if block in AUXILIARY_AFTER:
-            auxiliary.append(_auxiliary(x, block, classes, aux_dropout, policy))
+        else:
+            block, widths = row
+            x = _inception(x, block, widths, policy)
+            if block in AUXILIARY_AFTER:
+                auxiliary.append(_auxiliary(x, block, classes, aux_dropout, policy))
     x = layers.GlobalAveragePooling2D(dtype=policy)(x)
     main = _classifier(x, 'classifier', classes, dropout, policy)
     return keras.Model(images, [main, *auxiliary])
@@ -177,8 +177,7 @@ def _auxiliary(
 def _classifier(
     x: keras.KerasTensor, name: str, classes: int, dropout: float, policy: str
 ) -> keras.KerasTensor:
-    if dropout:
-        x = layers.Dropout(dropout, dtype=policy)(x)
+    x = layers.Dropout(dropout, dtype=policy)(x)
     x = layers.Dense(classes, dtype=policy, name=name)(x)
     return layers.Softmax(dtype='float32')(x)
 

@@ -111,8 +111,8 @@ def linked(split: Split, batch_size: int) -> Iterator[str]:
         for label in np.unique(split.labels):
             Path(folder, str(label)).mkdir()
         for index, (path, label) in enumerate(zip(split.paths[:count], split.labels)):
-            link = Path(folder, str(label), f'{index}{Path(path).suffix.lower()}')
-            link.symlink_to(Path(path).absolute())
+            name = f'{index}{Path(path).suffix.lower()}'
+            Path(folder, str(label), name).symlink_to(Path(path).absolute())
         yield folder
 
 
@@ -182,14 +182,11 @@ def directory_dataset(folder: str, config: Config) -> tf.data.Dataset:
     )
     if not config.augment:
         return dataset  # It ends in a prefetch of its own.
-    augmentation = augmentation_layers(config.augment)
-
-    def augment(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        for layer in augmentation:
-            images = layer(images, training=True)
-        return images, labels
-
-    return dataset.map(augment, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    augment = keras.Sequential(augmentation_layers(config.augment))
+    return dataset.map(
+        lambda images, labels: (augment(images, training=True), labels),
+        tf.data.AUTOTUNE,
+    ).prefetch(tf.data.AUTOTUNE)
 
 
 def augmentation_layers(augmentations: Sequence[Augmentation]) -> list[layers.Layer]:

@@ -42,16 +42,7 @@ SECONDS_PER_EPOCH = 5.0  # Of the training loop in end_to_end.
 _log = logging.getLogger(__name__)
 
 
-# Settings, rows and ratios as in JSON, which `scripts.benchmark.__main__` describes.
-Result = dict[str, Any]
-
-
-def run(config: Config, settings: Settings) -> Result:
-    """The result of the mode that the settings name."""
-    return FUNCTIONS[settings.mode](config, settings)
-
-
-def step(config: Config, settings: Settings) -> Result:
+def step(config: Config, settings: Settings) -> dict[str, Any]:
     """Training steps on synthetic images, and the matrix product as upper bound."""
     config = _plain(config, models.default_image_size(config.model))
     source = synthetic_source(config, settings.classes)
@@ -63,7 +54,7 @@ def step(config: Config, settings: Settings) -> Result:
     return _result(config, settings, rows)
 
 
-def input_pipeline(config: Config, settings: Settings) -> Result:
+def input_pipeline(config: Config, settings: Settings) -> dict[str, Any]:
     """The input alone: from memory and from files, with and without augmentation."""
     source = load_source(config)
     config = _plain(config, source.image_size)
@@ -82,7 +73,7 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
     return _result(config, settings, rows, pairs)
 
 
-def end_to_end(config: Config, settings: Settings) -> Result:
+def end_to_end(config: Config, settings: Settings) -> dict[str, Any]:
     """The training loop, and the same steps alone on synthetic images.
 
     An epoch is the turn of the loop. It should be long compared to what the input
@@ -109,8 +100,8 @@ def end_to_end(config: Config, settings: Settings) -> Result:
         limit_train_batches=steps,
         log_every=max(1, min(config.log_every, steps // 2)),
     )
-    loop_seconds, step_seconds = measure_loop(
-        config, source, baseline, settings.repeats
+    loop_seconds, step_seconds = zip(
+        *measure_loop(config, source, baseline, settings.repeats)
     )
     loop = dataclasses.replace(baseline, name='training loop')
     return _result(
@@ -121,7 +112,7 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     )
 
 
-def peers(config: Config, settings: Settings) -> Result:
+def peers(config: Config, settings: Settings) -> dict[str, Any]:
     """The network, and the same one in Keras, in turns of a single step.
 
     Raises:
@@ -152,7 +143,7 @@ def peers(config: Config, settings: Settings) -> Result:
     return _result(config, settings, rows, pairs)
 
 
-def input_peers(config: Config, settings: Settings) -> Result:
+def input_peers(config: Config, settings: Settings) -> dict[str, Any]:
     """The input pipeline and those of Keras, from the same files.
 
     Raises:
@@ -251,8 +242,11 @@ def _result(
     settings: Settings,
     rows: list[Row],
     pairs: Sequence[tuple[str, str]] = (),
-) -> Result:
-    """Rows, the ratios of those pairs of them, and the settings that they depend on."""
+) -> dict[str, Any]:
+    """Rows, the ratios of those pairs of them, and the settings that they depend on.
+
+    As in JSON, which `scripts.benchmark.__main__` describes.
+    """
     values = {**dataclasses.asdict(settings), **config.to_dict()}
     used = {name: values[name] for name in MODES[settings.mode]}
     return {'settings': used, 'rows': rows, 'ratios': ratios(rows, pairs)}

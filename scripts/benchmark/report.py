@@ -33,8 +33,7 @@ def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
             'than on an idle one.'
         )
     if unused:
-        names = ', '.join(f'--{name}' for name in unused)
-        lines['Unused'] = f'{names}: not used in this mode.'
+        lines['Unused'] = f'--{", --".join(unused)}: not used in this mode.'
     return '\n'.join(titled(title, text, _INDENT) for title, text in lines.items())
 
 
@@ -45,14 +44,14 @@ def results(result: dict[str, Any]) -> str:
         for name, value in result['settings'].items()
         if value not in ('', [], False)
     )
-    titles = ('', 'images/s', 'quartiles', 'GFLOP/s', 'of matmul')
-    columns = zip(titles, *map(_cells, result['rows']))
+    columns = zip(
+        ('', 'images/s', 'quartiles', 'GFLOP/s', 'of matmul'),
+        *map(_cells, result['rows']),
+    )
     rows = list(zip(*(column for column in columns if any(column[1:]))))
     ratios = [(name, f'{value:.3f}') for name, value in result['ratios'].items()]
-    parts = [titled('Settings', settings, _INDENT), '\n'.join(table(rows))]
-    if ratios:
-        parts.append('\n'.join(table(ratios)))
-    return '\n\n'.join(parts)
+    tables = ['\n'.join(table(lines)) for lines in (rows, ratios) if lines]
+    return '\n\n'.join([titled('Settings', settings, _INDENT), *tables])
 
 
 def write(
@@ -63,12 +62,12 @@ def write(
     Raises:
         OutputError: the file cannot be written.
     """
-    content = {
-        'environment': environment,
-        'mode': mode,
-        **result,
-    }
-    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        {'environment': environment, 'mode': mode, **result},
+        indent=2,
+        ensure_ascii=False,
+        allow_nan=False,
+    )
     with writing(path, '--json'):
         files.write_atomically(path, text + '\n')
 

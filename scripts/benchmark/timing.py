@@ -67,8 +67,7 @@ def measure(workloads: Sequence[Workload], settings: Settings, steps: int) -> li
     seconds: list[list[float]] = [[] for _ in workloads]
     with Progress(settings.repeats) as progress:
         for repeat in range(settings.repeats):
-            for place in range(len(workloads)):
-                index = (place + repeat) % len(workloads)
+            for index in np.roll(range(len(workloads)), -repeat):
                 taken = workloads[index].turn(turns[index])
                 seconds[index].append(taken / turns[index])
             progress.update(repeat + 1)

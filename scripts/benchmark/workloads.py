@@ -29,8 +29,7 @@ def matrix_product(dtype: str) -> Workload:
     # Each product enters the next, so that none is optimized away; a reflection keeps
     # the numbers in range for any number of products.
     normal = tf.linalg.l2_normalize(tf.random.normal([side, 1]))
-    reflection = tf.eye(side) - 2 * normal * tf.transpose(normal)
-    factor = tf.cast(reflection, dtype)
+    factor = tf.cast(tf.eye(side) - 2 * normal * tf.transpose(normal), dtype)
     start = tf.cast(tf.random.normal([side, side]), dtype)
 
     @tf.function
@@ -57,9 +56,13 @@ def synthetic_source(config: Config, classes: int) -> Source:
         names=[str(index) for index in range(count)],
         images=rng.integers(256, size=[count, size, size, 3], dtype=np.uint8),
     )
-    names = tuple(map(str, range(classes)))
-    splits = dict.fromkeys(data.SPLITS, split)
-    return Source('synthetic', names, splits, size, fixed_size=True)
+    return Source(
+        'synthetic',
+        tuple(map(str, range(classes))),
+        dict.fromkeys(data.SPLITS, split),
+        size,
+        fixed_size=True,
+    )
 
 
 def device_batch(source: Source) -> Batch:
@@ -124,11 +127,9 @@ def bare_decoding(name: str, split: FileSplit, warmup_steps: int) -> Workload:
     # Of few files, a broken one should remove only a few.
     count = min(FILES_AT_ONCE, -(-len(split) // 8))
     paths = tf.data.Dataset.from_tensor_slices(list(split.paths))
-    groups = paths.batch(count, drop_remainder=True)
-    groups = groups.map(decoded, tf.data.AUTOTUNE).ignore_errors().repeat()
-    return Workload(
-        name, drained(groups.prefetch(tf.data.AUTOTUNE), warmup_steps), count
-    )
+    groups = paths.batch(count, drop_remainder=True).map(decoded, tf.data.AUTOTUNE)
+    batches = groups.ignore_errors().repeat().prefetch(tf.data.AUTOTUNE)
+    return Workload(name, drained(batches, warmup_steps), count)
 
 
 def _decoding(

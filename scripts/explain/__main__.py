@@ -30,8 +30,11 @@ the class should drop more for the highlighted region. The mean drops are printe
 a warning for methods that fail; explanations.csv has those of each image.
 """
 
-IMAGES = [field for field in image_fields() if field.name == 'data_dir']
-FIELDS = [*model_settings.model_fields(), *dataclasses.fields(Settings), *IMAGES]
+FIELDS = [
+    *model_settings.model_fields(),
+    *dataclasses.fields(Settings),
+    *(field for field in image_fields() if field.name == 'data_dir'),
+]
 
 
 def check(arguments: list[str]) -> tuple[list[str], Settings]:

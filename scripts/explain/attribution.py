@@ -116,8 +116,10 @@ def explain(
                 if class_ is not None
             ]
         if explanations:
-            rows = [explanation.position - start for explanation in explanations]
-            pixels = tf.gather(batch.images, rows)
+            pixels = tf.gather(
+                batch.images,
+                [explanation.position - start for explanation in explanations],
+            )
             _attribute(classifier, pixels, explanations, settings, endpoint)
             yield explanations
         images.errors.update({file.name: file.reason for file in bad_files.items()})
@@ -142,8 +144,9 @@ def _attribute(
         if method == 'integrated_gradients':
             stage = settings.endpoint
             options = {'baseline': settings.baseline, 'steps': settings.steps}
-        explainer = METHODS.load(method)
-        maps = explainer(classifier.network, images, targets, stage or None, **options)
+        maps = METHODS.load(method)(
+            classifier.network, images, targets, stage or None, **options
+        )
         maps = tf.where(tf.math.is_finite(maps), maps, 0)  # float16 overflows
         check = occlusion_check(score, images, maps, seed=settings.seed)
         # Single pixels can be positive where no region is.

@@ -11,7 +11,6 @@ from scripts.common.output_folder import check_writable
 from scripts.explain import attribution, images
 from scripts.explain.images import Images
 from scripts.explain.output import Output
-from scripts.explain.report import Report
 from scripts.explain.settings import Settings
 from trainers.inference.classifier import Classifier
 from trainers.networks import build as networks
@@ -46,7 +45,12 @@ def explain(arguments: list[str], settings: Settings, **places: Any) -> None:
         chosen = images.from_arguments(arguments)
     else:
         chosen = images.from_run(classifier, settings.samples, settings.seed, **places)
-    folder = output_folder(classifier, settings.output)
+    if settings.output:
+        folder = Path(settings.output)
+    elif classifier.run is not None:
+        folder = classifier.run.directory.explanations
+    else:
+        folder = Path('explanations') / classifier.specification.model
     check_writable(folder)
     write(classifier, chosen, settings, endpoint, target, folder)
 
@@ -68,7 +72,7 @@ def write(
     Raises:
         UserError: an image cannot be read, or a file cannot be written.
     """
-    output, report = Output(folder, classifier), Report()
+    output = Output(folder, classifier)
     try:
         with quiet.progress_bar(len(chosen.split or ())) as bar:
             for batch in attribution.explain(
@@ -77,7 +81,6 @@ def write(
                 for explanation in batch:
                     assert chosen.split is not None
                     output.add(explanation, pixels(chosen.split, explanation.position))
-                    report.add(explanation)
                     bar.update(explanation.position + 1 - bar.n)
                 output.write_table()
     finally:
@@ -85,16 +88,17 @@ def write(
     for name, reason in chosen.errors.items():
         print(f'{printable(name)}: {reason}', file=sys.stderr, flush=True)
     if written:
-        print('Deletion test: mean drop of the probability in percentage points')
-        print('\n'.join(report.lines()))
+        print(
+            'Deletion test: mean drop of the probability in percentage points',
+            *output.deletion_test(),
+            sep='\n',
+        )
         *sheets, explanations = (printable(str(path)) for path in written)
         last = f' to {written[-2].name}' if len(sheets) > 1 else ''
         print(f'\nWritten:\n  {sheets[0]}{last}\n  {explanations}')
     if chosen.errors:
-        failed, total = len(chosen.errors), len(chosen.errors) + len(report.images)
-        raise UserError(
-            f'{failed:,} of {counted(total, "image")} could not be explained.'
-        )
+        total = counted(len(chosen.errors) + len(output.images), 'image')
+        raise UserError(f'{len(chosen.errors):,} of {total} could not be explained.')
 
 
 def choose_endpoint(network: Network, name: str) -> str:
@@ -150,22 +154,13 @@ def find_class(classifier: Classifier, word: str) -> int:
     )
 
 
-def output_folder(classifier: Classifier, output: str) -> Path:
-    """The folder of `--output`, by default that of the run or of the model."""
-    if output:
-        return Path(output)
-    if classifier.run is not None:
-        return classifier.run.directory.explanations
-    return Path('explanations') / classifier.specification.model
-
-
 def print_endpoints(network: Network) -> None:
     """Prints a table of the network's stages."""
-    rows = [['Endpoint', 'map', 'parameters']]
-    for name, shape in endpoint_shapes(network).items():
-        parameters = count_parameters(network.stages[name])
-        rows.append([name, '×'.join(map(str, shape)), f'{parameters:,}'])
-    print('\n'.join(table(rows)))
+    rows = [
+        [name, '×'.join(map(str, shape)), f'{count_parameters(network.stages[name]):,}']
+        for name, shape in endpoint_shapes(network).items()
+    ]
+    print('\n'.join(table([['Endpoint', 'map', 'parameters'], *rows])))
     print(
         f'\nMaps are height × width × channels for images of {network.image_size} '
         f'pixels; the default is {default_endpoint(network)}.'

@@ -39,9 +39,10 @@ def from_arguments(arguments: Sequence[str]) -> Images:
     }
     errors = {name: file.error for name, file in files.items() if file.error}
     paths = {name: file.path for name, file in files.items() if not file.error}
+    if not paths:
+        return Images(None, False, errors)
     labels = np.zeros(len(paths), np.int32)
-    split = FileSplit(labels, list(paths), list(paths.values())) if paths else None
-    return Images(split, False, errors)
+    return Images(FileSplit(labels, list(paths), list(paths.values())), False, errors)
 
 
 def from_run(classifier: Classifier, samples: int, seed: int, **places: Any) -> Images:
@@ -63,8 +64,9 @@ def from_run(classifier: Classifier, samples: int, seed: int, **places: Any) -> 
             'Expected images to explain, such as photo.jpg or a folder: weights that '
             'are not of a run have no validation images.'
         )
-    given = {name: value for name, value in places.items() if value}
-    config = image_config(classifier.run.config, given)
+    config = image_config(
+        classifier.run.config, {name: place for name, place in places.items() if place}
+    )
     source = load_source(config)
     if source.classes != classifier.classes:
         raise DatasetError(

@@ -1,4 +1,4 @@
-"""The files of explanations: overlays, sheets of overlays, and a table."""
+"""The results of explanations: overlays and their sheets, a table, a deletion test."""
 
 import math
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from scripts.common.formatting import class_name, csv_text
+from scripts.common.formatting import class_name, csv_text, table
 from scripts.common.images import png, tile
 from scripts.common.output_folder import replace
 from scripts.explain.attribution import Attribution, Explanation
@@ -36,16 +36,20 @@ class Output:
     """Writes each overlay at once, each sheet when it is full, and the table.
 
     The first overlay removes the sheets and the table of an earlier command. Images
-    are kept in memory until their sheet is written.
+    are kept in memory until their sheet is written, of maps only their deletion test.
 
     Args:
         folder: where to; it exists.
         classifier: names the classes.
 
+    Attributes:
+        images: positions of the images that were explained.
+
     Methods raise OutputError where a file cannot be written.
     """
 
     def __init__(self, folder: Path, classifier: Classifier):
+        self.images: set[int] = set()
         self.folder = folder
         self.classes = classifier.classes
         self._short_names = [class_name(name) for name in classifier.classes]
@@ -54,6 +58,7 @@ class Output:
         self._sheets: list[Path] = []
         self._lines: list[list[str]] = []
         self._names: set[str] = set()
+        self._drops: dict[str, list[tuple[float, float]]] = {}
 
     def add(self, explanation: Explanation, pixels: np.ndarray) -> None:
         """Writes an overlay for each method.
@@ -70,15 +75,21 @@ class Output:
             ]
             replace(self.folder, {}, [*earlier, _TABLE])
         name = self._unique_name(explanation)
+        self.images.add(explanation.position)
         pixels = shown(pixels)
         row = [(self._title(explanation), tile(pixels, SMALLEST))]
         for method, attribution in explanation.attributions.items():
             drawn = overlay(pixels, attribution.map)
             file = f'{name}-{method}.png'
             self._write(file, png(drawn))
-            title = _drop(method, explanation, attribution)
-            row.append((title, tile(drawn, SMALLEST)))
+            row.append((_drop(method, explanation, attribution), tile(drawn, SMALLEST)))
             self._lines.append(self._line(explanation, method, file))
+            self._drops.setdefault(method, []).append(
+                (
+                    explanation.probability - attribution.highlighted,
+                    explanation.probability - attribution.random,
+                )
+            )
         self._rows.append(row)
         if len(self._rows) == _ROWS:
             self._write_sheet()
@@ -92,6 +103,30 @@ class Output:
         if self._rows:
             self._write_sheet()
         return [*self._sheets, self.write_table()] if self._sheets else []
+
+    def deletion_test(self) -> list[str]:
+        """A table of the mean drops in percentage points, and warnings.
+
+        Maps that highlight nothing do not enter the means.
+        """
+        rows = [['Method', 'images', 'highlighted', 'random']]
+        warnings = []
+        for method, all_drops in self._drops.items():
+            drops = [drop for drop in all_drops if not math.isnan(drop[0])]
+            if not drops:
+                rows.append([method, '0', '–', '–'])
+                continue
+            # Compared as they are shown, rounded.
+            highlighted, random = np.round(100 * np.mean(drops, 0), 1).tolist()
+            rows.append(
+                [method, f'{len(drops):,}', f'{highlighted:.1f}', f'{random:.1f}']
+            )
+            if highlighted <= random:
+                warnings.append(
+                    f'{method}: the maps fail the deletion test: deleting random '
+                    'regions lowers the probability at least as much.'
+                )
+        return table(rows) + warnings
 
     def _write_sheet(self) -> None:
         titles, tiles = zip(*(cell for row in self._rows for cell in row))

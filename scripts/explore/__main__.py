@@ -69,9 +69,7 @@ def explore(request: tuple[Config, Settings]) -> None:
         )
         print(terminal.report(findings), flush=True)
         written = output.write(findings, folder, settings.seed, augmented)
-    print('\nWritten:')
-    for path in written:
-        print(f'  {printable(str(path))}')
+    print('\nWritten:', *(f'  {printable(str(path))}' for path in written), sep='\n')
 
 
 if __name__ == '__main__':

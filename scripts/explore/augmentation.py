@@ -68,5 +68,6 @@ def _example(
         )
         return [batch.images[1].numpy() for batch in batches]
 
-    images = [*versions((), 1), *versions(augment, _VERSIONS)]
-    return Augmented(','.join(map(str, augment)), images)
+    return Augmented(
+        ','.join(map(str, augment)), [*versions((), 1), *versions(augment, _VERSIONS)]
+    )

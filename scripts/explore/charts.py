@@ -109,10 +109,14 @@ def sizes(survey: Survey) -> Figure:
 
 def _scatter_sizes(axes: Axes, sizes: np.ndarray) -> None:
     places, counts = np.unique(sizes, axis=0, return_counts=True)
-    area = 6 + 250 * counts / max(counts.max(), 20)
     width, height = places.T
     axes.scatter(
-        width, height, s=area, alpha=0.45, color=_COLOURS['train'], linewidth=0
+        width,
+        height,
+        s=6 + 250 * counts / max(counts.max(), 20),
+        alpha=0.45,
+        color=_COLOURS['train'],
+        linewidth=0,
     )
     if len(places) == 1:
         axes.annotate(

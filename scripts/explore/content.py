@@ -27,10 +27,9 @@ def splits(numbers: dict[str, Any]) -> Sequence[str | Table]:
     imbalance = numbers['imbalance']
     (largest, most), (smallest, least) = imbalance['largest'], imbalance['smallest']
     ratio = f', ratio {imbalance["ratio"]:.2f}' if imbalance['ratio'] else ''
-    surveyed = counted(sum(numbers['surveyed'].values()), 'image')
     note = (
-        f'Surveyed {surveyed}, evenly spaced in each split. Only the counts of the '
-        'classes are of all images.'
+        f'Surveyed {counted(sum(numbers["surveyed"].values()), "image")}, evenly '
+        'spaced in each split. Only the counts of the classes are of all images.'
     )
     return [
         *([note] if numbers['surveyed'] != numbers['images'] else []),
@@ -111,9 +110,9 @@ def duplicate_pairs(numbers: dict[str, Any]) -> Sequence[str | Table]:
         return ['No duplicates.']
     pairs |= values['pairs_by_splits']
     pairs['with different classes (label conflicts)'] = values['label_conflicts']
-    incomplete = 'The search was stopped early: there are more pairs than these.'
+    stopped = ['The search was stopped early: there are more pairs than these.']
     return [
-        *([] if values['complete'] else [incomplete]),
+        *([] if values['complete'] else stopped),
         [['Pairs of duplicates', ''], *([text, f'{n:,}'] for text, n in pairs.items())],
         *(sentence for _, sentence in leaks(numbers)),
     ]

@@ -6,9 +6,8 @@ import numpy as np
 
 from scripts.common.formatting import brief, printable
 from scripts.common.images import png, tile
-from scripts.explore import choices
 from scripts.explore.augmentation import Augmented
-from scripts.explore.summary import Findings
+from scripts.explore.summary import EXTREMES, Findings
 from trainers.reporting.plots import image_grid
 from vision.survey import statistics
 from vision.survey.duplicates import conflicts
@@ -31,7 +30,7 @@ def samples(survey: Survey, chosen: dict[int, list[int]]) -> bytes:
 def extremes(survey: Survey) -> bytes:
     """The darkest, the brightest and the lowest-contrast images; a PNG file."""
     rows = []
-    for title, images in statistics.extremes(survey, choices.EXTREMES).items():
+    for title, images in statistics.extremes(survey, EXTREMES).items():
         names = [brief(survey.name(image), 40) for image in images]
         rows.append((images, [f'{title}: {names[0]}', *names[1:]]))
     return _grid(survey, rows)
@@ -67,11 +66,11 @@ def augmentation(augmented: Sequence[Augmented]) -> bytes:
 
 def duplicates(findings: Findings, pairs: Iterable[int]) -> bytes:
     """Pairs side by side, titled by distance, splits and names; a PNG file."""
-    survey = findings.survey
-    conflicting = conflicts(survey, findings.duplicates)
+    survey, matches = findings.survey, findings.duplicates
+    conflicting = conflicts(survey, matches)
     images, titles = [], []
     for pair in pairs:
-        first, second = findings.duplicates.pairs[pair].tolist()
+        first, second = matches.pairs[pair].tolist()
         images.append(
             np.concatenate([_tile(survey, first), _GAP, _tile(survey, second)], 1)
         )
@@ -79,8 +78,9 @@ def duplicates(findings: Findings, pairs: Iterable[int]) -> bytes:
             f'{survey.split_name(image)} {brief(survey.name(image), 16)}'
             for image in (first, second)
         )
-        bits = findings.duplicates.distances[pair]
-        title = 'label conflict' if conflicting[pair] else f'{bits} bits'
+        title = (
+            'label conflict' if conflicting[pair] else f'{matches.distances[pair]} bits'
+        )
         titles.append(f'{title}: {" | ".join(names)}')
     return png(image_grid(np.stack(images), titles, columns=4))
 

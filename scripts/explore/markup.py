@@ -95,10 +95,9 @@ def group(tag: str, kind: str, parts: Iterable[str]) -> str:
 
 def table(rows: Sequence[Sequence[str]], left: int = 1) -> str:
     """The first row holds the titles; `left` columns (1, 3 or 9) are aligned left."""
-    tags = ['th'] + ['td'] * (len(rows) - 1)
     lines = [
-        f'<tr>{"".join(text(tag, cell) for cell in row)}</tr>'
-        for tag, row in zip(tags, rows)
+        f'<tr>{"".join(text("td" if place else "th", cell) for cell in row)}</tr>'
+        for place, row in enumerate(rows)
     ]
     return group('div', 'scroll', [group('table', f'left{left}', lines)])
 

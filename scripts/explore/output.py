@@ -6,9 +6,9 @@ from pathlib import Path
 
 from scripts.common.formatting import csv_text
 from scripts.common.output_folder import replace
-from scripts.explore import charts, choices, grids, page
+from scripts.explore import charts, grids, page
 from scripts.explore.augmentation import Augmented
-from scripts.explore.summary import Findings
+from scripts.explore.summary import Findings, samples, shown_pairs
 
 _NAMES = (
     'index.html',
@@ -55,7 +55,7 @@ def write(
     """
     survey = findings.survey
     drawn = charts.draw_all(survey)
-    samples, pairs = choices.samples(survey, seed), choices.pairs(findings)
+    chosen, pairs = samples(survey, seed), shown_pairs(findings)
     contents: dict[str, bytes | str] = {
         'summary.json': json.dumps(findings.numbers, indent=2, allow_nan=False) + '\n',
         'duplicates.csv': _duplicates_csv(findings),
@@ -63,13 +63,13 @@ def write(
     }
     if survey.good.any():
         contents['brightness.png'] = grids.extremes(survey)
-    if samples:
-        contents['samples.png'] = grids.samples(survey, samples)
+    if chosen:
+        contents['samples.png'] = grids.samples(survey, chosen)
     if augmented:
         contents['augmentation.png'] = grids.augmentation(augmented)
     if pairs:
         contents['duplicates.png'] = grids.duplicates(findings, pairs)
-    contents['index.html'] = page.build(findings, drawn, samples, pairs, augmented)
+    contents['index.html'] = page.build(findings, drawn, chosen, pairs, augmented)
     return replace(folder, contents, _NAMES)
 
 

@@ -6,11 +6,11 @@ from PIL import Image
 
 from scripts.common.formatting import counted
 from scripts.common.images import thumbnail
-from scripts.explore import choices, content, markup
+from scripts.explore import content, markup
 from scripts.explore.augmentation import Augmented
 from scripts.explore.charts import Chart
 from scripts.explore.content import Table
-from scripts.explore.summary import Findings
+from scripts.explore.summary import EXTREMES, Findings
 from vision.data import SPLITS
 from vision.survey import duplicates, problems, statistics
 from vision.survey.images import pixels
@@ -33,7 +33,8 @@ def build(
     Args:
         findings: what the page reports.
         charts: by `charts.draw_all`.
-        samples, pairs: the images and the duplicates to show, by `choices`.
+        samples: of the classes, by `summary.samples`.
+        pairs: of duplicates, by `summary.shown_pairs`.
         augmented: training images before and after augmentation.
     """
     sections = {
@@ -91,9 +92,8 @@ def _overview(findings: Findings) -> list[str]:
 def _classes(findings: Findings) -> str:
     rows = content.class_rows(findings.numbers)
     table = markup.table([content.CLASS_COLUMNS, *rows], left=3)
-    if len(rows) < _UNFOLDED:
-        return table
-    return markup.folded(f'All {len(rows):,} classes', table)
+    title = f'All {len(rows):,} classes'
+    return table if len(rows) < _UNFOLDED else markup.folded(title, table)
 
 
 def _samples(survey: Survey, samples: dict[int, list[int]]) -> Iterable[str]:
@@ -107,11 +107,7 @@ def _samples(survey: Survey, samples: dict[int, list[int]]) -> Iterable[str]:
 
 def _augmentation(example: Augmented) -> str:
     captions = ['before', *[f'after {example.augment}'] * (len(example.images) - 1)]
-    figures = [
-        markup.figure(Image.fromarray(image), caption)
-        for image, caption in zip(example.images, captions)
-    ]
-    return markup.group('div', 'images', figures)
+    return _figures(zip(map(Image.fromarray, example.images), captions))
 
 
 def _chart(charts: dict[str, Chart], name: str) -> list[str]:
@@ -122,7 +118,7 @@ def _pixels(findings: Findings, charts: dict[str, Chart]) -> Iterable[str]:
     yield from _parts(content.pixels(findings.numbers))
     yield from _chart(charts, 'colours')
     survey = findings.survey
-    for title, images in statistics.extremes(survey, choices.EXTREMES).items():
+    for title, images in statistics.extremes(survey, EXTREMES).items():
         values = survey.facts['contrast' if 'contrast' in title else 'brightness']
         yield markup.text('h3', title.capitalize())
         yield _images(
@@ -193,8 +189,11 @@ def _pair(findings: Findings, pair: int) -> str:
 
 
 def _images(survey: Survey, captions: dict[int, str]) -> str:
-    figures = [
-        markup.figure(thumbnail(pixels(*survey.place(image)), _SIDE), caption)
+    return _figures(
+        (thumbnail(pixels(*survey.place(image)), _SIDE), caption)
         for image, caption in captions.items()
-    ]
-    return markup.group('div', 'images', figures)
+    )
+
+
+def _figures(images: Iterable[tuple[Image.Image, str]]) -> str:
+    return markup.group('div', 'images', [markup.figure(*image) for image in images])

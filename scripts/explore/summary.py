@@ -1,9 +1,11 @@
-"""The numbers of an exploration in one dictionary, which `summary.json` holds."""
+"""What an exploration finds: its numbers, which `summary.json` holds, and examples."""
 
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
+
+import numpy as np
 
 from vision.data import SPLITS, Source
 from vision.survey import duplicates, problems, statistics
@@ -12,6 +14,9 @@ from vision.survey.problems import Problem
 from vision.survey.survey import Survey
 
 _LISTED = 1000  # Images of one kind of problem; the count is of all.
+_CLASSES = 20
+_PAIRS = 24
+EXTREMES = 8  # Of the darkest images, of the brightest ones and so on.
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,3 +123,31 @@ def _duplicates(findings: Findings) -> dict[str, Any]:
             'correlation': duplicates.CORRELATION,
         },
     }
+
+
+def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
+    """Label -> some training images of it, for up to 20 labels, evenly spaced.
+
+    Eight images of each class, five where there are more than ten classes.
+    """
+    rng = np.random.default_rng(seed)
+    usable = survey.members('train') & survey.good
+    labels = np.unique(survey.labels[usable])
+    places = np.linspace(0, len(labels) - 1, min(_CLASSES, len(labels))).round()
+    count = 8 if len(labels) <= 10 else 5
+    chosen = {}
+    for label in labels[places.astype(int)].tolist():
+        members = np.flatnonzero(usable & (survey.labels == label))
+        chosen[label] = np.sort(rng.permutation(members)[:count]).tolist()
+    return chosen
+
+
+def shown_pairs(findings: Findings) -> list[int]:
+    """Indices of decodable pairs: label conflicts first, then pairs across splits."""
+    survey, matches = findings.survey, findings.duplicates
+    splits = survey.split[matches.pairs]
+    within = splits[:, 0] == splits[:, 1]
+    conflicting = duplicates.conflicts(survey, matches)
+    order = np.lexsort((matches.distances, within, ~conflicting))
+    decodable = survey.good[matches.pairs[order]].all(1)
+    return order[decodable][:_PAIRS].tolist()

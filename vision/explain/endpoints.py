@@ -15,18 +15,17 @@ def endpoint_shapes(
         image_size: side in pixels of the images; by default that of the network.
     """
     side = image_size or network.image_size
-    shapes = {}
+    shapes: dict[str, tuple[int, int, int]] = {}
 
     def trace(images: tf.Tensor) -> None:
-        first, *others = network.stages
-        x = network.until(first, images)
-        shapes[first] = tuple(x.shape[1:])
-        for name in others:
-            x = network.stages[name](x)
+        x = images
+        for name, stage in network.stages.items():
+            x = stage(x) if shapes else network.until(name, x)  # normalizes first
             shapes[name] = tuple(x.shape[1:])
 
-    spec = tf.TensorSpec([1, side, side, 3], tf.uint8)
-    tf.function(trace, autograph=False).get_concrete_function(spec)
+    tf.function(trace, autograph=False).get_concrete_function(
+        tf.TensorSpec([1, side, side, 3], tf.uint8)
+    )
     return shapes
 
 

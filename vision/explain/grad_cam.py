@@ -62,30 +62,28 @@ def guided_grad_cam(
     The value of a pixel is the largest absolute gradient of its channels. Arguments and
     errors are those of `grad_cam`.
     """
-    edges = tf.reduce_max(tf.abs(guided_backpropagation(network, images, classes)), -1)
+    gradients = guided_backpropagation(
+        network, tf.cast(images, tf.float32), tf.cast(classes, tf.int32)
+    )
+    edges = tf.reduce_max(tf.abs(gradients), -1)
     maps = grad_cam(network, images, classes, endpoint)
     return edges * tf.image.resize(maps[..., None], edges.shape[1:])[..., 0]
 
 
+@tf.function(autograph=False, reduce_retracing=True)
 def guided_backpropagation(
     network: Network, images: tf.Tensor, classes: tf.Tensor
 ) -> tf.Tensor:
     """Gradients of logits by pixels; ReLUs propagate no negative gradients.
 
     Args:
-        network, images, classes: as of `grad_cam`.
+        network: the trained network.
+        images: float32 `[B, H, W, 3]` RGB in 0..255.
+        classes: int32 `[B]`.
 
     Returns:
         float32 `[B, H, W, 3]`, change of the logit per step of a pixel value of 0..255.
     """
-    images, classes = tf.cast(images, tf.float32), tf.cast(classes, tf.int32)
-    return _traced_guided(network, images, classes)
-
-
-@tf.function(autograph=False, reduce_retracing=True)
-def _traced_guided(
-    network: Network, images: tf.Tensor, classes: tf.Tensor
-) -> tf.Tensor:
     with activations.guided_backpropagation():
         return class_gradients(network, images, classes)
 
@@ -99,8 +97,12 @@ def _map_and_gradients(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The output of a stage and the gradient of the logits by it, both float32."""
     images, classes = tf.convert_to_tensor(images), tf.cast(classes, tf.int32)
-    endpoint = endpoint or default_endpoint(network, images.shape[1])
-    return _traced(network, images, classes, endpoint)
+    return _traced(
+        network,
+        images,
+        classes,
+        endpoint or default_endpoint(network, images.shape[1]),
+    )
 
 
 @tf.function(autograph=False, reduce_retracing=True)

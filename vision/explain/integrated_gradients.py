@@ -56,10 +56,8 @@ def integrated_gradients(
     nodes, weights = np.polynomial.legendre.leggauss(steps)
     total = tf.zeros(end.shape)
     for share, weight in zip((nodes + 1) / 2, weights / 2):
-        gradients = _gradients(
-            network, start, end, tf.constant(share, tf.float32), classes, endpoint
-        )
-        total += tf.constant(weight, tf.float32) * gradients
+        share, weight = tf.constant(share, tf.float32), tf.constant(weight, tf.float32)
+        total += weight * _gradients(network, start, end, share, classes, endpoint)
     return tf.reduce_sum(total * tf.cast(end - start, tf.float32), -1)
 
 

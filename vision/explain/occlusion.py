@@ -49,8 +49,7 @@ def occlusion_check(
         repeats: random regions for each image.
         seed: of the random regions.
     """
-    height, width = images.shape[1:3]
-    regions = highlighted(maps, (height, width), share)
+    regions = highlighted(maps, images.shape[1:3], share)
     generator = np.random.default_rng(seed)
     at_random = [
         score(delete(images, _moved(regions, generator))) for _ in range(repeats)

@@ -89,7 +89,7 @@ def measured(
     config = recipes.configure(
         'default', {'batch_size': 4, 'model': 'tiny', **overrides}
     )
-    result = modes.run(config, settings)
+    result = modes.FUNCTIONS[mode](config, settings)
     report.write(
         tmp_path / 'figures.json',
         environment(load_average=(1.0, 2.0, 3.0)),
@@ -499,8 +499,7 @@ def test_stopwatch(monkeypatch):
     for step, now in [(2, 100), (4, 102), (6, 104), (7, 204), (12, 209)]:
         clock.now = now
         stopwatch.update(step)
-    assert stopwatch.loop == [1.0, 1.0]
-    assert stopwatch.baseline == [0.5, 0.5]
+    assert stopwatch.epochs == [(1.0, 0.5), (1.0, 0.5)]
     assert recorder.turns == [('baseline', 4), ('baseline', 5)]
 
 

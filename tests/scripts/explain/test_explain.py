@@ -26,7 +26,6 @@ from scripts.explain.__main__ import FIELDS, check, work
 from scripts.explain.attribution import Attribution, Explanation
 from scripts.explain.output import Output
 from scripts.explain.overlays import overlay, shown
-from scripts.explain.report import Report
 from scripts.explain.settings import Settings
 from trainers.inference.classifier import Classifier, from_run
 from trainers.run.train import train
@@ -307,7 +306,9 @@ def speckled(network, images, classes, endpoint, **options):
     return tf.constant(maps)
 
 
-def test_a_map_that_highlights_nothing_has_no_deletion_test(classifier, monkeypatch):
+def test_a_map_that_highlights_nothing_has_no_deletion_test(
+    classifier, monkeypatch, tmp_path
+):
     """Single positive pixels among evidence against the class delete nothing."""
     entry = Entry(f'{__name__}:speckled', 'Speckled.')
     monkeypatch.setitem(METHODS, 'integrated_gradients', entry)
@@ -321,10 +322,10 @@ def test_a_map_that_highlights_nothing_has_no_deletion_test(classifier, monkeypa
     )
     assert 0 <= first.highlighted <= 1 and 0 <= first.random <= 1
     assert np.isnan(second.highlighted) and np.isnan(second.random)
-    report = Report()
+    written = Output(tmp_path, classifier)
     for explanation in explanations:
-        report.add(explanation)
-    assert report.lines()[1].split()[1] == '1'
+        written.add(explanation, PIXELS)
+    assert written.deletion_test()[1].split()[1] == '1'
 
 
 def explanation(
@@ -364,7 +365,7 @@ def test_sheets_are_written_when_they_are_full(output, tmp_path):
 
 
 def test_images_and_maps_are_not_kept(output):
-    written, report, alive = output(), Report(), []
+    written, alive = output(), []
     for place in range(3):
         pixels, explained = PIXELS.copy(), explanation(place)
         alive += [
@@ -372,7 +373,6 @@ def test_images_and_maps_are_not_kept(output):
             weakref.ref(explained.attributions['grad_cam'].map),
         ]
         written.add(explained, pixels)
-        report.add(explained)
     del pixels, explained
     gc.collect()
     assert all(reference() is None for reference in alive)
@@ -415,10 +415,12 @@ def test_an_interruption_keeps_the_results_so_far(classifier, tmp_path, monkeypa
         (np.nan, np.nan, '–  –', False),
     ],
 )
-def test_methods_that_fail_the_deletion_test_are_reported(after, random, row, verdict):
-    report = Report()
-    report.add(explanation(0, 0.9, after, random))
-    head, means, *verdicts = report.lines()
+def test_methods_that_fail_the_deletion_test_are_reported(
+    output, after, random, row, verdict
+):
+    written = output()
+    written.add(explanation(0, 0.9, after, random), PIXELS)
+    head, means, *verdicts = written.deletion_test()
     assert head.split()[-2:] == ['highlighted', 'random']
     assert means.split()[-2:] == row.split()
     assert [line.rpartition(':')[0] for line in verdicts] == verdict * [

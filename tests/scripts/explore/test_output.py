@@ -13,8 +13,8 @@ from matplotlib.image import imread
 
 from scripts.common import formatting
 from scripts.common.output_folder import OutputError, check_writable
-from scripts.explore import choices, output, terminal
-from scripts.explore.summary import summarize
+from scripts.explore import output, terminal
+from scripts.explore.summary import samples, summarize
 from vision.data import SPLITS, ArraySplit, FileSplit, Source
 from vision.survey.survey import survey
 
@@ -249,15 +249,15 @@ def test_many_classes_are_cut_in_the_terminal_and_whole_on_the_page(large, tmp_p
 
 def test_samples_are_of_the_class_and_follow_the_seed(large, findings):
     for survey_ in (large.survey, findings.survey):
-        chosen = choices.samples(survey_, 0)
+        chosen = samples(survey_, 0)
         assert len(chosen) == min(20, len(survey_.source.classes))
         for label, images in chosen.items():
             assert set(survey_.labels[images]) == {label}
             assert {survey_.split_name(i) for i in images} == {'train'}
             assert len(set(images)) == len(images)
-    assert choices.samples(large.survey, 0) == choices.samples(large.survey, 0)
+    assert samples(large.survey, 0) == samples(large.survey, 0)
     # Class 0 has nine training images, five of which are shown.
-    assert choices.samples(large.survey, 0)[0] != choices.samples(large.survey, 1)[0]
+    assert samples(large.survey, 0)[0] != samples(large.survey, 1)[0]
 
 
 def test_dataset_without_a_decodable_image(tmp_path):
