@@ -5,7 +5,6 @@ https://arxiv.org/abs/1412.6806, section 3.4.
 """
 
 import contextlib
-import math
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
@@ -30,24 +29,15 @@ def guided_backpropagation() -> Iterator[None]:
 
 def relu(x: tf.Tensor) -> tf.Tensor:
     """`tf.nn.relu`, of any shape and floating-point type."""
-    return _guided_relu(x, tf.nn.relu, math.inf) if _guided.get() else tf.nn.relu(x)
+    return tf.nn.relu(_positively(x) if _guided.get() else x)
 
 
 def relu6(x: tf.Tensor) -> tf.Tensor:
     """`tf.nn.relu6`, of any shape and floating-point type."""
-    return _guided_relu(x, tf.nn.relu6, 6) if _guided.get() else tf.nn.relu6(x)
+    return tf.nn.relu6(_positively(x) if _guided.get() else x)
 
 
-def _guided_relu(
-    x: tf.Tensor, function: Callable[[tf.Tensor], tf.Tensor], limit: float
-) -> tf.Tensor:
-    """A function that is the identity in (0, limit) and constant elsewhere."""
-
-    @tf.custom_gradient
-    def guided(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-        active = (x > 0) & (x < limit)
-        return function(x), lambda upstream: tf.where(
-            active, tf.nn.relu(upstream), tf.zeros_like(upstream)
-        )
-
-    return guided(x)
+@tf.custom_gradient
+def _positively(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
+    """The identity, through which only positive gradients pass."""
+    return tf.identity(x), tf.nn.relu

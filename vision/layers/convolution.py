@@ -18,7 +18,41 @@ from vision.layers.normalization import BatchNorm
 Activation = Callable[[tf.Tensor], tf.Tensor]
 
 
-class Conv2D(tf.Module):
+class _Convolution(tf.Module):
+    """What all kinds of convolutions have: a kernel, a bias, a stride and a padding."""
+
+    def __init__(
+        self,
+        kernel: tf.Tensor,
+        out_channels: int,
+        stride: int,
+        padding: str | int,
+        bias: bool,
+        dtype: tf.DType,
+        name: str | None,
+    ):
+        super().__init__(name=name)
+        self.kernel = tf.Variable(kernel, name='kernel')
+        self.bias = tf.Variable(tf.zeros(out_channels), name='bias') if bias else None
+        self.stride = stride
+        self.padding: str | list[list[int]] = (
+            padding
+            if isinstance(padding, str)
+            else [[0, 0], [padding, padding], [padding, padding], [0, 0]]
+        )
+        self.dtype = dtype
+
+    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
+        y = self._convolve(x, tf.cast(self.kernel, self.dtype))
+        if self.bias is None:
+            return y
+        return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))
+
+    def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        raise NotImplementedError
+
+
+class Conv2D(_Convolution):
     """Two-dimensional convolution: `[B, H, W, in]` → `[B, H', W', out]` in `dtype`.
 
     Args:
@@ -47,22 +81,14 @@ class Conv2D(tf.Module):
         dtype: tf.DType = tf.float32,
         name: str | None = None,
     ):
-        super().__init__(name=name)
-        shape = (kernel_size, kernel_size, in_channels, out_channels)
-        self.kernel = tf.Variable(initializer(shape), name='kernel')
-        self.bias = tf.Variable(tf.zeros(out_channels), name='bias') if bias else None
-        self.stride = stride
-        self.padding = _padding(padding)
-        self.dtype = dtype
+        kernel = initializer((kernel_size, kernel_size, in_channels, out_channels))
+        super().__init__(kernel, out_channels, stride, padding, bias, dtype, name)
 
-    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        y = tf.nn.conv2d(x, tf.cast(self.kernel, self.dtype), self.stride, self.padding)
-        if self.bias is None:
-            return y
-        return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))
+    def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.nn.conv2d(x, kernel, self.stride, self.padding)
 
 
-class DepthwiseConv2D(tf.Module):
+class DepthwiseConv2D(_Convolution):
     """Convolves each channel separately: `[B, H, W, C]` → `[B, H', W', C]` in `dtype`.
 
     Args:
@@ -86,27 +112,15 @@ class DepthwiseConv2D(tf.Module):
         dtype: tf.DType = tf.float32,
         name: str | None = None,
     ):
-        super().__init__(name=name)
         # The fan-in of a channel is the number of pixels of its kernel. It is not
         # centered, since a centered kernel detects edges only.
         drawn = he_normal((kernel_size, kernel_size, 1, channels))
-        shape = (kernel_size, kernel_size, channels, 1)
-        self.kernel = tf.Variable(tf.reshape(drawn, shape), name='kernel')
-        self.bias = tf.Variable(tf.zeros(channels), name='bias') if bias else None
-        self.stride = stride
-        self.padding = _padding(padding)
-        self.dtype = dtype
+        kernel = tf.reshape(drawn, (kernel_size, kernel_size, channels, 1))
+        super().__init__(kernel, channels, stride, padding, bias, dtype, name)
 
-    def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        y = tf.nn.depthwise_conv2d(
-            x,
-            tf.cast(self.kernel, self.dtype),
-            [1, self.stride, self.stride, 1],
-            self.padding,
-        )
-        if self.bias is None:
-            return y
-        return tf.nn.bias_add(y, tf.cast(self.bias, self.dtype))
+    def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        strides = [1, self.stride, self.stride, 1]
+        return tf.nn.depthwise_conv2d(x, kernel, strides, self.padding)
 
 
 class SeparableConv2D(tf.Module):
@@ -201,27 +215,23 @@ class ConvBlock(ConvNormActivation):
         padding: str | int = 'SAME',
         batch_norm: bool | Mapping[str, float] = False,
         activation: Activation | None = relu,
-        initializer: Initializer | None = None,
+        initializer: Initializer = centered_he_normal,
         dtype: tf.DType = tf.float32,
         name: str | None = None,
     ):
-        conv = Conv2D(
-            in_channels,
-            out_channels,
-            kernel_size,
-            stride=stride,
-            padding=padding,
-            bias=batch_norm is False,
-            initializer=initializer or centered_he_normal,
-            dtype=dtype,
-        )
         super().__init__(
-            conv, out_channels, batch_norm=batch_norm, activation=activation, name=name
+            Conv2D(
+                in_channels,
+                out_channels,
+                kernel_size,
+                stride=stride,
+                padding=padding,
+                bias=batch_norm is False,
+                initializer=initializer,
+                dtype=dtype,
+            ),
+            out_channels,
+            batch_norm=batch_norm,
+            activation=activation,
+            name=name,
         )
-
-
-def _padding(padding: str | int) -> str | list[list[int]]:
-    """The argument of `tf.nn.conv2d`: a name, or pixels before and after each axis."""
-    if isinstance(padding, str):
-        return padding
-    return [[0, 0], [padding, padding], [padding, padding], [0, 0]]

@@ -66,13 +66,15 @@ class InceptionBlock(tf.Module):
         self.project = conv(in_channels, widths.pool, 1)
 
     def __call__(self, x: tf.Tensor, training: Mode = False) -> tf.Tensor:
-        branches = [
-            self.conv1(x, training),
-            self.conv3(self.reduce3(x, training), training),
-            self.conv5(self.reduce5(x, training), training),
-            self.project(self.pool(x, training), training),
-        ]
-        return tf.concat(branches, axis=-1)
+        return tf.concat(
+            [
+                self.conv1(x, training),
+                self.conv3(self.reduce3(x, training), training),
+                self.conv5(self.reduce5(x, training), training),
+                self.project(self.pool(x, training), training),
+            ],
+            axis=-1,
+        )
 
 
 class AuxiliaryHead(tf.Module):

@@ -17,8 +17,8 @@ def glorot_uniform(shape: tuple[int, ...]) -> tf.Tensor:
     Glorot and Bengio, 2010: Understanding the difficulty of training deep
     feedforward neural networks.
     """
-    fan_in, fan_out = _fans(shape)
-    limit = math.sqrt(6 / (fan_in + fan_out))
+    *area, channels_in, channels_out = shape
+    limit = math.sqrt(6 / (math.prod(area) * (channels_in + channels_out)))
     return tf.random.uniform(shape, -limit, limit)
 
 
@@ -27,8 +27,7 @@ def he_normal(shape: tuple[int, ...]) -> tf.Tensor:
 
     He et al., 2015: Delving deep into rectifiers, https://arxiv.org/abs/1502.01852.
     """
-    fan_in, _ = _fans(shape)
-    return tf.random.normal(shape, stddev=math.sqrt(2 / fan_in))
+    return tf.random.normal(shape, stddev=math.sqrt(2 / math.prod(shape[:-1])))
 
 
 def centered_he_normal(shape: tuple[int, ...]) -> tf.Tensor:
@@ -42,9 +41,3 @@ def centered_he_normal(shape: tuple[int, ...]) -> tf.Tensor:
     """
     kernel = he_normal(shape)
     return kernel - tf.reduce_mean(kernel, range(len(shape) - 1), keepdims=True)
-
-
-def _fans(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Fan-in and fan-out of a kernel `[in, out]` or `[height, width, in, out]`."""
-    area = math.prod(shape[:-2])
-    return area * shape[-2], area * shape[-1]

@@ -1,8 +1,5 @@
 """Batch normalization and local response normalization."""
 
-import functools
-from collections.abc import Callable
-
 import numpy as np
 import tensorflow as tf
 
@@ -73,15 +70,13 @@ class BatchNorm(tf.Module):
             share = training.share
             # The variance of a union includes that between the means of its parts.
             variance += (1 - share) * tf.square(mean - self.moving_mean)
-        self._update(self.moving_mean, mean, share)
-        self._update(self.moving_variance, variance, share)
+        for average, value in (
+            (self.moving_mean, mean),
+            (self.moving_variance, variance),
+        ):
+            # With a share of 1 the result does not depend on the average.
+            average.assign((1 - share) * average + share * value)
         return y
-
-    def _update(
-        self, average: tf.Variable, value: tf.Tensor, share: float | tf.Tensor
-    ) -> None:
-        # With a share of 1 the result does not depend on the average.
-        average.assign((1 - share) * average + share * value)
 
 
 class LocalResponseNorm(tf.Module):
@@ -141,14 +136,6 @@ def local_response_norm(
             'Expected radius >= 0, bias > 0 and alpha >= 0, received '
             f'radius={radius}, bias={bias}, alpha={alpha}.'
         )
-    return _normalizer(radius, bias, alpha, beta)(x)
-
-
-@functools.cache
-def _normalizer(
-    radius: int, bias: float, alpha: float, beta: float
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Local response norm with an explicit gradient, for one setting."""
 
     @tf.custom_gradient
     def normalize(x: tf.Tensor):
@@ -167,7 +154,7 @@ def _normalizer(
 
         return tf.cast(wide * factor, x.dtype), gradient
 
-    return normalize
+    return normalize(x)
 
 
 def _channel_sums(x: tf.Tensor, radius: int) -> tf.Tensor:
