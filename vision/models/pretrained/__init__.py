@@ -1,6 +1,5 @@
 """Weights from files and from runs for the networks of this project."""
 
-from vision.models.pretrained.arrays import PretrainedError
 from vision.models.pretrained.loading import Loaded, load
 from vision.models.pretrained.names import normalization_of, variables_by_path
 from vision.models.pretrained.published import (
@@ -9,6 +8,7 @@ from vision.models.pretrained.published import (
     fetch_published,
     published,
 )
+from vision.models.pretrained.reading import PretrainedError
 
 __all__ = [
     'Loaded',

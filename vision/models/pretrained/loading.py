@@ -9,8 +9,6 @@ import numpy as np
 import tensorflow as tf
 
 from vision.models.network import Network
-from vision.models.pretrained.arrays import PretrainedError, Stored, explained
-from vision.models.pretrained.keras_file import KerasFile
 from vision.models.pretrained.matching import (
     Match,
     by_caffe,
@@ -19,7 +17,13 @@ from vision.models.pretrained.matching import (
     is_by_path,
 )
 from vision.models.pretrained.names import model_of
-from vision.models.pretrained.reading import opened
+from vision.models.pretrained.reading import (
+    KerasFile,
+    PretrainedError,
+    Stored,
+    explained,
+    opened,
+)
 
 T = TypeVar('T')
 

@@ -8,8 +8,6 @@ import tensorflow as tf
 
 from vision.layers import BatchNorm, Conv2D, DepthwiseConv2D, SeparableConv2D
 from vision.models.network import Network
-from vision.models.pretrained.arrays import PretrainedError, Stored
-from vision.models.pretrained.keras_file import KerasFile, Layer, numbered
 from vision.models.pretrained.names import (
     CAFFE_CLASSIFIER,
     KERAS_LAYERS,
@@ -19,6 +17,13 @@ from vision.models.pretrained.names import (
     model_of,
     variables_by_layer,
     variables_by_path,
+)
+from vision.models.pretrained.reading import (
+    KerasFile,
+    Layer,
+    PretrainedError,
+    Stored,
+    numbered,
 )
 
 # Keras's names of unnamed layers, which a number follows.
@@ -64,8 +69,11 @@ def by_caffe(model: Network, stored: Mapping[str, Stored], file: str) -> Match:
         PretrainedError: it is another model, or has another normalization.
     """
     check_model(model, 'googlenet', file)
-    variables = _without_other_heads(model, caffe_variables(model), CAFFE_CLASSIFIER)
-    return Match(variables, dict(stored), CAFFE_CLASSIFIER)
+    return Match(
+        _without_other_heads(model, caffe_variables(model), CAFFE_CLASSIFIER),
+        dict(stored),
+        CAFFE_CLASSIFIER,
+    )
 
 
 def by_keras(model: Network, contents: KerasFile, file: str) -> Match:
@@ -110,9 +118,12 @@ def by_keras(model: Network, contents: KerasFile, file: str) -> Match:
             f'These layers of {file} are not part of a {model.name} and are ignored, '
             f'with their effect: {", ".join(others)}.'
         )
-    stored = _flat([x for x in inside if x not in unknown], layers)
-    variables = _without_other_heads(model, variables_by_layer(layers), classifier)
-    return Match(variables, stored, classifier, tuple(notes))
+    return Match(
+        _without_other_heads(model, variables_by_layer(layers), classifier),
+        _flat([x for x in inside if x not in unknown], layers),
+        classifier,
+        tuple(notes),
+    )
 
 
 def check_model(model: Network, name: str, file: str) -> None:

@@ -5,9 +5,8 @@ from typing import NamedTuple
 
 from vision.data.download.download import Progress, digest_of, download
 from vision.models.network import Network
-from vision.models.pretrained.arrays import PretrainedError
 from vision.models.pretrained.names import KERAS_LAYERS
-from vision.models.pretrained.reading import HDF5
+from vision.models.pretrained.reading import HDF5, PretrainedError
 
 _SITE = 'https://storage.googleapis.com/tensorflow/keras-applications'
 _KERNELS = 'weights_tf_dim_ordering_tf_kernels'
