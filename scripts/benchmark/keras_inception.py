@@ -57,7 +57,7 @@ def training_steps(
     """
     specification = networks.specify(config, source.classes, source.image_size)
     peer, _ = networks.build(config, specification, 'float32')
-    rates = networks.dropout_rates(peer)
+    rates = peer.dropout_rates
     model = network(
         config.model,
         len(source.classes),

@@ -44,7 +44,7 @@ _log = logging.getLogger(__name__)
 
 def step(config: Config, settings: Settings) -> dict[str, Any]:
     """Training steps on synthetic images, and the matrix product as upper bound."""
-    config = _plain(config, models.default_image_size(config.model))
+    config = _plain(config, models.defaults(config.model)['image_size'])
     source = synthetic_source(config, settings.classes)
     product = matrix_product(config.precision)
     steps = _steps(config, source, f'{config.model}, {config.precision}')
@@ -120,7 +120,7 @@ def peers(config: Config, settings: Settings) -> dict[str, Any]:
     """
     keras_inception.check(config.model)
     config = dataclasses.replace(
-        _plain(config, models.default_image_size(config.model)),
+        _plain(config, models.defaults(config.model)['image_size']),
         optimizer='adam',
         weight_decay=0.0,
         clip_norm=0.0,

@@ -17,7 +17,7 @@ from trainers.networks import build as networks
 from trainers.settings.config import Config, ConfigError
 from vision.errors import UserError, suggestion
 from vision.explain.endpoints import default_endpoint, endpoint_shapes
-from vision.models import Network, default_image_size, imagenet
+from vision.models import Network, defaults, imagenet
 from vision.models.profile import count_parameters
 from vision.survey.images import pixels
 
@@ -174,5 +174,5 @@ def named_network() -> Network:
         return model_settings.load_classifier().network
     config = Config.from_dict(given)
     return networks.specify(
-        config, imagenet.class_names(), default_image_size(config.model)
+        config, imagenet.class_names(), defaults(config.model)['image_size']
     ).build()

@@ -14,13 +14,13 @@ import tensorflow as tf
 
 from trainers.inference.labels import read_labels
 from trainers.networks import build as networks
-from trainers.networks import custom, pretrained
+from trainers.networks import pretrained
 from trainers.settings import earlier
 from trainers.settings.config import Config, ConfigError
 from trainers.storage.checkpoints import CheckpointError, read_variables
 from trainers.storage.run_directory import RunDirectory, RunDirectoryError, read_json
 from vision.errors import UserError
-from vision.models import Network, Outputs, default_image_size, imagenet
+from vision.models import Network, Outputs, defaults, imagenet
 from vision.models.pretrained import load as load_weights
 from vision.models.specification import Specification
 
@@ -173,7 +173,7 @@ def from_run(
             ) from error
         raise
     specification = Specification.from_dict(state['specification'])
-    custom.check(specification, network, path)
+    networks.check_network(specification, network, path)
     if network is None:
         network = specification.build(dtype=tf.as_dtype(precision))
     load_weights(network, arrays)
@@ -251,7 +251,8 @@ def from_pretrained(
         if labels
         else (imagenet.class_ids(), imagenet.class_names())
     )
-    specification = networks.specify(config, classes, default_image_size(config.model))
+    image_size = defaults(config.model)['image_size']
+    specification = networks.specify(config, classes, image_size)
     if 'auxiliary' in specification.options:  # Published weights have no such heads.
         specification = dataclasses.replace(
             specification, options={**specification.options, 'auxiliary': False}

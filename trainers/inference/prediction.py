@@ -116,24 +116,21 @@ def _images(argument: Any) -> Iterator[Image]:
     for position, image in enumerate([argument] if is_one else argument):
         if isinstance(image, (str, os.PathLike)):
             yield from image_files.find(image)
-        else:
-            yield _pixels(f'array {position}', image)
-
-
-def _pixels(name: str, array: Any) -> Pixels:
-    if not (
-        isinstance(array, np.ndarray)
-        and array.dtype == np.uint8
-        and array.ndim == 3
-        and array.shape[2] == 3
-        and array.size
-    ):
-        kind = getattr(array, 'dtype', type(array).__name__)
-        raise UserError(
-            'Expected each image as a path or as a NumPy array uint8 [H, W, 3] of '
-            f'values 0..255, received {kind} {list(np.shape(array))} as {name}.'
-        )
-    return Pixels(name, array)
+            continue
+        if not (
+            isinstance(image, np.ndarray)
+            and image.dtype == np.uint8
+            and image.ndim == 3
+            and image.shape[2] == 3
+            and image.size
+        ):
+            kind = getattr(image, 'dtype', type(image).__name__)
+            raise UserError(
+                'Expected each image as a path or as a NumPy array uint8 [H, W, 3] of '
+                f'values 0..255, received {kind} {list(np.shape(image))} as array '
+                f'{position}.'
+            )
+        yield Pixels(f'array {position}', image)
 
 
 def _predict(
@@ -188,10 +185,11 @@ def _splits(images: list[Image], side: int) -> Iterator[Split]:
         paths = [file.path for file in files.values()]
         yield FileSplit(np.array(list(files), np.int32), paths, paths)
     if arrays:
-        fitted = [fit(tf.constant(p.pixels), side).numpy() for p in arrays.values()]
-        names = [array.name for array in arrays.values()]
-        labels = np.array(list(arrays), np.int32)
-        yield ArraySplit(labels, names, np.stack(fitted))
+        yield ArraySplit(
+            np.array(list(arrays), np.int32),
+            [array.name for array in arrays.values()],
+            np.stack([fit(tf.constant(a.pixels), side) for a in arrays.values()]),
+        )
 
 
 class _Errors(BadFiles):

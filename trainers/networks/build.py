@@ -1,30 +1,22 @@
 """Networks with their initial weights, made from a configuration."""
 
-import inspect
 from typing import Any
 
 import tensorflow as tf
 
-from trainers.networks import custom, pretrained
-from trainers.settings.config import Config, ConfigError
+from trainers.networks import pretrained
+from trainers.settings.config import CUSTOM, Config, ConfigError
 from trainers.settings.parsing import MODEL_OPTIONS, written
 from vision import models
 from vision.errors import suggestion
 from vision.models import Network
 from vision.models.specification import Specification
 
-_DROPOUT = ('dropout', 'feature_dropout', 'aux_dropout')
+DROPOUT = ('dropout', 'feature_dropout', 'aux_dropout')
+# Settings of the head of a network that is made from a name.
+_HEAD = ('pooling', 'dense', *DROPOUT)
 # Options of models that have a setting of their own or follow from other settings.
-_SETTINGS = {
-    'classes',
-    'image_size',
-    'normalization',
-    'auxiliary',
-    'dtype',
-    'pooling',
-    'dense',
-    *_DROPOUT,
-}
+_SETTINGS = {'classes', 'image_size', 'normalization', 'auxiliary', 'dtype', *_HEAD}
 
 
 def specify(
@@ -42,12 +34,12 @@ def specify(
         network: the object in place of a model's name.
 
     Raises:
-        ConfigError: the network has no such option, or the pretrained weights belong
-            to another normalization.
+        ConfigError: the network has no such option, the pretrained weights belong to
+            another normalization, or a setting contradicts the object.
         UserError: there is no such network, or no such run to take weights from.
     """
     if network is not None:
-        return custom.specify(config, network, classes, dropout_rates(network))
+        return _specify_object(config, classes, network)
     options = model_options(config)
     if 'auxiliary' in models.option_names(config.model):
         # No loss of an auxiliary head would reach a stage that is trained.
@@ -60,9 +52,70 @@ def specify(
         classes=classes,
         image_size=config.image_size or image_size,
         normalization=pretrained.normalization(config)
-        or models.default_normalization(config.model),
+        or models.defaults(config.model)['normalization'],
         options=options,
     )
+
+
+def _specify_object(
+    config: Config, classes: tuple[str, ...], network: Network
+) -> Specification:
+    """What is stored with the weights of a `Network` object."""
+    if network.classes != len(classes):
+        raise ConfigError(
+            f'Expected a network of {len(classes)} classes, those of the dataset; '
+            f'received one of {network.classes}.'
+        )
+    own_values = {
+        **{name: getattr(Config, name) for name in ('model_options', *_HEAD)},
+        **network.dropout_rates,
+        'image_size': network.image_size,
+        'normalization': network.normalization,
+        'precision': network.dtype.name,
+    }
+    for name, value in own_values.items():
+        if getattr(config, name) not in (getattr(Config, name), value):
+            raise ConfigError(
+                f'Expected no {name} with a Network object, which has its own; '
+                f'received {getattr(config, name)!r}. Build the network with it.'
+            )
+    return Specification(CUSTOM, classes, network.image_size, network.normalization)
+
+
+def check_network(
+    recorded: Specification, network: Network | None, origin: object
+) -> None:
+    """Compares the network that a run recorded with the object that is given.
+
+    Args:
+        recorded: the specification stored with the weights.
+        network: the object, or None.
+        origin: the run, for messages.
+
+    Raises:
+        ConfigError: an object is missing, is not expected, or has another
+            specification.
+    """
+    if network is None:
+        if recorded.model == CUSTOM:
+            raise ConfigError(
+                f'{origin} was trained with a Network object, which is not stored: '
+                "build the same network in Python, and pass it as load('...', "
+                'network=...) or train(..., network=...).'
+            )
+        return
+    if recorded.model != CUSTOM:
+        raise ConfigError(
+            f'{origin} was trained with the model {recorded.model}: expected no '
+            'Network object.'
+        )
+    given = (network.classes, network.image_size, network.normalization)
+    expected = (len(recorded.classes), recorded.image_size, recorded.normalization)
+    if given != expected:
+        raise ConfigError(
+            f'{origin} was trained with a Network object of (classes, image_size, '
+            f'normalization) = {expected}; received one of {given}.'
+        )
 
 
 def build(
@@ -91,7 +144,13 @@ def build(
     tf.random.set_seed(config.seed)
     try:
         if network is None:
-            network = _create(config, specification, dtype)
+            dropout = {
+                name: getattr(config, name)
+                for name in DROPOUT
+                if getattr(config, name) is not None
+                and name in models.option_names(specification.model)
+            }
+            network = specification.build(dtype=tf.as_dtype(dtype), **dropout)
         for change in config.image_size_schedule:
             _check_size(network, change.size)
     except ValueError as error:
@@ -111,27 +170,6 @@ def build(
     if not resumed:
         notes += pretrained.initialize(network, config, specification.classes)
     return network, notes
-
-
-def _create(config: Config, specification: Specification, dtype: str) -> Network:
-    dropout = {
-        name: getattr(config, name)
-        for name in _DROPOUT
-        if getattr(config, name) is not None
-        and name in models.option_names(specification.model)
-    }
-    return specification.build(dtype=tf.as_dtype(dtype), **dropout)
-
-
-def dropout_rates(network: Network) -> dict[str, float]:
-    """The dropout rates of the heads, by the settings that change them."""
-    rates = {
-        'dropout': network.head.dropout.rate,
-        'feature_dropout': network.head.feature_dropout.rate,
-    }
-    for head in network.heads.values():
-        rates['aux_dropout'] = head.dropout.rate
-    return rates
 
 
 def _updates_batch_norms(config: Config, network: Network) -> bool:
@@ -180,8 +218,9 @@ def _check_size(network: Network, size: int) -> None:
             f'pixels for {network.name}, received {size} in '
             '--image_size_schedule.'
         )
-    seed = tf.constant([0, 0])
-    step = tf.function(lambda images: network(images, True, seed), autograph=False)
+    step = tf.function(
+        lambda images: network(images, True, tf.constant([0, 0])), autograph=False
+    )
     step.get_concrete_function(tf.TensorSpec([1, size, size, 3], tf.uint8))
 
 
@@ -191,9 +230,8 @@ def option_defaults(model: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such model.
     """
-    names = set(models.option_names(model)) - _SETTINGS
-    parameters = inspect.signature(models.MODELS.load(model)).parameters
-    return {name: p.default for name, p in parameters.items() if name in names}
+    defaults = models.defaults(model)
+    return {name: v for name, v in defaults.items() if name not in _SETTINGS}
 
 
 def model_options(config: Config) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from trainers.networks import build as networks
 from trainers.reporting.progress import format_duration
 from trainers.settings.config import Config
 from trainers.settings.parsing import Freeze
@@ -59,7 +58,7 @@ def describe_start(
 
 def _describe_dropout(model: Network) -> str:
     """The rates in force: of the settings, or else the network's own."""
-    rates = networks.dropout_rates(model)
+    rates = model.dropout_rates
     parts = [f'{rates["dropout"]:g}']
     if rates['feature_dropout']:
         parts.append(f'{rates["feature_dropout"]:g} of the features')

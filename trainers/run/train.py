@@ -9,7 +9,6 @@ from typing import Any
 import tensorflow as tf
 
 from trainers.networks import build as networks
-from trainers.networks import custom
 from trainers.reporting.logs import log_to
 from trainers.reporting.progress import Progress
 from trainers.reporting.reporter import Reporter
@@ -113,7 +112,7 @@ def _run(
     specification = begun or networks.specify(
         config, source.classes, source.image_size, network
     )
-    custom.check(specification, network, run_dir_of(config))
+    networks.check_network(specification, network, run_dir_of(config))
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         # Before the directory is made: it would keep the settings if they are refused.
@@ -190,7 +189,7 @@ def open_directory(
 ) -> RunDirectory:
     """The run's directory, locked for this process."""
     labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
-    in_force: dict[str, Any] = dict(networks.dropout_rates(trainer.state.model))
+    in_force: dict[str, Any] = dict(trainer.state.model.dropout_rates)
     if config.model != CUSTOM:
         in_force['image_size'] = specification.image_size
         in_force['normalization'] = specification.normalization

@@ -21,7 +21,7 @@ def overfitting(config: Config) -> Config:
         'weight_decay': 0.0,
     }
     if config.model != CUSTOM:
-        changes |= {'dropout': 0.0, 'feature_dropout': 0.0, 'aux_dropout': 0.0}
+        changes |= dict.fromkeys(networks.DROPOUT, 0.0)
         if 'block_dropout' in networks.option_defaults(config.model):
             options = {**dict(config.model_options), 'block_dropout': 0}
             changes['model_options'] = tuple(options.items())

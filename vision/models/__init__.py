@@ -7,8 +7,7 @@ from vision.models.registry import MODELS, NORMALIZATIONS
 from vision.registry import lazy_attributes
 
 if TYPE_CHECKING:
-    from vision.models.network import Network
-    from vision.models.outputs import Outputs
+    from vision.models.network import Network, Outputs
 
 __all__ = [
     'MODELS',
@@ -16,12 +15,11 @@ __all__ = [
     'Network',
     'Outputs',
     'create',
-    'default_image_size',
-    'default_normalization',
+    'defaults',
     'option_names',
 ]
 
-__getattr__ = lazy_attributes(__name__, __all__, 'network', 'outputs')
+__getattr__ = lazy_attributes(__name__, __all__, 'network')
 
 
 def create(name: str, **options) -> 'Network':
@@ -55,32 +53,17 @@ def option_names(name: str) -> list[str]:
     """
     from vision.layers import Head
 
-    parameters = inspect.signature(MODELS.load(name)).parameters.values()
-    named = [p.name for p in parameters if p.kind is not p.VAR_KEYWORD]
-    head = inspect.signature(Head).parameters.values()
-    shared = [p.name for p in head if p.kind is p.KEYWORD_ONLY and p.name != 'name']
-    return list(
-        dict.fromkeys(['classes', 'image_size', 'normalization', *named, *shared])
-    )
+    shared = [o for o in inspect.getfullargspec(Head).kwonlyargs if o != 'name']
+    return list(dict.fromkeys(['classes', *defaults(name), *shared]))
 
 
-def default_normalization(name: str) -> str:
-    """The normalization of the model called `name` by default.
+def defaults(name: str) -> dict[str, Any]:
+    """The options that the model called `name` has a default for, with that value.
+
+    They include the `image_size` in pixels and the `normalization`.
 
     Raises:
         UserError: there is no model of that name.
     """
-    return _default(name, 'normalization')
-
-
-def default_image_size(name: str) -> int:
-    """The side in pixels of the images of the model called `name` by default.
-
-    Raises:
-        UserError: there is no model of that name.
-    """
-    return _default(name, 'image_size')
-
-
-def _default(name: str, option: str) -> Any:
-    return inspect.signature(MODELS.load(name)).parameters[option].default
+    parameters = inspect.signature(MODELS.load(name)).parameters
+    return {o: p.default for o, p in parameters.items() if p.default is not p.empty}

@@ -1,13 +1,26 @@
 """A network: a sequence of named stages, auxiliary heads, and a head at the end."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import tensorflow as tf
 
 from vision.errors import suggestion
 from vision.layers import AuxiliaryHead, BatchNorm, Dropout, Estimation, Head, Mode
-from vision.models.outputs import Outputs
 from vision.models.registry import NORMALIZATIONS
+
+
+class Outputs(NamedTuple):
+    """Logits of a model's heads, each float32 `[B, classes]`.
+
+    Attributes:
+        main: logits of the classifier at the end.
+        aux: logits of the auxiliary heads, the shallowest first; empty outside
+            training.
+    """
+
+    main: tf.Tensor
+    aux: tuple[tf.Tensor, ...] = ()
 
 
 class Network(tf.Module):
@@ -102,6 +115,17 @@ class Network(tf.Module):
         """All batch norms, those of auxiliary heads included."""
         return _batch_norms(self)
 
+    @property
+    def dropout_rates(self) -> dict[str, float]:
+        """The dropout rates of the heads, by the options of models that change them."""
+        rates = {
+            'dropout': self.head.dropout.rate,
+            'feature_dropout': self.head.feature_dropout.rate,
+        }
+        for head in self.heads.values():
+            rates['aux_dropout'] = head.dropout.rate
+        return rates
+
     def until(self, endpoint: str, images: tf.Tensor) -> tf.Tensor:
         """The output of a stage in inference, `[B, H', W', C]`.
 
@@ -144,8 +168,8 @@ class Network(tf.Module):
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
         """The pooled features of images in inference, float32 `[B, features]`."""
-        x = self.until(list(self.stages)[-1], images)
-        return tf.cast(self.head.pool(x), tf.float32)
+        last_map = self.until(list(self.stages)[-1], images)
+        return tf.cast(self.head.pool(last_map), tf.float32)
 
     def freeze(
         self, trainable_stages: int | None = None, batch_norms: bool = False
@@ -173,10 +197,9 @@ class Network(tf.Module):
                 f'Expected trainable_stages in 0..{len(with_variables)}, the stages '
                 f'of {self.name} with variables; received {trainable_stages}.'
             )
-        names = list(self.stages)
-        frozen = names
+        frozen = list(self.stages)
         if trainable_stages:
-            frozen = names[: names.index(with_variables[-trainable_stages])]
+            del frozen[frozen.index(with_variables[-trainable_stages]) :]
         self._frozen = frozenset(frozen)
         inside = {norm for name in frozen for norm in _batch_norms(self.stages[name])}
         for norm in self.batch_norms():

@@ -22,8 +22,8 @@ def count_macs(model: tf.Module, image_size: int) -> int:
 
     Auxiliary heads are not counted.
     """
-    spec = tf.TensorSpec([1, image_size, image_size, 3], tf.uint8)
     forward = tf.function(lambda images: model(images).main)
+    spec = tf.TensorSpec([1, image_size, image_size, 3], tf.uint8)
     return count_graph_macs(forward.get_concrete_function(spec).graph)
 
 

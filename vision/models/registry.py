@@ -23,12 +23,12 @@ MODELS = Registry(
             "The paper's network, padded and normalized as BVLC's weights expect.",
         ),
         'small_cnn': Entry(
-            'vision.models.small_cnn:small_cnn',
+            'vision.models.plain:small_cnn',
             '3×3 convolutions with ReLU, each followed by a max pool that halves the '
             'map.',
         ),
         'cifar_cnn': Entry(
-            'vision.models.cifar_cnn:cifar_cnn',
+            'vision.models.plain:cifar_cnn',
             'Blocks of 3×3 convolutions with batch norm and ReLU, max pool and '
             'dropout.',
         ),

@@ -113,13 +113,14 @@ def xception(
         ValueError: a number is out of range.
         UserError: the normalization is unknown.
     """
-    stages: dict[str, tf.Module] = {}
-    stages['block1_conv1'] = ConvBlock(
-        3, 32, 3, stride=2, padding='VALID', batch_norm=_BATCH_NORM, dtype=dtype
-    )
-    stages['block1_conv2'] = ConvBlock(
-        32, 64, 3, padding='VALID', batch_norm=_BATCH_NORM, dtype=dtype
-    )
+    stages: dict[str, tf.Module] = {
+        'block1_conv1': ConvBlock(
+            3, 32, 3, stride=2, padding='VALID', batch_norm=_BATCH_NORM, dtype=dtype
+        ),
+        'block1_conv2': ConvBlock(
+            32, 64, 3, padding='VALID', batch_norm=_BATCH_NORM, dtype=dtype
+        ),
+    }
     channels, side = 64, (image_size - 1) // 2 - 2
     # The paper has no ReLU at the start of block 2; a second ReLU changes nothing.
     for number, row in enumerate(TABLE, start=2):
@@ -171,8 +172,9 @@ def keras_layers(network: Network) -> dict[str, tf.Module]:
 def _separable(
     in_channels: int, out_channels: int, activate: bool, dtype: tf.DType
 ) -> ConvNormActivation:
-    conv = SeparableConv2D(in_channels, out_channels, 3, dtype=dtype)
-    activation = relu if activate else None
     return ConvNormActivation(
-        conv, out_channels, batch_norm=_BATCH_NORM, activation=activation
+        SeparableConv2D(in_channels, out_channels, 3, dtype=dtype),
+        out_channels,
+        batch_norm=_BATCH_NORM,
+        activation=relu if activate else None,
     )

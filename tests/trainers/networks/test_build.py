@@ -89,7 +89,7 @@ def test_empty_dropout_rates_are_those_of_the_network(source, model, rates):
         config = Config(model=model, **settings)
         specification = networks.specify(config, source.classes, source.image_size)
         network, _ = networks.build(config, specification, 'float32')
-        assert networks.dropout_rates(network) == expected
+        assert network.dropout_rates == expected
 
 
 def test_the_specification_rebuilds_the_network(source):

@@ -5,7 +5,7 @@ import pytest
 
 from vision.export import FORMATS
 from vision.export.checking import SUM_TOLERANCE, compare
-from vision.models import MODELS, NORMALIZATIONS, default_normalization
+from vision.models import MODELS, NORMALIZATIONS, defaults
 
 # The smallest images that each takes, and few channels where that can be chosen.
 SIZES = {
@@ -50,7 +50,7 @@ def test_every_model(model, make_bundle, expected_of, images, tmp_path):
     bundle = make_bundle(
         model,
         SIZES.get(model, 32),
-        default_normalization(model),
+        defaults(model)['normalization'],
         **OPTIONS.get(model, {}),
     )
     check(

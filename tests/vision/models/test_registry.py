@@ -11,8 +11,7 @@ from vision.layers import Dropout
 from vision.models import (
     MODELS,
     create,
-    default_image_size,
-    default_normalization,
+    defaults,
     option_names,
 )
 
@@ -69,7 +68,7 @@ def _gradients(model: tf.Module, images: tf.Tensor) -> list[tf.Tensor]:
 @every_model
 @pytest.mark.parametrize('size', [32, 'default'])
 def test_every_variable_has_a_gradient(name, size):
-    size = default_image_size(name) if size == 'default' else size
+    size = defaults(name)['image_size'] if size == 'default' else size
     tf.random.set_seed(1)
     model = create(name, classes=CLASSES, image_size=size, **_no_dropout(name))
     gradients = _gradients(model, _images(4, size, size))
@@ -284,7 +283,7 @@ def test_the_smallest_images(name):
     ],
 )
 def test_an_unknown_name_is_reported_with_the_closest(name, hint):
-    for function in (create, default_image_size, default_normalization):
+    for function in (create, defaults):
         with pytest.raises(UserError) as error:
             function(name)
         assert str(error.value).startswith('Expected a model of inception_v1, ')
@@ -294,8 +293,8 @@ def test_an_unknown_name_is_reported_with_the_closest(name, hint):
 @every_model
 def test_the_defaults_are_those_that_the_model_has(name):
     model = create(name, classes=2)
-    assert model.normalization == default_normalization(name)
-    assert model.image_size == default_image_size(name)
+    assert model.normalization == defaults(name)['normalization']
+    assert model.image_size == defaults(name)['image_size']
 
 
 @every_model
