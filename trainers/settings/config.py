@@ -409,8 +409,27 @@ class Config(CheckedSettings):
 
     def __post_init__(self):
         super().__post_init__()
-        _check_dataset(self.dataset)
-        _check_features(self)
+        if self.dataset not in (*DATASETS, CUSTOM) and not is_tfds(self.dataset):
+            raise ConfigError(
+                f'Expected --dataset to be one of {", ".join(DATASETS)} and '
+                f'{TFDS_PREFIX}<name>; received {self.dataset!r}.'
+                f'{suggestion(self.dataset, DATASETS)}'
+            )
+        if self.features == 'cached':
+            _check_cached(self)
+
+    def phases(self) -> list['Config']:
+        """The settings of consecutive epochs with one optimizer each, in order."""
+        if not self.finetune_epochs:
+            return [self]
+        second = dataclasses.replace(
+            self,
+            epochs=self.finetune_epochs,
+            freeze=self.finetune_freeze,
+            learning_rate=self.finetune_learning_rate,
+            features='live',  # Those of a backbone that changes cannot be kept.
+        )
+        return [self, second]
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> 'Config':
@@ -436,9 +455,8 @@ class Config(CheckedSettings):
 
     def results_dict(self) -> dict[str, Any]:
         """The settings that can change a run's results, in JSON values."""
-        values = self.to_dict()
         return {
-            field.name: values[field.name]
+            field.name: as_json(field, getattr(self, field.name))
             for field in dataclasses.fields(self)
             if field.metadata['affects_results']
         }
@@ -451,18 +469,8 @@ def as_json(field: dataclasses.Field, value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
 
 
-def _check_dataset(name: str) -> None:
-    if name not in (*DATASETS, CUSTOM) and not is_tfds(name):
-        raise ConfigError(
-            f'Expected --dataset to be one of {", ".join(DATASETS)} and '
-            f'{TFDS_PREFIX}<name>; received {name!r}.{suggestion(name, DATASETS)}'
-        )
-
-
-def _check_features(config: Config) -> None:
+def _check_cached(config: Config) -> None:
     """Raises ConfigError if features would not be the same in every epoch."""
-    if config.features != 'cached':
-        return
     values = config.to_dict()
     if config.freeze.trainable_stages != 0:
         raise ConfigError(

@@ -150,7 +150,7 @@ def read_settings(content: Mapping[str, Any]) -> Settings:
             for name, convert in change.converted.items():
                 values[name] = convert(values[name])
     try:
-        config = Config.from_dict(values)
+        return Settings(Config.from_dict(values), content.get('given'), version)
     except ConfigError as error:
         if _numbers(version) <= _numbers(vision.__version__):
             raise
@@ -158,7 +158,6 @@ def read_settings(content: Mapping[str, Any]) -> Settings:
             f'{error} Version {version} wrote these settings, and this is version '
             f'{vision.__version__}: use that version or a later one.'
         ) from error
-    return Settings(config, content.get('given'), version)
 
 
 def written_settings(config: Config, given: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -64,8 +64,9 @@ class CheckedSettings:
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = checked(field, getattr(self, field.name))
-            object.__setattr__(self, field.name, value)
+            object.__setattr__(
+                self, field.name, checked(field, getattr(self, field.name))
+            )
 
 
 def is_optional(field: dataclasses.Field) -> bool:
@@ -75,9 +76,7 @@ def is_optional(field: dataclasses.Field) -> bool:
 
 def kind(field: dataclasses.Field) -> type:
     """The type of a setting's values; 'tuple' of any tuple of strings."""
-    declared: Any = field.type
-    if is_optional(field):
-        declared = typing.get_args(declared)[0]
+    declared: Any = typing.get_args(field.type)[0] if is_optional(field) else field.type
     return typing.get_origin(declared) or declared
 
 
@@ -92,8 +91,7 @@ def checked(field: dataclasses.Field, value: Any) -> Any:
     if field.metadata['form']:
         return field.metadata['form'].read(field.name, value)
     expected: Any = kind(field)
-    accepted = _CONVERTED.get(expected)
-    if accepted and isinstance(value, accepted) and not isinstance(value, bool):
+    if isinstance(value, _CONVERTED.get(expected, ())) and not isinstance(value, bool):
         value = expected(value)
     if type(value) is not expected:
         raise ConfigError(

@@ -141,19 +141,19 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+# How many of the last stages are trained.
+_PARTS = {'none': None, 'backbone': 0}
+
+
 def _parse_freeze(texts: Sequence[str]) -> Freeze:
     part, *more = [*(set(texts) - {'bn'}), 'none']
     if len(more) > 1 or {'none', 'bn'} <= set(texts):
         raise ValueError(texts)
-    if part == 'none':
-        stages = None
-    elif part == 'backbone':
-        stages = 0
-    else:
-        stages = _positive(part.removeprefix('last:'))
-        if not part.startswith('last:'):
-            raise ValueError(part)
-    return Freeze(stages, 'bn' in texts)
+    if part in _PARTS:
+        return Freeze(_PARTS[part], 'bn' in texts)
+    if not part.startswith('last:'):
+        raise ValueError(part)
+    return Freeze(_positive(part.removeprefix('last:')), 'bn' in texts)
 
 
 def _write_freeze(freeze: Freeze) -> list[str]:
@@ -178,19 +178,14 @@ def _write_size_schedule(changes: Sequence[tuple[int, int]]) -> list[str]:
 
 
 def _parse_options(texts: Sequence[str]) -> Options:
-    options = {}
+    options: dict[str, float | tuple[int, ...]] = {}
     for text in texts:
         name, _, value = text.partition(':')
         if not name:
             raise ValueError(text)
-        options[name] = _parse_option(value)
+        several = re.fullmatch(r'\d+(-\d+)+', value)
+        options[name] = tuple(map(int, value.split('-'))) if several else number(value)
     return tuple(options.items())
-
-
-def _parse_option(text: str) -> float | tuple[int, ...]:
-    if re.fullmatch(r'\d+(-\d+)+', text):
-        return tuple(map(int, text.split('-')))
-    return number(text)
 
 
 def _write_options(options: Options | Mapping[str, Any]) -> list[str]:

@@ -11,7 +11,6 @@ import tensorflow as tf
 from tensorflow.types.experimental import PolymorphicFunction
 
 from trainers.settings.config import Config
-from trainers.settings.phases import phases
 from trainers.step import metrics, optimizers, schedules
 from trainers.step.losses import cross_entropy, l2
 from trainers.step.state import TrainingState
@@ -282,7 +281,7 @@ class Trainer:
             TrainingPhase.build(
                 phase, self.state, steps_per_epoch, precision, class_weights
             )
-            for phase in phases(config)
+            for phase in config.phases()
         )
 
     def checkpointed(self) -> dict[str, Any]:
