@@ -44,9 +44,8 @@ def specify(
     if 'auxiliary' in models.option_names(config.model):
         # No loss of an auxiliary head would reach a stage that is trained.
         options['auxiliary'] = config.freeze.trainable_stages != 0
-    for name in ('pooling', 'dense'):
-        if getattr(config, name) is not None:
-            options[name] = getattr(config, name)
+    head = {'pooling': config.pooling, 'dense': config.dense}
+    options |= {name: value for name, value in head.items() if value is not None}
     return Specification(
         model=config.model,
         classes=classes,

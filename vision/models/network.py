@@ -113,7 +113,7 @@ class Network(tf.Module):
 
     def batch_norms(self) -> list[BatchNorm]:
         """All batch norms, those of auxiliary heads included."""
-        return _batch_norms(self)
+        return [m for m in self.submodules if isinstance(m, BatchNorm)]
 
     @property
     def dropout_rates(self) -> dict[str, float]:
@@ -201,7 +201,9 @@ class Network(tf.Module):
         if trainable_stages:
             del frozen[frozen.index(with_variables[-trainable_stages]) :]
         self._frozen = frozenset(frozen)
-        inside = {norm for name in frozen for norm in _batch_norms(self.stages[name])}
+        inside = {
+            m for n in frozen for m in (self.stages[n], *self.stages[n].submodules)
+        }
         for norm in self.batch_norms():
             norm.frozen = batch_norms or norm in inside
 
@@ -269,7 +271,3 @@ class Network(tf.Module):
             )
         end = names.index(endpoint) + 1
         return names[:end], names[end:]
-
-
-def _batch_norms(module: tf.Module) -> list[BatchNorm]:
-    return [m for m in (module, *module.submodules) if isinstance(m, BatchNorm)]

@@ -175,16 +175,19 @@ def _head_note(
     file: str,
 ) -> str:
     """Why a head keeps its random values, or is ignored."""
-    title = 'classifier'
-    if head != match.classifier:
-        title = f'auxiliary classifier at {head.removeprefix("heads/")}'
+    auxiliary = head != match.classifier
+    title = (
+        f'auxiliary classifier at {head.removeprefix("heads/")}'
+        if auxiliary
+        else 'classifier'
+    )
     if not stored:
         return f'There is no {title} in {file}: it is initialized randomly.'
     biases = [f'{head}/bias', f'{head}/classifier/bias']
     shapes = [stored[name].shape for name in biases if name in stored]
     classes = shapes[0][0] if shapes and shapes[0] else 0
     start = f'The {title} of {classes} classes in {file} is'
-    if not variables and head != match.classifier:
+    if not variables and auxiliary:
         return f'{start} ignored: the model has none.'
     if classes != model.classes:
         return f'{start} replaced by a random one of {model.classes}.'
@@ -222,8 +225,7 @@ def _misfit(stored: Stored | None, shape: tuple[int, ...]) -> str:
 
 def _guess(model: Network, match: Match) -> str:
     """The model that the weights may belong to, by their names and shapes."""
-    known = sum(name in match.stored for name in match.variables)
-    if 2 * known < len(match.variables):
+    if 2 * len(match.stored.keys() & match.variables) < len(match.variables):
         other = model_of({*match.stored, *_layers(match.stored)})
         which = f', {other!r}' if other not in (None, model.name) else ''
         return f' they seem to be of another model{which}'

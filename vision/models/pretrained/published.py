@@ -52,9 +52,8 @@ def published(model: Network) -> Published:
     if model.name == 'xception':
         ending, md5 = ('', _XCEPTION_MD5) if top else ('_notop', _XCEPTION_NO_TOP_MD5)
         return Published(f'{_SITE}/xception/xception_{_KERNELS}{ending}.h5', md5)
-    hint = ''
-    if model.name == 'googlenet':
-        hint = " Pass the path of an .npz of BVLC's weights by their names in Caffe."
+    by_hand = " Pass the path of an .npz of BVLC's weights by their names in Caffe."
+    hint = by_hand if model.name == 'googlenet' else ''
     raise PretrainedError(
         'Expected a model with ImageNet weights to download, '
         f'{" or ".join(KERAS_LAYERS)}; received {model.name!r}.{hint}',
@@ -114,6 +113,5 @@ def _mobilenet_v2(model: Network, top: bool) -> Published:
     alpha = _ALPHAS[channels]
     sizes = _SIZES if alpha <= 1 else _SIZES[-1:]
     size = next((size for size in sizes if size >= model.image_size), sizes[-1])
-    ending = '' if top else '_no_top'
-    name = f'mobilenet_v2_{_KERNELS}_{alpha}_{size}{ending}.h5'
+    name = f'mobilenet_v2_{_KERNELS}_{alpha}_{size}{"" if top else "_no_top"}.h5'
     return Published(f'{_SITE}/mobilenet_v2/{name}', md5=None)
