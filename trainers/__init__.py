@@ -3,9 +3,8 @@
 Nothing is imported before it is used: `import trainers` imports no TensorFlow.
 """
 
+import pkgutil
 from typing import TYPE_CHECKING, Any
-
-from vision.registry import import_target
 
 if TYPE_CHECKING:
     from trainers.evaluation.evaluation import evaluate
@@ -30,4 +29,4 @@ _TARGETS = {
 def __getattr__(name: str) -> Any:
     if name not in _TARGETS:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
-    return import_target(_TARGETS[name])
+    return pkgutil.resolve_name(_TARGETS[name])

@@ -1,6 +1,7 @@
 """Tables of what can be chosen by name, which import an entry when it is used."""
 
 import importlib
+import pkgutil
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -42,13 +43,7 @@ class Registry(dict[str, Entry]):
                 f'Expected {self.kind} of {", ".join(self)}; received {name!r}.'
                 f'{suggestion(name, self)}'
             )
-        return import_target(self[name].target)
-
-
-def import_target(target: str) -> Any:
-    """Imports what `package.module:attribute` names."""
-    module, _, attribute = target.partition(':')
-    return getattr(importlib.import_module(module), attribute)
+        return pkgutil.resolve_name(self[name].target)
 
 
 def lazy_attributes(

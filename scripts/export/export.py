@@ -193,10 +193,11 @@ def describe(
     results: Sequence[Result],
 ) -> None:
     """Writes the README, the labels and the descriptions in JSON."""
-    model = bundle.describe()
     contents = {
-        'labels.txt': '\n'.join(printable(name) for name in model['classes']),
-        'model.json': json.dumps(model, indent=2),
+        'labels.txt': '\n'.join(
+            printable(name) for name in bundle.specification.classes
+        ),
+        'model.json': json.dumps(bundle.describe(), indent=2),
         'README.md': readme(bundle, classifier.origin, compared, results),
         MARK: json.dumps(
             {
