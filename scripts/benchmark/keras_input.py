@@ -182,11 +182,14 @@ def directory_dataset(folder: str, config: Config) -> tf.data.Dataset:
     )
     if not config.augment:
         return dataset  # It ends in a prefetch of its own.
-    augment = keras.Sequential(augmentation_layers(config.augment))
-    return dataset.map(
-        lambda images, labels: (augment(images, training=True), labels),
-        tf.data.AUTOTUNE,
-    ).prefetch(tf.data.AUTOTUNE)
+    augmentation = augmentation_layers(config.augment)
+
+    def augment(images: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        for layer in augmentation:
+            images = layer(images, training=True)
+        return images, labels
+
+    return dataset.map(augment, tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def augmentation_layers(augmentations: Sequence[Augmentation]) -> list[layers.Layer]:
