@@ -15,11 +15,11 @@ from scripts.explain.settings import Settings
 from trainers.inference.classifier import Classifier
 from trainers.networks import build as networks
 from trainers.settings.config import Config, ConfigError
+from vision.data.fetch import pixels
 from vision.errors import UserError, suggestion
 from vision.explain.endpoints import default_endpoint, endpoint_shapes
 from vision.models import Network, defaults, imagenet
 from vision.models.profile import count_parameters
-from vision.survey.images import pixels
 
 
 def explain(arguments: list[str], settings: Settings, **places: Any) -> None:

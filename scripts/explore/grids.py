@@ -9,9 +9,9 @@ from scripts.common.images import png, tile
 from scripts.explore.augmentation import Augmented
 from scripts.explore.summary import EXTREMES, Findings
 from trainers.reporting.plots import image_grid
+from vision.data.fetch import pixels
 from vision.survey import statistics
 from vision.survey.duplicates import conflicts
-from vision.survey.images import pixels
 from vision.survey.survey import Survey
 
 _SIDE = 144  # Pixels of an image in the grid.

@@ -12,8 +12,8 @@ from scripts.explore.charts import Chart
 from scripts.explore.content import Table
 from scripts.explore.summary import EXTREMES, Findings
 from vision.data import SPLITS
+from vision.data.fetch import pixels
 from vision.survey import duplicates, problems, statistics
-from vision.survey.images import pixels
 from vision.survey.survey import Survey
 
 _LISTED = 50  # Problems of a kind; summary.json lists more.
@@ -69,7 +69,7 @@ def _parts(content: Iterable[str | Table]) -> list[str]:
 
 def _overview(findings: Findings) -> list[str]:
     numbers = findings.numbers
-    undecodable = len(findings.survey.undecodable)
+    undecodable = int((~findings.survey.good).sum())
     conflicts = numbers['duplicates']['label_conflicts']
     warnings = [
         (undecodable, f'{counted(undecodable, "image")} cannot be decoded.'),

@@ -1,4 +1,4 @@
-"""Getting the images of one batch, from memory or from files that may be bad.
+"""Getting images, one or a batch of them, from memory or from files that may be bad.
 
 What happens to the images of a batch, by split and by whether all have one side:
 
@@ -38,8 +38,6 @@ Fetched = tuple[tf.Tensor, tf.Tensor, tf.Tensor | None]
 Fetch = Callable[[tf.Tensor, tf.Tensor], Fetched]
 # (indices, seeds) -> images uint8 [B, h, w, 3], and which of them are good, bool [B].
 Load = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
-# (bytes of a file, seed, whether it is plain) -> image uint8 [side, side, 3].
-Decode = Callable[..., tf.Tensor]
 
 
 def fetcher(split: Split, augmenter: Augmenter, bad_files: BadFiles) -> Fetch:
@@ -49,10 +47,11 @@ def fetcher(split: Split, augmenter: Augmenter, bad_files: BadFiles) -> Fetch:
     """
     all_weights = on_host(split.sample_weights)
     prepared = not isinstance(split, ArraySplit) and split.side is None
-    if isinstance(split, ArraySplit):
-        load = _from_memory(split)
-    else:
-        load = _from_files(split, augmenter, bad_files)
+    load = (
+        _from_memory(split)
+        if isinstance(split, ArraySplit)
+        else _from_files(split, augmenter, bad_files)
+    )
 
     def fetch(indices: tf.Tensor, seeds: tf.Tensor) -> Fetched:
         images, good = load(indices, seeds)
@@ -79,52 +78,11 @@ def on_host(array: np.ndarray | Sequence[bytes]) -> tf.Tensor:
         return tf.constant(array)
 
 
-def _from_memory(split: ArraySplit) -> Load:
-    images = on_host(split.images)
-    return lambda indices, seeds: (
-        tf.gather(images, indices),
-        tf.ones_like(indices, tf.bool),
-    )
-
-
-def _from_files(split: EncodedSplit, augmenter: Augmenter, bad_files: BadFiles) -> Load:
-    side = split.side or augmenter.size
-
-    def decode_one(
-        contents: tf.Tensor, seed: tf.Tensor, plain: bool = False
-    ) -> tf.Tensor:
-        if split.side is None:
-            return augmenter.decode(contents, seed, plain)
-        return decode.fit(decode.decode(contents), side)
-
-    return _first_that_works(
-        _plain(split, decode_one, side), _careful(split, decode_one, side, bad_files)
-    )
-
-
-def _plain(split: EncodedSplit, decode_one: Decode, side: int) -> Load:
-    """The path of plain files: `(indices, seeds) -> (images, all good)`."""
-    read = _reader(split)
-
-    def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        contents = read(indices)
-        # Most files are plain, and a graph that reads no other is ready much sooner.
-        plain = tf.reduce_all(decode.is_plain(contents))
-        with tf.control_dependencies([decode.check(plain, 'Not all are plain')]):
-            contents = tf.identity(contents)
-        if split.side is None:
-            decode_plain = functools.partial(decode_one, plain=True)
-            images = for_each(decode_plain, contents, seeds, side)
-        else:
-            files = [decode.decode_plain(file) for file in tf.unstack(contents)]
-            images = tf.stack([tf.ensure_shape(i, [side, side, 3]) for i in files])
-        return images, tf.ones_like(indices, tf.bool)
-
-    return load
-
-
-def _reader(split: EncodedSplit) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Makes `indices -> contents`, both [B]."""
+def reader(split: Split) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Makes `indices [B] -> encoded images [B]`, or decoded ones [B, H, W, 3]."""
+    if isinstance(split, ArraySplit):
+        images = on_host(split.images)
+        return lambda indices: tf.gather(images, indices)
     if isinstance(split, FileSplit):
         paths = on_host([os.fsencode(path) for path in split.paths])
         # Written out, not a loop: TensorFlow's costs as much as the reading.
@@ -140,32 +98,74 @@ def _reader(split: EncodedSplit) -> Callable[[tf.Tensor], tf.Tensor]:
     )
 
 
-def _first_that_works(plain: Load, careful: Load) -> Load:
-    """The function that does what `plain` does, or `careful` where that fails.
+def _from_memory(split: ArraySplit) -> Load:
+    read = reader(split)
+    return lambda indices, seeds: (read(indices), tf.ones_like(indices, tf.bool))
 
-    A graph cannot catch an error, but a dataset can leave out the element that
-    raised it. The careful path costs nothing until then.
-    """
+
+def _from_files(split: EncodedSplit, augmenter: Augmenter, bad_files: BadFiles) -> Load:
+    side = split.side or augmenter.size
+
+    def decode_one(
+        contents: tf.Tensor, seed: tf.Tensor, plain: bool = False
+    ) -> tf.Tensor:
+        if split.side is None:
+            return augmenter.decode(contents, seed, plain)
+        return decode.fit(decode.decode(contents), side)
+
+    plain = _plain(split, decode_one, side)
+    careful = _careful(split, decode_one, side, bad_files)
 
     def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        # A graph cannot catch an error, but a dataset can leave out the element that
+        # raised it. The careful path costs nothing until then.
         attempt = tf.data.Dataset.from_tensors((indices, seeds))
         results = attempt.map(plain).ignore_errors(log_warning=False)
-        results = results.concatenate(attempt.map(careful)).take(1)
-        return results.get_single_element()
+        return results.concatenate(attempt.map(careful)).take(1).get_single_element()
+
+    return load
+
+
+def _plain(
+    split: EncodedSplit, decode_one: Callable[..., tf.Tensor], side: int
+) -> Load:
+    """The path of plain files: `(indices, seeds) -> (images, all good)`."""
+    read = reader(split)
+
+    def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        contents = read(indices)
+        # Most files are plain, and a graph that reads no other is ready much sooner.
+        plain = tf.reduce_all(decode.is_plain(contents))
+        with tf.control_dependencies([decode.check(plain, 'Not all are plain')]):
+            contents = tf.identity(contents)
+        if split.side is None:
+            images = for_each(
+                functools.partial(decode_one, plain=True), contents, seeds, side
+            )
+        else:
+            images = tf.stack(
+                [
+                    tf.ensure_shape(decode.decode_plain(file), [side, side, 3])
+                    for file in tf.unstack(contents)
+                ]
+            )
+        return images, tf.ones_like(indices, tf.bool)
 
     return load
 
 
 def _careful(
-    split: EncodedSplit, decode_one: Decode, side: int, bad_files: BadFiles
+    split: EncodedSplit,
+    decode_one: Callable[..., tf.Tensor],
+    side: int,
+    bad_files: BadFiles,
 ) -> Load:
     """The path of any files: `(indices, seeds) -> (images, good)`; bad ones are 0."""
-    # Traced once they are needed, if they are.
-    one = tf.function(decode_one, autograph=False)
-    all_of = tf.function(
+    # Traced once it is needed, if it is.
+    decode_all = tf.function(
         lambda contents, seeds: for_each(decode_one, contents, seeds, side),
+        input_signature=[tf.TensorSpec([None], t) for t in (tf.string, tf.int64)],
         autograph=False,
-        reduce_retracing=True,
     )
 
     def decode_each(
@@ -176,7 +176,9 @@ def _careful(
         for place, index in enumerate(indices):
             try:
                 contents = tf.constant(split.read(index))
-                images[place] = one(contents, seeds[place]).numpy()
+                images[place] = decode_all(
+                    contents[tf.newaxis], seeds[place : place + 1]
+                )[0]
             except (OSError, tf.errors.OpError) as error:
                 reason = (
                     error.strerror or str(error)
@@ -190,18 +192,18 @@ def _careful(
                 good[place] = True
         return images, good
 
-    def decode_all(
+    def decode_any(
         indices: tf.Tensor, seeds: tf.Tensor
     ) -> tuple[np.ndarray, np.ndarray]:
         with tf.device('/CPU:0'):
             try:
                 contents = tf.constant([split.read(i) for i in indices.numpy()])
-                return all_of(contents, seeds).numpy(), np.ones(len(indices), bool)
+                return decode_all(contents, seeds).numpy(), np.ones(len(indices), bool)
             except (OSError, tf.errors.OpError):
                 return decode_each(indices.numpy(), seeds)
 
     def load(indices: tf.Tensor, seeds: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        images, good = tf.py_function(decode_all, [indices, seeds], (tf.uint8, tf.bool))
+        images, good = tf.py_function(decode_any, [indices, seeds], (tf.uint8, tf.bool))
         return (
             tf.ensure_shape(images, [*indices.shape, side, side, 3]),
             tf.ensure_shape(good, indices.shape),
@@ -210,23 +212,33 @@ def _careful(
     return load
 
 
-_decode_alone = tf.function(decode.decode, autograph=False)
+def pixels(split: Split, index: int) -> np.ndarray:
+    """An image before it is fitted, uint8 [h, w, 3].
+
+    Raises:
+        OSError: the file cannot be read.
+        tf.errors.OpError: the file cannot be decoded.
+    """
+    image = split.read(index)
+    if isinstance(image, np.ndarray):
+        return image
+    with tf.device('/CPU:0'):
+        return decode.decode_traced(tf.constant(image)).numpy()
 
 
 def why_undecodable(contents: tf.Tensor) -> str | None:
     """What is wrong with a file, on one line; None where nothing is."""
     try:
-        _decode_alone(contents)
+        decode.decode_traced(contents)
     except tf.errors.OpError as error:
         # A graph's error is a stack trace, an empty line, the reason, and a line of
         # nodes.
-        message = error.message.split('\n\n')[-1].split('\n\t')[0]
         message = re.sub(
             r'\{\{.*?\}\}|\[Op:.*?\]( name:)?|\d+ root error.*\n.*\(0\) \w+:|'
             r'assertion failed:|jpeg::Uncompress failed.| or crop window|'
             r'failed to slurp gif file:|[][]',
             '',
-            message,
+            error.message.split('\n\n')[-1].split('\n\t')[0],
         )
         return ' '.join(message.split()).rstrip('.')
     return None

@@ -1,22 +1,20 @@
 """The description of one image: its header by Pillow, its pixels by TensorFlow."""
 
-import functools
 import hashlib
 import io
 import math
-import os
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 import imagehash
 import numpy as np
 import tensorflow as tf
 from PIL import ExifTags, Image
 
-from vision.data import ArraySplit, FileSplit, Split
+from vision.data import ArraySplit, Split
 from vision.data.decoding import decode
-from vision.data.fetch import on_host, why_undecodable
+from vision.data.fetch import reader, why_undecodable
 from vision.data.source import EncodedSplit
 
 THUMBNAIL = 12  # Pixels a side of what is kept of each image: 432 bytes.
@@ -48,15 +46,6 @@ FACTS = np.dtype(
 )
 
 
-class Description(NamedTuple):
-    """The row of an image in a Survey, which explains the attributes."""
-
-    facts: np.void
-    thumbnail: np.ndarray
-    undecodable: str = ''
-    refused: str = ''
-
-
 class Decoded(NamedTuple):
     """An image of a split: uint8 [h, w, 3], and fitted to the image size."""
 
@@ -71,147 +60,116 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
 
     Leaves out files that are not plain, and bad ones: `describe_file` is for these.
     """
-    # Shared by all calls; functions in Python are called one after the other.
-    images = on_host(split.images) if isinstance(split, ArraySplit) else None
-    paths = None
-    if isinstance(split, FileSplit):
-        paths = on_host([os.fsencode(path) for path in split.paths])
+    read = reader(split)
 
     def load(index: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        if images is not None:
-            image = images[index]
-            return index, tf.constant(b''), image, decode.fit(image, image_size)
-        if paths is not None:
-            contents = tf.io.read_file(paths[index])
-        else:
-            contents = tf.numpy_function(split.read, [index], tf.string)
-            contents = tf.ensure_shape(contents, [])
+        contents = read(index[tf.newaxis])[0]
+        if isinstance(split, ArraySplit):
+            return index, tf.constant(b''), contents, decode.fit(contents, image_size)
         plain = decode.check(decode.is_plain(contents), 'Not a plain file')
         with tf.control_dependencies([plain]):
             image = decode.decode_plain(contents)
         return index, contents, image, decode.fit(image, image_size)
 
     with tf.device('/CPU:0'):
-        dataset = tf.data.Dataset.from_tensor_slices(indices)
-        dataset = dataset.map(
-            tf.autograph.experimental.do_not_convert(load), tf.data.AUTOTUNE
+        dataset = (
+            tf.data.Dataset.from_tensor_slices(indices)
+            .map(tf.autograph.experimental.do_not_convert(load), tf.data.AUTOTUNE)
+            .ignore_errors(log_warning=False)
         )
-        dataset = dataset.ignore_errors(log_warning=False)
     for element in dataset.as_numpy_iterator():
         yield Decoded(*element)
 
 
-@functools.cache  # Tracing takes longer than a hundred images.
-def _decoder(image_size: int) -> Callable:
-    """Makes `contents -> (image uint8 [h, w, 3], fitted to the size)`."""
+def describe(image: Decoded, facts: np.ndarray, thumbnail: np.ndarray) -> str:
+    """Fills in the facts and the thumbnail of an image that can be decoded.
 
-    @tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
-    def decode_and_fit(contents: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = decode.decode(contents)
-        return image, decode.fit(image, image_size)
-
-    return decode_and_fit
-
-
-def describe(image: Decoded) -> Description:
-    """Describes an image that can be decoded."""
-    facts = np.zeros(1, FACTS)[0]
-    refused = ''
+    Returns:
+        Why Pillow refuses the file, or ''.
+    """
+    _describe_pixels(image, facts, thumbnail)
     if image.contents:
-        facts['file_digest'] = _digest(image.contents)
-        refused = _describe_header(facts, image.contents)
-    else:
-        facts['mode'] = b'RGB'
-    thumbnail = _describe_pixels(facts, image.pixels, image.fitted)
-    return Description(facts, thumbnail, refused=refused)
+        return _describe_bytes(image.contents, facts)
+    facts['mode'] = b'RGB'
+    return ''
 
 
-def describe_file(split: EncodedSplit, index: int, image_size: int) -> Description:
-    """Describes a file of any kind, also a damaged one."""
-    facts = np.zeros(1, FACTS)[0]
-    nothing = np.zeros([THUMBNAIL, THUMBNAIL, 3], np.uint8)
-    try:
-        contents = split.read(index)
-    except OSError as error:
-        return Description(facts, nothing, str(error.strerror or error))
-    try:
-        with tf.device('/CPU:0'):
-            image, fitted = _decoder(image_size)(tf.constant(contents))
-    except tf.errors.OpError:
-        facts['file_digest'] = _digest(contents)
-        refused = _describe_header(facts, contents)
-        return Description(facts, nothing, _undecodable(contents, facts, refused))
-    return describe(Decoded(index, contents, image.numpy(), fitted.numpy()))
+def describe_file(
+    split: EncodedSplit,
+    index: int,
+    image_size: int,
+    facts: np.ndarray,
+    thumbnail: np.ndarray,
+) -> str:
+    """Does what `describe` does, for a file of any kind, also a damaged one.
+
+    Returns:
+        Why TensorFlow cannot decode the file, or else why Pillow refuses it, or ''.
+    """
+    with tf.device('/CPU:0'):
+        try:
+            contents = split.read(index)
+            image = decode.decode_traced(tf.constant(contents))
+        except OSError as error:
+            return str(error.strerror or error)
+        except tf.errors.OpError:
+            refused = _describe_bytes(contents, facts)
+            pillow = refused or f'opens it as {facts["format"].item().decode()}'
+            return f'{why_undecodable(tf.constant(contents))}; Pillow: {pillow}'
+        fitted = decode.fit(image, image_size)
+    return describe(
+        Decoded(index, contents, image.numpy(), fitted.numpy()), facts, thumbnail
+    )
 
 
-def _describe_header(facts: np.void, contents: bytes) -> str:
-    """Fills in the facts of the header; returns why Pillow refuses it, or ''."""
+def _describe_bytes(contents: bytes, facts: np.ndarray) -> str:
+    """Fills in the facts of the file; returns why Pillow refuses it, or ''."""
+    facts['file_digest'] = _digest(contents)
     try:
         with Image.open(io.BytesIO(contents)) as image:
             facts['format'] = (image.format or '').encode()
             facts['mode'] = image.mode.encode()
             if 'exif' in image.info:
-                facts['orientation'] = _orientation(image)
+                orientation = image.getexif().get(ExifTags.Base.Orientation, 0)
+                facts['orientation'] = orientation if orientation in range(9) else 0
             # Counting frames means reading on, so only where several are common.
             if image.format in ('GIF', 'WEBP', 'PNG'):
                 facts['animated'] = getattr(image, 'is_animated', False)
     except Exception as error:  # Pillow's plugins raise exceptions of any type.
-        return _one_line(str(error)) or type(error).__name__
+        words = re.sub(r'<_io\.BytesIO.*?>', '', str(error)).split()
+        return ' '.join(words) or type(error).__name__
     # Pillow opens these as if they had 8 bits.
     if facts['format'] == b'PNG' and contents[24] == 16 and b'16' not in facts['mode']:
         facts['mode'] += b';16'
     return ''
 
 
-def _orientation(image: Image.Image) -> int:
-    value = image.getexif().get(ExifTags.Base.Orientation, 0)
-    return value if value in range(9) else 0
-
-
-def _describe_pixels(
-    facts: np.void, pixels: np.ndarray, fitted: np.ndarray
-) -> np.ndarray:
-    """Fills in the facts of the pixels; returns the thumbnail, uint8 [12, 12, 3]."""
+def _describe_pixels(image: Decoded, facts: np.ndarray, thumbnail: np.ndarray) -> None:
+    """Fills in the facts of the pixels, and the thumbnail."""
+    pixels = image.pixels
     facts['good'] = True
     facts['height'], facts['width'] = pixels.shape[:2]
-    facts['pixel_digest'] = _digest(str(pixels.shape).encode(), pixels)
-    flat = fitted.reshape(-1, 3).astype(np.float64)
+    facts['pixel_digest'] = _digest(pixels, str(pixels.shape).encode())
+    flat = image.fitted.reshape(-1, 3).astype(np.float64)
     facts['means'] = np.ones(len(flat)) @ flat / len(flat)
     facts['squares'] = np.einsum('ij,ij->j', flat, flat) / len(flat)
-    image = Image.fromarray(pixels)
-    grey = image.convert('L')
-    facts['brightness'], facts['contrast'] = _luminance(grey)
+    whole = Image.fromarray(pixels)
+    histogram = whole.convert('L').histogram()
+    shares = np.array(histogram) / (whole.width * whole.height)
+    mean = float(shares @ _LEVELS)
+    variance = float(shares @ np.square(_LEVELS)) - mean**2
+    facts['brightness'], facts['contrast'] = mean, math.sqrt(max(variance, 0.0))
     # Two hues can have the same luminance; comparing all pixels takes longer.
     if facts['contrast'] < 0.02:
         facts['single_colour'] = bool(np.ptp(pixels, axis=(0, 1)).max() <= 2)
-    small = image.resize((_HASHED, _HASHED), Image.Resampling.LANCZOS, reducing_gap=3)
-    bits = imagehash.phash(small).hash
-    facts['hash'] = np.packbits(bits).view(np.uint64)[0]
-    return np.asarray(small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
+    small = whole.resize((_HASHED, _HASHED), Image.Resampling.LANCZOS, reducing_gap=3)
+    facts['hash'] = np.packbits(imagehash.phash(small).hash).view(np.uint64)[0]
+    thumbnail[:] = np.asarray(
+        small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    )
 
 
-def _luminance(grey: Image.Image) -> tuple[float, float]:
-    """The mean and the standard deviation, in 0..1."""
-    shares = np.array(grey.histogram()) / (grey.width * grey.height)
-    mean = float(shares @ _LEVELS)
-    variance = float(shares @ np.square(_LEVELS)) - mean**2
-    return mean, math.sqrt(max(variance, 0.0))
-
-
-def _digest(*parts) -> int:
-    digest = hashlib.blake2b(digest_size=8)
-    for part in parts:
-        digest.update(part)
+def _digest(contents: Any, prefix: bytes = b'') -> int:
+    digest = hashlib.blake2b(prefix, digest_size=8)
+    digest.update(contents)
     return int.from_bytes(digest.digest(), 'little')
-
-
-def _undecodable(contents: bytes, facts: np.void, refused: str) -> str:
-    """The reasons of TensorFlow and of Pillow."""
-    with tf.device('/CPU:0'):
-        words = why_undecodable(tf.constant(contents))
-    pillow = refused or f'opens it as {facts["format"].decode()}'
-    return f'{words}; Pillow: {pillow}'
-
-
-def _one_line(words: str) -> str:
-    return ' '.join(re.sub(r'<_io\.BytesIO.*?>', '', words).split())

@@ -54,11 +54,14 @@ class Duplicates:
 
 def find(survey: Survey) -> Duplicates:
     """All pairs of duplicates, ordered by kind as in KINDS."""
-    first = _first_copies(survey)
+    files, pixels = survey.facts['file_digest'], survey.facts['pixel_digest']
+    # Identical bytes have identical pixels, if they can be decoded.
+    first = np.minimum(
+        _first_copies(files, files != 0), _first_copies(pixels, survey.good)
+    )
     copies = np.flatnonzero(first != np.arange(len(first)))
     exact = np.stack([first[copies], copies], 1)
-    files = survey.facts['file_digest'][exact]
-    same_file = (files[:, 0] == files[:, 1]) & (files[:, 0] != 0)
+    same_file = (files[first[copies]] == files[copies]) & (files[copies] != 0)
     near, complete = _near_pairs(survey, first)
     near = _with_copies(near, exact)
     pairs = np.concatenate([exact, near])
@@ -70,10 +73,10 @@ def find(survey: Survey) -> Duplicates:
 
 def leaked(survey: Survey, duplicates: Duplicates, split: str) -> np.ndarray:
     """Indices of the images of a split that have a duplicate in train, int64."""
-    in_train, in_split = survey.members('train'), survey.members(split)
     # Images of train come first, so the second of a pair is in the other split.
     first, second = duplicates.pairs.T
-    return np.unique(second[in_train[first] & in_split[second]])
+    leaking = survey.members('train')[first] & survey.members(split)[second]
+    return np.unique(second[leaking])
 
 
 def conflicts(survey: Survey, duplicates: Duplicates) -> np.ndarray:
@@ -82,18 +85,14 @@ def conflicts(survey: Survey, duplicates: Duplicates) -> np.ndarray:
     return labels[:, 0] != labels[:, 1]
 
 
-def _first_copies(survey: Survey) -> np.ndarray:
-    """For each image the first identical one, often itself; int64 [N]."""
-    files, pixels = survey.facts['file_digest'], survey.facts['pixel_digest']
-    # Identical bytes have identical pixels, if they can be decoded.
-    by_file = _firsts(files, np.flatnonzero(files))
-    by_pixels = _firsts(pixels, np.flatnonzero(survey.good))
-    return np.minimum(by_file, by_pixels)
+def _first_copies(digests: np.ndarray, where: np.ndarray) -> np.ndarray:
+    """For each image the first with the same digest, among those of a mask.
 
-
-def _firsts(digests: np.ndarray, among: np.ndarray) -> np.ndarray:
-    """The first image of `among` with the same digest, for others itself; int64 [N]."""
+    Returns:
+        int64 [N]; for images outside of the mask themselves.
+    """
     result = np.arange(len(digests))
+    among = np.flatnonzero(where)
     _, first, inverse = np.unique(
         digests[among], return_index=True, return_inverse=True
     )
@@ -103,9 +102,8 @@ def _firsts(digests: np.ndarray, among: np.ndarray) -> np.ndarray:
 
 def _near_pairs(survey: Survey, first: np.ndarray) -> tuple[np.ndarray, bool]:
     """Near-duplicates that are not identical [K, 2], and whether these are all."""
-    distinct = first == np.arange(len(first))
-    flat = survey.facts['contrast'] < FLAT / 255
-    candidates = np.flatnonzero(distinct & survey.good & ~flat)
+    structured = survey.good & (survey.facts['contrast'] >= FLAT / 255)
+    candidates = np.flatnonzero(structured & (first == np.arange(len(first))))
     near = [np.empty([0, 2], np.int64)]
     for close in close_pairs(survey.facts['hash'][candidates], DISTANCE):
         pairs = candidates[close]

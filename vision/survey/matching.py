@@ -38,8 +38,7 @@ def close_pairs(hashes: np.ndarray, distance: int) -> Iterator[np.ndarray]:
     bands = _bands(hashes)
     for band in range(_BANDS):
         for pairs in _lookup(bands[:, band]):
-            first, second = bands[pairs[:, 0]], bands[pairs[:, 1]]
-            ones = _ONES[first ^ second]
+            ones = _ONES[bands[pairs[:, 0]] ^ bands[pairs[:, 1]]]
             # Pairs that an earlier band has yielded are left out.
             new = (ones[:, :band] > _FLIPPED).all(1)
             yield pairs[new & (ones.sum(1) <= distance)]
@@ -64,17 +63,11 @@ def _lookup(keys: np.ndarray) -> Iterator[np.ndarray]:
     for mask in _MASKS:
         wanted = keys ^ mask
         totals = np.cumsum(counts[wanted])
-        for rows in _chunks(totals):
+        # Consecutive rows that have about _CHUNK partners together, at least one row.
+        limits = np.arange(_CHUNK, totals.max(initial=0), _CHUNK)
+        ends = np.unique(np.searchsorted(totals, limits))
+        for rows in np.split(np.arange(len(keys)), ends):
             yield _expand(rows, starts[wanted[rows]], counts[wanted[rows]], order)
-
-
-def _chunks(totals: np.ndarray) -> Iterator[np.ndarray]:
-    """Consecutive rows that have about _CHUNK partners together, at least one row."""
-    start, done = 0, 0
-    while start < len(totals):
-        end = max(int(np.searchsorted(totals, done + _CHUNK, 'right')), start + 1)
-        yield np.arange(start, end)
-        start, done = end, int(totals[end - 1])
 
 
 def _expand(

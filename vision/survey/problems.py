@@ -23,7 +23,7 @@ KINDS = {
     'rotated': 'rotated or mirrored by their EXIF orientation',
     'animated': 'only the first of several frames is used',
 }
-_PLAIN_MODES = ('RGB', 'L', '')
+_PLAIN_MODES = (b'RGB', b'L', b'')
 # Formats of Pillow that share file name extensions.
 _SAME_FORMAT = {'MPO': 'JPEG', 'DIB': 'BMP'}
 
@@ -51,17 +51,20 @@ def find(survey: Survey) -> list[Problem]:
     def size(i: int) -> str:
         return f'{width[i]}x{height[i]}'
 
-    modes = [mode.encode() for mode in _PLAIN_MODES]
     return [
-        *(Problem('undecodable', *item) for item in sorted(survey.undecodable.items())),
-        *(Problem('refused by Pillow', *i) for i in sorted(survey.refused.items())),
+        *_where('undecodable', ~survey.good, lambda i: survey.reasons[i]),
+        *_where(
+            'refused by Pillow',
+            survey.good & [bool(reason) for reason in survey.reasons],
+            lambda i: survey.reasons[i],
+        ),
         *_extensions(survey),
         *_where('tiny', survey.good & (short < TINY), size),
         *_where('extreme aspect', survey.good & (long > EXTREME * short), size),
         *_where('single colour', facts['single_colour'], size),
         *_where(
             'converted',
-            survey.good & ~np.isin(facts['mode'], modes),
+            survey.good & ~np.isin(facts['mode'], _PLAIN_MODES),
             lambda i: facts['mode'][i].decode(),
         ),
         *_where(
@@ -84,8 +87,9 @@ def _extensions(survey: Survey) -> Iterator[Problem]:
         suffix = PurePath(survey.name(image)).suffix.lower()
         expected = formats.get(suffix, content)
         if content and _same(expected) != _same(content):
-            detail = f'a {_same(content)} file named {suffix}'
-            yield Problem('wrong extension', image, detail)
+            yield Problem(
+                'wrong extension', image, f'a {_same(content)} file named {suffix}'
+            )
 
 
 def _same(name: str) -> str:

@@ -79,9 +79,8 @@ def sizes_of_system_a(survey: Survey) -> dict[str, Any]:
     """Width and height over the first 25 classes of train, as `system_a` describes."""
     where = survey.members('train') & (survey.labels < _CLASSES_OF_SYSTEM_A)
     first = sizes(survey, where)
-    classes = min(_CLASSES_OF_SYSTEM_A, len(survey.source.classes))
     return {
-        'classes': classes,
+        'classes': min(_CLASSES_OF_SYSTEM_A, len(survey.source.classes)),
         'width': first['width'],
         'height': first['height'],
     }

@@ -1,8 +1,7 @@
 """Reads every image once and keeps a few numbers of each."""
 
-import contextlib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +11,6 @@ from vision.data import SPLITS, ArraySplit, Source, Split
 from vision.survey.describing import (
     FACTS,
     THUMBNAIL,
-    Description,
     decoded,
     describe,
     describe_file,
@@ -29,8 +27,8 @@ class Survey:
         labels: int32 [N].
         facts: FACTS [N].
         thumbnails: uint8 [N, 12, 12, 3].
-        undecodable: image -> why TensorFlow cannot decode it.
-        refused: image -> why Pillow does not open it although TensorFlow does.
+        reasons: N strings, why TensorFlow cannot decode the image, or else why Pillow
+            does not open it, or ''.
     """
 
     source: Source
@@ -40,8 +38,7 @@ class Survey:
     labels: np.ndarray
     facts: np.ndarray
     thumbnails: np.ndarray
-    undecodable: dict[int, str]
-    refused: dict[int, str]
+    reasons: list[str]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -86,24 +83,24 @@ def survey(
     """
     chosen = {name: _spread(source, name, max_images) for name in SPLITS}
     index = np.concatenate(list(chosen.values()))
-    split = np.repeat(
-        np.arange(len(SPLITS), dtype=np.uint8),
-        [len(places) for places in chosen.values()],
-    )
-    labels = np.concatenate([source.splits[n].labels[i] for n, i in chosen.items()])
-    image_size = image_size or source.image_size
     result = Survey(
         source,
-        image_size,
-        split,
-        index,
-        labels,
-        np.zeros(len(index), FACTS),
-        np.zeros([len(index), THUMBNAIL, THUMBNAIL, 3], np.uint8),
-        {},
-        {},
+        image_size or source.image_size,
+        split=np.repeat(
+            np.arange(len(SPLITS), dtype=np.uint8), list(map(len, chosen.values()))
+        ),
+        index=index,
+        labels=np.concatenate(
+            [source.splits[name].labels[places] for name, places in chosen.items()]
+        ),
+        facts=np.zeros(len(index), FACTS),
+        thumbnails=np.zeros([len(index), THUMBNAIL, THUMBNAIL, 3], np.uint8),
+        reasons=[''] * len(index),
     )
-    with _pillow_quiet():
+    with warnings.catch_warnings():
+        # What Pillow warns of is described anyway.
+        warnings.filterwarnings('ignore', module='PIL')
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
         for name in SPLITS:
             _describe_split(result, name, progress)
     return result
@@ -125,29 +122,20 @@ def _describe_split(result: Survey, name: str, progress: Callable[[int], None]) 
     image_of = dict(zip(result.index[members].tolist(), members.tolist()))
     # TensorFlow decodes in threads of its own. More of Python's would wait for each
     # other: with two it takes twice as long.
-    for image in decoded(split, result.index[members], result.image_size):
-        _note(result, image_of.pop(int(image.place)), describe(image))
+    for decoded_image in decoded(split, result.index[members], result.image_size):
+        image = image_of.pop(int(decoded_image.place))
+        result.reasons[image] = describe(
+            decoded_image, result.facts[image], result.thumbnails[image]
+        )
         progress(1)
     if isinstance(split, ArraySplit):
         return
-    for index, rest in image_of.items():
-        _note(result, rest, describe_file(split, index, result.image_size))
+    for index, image in image_of.items():
+        result.reasons[image] = describe_file(
+            split,
+            index,
+            result.image_size,
+            result.facts[image],
+            result.thumbnails[image],
+        )
         progress(1)
-
-
-def _note(result: Survey, image: int, description: Description) -> None:
-    result.facts[image] = description.facts
-    result.thumbnails[image] = description.thumbnail
-    if description.undecodable:
-        result.undecodable[image] = description.undecodable
-    if description.refused:
-        result.refused[image] = description.refused
-
-
-@contextlib.contextmanager
-def _pillow_quiet() -> Iterator[None]:
-    """Suppresses warnings of Pillow: these properties are described anyway."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings('ignore', module='PIL')
-        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-        yield

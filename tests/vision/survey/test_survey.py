@@ -39,7 +39,7 @@ def test_a_missing_file_is_a_problem_of_its_own(source):
     train = source.splits['train']
     gone = dataclasses.replace(train, paths=['/no/such/file', *train.paths[1:]])
     twice = dataclasses.replace(source, splits={**source.splits, 'train': gone})
-    assert survey(twice).undecodable[0] == 'No such file or directory'
+    assert survey(twice).reasons[0] == 'No such file or directory'
 
 
 def test_formats_modes_and_sizes_are_counted(seen):
@@ -107,7 +107,7 @@ def test_byte_ranges_give_the_same_facts(seen, ranges):
     within = survey(ranges)
     for field in seen.facts.dtype.names:
         np.testing.assert_array_equal(within.facts[field], seen.facts[field], field)
-    assert within.undecodable == seen.undecodable
+    assert within.reasons == seen.reasons
     assert problems_of(within) == problems_of(seen)
 
 

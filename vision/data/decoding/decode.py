@@ -53,13 +53,18 @@ def decode(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
     return tf.ensure_shape(image, [None, None, 3])
 
 
+# Step by step, it takes as long as a hundred images.
+decode_traced = tf.function(
+    decode, input_signature=[tf.TensorSpec([], tf.string)], autograph=False
+)
+
+
 def decode_plain(contents: tf.Tensor, at_least: int | None = None) -> tf.Tensor:
     """Does what `decode` does, for a file for which `is_plain` holds."""
     if at_least is None:
         return _decode_by(contents, 1)
     power = _power(_jpeg_shape(contents), at_least)
-    image = tf.switch_case(power, _by_ratios(contents))
-    return tf.ensure_shape(image, [None, None, 3])
+    return tf.ensure_shape(tf.switch_case(power, _by_ratios(contents)), [None, None, 3])
 
 
 def _power(jpeg_shape: tf.Tensor, at_least: int | None) -> tf.Tensor:
