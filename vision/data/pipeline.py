@@ -92,10 +92,9 @@ def train_batches(
 
     def batch(key: tf.Tensor, indices: tf.Tensor) -> Batch:
         images, sample_weights, shares = fetch(indices, draws.of_examples(key, indices))
-        gathered = tf.gather(labels, indices)
-        if shares is None:
-            return Batch(images, gathered, sample_weights)
-        return Batch(images, gathered, sample_weights, partners(gathered), shares)
+        own = tf.gather(labels, indices)
+        others = None if shares is None else partners(own)
+        return Batch(images, own, sample_weights, others, shares)
 
     return for_training(
         split,
@@ -157,12 +156,10 @@ def for_training(
     Args:
         batch: `(key, indices) -> Batch`, of the epoch's int64 [2] and int64 [B].
     """
-    epoch_steps = steps_per_epoch(examples, batch_size)
-    epoch_steps = min(epoch_steps, limit) if limit else epoch_steps
+    epoch_steps = min(steps_per_epoch(examples, batch_size), limit or len(examples))
 
     def of_step(step: tf.Tensor) -> Batch:
-        epoch = step // epoch_steps
-        key = tf.stack([tf.constant(seed, tf.int64), epoch])
+        key = tf.stack([tf.constant(seed, tf.int64), step // epoch_steps])
         indices = (step % epoch_steps) * batch_size + tf.range(
             batch_size, dtype=tf.int64
         )
@@ -187,15 +184,15 @@ def for_evaluation(
     Args:
         batch: `indices -> Batch`, of int64 [B].
     """
-    steps = -(-len(examples) // batch_size)
-    steps = min(steps, limit) if limit else steps
+    steps = min(-(-len(examples) // batch_size), limit or len(examples))
 
     def of_step(step: tf.Tensor) -> Batch:
         indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)
         real = indices < len(examples)
         padded = batch(tf.where(real, indices, 0))
-        sample_weights = tf.where(real, padded.sample_weights, 0.0)
-        return padded._replace(sample_weights=sample_weights)
+        return padded._replace(
+            sample_weights=tf.where(real, padded.sample_weights, 0.0)
+        )
 
     return _map(tf.data.Dataset.range(steps), of_step)
 
@@ -203,13 +200,12 @@ def for_evaluation(
 def _map(
     steps: tf.data.Dataset, batch: Callable[[tf.Tensor], Batch]
 ) -> tf.data.Dataset:
-    # There is nothing for AutoGraph to convert, and looking for it takes seconds.
-    unconverted = tf.autograph.experimental.do_not_convert(batch)
     options = tf.data.Options()
     # They have no use here, and copy each array that batches are taken from.
     options.experimental_optimization.apply_default_optimizations = False
     return (
-        steps.map(unconverted, tf.data.AUTOTUNE)
+        # There is nothing for AutoGraph to convert, and looking for it takes seconds.
+        steps.map(tf.autograph.experimental.do_not_convert(batch), tf.data.AUTOTUNE)
         .prefetch(tf.data.AUTOTUNE)
         .with_options(options)
     )

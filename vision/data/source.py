@@ -57,10 +57,11 @@ class _Images(abc.ABC):
 
     def __post_init__(self) -> None:
         if self.sample_weights is _EQUAL:
-            ones = np.ones(len(self.labels), np.float32)
-            object.__setattr__(self, 'sample_weights', ones)
-        _check_vector('labels', self.labels, np.int32)
-        _check_vector('sample_weights', self.sample_weights, np.float32)
+            object.__setattr__(
+                self, 'sample_weights', np.ones(len(self.labels), np.float32)
+            )
+        _check_array('labels', self.labels, np.int32, 'N')
+        _check_array('sample_weights', self.sample_weights, np.float32, 'N')
         if not len(self):
             raise DatasetError('A split needs at least one image, got none.')
         lengths = {name: len(values) for name, values in self.columns().items()}
@@ -96,13 +97,8 @@ class ArraySplit(_Images):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        images = self.images
-        if images.ndim != 4 or images.shape[3] != 3 or images.dtype != np.uint8:
-            raise DatasetError(
-                'images must be uint8 [N, H, W, 3], '
-                f'got {images.dtype} {list(images.shape)}.'
-            )
-        height, width = images.shape[1:3]
+        _check_array('images', self.images, np.uint8, 'N', 'H', 'W', 3)
+        height, width = self.images.shape[1:3]
         object.__setattr__(self, 'side', height if height == width else None)
 
     def read(self, index: int) -> np.ndarray:
@@ -138,14 +134,11 @@ class RangeSplit(_Images):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        ranges = self.ranges
-        if ranges.ndim != 2 or ranges.shape[1] != 2 or ranges.dtype != np.int64:
+        _check_array('ranges', self.ranges, np.int64, 'N', 2)
+        if self.ranges.min() < 0:
             raise DatasetError(
-                f'ranges must be int64 [N, 2], got {ranges.dtype} {list(ranges.shape)}.'
-            )
-        if ranges.min() < 0:
-            raise DatasetError(
-                f'ranges must be offsets and lengths of 0 or more, got {ranges.min()}.'
+                'ranges must be offsets and lengths of 0 or more, '
+                f'got {self.ranges.min()}.'
             )
 
     def read(self, index: int) -> bytes:
@@ -163,10 +156,15 @@ Split = ArraySplit | EncodedSplit
 SomeSplit = TypeVar('SomeSplit', bound=_Images)
 
 
-def _check_vector(what: str, array: np.ndarray, dtype: type) -> None:
-    if array.ndim != 1 or array.dtype != dtype:
+def _check_array(what: str, array: np.ndarray, dtype: type, *axes: str | int) -> None:
+    """Checks the dtype and the shape: axes that have a name are of any length."""
+    shape_fits = array.ndim == len(axes) and all(
+        isinstance(axis, str) or axis == length
+        for axis, length in zip(axes, array.shape)
+    )
+    if array.dtype != dtype or not shape_fits:
         raise DatasetError(
-            f'{what} must be {np.dtype(dtype)} [N], '
+            f'{what} must be {np.dtype(dtype)} [{", ".join(map(str, axes))}], '
             f'got {array.dtype} {list(array.shape)}.'
         )
 
@@ -219,21 +217,22 @@ class Source:
             object.__setattr__(self, 'splits', sized)
 
     def _check_split(self, name: str, split: Split) -> None:
-        low, high = split.labels.min(), split.labels.max()
-        if low < 0 or high >= len(self.classes):
-            at = int(
-                np.argmax((split.labels < 0) | (split.labels >= len(self.classes)))
-            )
+        beyond = (split.labels < 0) | (split.labels >= len(self.classes))
+        if beyond.any():
+            at = int(beyond.argmax())
             raise DatasetError(
                 f'{self.name}, {name}: labels must lie in 0..{len(self.classes) - 1}, '
                 f'got {split.labels[at]} for {split.names[at]}.'
             )
-        if self.fixed_size and isinstance(split, ArraySplit):
-            if split.side != self.image_size:
-                raise DatasetError(
-                    f'{self.name}, {name}: every image must be {self.image_size}x'
-                    f'{self.image_size}, got {list(split.images.shape[1:3])}.'
-                )
+        if (
+            self.fixed_size
+            and isinstance(split, ArraySplit)
+            and split.side != self.image_size
+        ):
+            raise DatasetError(
+                f'{self.name}, {name}: every image must be {self.image_size}x'
+                f'{self.image_size}, got {list(split.images.shape[1:3])}.'
+            )
 
 
 def _check_unique(what: str, names: Sequence[str]) -> None:

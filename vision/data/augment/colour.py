@@ -49,8 +49,9 @@ def colour_jitter(
     means = tf.reduce_mean(luminance(images), [1, 2], keepdims=True)
     images = blend(means, images, contrasty)
     images = blend(luminance(images), images, saturated)
-    angles = draws.uniform(for_hue, -hue_delta, hue_delta) * (2 * math.pi)
-    return turn_hue(images, angles)
+    return turn_hue(
+        images, draws.uniform(for_hue, -hue_delta, hue_delta) * (2 * math.pi)
+    )
 
 
 def turn_hue(images: tf.Tensor, angles: tf.Tensor) -> tf.Tensor:

@@ -122,8 +122,9 @@ class Augmenter:
         )
 
     def _resize(self, image: tf.Tensor) -> tf.Tensor:
-        resized = decode.resize(image, self.size)
-        return tf.ensure_shape(resized, [self.size, self.size, 3])
+        return tf.ensure_shape(
+            decode.resize(image, self.size), [self.size, self.size, 3]
+        )
 
     def _apply(
         self, images: tf.Tensor, seeds: tf.Tensor, weights: tf.Tensor, prepared: bool

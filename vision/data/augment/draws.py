@@ -16,8 +16,7 @@ def uniform(seeds: tf.Tensor, low: float = 0.0, high: float = 1.0) -> tf.Tensor:
     """Numbers in low..high, one for each of the int64 seeds; float32 of their shape."""
     bits = tf.bitwise.right_shift(_mix(_unsigned(seeds), 1, _GAMMA), _constant(40))
     # 24 bits are what a float32 holds exactly.
-    share = tf.cast(bits, tf.float32) * 2.0**-24
-    return low + (high - low) * share
+    return low + (high - low) * (tf.cast(bits, tf.float32) * 2.0**-24)
 
 
 def integers(seeds: tf.Tensor, count: int) -> tf.Tensor:

@@ -1,9 +1,9 @@
 """Augmentations that move pixels, each as an affine map, and the one resampling.
 
 Each is `(seeds, side, size, *numbers) -> Affine`: seeds int64 [B], side the images'
-pixels a side, size that of the network. Neighbours in a list are multiplied into one
-map, so an image is interpolated once however often it is turned, shifted and scaled.
-Reflections fill what lies outside.
+pixels a side, size that of the network, which only a crop needs. Neighbours in a list
+are multiplied into one map, so an image is interpolated once however often it is
+turned, shifted and scaled. Reflections fill what lies outside.
 """
 
 import math
@@ -34,24 +34,21 @@ class Affine(NamedTuple):
 
     def then(self, second: 'Affine') -> 'Affine':
         """The map that does this one first."""
-        offset = tf.linalg.matvec(self.matrix, second.offset) + self.offset
         return Affine(
             tf.matmul(self.matrix, second.matrix),
-            offset,
+            tf.linalg.matvec(self.matrix, second.offset) + self.offset,
             second.size,
             self.exact and second.exact,
         )
 
 
-def flip(seeds: tf.Tensor, side: int, size: int) -> Affine:
+def flip(seeds: tf.Tensor, side: int, _size: int) -> Affine:
     """Mirrors left to right, half of the time."""
-    del size
     return _diagonal(_sign(seeds), tf.ones_like(seeds, tf.float32), side, exact=True)
 
 
-def vertical_flip(seeds: tf.Tensor, side: int, size: int) -> Affine:
+def vertical_flip(seeds: tf.Tensor, side: int, _size: int) -> Affine:
     """Mirrors top to bottom, half of the time."""
-    del size
     return _diagonal(tf.ones_like(seeds, tf.float32), _sign(seeds), side, exact=True)
 
 
@@ -59,15 +56,13 @@ def _sign(seeds: tf.Tensor) -> tf.Tensor:
     return tf.where(draws.uniform(seeds) < 0.5, -1.0, 1.0)
 
 
-def pad_crop(seeds: tf.Tensor, side: int, size: int, padding: int = 4) -> Affine:
+def pad_crop(seeds: tf.Tensor, side: int, _size: int, padding: int = 4) -> Affine:
     """Shifts by up to `padding` whole pixels (He et al. 2015, arXiv:1512.03385)."""
-    del size
     return _shift(seeds, side, padding)
 
 
-def shift(seeds: tf.Tensor, side: int, size: int, fraction: float = 0.2) -> Affine:
+def shift(seeds: tf.Tensor, side: int, _size: int, fraction: float = 0.2) -> Affine:
     """Shifts by up to `fraction` of the height and of the width, in whole pixels."""
-    del size
     return _shift(seeds, side, round(fraction * side))
 
 
@@ -79,13 +74,11 @@ def _shift(seeds: tf.Tensor, side: int, reach: int) -> Affine:
         ],
         1,
     )
-    ones = tf.ones_like(seeds, tf.float32)
-    return _diagonal(ones, ones, side, exact=True)._replace(offset=offset)
+    return Affine(tf.eye(2, batch_shape=seeds.shape), offset, side, exact=True)
 
 
-def rotate(seeds: tf.Tensor, side: int, size: int, degrees: float = 20.0) -> Affine:
+def rotate(seeds: tf.Tensor, side: int, _size: int, degrees: float = 20.0) -> Affine:
     """Rotates about the centre by up to `degrees` either way."""
-    del size
     reach = math.radians(degrees)
     return rotation(draws.uniform(seeds, -reach, reach), side)
 
@@ -96,21 +89,19 @@ def rotation(angles: tf.Tensor, side: int) -> Affine:
     return linear(cos, -sin, sin, cos, side)
 
 
-def zoom(seeds: tf.Tensor, side: int, size: int, fraction: float = 0.2) -> Affine:
+def zoom(seeds: tf.Tensor, side: int, _size: int, fraction: float = 0.2) -> Affine:
     """Magnifies about the centre by 1 - fraction .. 1 + fraction."""
-    del size
     factor = 1 / draws.uniform(seeds, 1 - fraction, 1 + fraction)
     return _diagonal(factor, factor, side)
 
 
 def random_resolution(
-    seeds: tf.Tensor, side: int, size: int, fraction: float = 0.2
+    seeds: tf.Tensor, side: int, _size: int, fraction: float = 0.2
 ) -> Affine:
     """Resizes by 1 - fraction .. 1 + fraction to whole pixels, then pads or crops back.
 
     The padding is the image's reflection, and as wide on each side.
     """
-    del size
     scaled = tf.round(side * draws.uniform(seeds, 1 - fraction, 1 + fraction))
     factor = side / tf.maximum(scaled, 1.0)
     return _diagonal(factor, factor, side)

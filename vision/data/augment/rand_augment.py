@@ -44,12 +44,11 @@ def rand_augment(
 
     Operations with a direction take either one, half of the time.
     """
-    strength = magnitude / _LEVELS
     for layer_seeds in draws.split(seeds, layers):
         for_operation, for_sign = draws.split(layer_seeds, 2)
         operation = draws.integers(for_operation, len(OPERATIONS))
         sign = tf.where(draws.uniform(for_sign) < 0.5, -1.0, 1.0)
-        images = apply(images, operation, strength * sign)
+        images = apply(images, operation, magnitude / _LEVELS * sign)
     return images
 
 
@@ -103,13 +102,12 @@ def _tables(
     values = tf.range(256, dtype=tf.float32)
     level = tf.abs(strength)[:, tf.newaxis, tf.newaxis]
     signed = strength[:, tf.newaxis, tf.newaxis]
-    threshold = 256 * (1 - level)
     step = 2 ** tf.round(_POSTERIZE * level)
     tables = values + tf.zeros([images.shape[0], 3, 1])
     for name, table in {
         'autocontrast': _autocontrast(images, values),
-        'equalize': _equalize(images),
-        'solarize': tf.where(values < threshold, values, 255 - values),
+        'equalize': _equalize(images, values),
+        'solarize': tf.where(values < 256 * (1 - level), values, 255 - values),
         'posterize': tf.floor(values / step) * step,
         'brightness': values * (1 + _FACTOR * signed),
     }.items():
@@ -125,12 +123,11 @@ def _autocontrast(images: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     return tf.where(high > low, stretched, values)
 
 
-def _equalize(images: tf.Tensor) -> tf.Tensor:
+def _equalize(images: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
     """Makes each channel's histogram flat."""
     count, height, width, channels = images.shape
     pixels = tf.reshape(_level(images), [count, height * width, channels])
-    rows = tf.range(count * channels)
-    cells = tf.reshape(rows, [count, 1, channels]) * 256 + pixels
+    cells = tf.reshape(tf.range(count * channels) * 256, [count, 1, channels]) + pixels
     histogram = tf.math.unsorted_segment_sum(
         tf.ones_like(cells, tf.float32), cells, count * channels * 256
     )
@@ -139,7 +136,6 @@ def _equalize(images: tf.Tensor) -> tf.Tensor:
         tf.where(below > 0, below, height * width * 1.0), -1, keepdims=True
     )
     share = (below - lowest) / tf.maximum(height * width - lowest, 1.0)
-    values = tf.range(256, dtype=tf.float32)
     flat = lowest >= height * width  # One value: nothing to equalize.
     return tf.where(flat, values, tf.round(255 * share))
 

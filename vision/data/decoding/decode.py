@@ -88,9 +88,8 @@ def _decode_by(contents: tf.Tensor, ratio: int) -> tf.Tensor:
 
 def _jpeg_shape(contents: tf.Tensor) -> tf.Tensor:
     """Height and width; int32 [2], zeros of what is no JPEG."""
-    is_jpeg = _starts(_header(contents), _JPEG)
     return tf.cond(
-        is_jpeg,
+        _starts(_header(contents), _JPEG),
         lambda: tf.image.extract_jpeg_shape(contents)[:2],
         lambda: tf.zeros([2], tf.int32),
     )
@@ -98,7 +97,6 @@ def _jpeg_shape(contents: tf.Tensor) -> tf.Tensor:
 
 def _checks(header: tf.Tensor, kind: tf.Tensor, jpeg_shape: tf.Tensor) -> list:
     """Operations that fail for files that are not to be decoded."""
-    none = tf.constant(0, tf.int64)
     area = tf.stack(
         [
             _area(jpeg_shape[1], jpeg_shape[0]),
@@ -106,9 +104,10 @@ def _checks(header: tf.Tensor, kind: tf.Tensor, jpeg_shape: tf.Tensor) -> list:
             _area(_little(header, 6, 2), _little(header, 8, 2)),
             _area(_little(header, 18, 4), _signed(_little(header, 22, 4))),
             _webp_area(header),
-            none,
+            tf.constant(0, tf.int64),
         ]
     )[kind]
+    animated_webp = (header[15] == ord('X')) & (header[20] // 2 % 2 == 1)
     return [
         check(kind < len(_MAGICS), 'Not a JPEG, PNG, GIF, BMP or WebP file'),
         check(
@@ -120,7 +119,7 @@ def _checks(header: tf.Tensor, kind: tf.Tensor, jpeg_shape: tf.Tensor) -> list:
         ),
         # TensorFlow 2.21 overwrites memory that is not its own for some of these.
         check(
-            tf.not_equal(kind, _MAGICS.index(_WEBP)) | ~_is_animated_webp(header),
+            tf.not_equal(kind, _MAGICS.index(_WEBP)) | ~animated_webp,
             'Expected a WebP file of one image, got an animation',
         ),
         check(area <= MAX_PIXELS, f'Expected at most {MAX_PIXELS} pixels, got', area),
@@ -154,9 +153,11 @@ def crop(
         return image[top : top + rows, left : left + columns]
 
     def quickly() -> tf.Tensor:
-        height, width = tf.unstack(_jpeg_shape(contents))
         return tf.io.decode_and_crop_jpeg(
-            contents, window(height, width), channels=3, dct_method='INTEGER_ACCURATE'
+            contents,
+            window(*tf.unstack(_jpeg_shape(contents))),
+            channels=3,
+            dct_method='INTEGER_ACCURATE',
         )
 
     jpeg = _starts(_header(contents), _JPEG)
@@ -171,19 +172,16 @@ def is_plain(contents: tf.Tensor) -> tf.Tensor:
     """
     header = _header(contents)
 
-    def byte(at: int) -> tf.Tensor:
-        return header[..., at]
-
     def tables(marker: tf.Tensor) -> tf.Tensor:
         return (marker >= 0xC0) & (marker < 0xE0)
 
     jfif = (
-        (byte(3) == 0xE0)
+        (header[..., 3] == 0xE0)
         & (_big(header, 4, 2) == 16)
-        & (byte(20) == 0xFF)
-        & tables(byte(21))
+        & (header[..., 20] == 0xFF)
+        & tables(header[..., 21])
     )
-    jpeg = _starts(header, _JPEG) & (jfif | tables(byte(3)))
+    jpeg = _starts(header, _JPEG) & (jfif | tables(header[..., 3]))
     small = (_big(header, 16, 4) < 2**13) & (_big(header, 20, 4) < 2**13)
     chunk = _big(header, 37, 4)
     pixels = (chunk == int.from_bytes(b'IDAT', 'big')) | (
@@ -245,10 +243,6 @@ def _webp_area(header: tf.Tensor) -> tf.Tensor:
     )
 
 
-def _is_animated_webp(header: tf.Tensor) -> tf.Tensor:
-    return (header[15] == ord('X')) & (header[20] // 2 % 2 == 1)
-
-
 def _is_known_bmp(header: tf.Tensor) -> tf.Tensor:
     """Whether TensorFlow reads it right: else, it guesses sizes or swaps colours."""
     bits, compression = _little(header, 28, 2), _little(header, 30, 4)
@@ -286,15 +280,12 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
     if image.shape[-3:] == [size, size, 3]:
         return image
     shape = tf.shape(image)[-3:-1]
-    if image.shape[-3:].is_fully_defined():
-        fitted = _centre(image, shape, size)
-    else:
-        # A conditional costs 10 us, the resizing that it saves ten times that.
-        fitted = tf.cond(
-            tf.reduce_all(shape == size),
-            lambda: image,
-            lambda: _centre(image, shape, size),
-        )
+    # A conditional costs 10 us, the resizing that it saves ten times that.
+    fitted = tf.cond(
+        tf.reduce_all(shape == size),
+        lambda: image,
+        lambda: _centre(image, shape, size),
+    )
     return tf.ensure_shape(fitted, [*image.shape[:-3], size, size, 3])
 
 
@@ -306,22 +297,20 @@ def _centre(image: tf.Tensor, shape: tf.Tensor, size: int) -> tf.Tensor:
 
 def resize(image: tf.Tensor, size: int) -> tf.Tensor:
     """Resizes [..., h, w, 3] to [..., size, size, 3], bilinearly; keeps the dtype."""
-
     # Bilinear reads 2 x 2 pixels, so it skips none until it shrinks more than twofold.
     # Antialiasing takes several times as long, so it is for what shrinks more.
-    def resized(antialias: bool) -> Callable[[], tf.Tensor]:
-        return lambda: tf.image.resize(image, [size, size], antialias=antialias)
-
+    resized = functools.partial(tf.image.resize, image, [size, size])
     if image.shape[-3:].is_fully_defined():
-        result = resized(max(image.shape[-3:-1]) > 2 * size)()
+        result = resized(antialias=max(image.shape[-3:-1]) > 2 * size)
     else:
-        largest = tf.reduce_max(tf.shape(image)[-3:-1])
-        result = tf.cond(largest > 2 * size, resized(True), resized(False))
+        result = tf.cond(
+            tf.reduce_max(tf.shape(image)[-3:-1]) > 2 * size,
+            lambda: resized(antialias=True),
+            lambda: resized(antialias=False),
+        )
     return to_uint8(result) if image.dtype == tf.uint8 else result
 
 
 def to_uint8(image: tf.Tensor) -> tf.Tensor:
     """Rounds and clips to 0..255; uint8 of the same shape."""
-    if image.dtype == tf.uint8:
-        return image
     return tf.saturate_cast(tf.round(image), tf.uint8)

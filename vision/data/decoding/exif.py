@@ -37,14 +37,15 @@ def upright(image: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
     def turned() -> tf.Tensor:
         # 6, for one, is transposed and then mirrored left to right.
         axes = tf.where(value >= 5, [1, 0, 2], [0, 1, 2])
-        mirrored = tf.stack([_among(value, (3, 4, 7, 8)), _among(value, (2, 3, 6, 7))])
+        mirrored = tf.stack(
+            [
+                tf.reduce_any(value == [3, 4, 7, 8]),
+                tf.reduce_any(value == [2, 3, 6, 7]),
+            ]
+        )
         return tf.reverse(tf.transpose(image, axes), tf.boolean_mask([0, 1], mirrored))
 
     return tf.cond(tf.equal(value, 1), lambda: image, turned)
-
-
-def _among(value: tf.Tensor, numbers: tuple[int, ...]) -> tf.Tensor:
-    return tf.reduce_any(value == list(numbers))
 
 
 def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
@@ -64,12 +65,10 @@ def _find(contents: tf.Tensor, kind: tf.Tensor) -> tf.Tensor:
         payload, following, stop = (tf.stack(values)[kind] for values in zip(*ways))
         return tf.where(stop | (payload > 0), -1, following), payload, left - 1
 
-    start = tf.constant([2, 8, 12, -1])[kind]
-    zero = tf.constant(0)
     _, position, _ = tf.while_loop(
         lambda at, _, left: (at >= 0) & (at < size - 8) & (left > 0),
         step,
-        (start, zero, tf.constant(_SEGMENTS)),
+        (tf.constant([2, 8, 12, -1])[kind], tf.constant(0), tf.constant(_SEGMENTS)),
     )
     return position
 
@@ -81,21 +80,19 @@ def _jpeg_segment(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     is_exif = (head[1] == 0xE1) & _equal(head[4:10], b'Exif\0\0') & (length > 8)
     # Decoders skip bytes that are no marker, which a few programs leave.
     is_marker = (head[0] == 0xFF) & (head[1] != 0) & (head[1] != 0xFF)
-    following = tf.where(is_marker, at + 2 + length, at + 1)
     return (
         tf.where(is_marker & is_exif, at + 10, 0),
-        following,
+        tf.where(is_marker, at + 2 + length, at + 1),
         is_marker & ~is_metadata,
     )
 
 
 def _png_chunk(head: tf.Tensor, at: tf.Tensor) -> tuple[tf.Tensor, ...]:
     length = _number(head[:4], False)
-    is_last = _equal(head[4:8], b'IDAT')
     return (
         tf.where(_equal(head[4:8], b'eXIf'), at + 8, 0),
         at + 12 + length,
-        is_last | (length < 0),
+        _equal(head[4:8], b'IDAT') | (length < 0),
     )
 
 
@@ -124,24 +121,23 @@ def _read_tag(contents: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
         (tags == _ORIENTATION)
         & (_number(entries[:, 2:4], little) == _SHORT)
         & (_number(entries[:, 4:8], little) == 1)
+        & (tf.range(_ENTRIES) < count)
     )
-    is_it &= (tf.range(_ENTRIES) < count) & valid
-    value = tf.reduce_max(tf.where(is_it & (start > 0), values, 0))
+    value = tf.reduce_max(tf.where(is_it & valid & (start > 0), values, 0))
     return tf.where((value >= 1) & (value <= 8), value, 1)
 
 
 def _number(numbers: tf.Tensor, little: bool | tf.Tensor) -> tf.Tensor:
     """The number in the last axis of bytes; int32, in which four bytes wrap around."""
-    count = numbers.shape[-1]
-    powers = tf.constant([(256**i + 2**31) % 2**32 - 2**31 for i in range(count)])
+    powers = [(256**i + 2**31) % 2**32 - 2**31 for i in range(numbers.shape[-1])]
     ordered = tf.where(little, numbers, tf.reverse(numbers, [-1]))
     return tf.reduce_sum(ordered * powers, -1)
 
 
 def _bytes(contents: tf.Tensor, at: int | tf.Tensor, count: int) -> tf.Tensor:
     """`count` bytes of a scalar string, padded with zeros; int32 [count]."""
-    at = tf.minimum(at, tf.strings.length(contents))
-    piece = tf.strings.substr(contents, at, count)
+    start = tf.minimum(at, tf.strings.length(contents))
+    piece = tf.strings.substr(contents, start, count)
     return tf.cast(tf.io.decode_raw(piece, tf.uint8, fixed_length=count), tf.int32)
 
 
