@@ -67,16 +67,11 @@ def _lookup(keys: np.ndarray) -> Iterator[np.ndarray]:
         limits = np.arange(_CHUNK, totals.max(initial=0), _CHUNK)
         ends = np.unique(np.searchsorted(totals, limits))
         for rows in np.split(np.arange(len(keys)), ends):
-            yield _expand(rows, starts[wanted[rows]], counts[wanted[rows]], order)
-
-
-def _expand(
-    rows: np.ndarray, starts: np.ndarray, counts: np.ndarray, order: np.ndarray
-) -> np.ndarray:
-    """Pairs of a row with the `counts` later entries of `order` from `starts` on."""
-    first = np.repeat(rows, counts)
-    ends = np.cumsum(counts)
-    within = np.arange(len(first)) - np.repeat(ends - counts, counts)
-    second = order[np.repeat(starts, counts) + within]
-    later = first < second
-    return np.stack([first[later], second[later]], 1)
+            # Each row, beside all entries of `order` with the key that it wants.
+            partners = counts[wanted[rows]]
+            first = np.repeat(rows, partners)
+            begins = np.cumsum(partners) - partners
+            shifts = np.repeat(starts[wanted[rows]] - begins, partners)
+            second = order[shifts + np.arange(len(first))]
+            later = first < second
+            yield np.stack([first[later], second[later]], 1)

@@ -106,9 +106,7 @@ class Augmenter:
             return decode.fit(images, self.size)
 
         def crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-            height, width, _ = tf.unstack(tf.shape(image))
-            top, left, rows, columns = tf.unstack(self._window(seed)(height, width))
-            return self._resize(image[top : top + rows, left : left + columns])
+            return self._resize(decode.cut(image, self._window(seed)))
 
         return for_each(crop, images, seeds, self.size)
 

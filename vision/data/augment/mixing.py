@@ -34,8 +34,10 @@ def cutmix(
     most = math.floor(math.sqrt(0.5) * side) / side
     extent = tf.minimum(tf.sqrt(1 - _beta(for_share, alpha)), most)
     cut = rectangle(for_place, images.shape, extent, extent)
-    mixed = tf.where(cut, partners(images), images)
-    return mixed, 1 - tf.reduce_mean(tf.cast(cut, tf.float32), [1, 2, 3])
+    return (
+        tf.where(cut, partners(images), images),
+        1 - tf.reduce_mean(tf.cast(cut, tf.float32), [1, 2, 3]),
+    )
 
 
 def partners(values: tf.Tensor) -> tf.Tensor:

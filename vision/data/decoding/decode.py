@@ -147,10 +147,7 @@ def crop(
     """
 
     def slowly() -> tf.Tensor:
-        image = decode_plain(contents) if plain else decode(contents)
-        height, width, _ = tf.unstack(tf.shape(image))
-        top, left, rows, columns = tf.unstack(window(height, width))
-        return image[top : top + rows, left : left + columns]
+        return cut(decode_plain(contents) if plain else decode(contents), window)
 
     def quickly() -> tf.Tensor:
         return tf.io.decode_and_crop_jpeg(
@@ -162,6 +159,13 @@ def crop(
 
     jpeg = _starts(_header(contents), _JPEG)
     return tf.cond(jpeg if plain else jpeg & is_plain(contents), quickly, slowly)
+
+
+def cut(image: tf.Tensor, window: Callable[..., tf.Tensor]) -> tf.Tensor:
+    """The window of an image [h, w, 3]; see `crop`."""
+    height, width, _ = tf.unstack(tf.shape(image))
+    top, left, rows, columns = tf.unstack(window(height, width))
+    return image[top : top + rows, left : left + columns]
 
 
 def is_plain(contents: tf.Tensor) -> tf.Tensor:
