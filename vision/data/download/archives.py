@@ -88,9 +88,8 @@ def install(
             f'{", ".join(ARCHIVES)}.{suggestion(name, ARCHIVES)}'
         )
     archive = ARCHIVES[name]
-    if data_dir.name == archive.folder and data_dir.is_dir():
-        return data_dir
-    folder = data_dir / archive.folder
+    is_folder = data_dir.name == archive.folder and data_dir.is_dir()
+    folder = data_dir if is_folder else data_dir / archive.folder
     if folder.is_dir():
         return folder
     file = data_dir / archive.file

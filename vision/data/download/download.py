@@ -28,31 +28,25 @@ _CHUNK = 1 << 16  # Bytes; what a kill can lose of the transfer.
 _TIMEOUT = (15.0, 60.0)  # Seconds to connect, and without a byte.
 _TRIES = 4  # Attempts in a row that bring nothing new.
 _BACKOFF = 0.5  # Seconds; doubled with every such attempt.
-_PASSING = (429, 500, 502, 503, 504)  # Statuses that often go away by themselves.
 
 
 class _File(NamedTuple):
     """What is downloaded, where to, and what is known of it beforehand.
 
     Attributes:
+        part: where the bytes are written to until all are there.
+        origin: beside the part: its address, and the server's mark of its version.
         algorithm: of hashlib's, by which the digest is.
         digest: of the whole file, hexadecimal; None where it is not known.
     """
 
     url: str
     path: Path
+    part: Path
+    origin: Path
     size: int | None
     algorithm: str
     digest: str | None
-
-    @property
-    def part(self) -> Path:
-        return self.path.with_name(f'{self.path.name}.part')
-
-    @property
-    def origin(self) -> Path:
-        """Beside the part: its address, and the server's mark of its version."""
-        return self.path.with_name(f'{self.path.name}.part.origin')
 
 
 def download(
@@ -83,7 +77,15 @@ def download(
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise DatasetError(f'Expected an address of http:// or https://, got {url!r}.')
-    file = _File(url, path, size, 'sha256' if sha256 else 'md5', sha256 or md5)
+    file = _File(
+        url,
+        path,
+        path.with_name(f'{path.name}.part'),
+        path.with_name(f'{path.name}.part.origin'),
+        size,
+        'sha256' if sha256 else 'md5',
+        sha256 or md5,
+    )
     try:
         if not _is_there(file):
             with locked(path):
@@ -124,9 +126,11 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _is_there(file: _File) -> bool:
-    if not file.path.is_file() or file.size not in (None, file.path.stat().st_size):
-        return False
-    return not file.digest or file.digest == digest_of(file.path, file.algorithm)
+    return (
+        file.path.is_file()
+        and file.size in (None, file.path.stat().st_size)
+        and (not file.digest or file.digest == digest_of(file.path, file.algorithm))
+    )
 
 
 def _complete(file: _File, progress: Progress) -> None:
@@ -141,7 +145,7 @@ def _complete(file: _File, progress: Progress) -> None:
     retry = Retry(
         _TRIES,
         backoff_factor=_BACKOFF,
-        status_forcelist=_PASSING,
+        status_forcelist=(429, 500, 502, 503, 504),  # They often go away.
         raise_on_status=False,
         respect_retry_after_header=False,
     )
@@ -265,12 +269,11 @@ def _check_offer(file: _File, begins: int, total: int) -> None:
 def _append(
     file: _File,
     response: requests.Response,
-    begins: int,
+    done: int,
     total: int | None,
     progress: Progress,
 ) -> None:
     total = file.size if total is None else total
-    done = begins
     with file.part.open('ab') as part:
         progress(done, total)
         # Undecoded: servers call a .tar.gz a tar with Content-Encoding: gzip.

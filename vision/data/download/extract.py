@@ -2,7 +2,6 @@
 
 import bz2
 import gzip
-import io
 import lzma
 import os
 import re
@@ -15,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 from vision.data.download.download import Progress, locked
 from vision.data.source import DatasetError
@@ -24,7 +23,6 @@ from vision.files import publish
 _CHUNK = 1 << 20  # Bytes held in memory at a time.
 _BLOCK = 4096  # Bytes that a file takes up on the disk are a multiple of this.
 _MAX_HEADER = 16 << 20  # Bytes; the longest names that tar allows are far shorter.
-_FINDER = '__MACOSX'  # A folder of metadata that the Mac adds to the zips it makes.
 
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {  # How such a file begins.
     b'\x1f\x8b': gzip.open,
@@ -50,14 +48,12 @@ class _Member(NamedTuple):
     """A file or folder of an archive.
 
     Attributes:
-        name: as the archive has it, for messages.
-        path: below the folder to make, parts joined by '/'; '' is that folder itself.
+        name: as the archive has it.
         size: bytes according to the archive's headers.
         open: returns a binary file with the bytes.
     """
 
     name: str
-    path: str
     size: int
     is_folder: bool
     open: Callable[[], Any]
@@ -95,7 +91,8 @@ def extract(
                 f'Expected to create {folder}, it is already there. '
                 'Remove it to extract it again.'
             )
-        _remove(staging)  # Of a process that was killed.
+        if staging.exists():
+            shutil.rmtree(staging)  # Of a process that was killed.
         try:
             with _opened(archive) as listed:
                 files, folders = _checked(_limited(listed, max_members, max_bytes), top)
@@ -104,7 +101,7 @@ def extract(
             os.sync()  # Syncing 100,000 files one by one takes minutes.
             publish(staging, folder)
         finally:
-            _remove(staging)
+            shutil.rmtree(staging, ignore_errors=True)
     return folder
 
 
@@ -124,11 +121,6 @@ def _explained(archive: Path, folder: Path) -> Iterator[None]:
         raise DatasetError(
             f'{archive} is damaged or not whole: {error}. Remove it and get it again.'
         ) from error
-
-
-def _remove(staging: Path) -> None:
-    if staging.exists():
-        shutil.rmtree(staging)
 
 
 @contextmanager
@@ -160,7 +152,7 @@ def _opened(archive: Path) -> Iterator[Iterable[_Member]]:
 class _Guarded:
     """A file that refuses to read more than a header of _MAX_HEADER bytes at once."""
 
-    def __init__(self, file: io.BufferedIOBase):
+    def __init__(self, file: BinaryIO):
         self._file = file
         self.seek, self.tell = file.seek, file.tell
 
@@ -171,7 +163,7 @@ class _Guarded:
         return self._file.read(size)
 
 
-def _check_count(archive: zipfile.ZipFile, file: io.BufferedReader) -> None:
+def _check_count(archive: zipfile.ZipFile, file: BinaryIO) -> None:
     """Compares the members with their number at the end, which zipfile does not."""
     file.seek(max(0, file.seek(0, os.SEEK_END) - (1 << 16) - 22))
     tail = file.read()
@@ -196,7 +188,6 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
             raise _refused(info.filename, 'is neither a file nor a folder')
         yield _Member(
             info.filename,
-            _path(info.filename),
             info.file_size,
             info.is_dir(),
             partial(archive.open, info),
@@ -206,27 +197,16 @@ def _zip_members(archive: zipfile.ZipFile) -> Iterator[_Member]:
 def _tar_members(archive: tarfile.TarFile) -> Iterator[_Member]:
     for info in archive:
         if not (info.isreg() or info.isdir()):
-            link = info.issym() or info.islnk()
-            raise _refused(info.name, 'is a link' if link else 'is a device')
+            kind = 'is a link' if info.issym() or info.islnk() else 'is a device'
+            raise _refused(info.name, kind)
         yield _Member(
             info.name,
-            _path(info.name),
             info.size,
             info.isdir(),
             partial(archive.extractfile, info),
         )
-    _check_end(archive)
-
-
-def _check_end(archive: tarfile.TarFile) -> None:
-    """Reads on past the last member: checksums of compressed files are at their end.
-
-    Raises:
-        ReadError: the end mark is missing.
-        OSError: a checksum does not match; other errors of the decompressors, too.
-    """
-    file = archive.fileobj
-    assert file is not None
+    # Read on past the last member: checksums of compressed files are at their end.
+    file: Any = archive.fileobj
     file.seek(archive.offset)
     # tarfile takes a header that it cannot read for the end.
     if file.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
@@ -239,7 +219,7 @@ def _check_end(archive: tarfile.TarFile) -> None:
 
 
 def _path(name: str) -> str:
-    """The member's path below the folder; refuses those that lead elsewhere."""
+    """The path that a name stands for; refuses those that lead elsewhere."""
     parts = [part for part in name.split('/') if part not in ('', '.')]
     if name.startswith('/') or '..' in parts:
         raise _refused(name, 'leads out of the folder')
@@ -276,47 +256,44 @@ def _limited(
         yield member
 
 
-def _checked(members: Iterable[_Member], top: str) -> tuple[list[_Member], list[str]]:
-    """The files, moved up out of `top`, and the paths of all folders, parents first."""
-    files = []
-    folders = {'': True}  # False for the path of a file.
+def _checked(
+    members: Iterable[_Member], top: str
+) -> tuple[dict[str, _Member], list[str]]:
+    """The files by path below the folder to make, and all folders, parents first.
+
+    The paths are below `top`; that of the folder itself is ''.
+    """
+    files: dict[str, _Member] = {}
+    folders = {''}
     for member in members:
-        if top and member.path.split('/')[0] == _FINDER:
-            continue
+        path = _path(member.name)
         if top:
-            member = _moved_up(member, top)
-        _claim(member, folders)
-        if not member.is_folder:
-            files.append(member)
+            first, _, path = path.partition('/')
+            if first == '__MACOSX':  # Metadata that the Mac adds to the zips it makes.
+                continue
+            if first not in (top, '') or not (path or member.is_folder):
+                raise DatasetError(
+                    f'Expected everything in the archive to be in {top}/, got '
+                    f'{member.name!r}; it is not the expected archive.'
+                )
+        if path in files or path in folders and not member.is_folder:
+            raise _refused(member.name, 'comes twice')
+        names = path.split('/')
+        parents = ['/'.join(names[:depth]) for depth in range(len(names))]
+        if not files.keys().isdisjoint(parents):
+            raise _refused(member.name, 'lies in what is a file')
+        folders.update(parents)
+        if member.is_folder:
+            folders.add(path)
+        else:
+            files[path] = member
     if not files:
         raise DatasetError('Expected files in the archive, got none.')
-    return files, sorted(path for path, is_folder in folders.items() if is_folder)
+    return files, sorted(folders)
 
 
-def _moved_up(member: _Member, top: str) -> _Member:
-    first, _, rest = member.path.partition('/')
-    if first not in (top, '') or not (rest or member.is_folder):
-        raise DatasetError(
-            f'Expected everything in the archive to be in {top}/, got '
-            f'{member.name!r}; it is not the expected archive.'
-        )
-    return member._replace(path=rest)
-
-
-def _claim(member: _Member, folders: dict[str, bool]) -> None:
-    """Notes the member's path and its parents; refuses a path that is taken."""
-    if member.path in folders and not (member.is_folder and folders[member.path]):
-        raise _refused(member.name, 'comes twice')
-    folders[member.path] = member.is_folder
-    path = member.path
-    while path:
-        path = path.rpartition('/')[0]
-        if not folders.setdefault(path, True):
-            raise _refused(member.name, 'lies in what is a file')
-
-
-def _check_room(files: list[_Member], folders: list[str], where: Path) -> None:
-    blocks = len(folders) + sum(-(-file.size // _BLOCK) for file in files)
+def _check_room(files: dict[str, _Member], folders: list[str], where: Path) -> None:
+    blocks = len(folders) + sum(-(-file.size // _BLOCK) for file in files.values())
     free = shutil.disk_usage(where).free
     if blocks * _BLOCK > free:
         raise DatasetError(
@@ -326,19 +303,19 @@ def _check_room(files: list[_Member], folders: list[str], where: Path) -> None:
 
 
 def _write(
-    files: list[_Member], folders: list[str], staging: Path, progress: Progress
+    files: dict[str, _Member], folders: list[str], staging: Path, progress: Progress
 ) -> None:
     for path in folders:
         (staging / path).mkdir()
-    done, total = 0, sum(file.size for file in files)
-    for file in files:
-        left = file.size
+    done, total = 0, sum(file.size for file in files.values())
+    for path, file in files.items():
         # 'x' also refuses names that are the same to the file system only.
-        with file.open() as source, open(f'{staging}/{file.path}', 'xb') as target:
-            while left >= 0 and (chunk := source.read(_CHUNK)):
+        with file.open() as source, open(f'{staging}/{path}', 'xb') as target:
+            while target.tell() <= file.size and (chunk := source.read(_CHUNK)):
                 target.write(chunk)
-                left -= len(chunk)
                 done += len(chunk)
                 progress(done, total)
-        if left:
-            raise _refused(file.name, f'has not the {file.size:,} bytes it should have')
+            if target.tell() != file.size:
+                raise _refused(
+                    file.name, f'has not the {file.size:,} bytes it should have'
+                )
