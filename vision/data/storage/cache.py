@@ -54,10 +54,11 @@ def decode_to_disk(
         DatasetError: the folder cannot be written to or is full.
     """
     file = folder / f'decoded-{stored.digest([side, *split.names])[:16]}.uint8'
-    contents = _contents(split, side)
     return _decoded(
         split,
-        *stored.on_disk(file, split, contents, bad_files or BadFiles(), progress),
+        *stored.on_disk(
+            file, split, _contents(split, side), bad_files or BadFiles(), progress
+        ),
     )
 
 

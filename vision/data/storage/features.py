@@ -158,11 +158,10 @@ def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> 
         )
     finite = np.isfinite(values[: len(names)]).all(1)
     if not finite.all():
-        name = names[int(np.argmin(finite))]
         raise FeatureError(
-            f'Expected finite features, received infinite or undefined ones for {name}.'
-            ' The weights or the arithmetic are at fault, not the image: load other '
-            'weights, or compute in float32.',
+            'Expected finite features, received infinite or undefined ones for '
+            f'{names[int(np.argmin(finite))]}. The weights or the arithmetic are at '
+            'fault, not the image: load other weights, or compute in float32.',
             'pretrained',
             'precision',
         )

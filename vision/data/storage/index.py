@@ -35,9 +35,6 @@ class Folder(NamedTuple):
     images: list[str]
 
 
-_Folders = dict[str, Folder]  # By path relative to the root, '' for the root itself.
-
-
 def scan(folder: str, status: os.stat_result) -> Folder:
     """Reads a folder. `__MACOSX`, and names that begin with a dot, are left out.
 
@@ -106,7 +103,8 @@ def find_images(root: Path, cache: bool = True) -> list[str]:
     """
     file = root / CACHE / 'index.json'
     known = _read(file) if cache else {}
-    folders: _Folders = {}
+    # By path relative to the root, '' for the root itself.
+    folders: dict[str, Folder] = {}
     recent = time.time_ns() - _TICK_NS
     start = len(os.path.join(root, ''))
 
@@ -128,13 +126,6 @@ def find_images(root: Path, cache: bool = True) -> list[str]:
         prefix = f'{path[start:]}/' if path[start:] else ''
         paths += [f'{prefix}{name}' for name in content.images]
     paths.sort()
-    _check_unicode(root, paths)
-    if cache and len(paths) > _WORTH_KEEPING and folders != known:
-        write_cache(file, _pack(folders))
-    return paths
-
-
-def _check_unicode(root: Path, paths: list[str]) -> None:
     for path in paths:
         try:
             path.encode()
@@ -142,24 +133,22 @@ def _check_unicode(root: Path, paths: list[str]) -> None:
             raise DatasetError(
                 f'{root}: expected file names in UTF-8, got {path!r}; rename it.'
             ) from None
+    if cache and len(paths) > _WORTH_KEEPING and folders != known:
+        body = json.dumps(folders, separators=(',', ':')).encode()
+        # Its checksum before it, by which a damaged file is detected.
+        write_cache(file, b'%d\n%s' % (zlib.crc32(body), body))
+    return paths
 
 
-def _pack(folders: _Folders) -> bytes:
-    """JSON after a line with its checksum, by which a damaged file is detected."""
-    body = json.dumps(folders, separators=(',', ':')).encode()
-    return b'%d\n%s' % (zlib.crc32(body), body)
-
-
-def _read(file: Path) -> _Folders:
+def _read(file: Path) -> dict[str, Folder]:
     """The folders of an earlier index; none where there is none or it is damaged."""
     try:
         checksum, _, body = file.read_bytes().partition(b'\n')
-        if checksum != b'%d' % zlib.crc32(body):
-            return {}
-        folders = json.loads(body)
+        if checksum == b'%d' % zlib.crc32(body):
+            return {path: Folder(*rest) for path, rest in json.loads(body).items()}
     except (OSError, ValueError):
-        return {}
-    return {path: Folder(*folder) for path, folder in folders.items()}
+        pass
+    return {}
 
 
 def write_cache(file: Path, contents: bytes) -> None:

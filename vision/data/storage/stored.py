@@ -21,8 +21,6 @@ from vision.data.source import ArraySplit, DatasetError, RangeSplit, Split
 from vision.files import replacing, write_atomically
 
 Progress = Callable[[int, int], None]  # (images done, images in all)
-# Where a batch starts, what is computed of it, and the sample weights of its images.
-Groups = Iterator[tuple[int, np.ndarray, np.ndarray]]
 
 _VERSION = 2  # Of the decoder and the record; another one makes a file useless.
 _Bad = list[tuple[int, str]]  # The indices of bad images, and what is wrong with each.
@@ -66,13 +64,14 @@ def in_memory(
     bad_files: BadFiles | None,
     progress: Progress | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The contents, and the sample weights float32 [N].
+    """The contents in memory, and the sample weights float32 [N].
 
     Undecodable images get the weight 0 and are recorded in bad_files.
     """
     # Memory by the page, which TensorFlow can share, unlike most of NumPy's.
-    pages = mmap.mmap(-1, contents.size)
-    values: np.ndarray = np.frombuffer(pages, contents.dtype).reshape(contents.shape)
+    values: np.ndarray = np.frombuffer(
+        mmap.mmap(-1, contents.size), contents.dtype
+    ).reshape(contents.shape)
     sample_weights = np.empty(len(split), np.float32)
     for start, group, weights in _groups(split, contents, bad_files, progress):
         values[start : start + len(group)] = group
@@ -97,8 +96,15 @@ def on_disk(
         DatasetError: the folder cannot be written to or is full.
     """
     with locked(file):
-        dependencies = [_VERSION, tf.__version__, contents.made_of, *contents.shape]
-        fingerprint = digest([*dependencies, *_state_of_images(split)])
+        fingerprint = digest(
+            [
+                _VERSION,
+                tf.__version__,
+                contents.made_of,
+                *contents.shape,
+                *_state_of_images(split),
+            ]
+        )
         bad = _bad_in(file, contents, fingerprint)
         if bad is None:
             bad = _make(file, split, contents, fingerprint, progress)
@@ -115,8 +121,8 @@ def _groups(
     contents: Contents,
     bad_files: BadFiles | None,
     progress: Progress | None,
-) -> Groups:
-    """Computes the contents by the batch.
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Yields where a batch starts, what is computed of it, and its sample weights.
 
     progress is called when the consumer comes back for the next batch.
     """
