@@ -1,5 +1,6 @@
 """Cats and dogs: photographs of the Asirra set, in the layouts they come in."""
 
+import os
 import re
 from collections.abc import Set
 from pathlib import Path
@@ -57,10 +58,10 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         _is_root,
         'train/cats and train/dogs, or train/cat.0.jpg and so on,',
     )
-    if _has_classes(root):
-        splits = complete(_from_folders(root, held_out.seed), held_out)
-    else:
-        splits = _by_number(root)
+    ready = (
+        _from_folders(root, held_out.seed) if _has_classes(root) else _by_number(root)
+    )
+    splits = complete(ready, held_out)
     return Source(
         'cats_and_dogs',
         CLASSES,
@@ -79,15 +80,15 @@ def _has_classes(root: Path) -> bool:
 
 
 def _numbered(folder: Path) -> Set[str]:
-    """The images that Kaggle's folder holds."""
-    if not folder.is_dir():
-        return set()
-    return {path.name for path in folder.iterdir() if _NUMBERED.fullmatch(path.name)}
+    """The images that Kaggle's folder holds; none where there is no such folder."""
+    names = os.listdir(folder) if folder.is_dir() else []
+    return {name for name in names if _NUMBERED.fullmatch(name)}
 
 
 def _from_folders(root: Path, seed: int) -> dict[str, FileSplit]:
-    names = [name for name in subfolders(root) if name in SPLIT_NAMES]
-    folders = {SPLIT_NAMES[name]: name for name in names}
+    folders = {
+        SPLIT_NAMES[name]: name for name in subfolders(root) if name in SPLIT_NAMES
+    }
     splits = class_splits(root, folders, CLASSES)
     if set(splits) == {'train', 'validation'}:
         splits.update(_every_fifth_batch(splits['validation'], seed))
@@ -97,8 +98,7 @@ def _from_folders(root: Path, seed: int) -> dict[str, FileSplit]:
 def _every_fifth_batch(validation: FileSplit, seed: int) -> dict[str, FileSplit]:
     """Makes validation and test of the validation images, each in their order."""
     order = np.random.Generator(np.random.PCG64(seed)).permutation(len(validation))
-    batches = np.empty_like(order)
-    batches[order] = np.arange(len(order)) // _BATCH
+    batches = np.argsort(order) // _BATCH  # Of each image.
     chosen = batches % _EVERY == _EVERY - 1
     if not chosen.any():
         raise DatasetError(

@@ -27,9 +27,6 @@ _BATCHES = {'train': [f'data_batch_{i}' for i in range(1, 6)], 'test': ['test_ba
 _IMAGES = 10_000  # In each batch.
 _IMAGE_BYTES = 3 * IMAGE_SIZE**2
 
-# Of a file, to uint8 [10000, 1 + 3072]: a label and an image, channel after channel.
-_Read = Callable[[Path], np.ndarray]
-
 
 def load(data_dir: str, held_out: HeldOut) -> Source:
     """CIFAR-10: 60,000 photographs of 32x32 pixels, ten classes.
@@ -67,8 +64,15 @@ def _read_splits(data_dir: str) -> Mapping[str, Split]:
     )
 
 
-def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, ArraySplit]:
-    """The splits of the batches, whose images are named after their files."""
+def _from_batches(
+    root: Path, ending: str, read: Callable[[Path], np.ndarray]
+) -> dict[str, ArraySplit]:
+    """The splits of the batches, whose images are named after their files.
+
+    Args:
+        read: reads a file, as uint8 [10000, 1 + 3072]: a label and an image, channel
+            after channel.
+    """
     files = {name: root / f'{name}{ending}' for name in sum(_BATCHES.values(), [])}
     missing = [file.name for file in files.values() if not file.is_file()]
     if missing:
@@ -82,8 +86,9 @@ def _from_batches(root: Path, ending: str, read: _Read) -> dict[str, ArraySplit]
         labels = records[:, 0].astype(np.int32)
         names = [f'{name}/{i:05d}' for name in batches for i in range(_IMAGES)]
         images = records[:, 1:].reshape(-1, 3, IMAGE_SIZE, IMAGE_SIZE)
-        images = np.ascontiguousarray(images.transpose(0, 2, 3, 1))
-        splits[split] = ArraySplit(labels, names, images)
+        splits[split] = ArraySplit(
+            labels, names, np.ascontiguousarray(images.transpose(0, 2, 3, 1))
+        )
     return splits
 
 
@@ -126,9 +131,6 @@ class _Pickled:
         self.state = state
 
 
-_PICKLED = ('numpy.core.multiarray._reconstruct', 'numpy.ndarray', 'numpy.dtype')
-
-
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads plain values and arrays of bytes; a pickle can call nothing else.
 
@@ -136,6 +138,10 @@ class _ArrayUnpickler(pickle.Unpickler):
     """
 
     def find_class(self, module: str, name: str) -> type:
-        if f'{module}.{name}' not in _PICKLED:
+        if f'{module}.{name}' not in (
+            'numpy.core.multiarray._reconstruct',
+            'numpy.ndarray',
+            'numpy.dtype',
+        ):
             raise pickle.UnpicklingError(f'the forbidden {module}.{name}')
         return _Pickled

@@ -17,14 +17,11 @@ from vision.data.datasets.layout import (
 )
 from vision.data.source import DatasetError, HeldOut, Source
 
-_DEFAULT_NAME = 'labels.csv'
 _LAYOUT = (
     'Write a line "path,label" or "path,label,split" for each image, with '
     'paths relative to the file, and pass FILE.csv as data_dir.'
 )
 _COLUMNS = {2: 'path,label', 3: 'path,label,split'}
-_PATH_TITLES = ('path', 'filename', 'file', 'image')
-_LABEL_TITLES = ('label', 'class')
 
 
 class _Row(NamedTuple):
@@ -51,7 +48,17 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     rows = _read(file)
     classes = _sort({row.label for row in rows})
     label_of = {name: label for label, name in enumerate(classes)}
-    _check_files(file, rows)
+    missing = [
+        row.path
+        for row in rows
+        if not os.path.isfile(os.path.join(file.parent, row.path))
+    ]
+    if missing:
+        raise DatasetError(
+            f'{file}: expected paths relative to {file.parent}, got '
+            f'{len(missing)} of {len(rows)} that do not exist: '
+            f'{shorten(missing)}. Correct or remove them.'
+        )
     ready = {}
     for split in dict.fromkeys(row.split for row in rows):
         members = [row for row in rows if row.split == split]
@@ -67,9 +74,12 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
             'data_dir',
         )
     check_every_class(file, classes, ready['train'])
-    image_size = typical_size(ready['train'])
     return Source(
-        'csv', classes, complete(ready, held_out), image_size, fixed_size=False
+        'csv',
+        classes,
+        image_size=typical_size(ready['train']),
+        splits=complete(ready, held_out),
+        fixed_size=False,
     )
 
 
@@ -77,7 +87,7 @@ def _find(data_dir: str) -> Path:
     if not data_dir:
         raise DatasetError(f'csv needs a file, got none. {_LAYOUT}', 'data_dir')
     file = Path(data_dir)
-    file = file / _DEFAULT_NAME if file.is_dir() else file
+    file = file / 'labels.csv' if file.is_dir() else file
     if not file.is_file():
         raise DatasetError(
             f'Expected a CSV file, got no such file: {file}. {_LAYOUT}', 'data_dir'
@@ -92,8 +102,7 @@ def _read(file: Path) -> list[_Row]:
         DatasetError: a line is malformed, or the second one of an image.
     """
     first: dict[str, tuple[int, _Row]] = {}
-    for line, fields in _lines(file):
-        row = _row(file, line, fields)
+    for line, row in _lines(file):
         earlier, other = first.setdefault(row.path, (line, row))
         if other is not row:
             same = (
@@ -111,8 +120,8 @@ def _read(file: Path) -> list[_Row]:
     return [row for _, row in first.values()]
 
 
-def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and stripped fields, without titles and empty lines."""
+def _lines(file: Path) -> Iterator[tuple[int, _Row]]:
+    """Line numbers and what the lines say, without titles and empty lines."""
     columns = 0
     try:
         # A spreadsheet may put a byte order mark in front.
@@ -126,7 +135,7 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
                 columns = columns or len(fields)
                 _check_columns(file, line, fields, columns)
                 if not titles:
-                    yield line, fields
+                    yield line, _row(file, line, fields)
     except UnicodeDecodeError as error:
         raise DatasetError(
             f'{file}: expected text in UTF-8, got the byte '
@@ -140,8 +149,12 @@ def _lines(file: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _are_titles(fields: Sequence[str]) -> bool:
-    names = [field.lower() for field in fields]
-    return len(names) > 1 and names[0] in _PATH_TITLES and names[1] in _LABEL_TITLES
+    titles = [field.lower() for field in fields]
+    return (
+        len(titles) > 1
+        and titles[0] in ('path', 'filename', 'file', 'image')
+        and titles[1] in ('label', 'class')
+    )
 
 
 def _check_columns(file: Path, line: int, fields: Sequence[str], columns: int) -> None:
@@ -156,12 +169,11 @@ def _check_columns(file: Path, line: int, fields: Sequence[str], columns: int) -
 
 def _row(file: Path, line: int, fields: Sequence[str]) -> _Row:
     path, label, split = (*fields, 'train')[:3]
-    for what, value in (('path', path), ('label', label)):
-        if not value:
-            raise DatasetError(
-                f'{file}, line {line}: expected a {what}, got an empty '
-                f'one in {",".join(fields)!r}.'
-            )
+    if not (path and label):
+        raise DatasetError(
+            f'{file}, line {line}: expected a {"label" if path else "path"}, got an '
+            f'empty one in {",".join(fields)!r}.'
+        )
     if split.lower() not in SPLIT_NAMES:
         raise DatasetError(
             f'{file}, line {line}: expected a split of '
@@ -171,19 +183,7 @@ def _row(file: Path, line: int, fields: Sequence[str]) -> _Row:
 
 
 def _sort(labels: set[str]) -> tuple[str, ...]:
-    if all(re.fullmatch(r'-?[0-9]+', label) for label in labels):
-        return tuple(sorted(labels, key=lambda label: (int(label), label)))
-    return tuple(sorted(labels))
-
-
-def _check_files(file: Path, rows: Sequence[_Row]) -> None:
-    folder = str(file.parent)
-    missing = [
-        row.path for row in rows if not os.path.isfile(os.path.join(folder, row.path))
-    ]
-    if missing:
-        raise DatasetError(
-            f'{file}: expected paths relative to {folder}, got '
-            f'{len(missing)} of {len(rows)} that do not exist: '
-            f'{shorten(missing)}. Correct or remove them.'
-        )
+    numbers = all(re.fullmatch(r'-?[0-9]+', label) for label in labels)
+    return tuple(
+        sorted(labels, key=lambda label: (int(label) if numbers else 0, label))
+    )

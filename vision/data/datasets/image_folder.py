@@ -70,19 +70,18 @@ def _unwrap(root: Path) -> Path:
 
 def _split_folders(root: Path) -> dict[str, str]:
     """The folder of each split that is ready; {'train': ''} where there is none."""
+    names = subfolders(root)
     folders: dict[str, str] = {}
-    others = []
-    for name in subfolders(root):
-        split = SPLIT_NAMES.get(name.lower())
-        if split is None:
-            others.append(name)
-        elif split in folders:
+    for name in names:
+        split = SPLIT_NAMES.get(name.lower(), '')
+        if split in folders:
             raise DatasetError(
                 f'{root}: expected one folder for the {split} split, '
                 f'got {folders[split]} and {name}. Merge them.'
             )
-        else:
+        if split:
             folders[split] = name
+    others = len(names) > len(folders)
     has_classes = 'train' in folders and bool(subfolders(root / folders['train']))
     if has_classes and not others:
         return folders
@@ -91,6 +90,6 @@ def _split_folders(root: Path) -> dict[str, str]:
     raise DatasetError(
         f'{root}: expected classes, or the folders train, validation '
         'and test with classes in them, got '
-        f'{shorten(subfolders(root))}. {_LAYOUT}',
+        f'{shorten(names)}. {_LAYOUT}',
         'data_dir',
     )

@@ -33,8 +33,6 @@ SPLIT_NAMES = {
     'test': 'test',
     'testing': 'test',
 }
-_SAMPLE = 64  # Images whose headers are read: the median is known well enough.
-_SMALLEST, _LARGEST = 16, 224
 
 
 def contents(folder: str | Path) -> str:
@@ -133,36 +131,28 @@ def class_splits(
             no training image of a class.
     """
     paths = find_images(root)
-    splits = {
-        split: _class_split(root, folder, paths, classes)
-        for split, folder in folders.items()
-    }
+    label_of = {name: label for label, name in enumerate(classes)}
+    splits = {}
+    for split, folder in folders.items():
+        prefix = f'{folder}/' if folder else ''
+        inside = [path for path in paths if path.startswith(prefix)]
+        found = [path for path in inside if '/' in path.removeprefix(prefix)]
+        names = [path.removeprefix(prefix).partition('/')[0] for path in found]
+        unknown = set(names).difference(classes)
+        if unknown:
+            raise DatasetError(
+                f'{root / folder}: expected the classes {shorten(classes)}; got '
+                f'{shorten(sorted(unknown))} besides. Rename or remove these folders.'
+            )
+        if not found:
+            raise DatasetError(
+                f'Expected images in {root / folder}/<class>/, got '
+                f'{contents(root / folder)}. Add some, or move the folder '
+                'elsewhere.'
+            )
+        splits[split] = file_split(root, found, [label_of[name] for name in names])
     check_every_class(root / folders['train'], classes, splits['train'])
     return splits
-
-
-def _class_split(
-    root: Path, folder: str, paths: Sequence[str], classes: Sequence[str]
-) -> FileSplit:
-    """The split of the images at `<folder>/<class>/**`; '' for `<class>/**`."""
-    prefix = f'{folder}/' if folder else ''
-    start = len(prefix)
-    found = [p for p in paths if p.startswith(prefix) and '/' in p[start:]]
-    class_of = [path[start:].partition('/')[0] for path in found]
-    unknown = set(class_of).difference(classes)
-    if unknown:
-        raise DatasetError(
-            f'{root / folder}: expected the classes {shorten(classes)}; got '
-            f'{shorten(sorted(unknown))} besides. Rename or remove these folders.'
-        )
-    if not found:
-        raise DatasetError(
-            f'Expected images in {root / folder}/<class>/, got '
-            f'{contents(root / folder)}. Add some, or move the folder '
-            'elsewhere.'
-        )
-    label_of = {name: label for label, name in enumerate(classes)}
-    return file_split(root, found, [label_of[name] for name in class_of])
 
 
 def check_every_class(where: Path, classes: Sequence[str], train: Split) -> None:
@@ -217,14 +207,15 @@ def typical_size(split: EncodedSplit) -> int:
     Raises:
         DatasetError: none of these is an image.
     """
-    at = np.linspace(0, len(split) - 1, min(_SAMPLE, len(split))).round().astype(int)
+    # Of so many the median is known well enough.
+    at = np.linspace(0, len(split) - 1, min(64, len(split))).round().astype(int)
     sides = [side for side in (_shorter_side(split, i) for i in at) if side]
     if not sides:
         raise DatasetError(
             f'Expected images, got {len(at)} files that are none, '
             f'such as {split.paths[at[0]]}; see whether they are whole.'
         )
-    return max(_SMALLEST, min(_LARGEST, int(np.median(sides))))
+    return max(16, min(224, int(np.median(sides))))
 
 
 def _shorter_side(split: EncodedSplit, index: int) -> int:

@@ -46,9 +46,10 @@ def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
 def _source() -> Source:
     rng = np.random.Generator(np.random.PCG64(_SEED))
     count = (TRAIN + VALIDATION + TEST) // len(SHAPES)
-    drawn = np.stack([_draw(distance, count, rng) for distance in SHAPES.values()], 1)
-    # Of [images of a class, classes, H, W, 3] any block of rows is balanced.
-    images = drawn.reshape(-1, *drawn.shape[2:])
+    # One of each class after the other: any ten in a row, and so a split, are balanced.
+    images = np.stack(
+        [_draw(distance, count, rng) for distance in SHAPES.values()], 1
+    ).reshape(-1, IMAGE_SIZE, IMAGE_SIZE, 3)
     splits, start = {}, 0
     for name, size in (('train', TRAIN), ('validation', VALIDATION), ('test', TEST)):
         order = start + rng.permutation(size)
@@ -69,16 +70,20 @@ def _draw(distance: Distance, count: int, rng: np.random.Generator) -> np.ndarra
 
     centres = (np.arange(IMAGE_SIZE) + 0.5) * _PIXEL - 1
     x, y = np.meshgrid(centres, centres)
-    base, accent, ink = _colours(draw)
+    # Ink and background differ in hue, and the ink is the lighter.
+    hue = draw(0, 1)
+    base = _hsv(hue, draw(0.35, 0.7), draw(0.15, 0.4))
+    accent = _hsv(hue + draw(-0.15, 0.15), draw(0.3, 0.7), draw(0.3, 0.55))
+    ink = _hsv(hue + draw(0.25, 0.75), draw(0.5, 0.9), draw(0.8, 1))
     canvas = _background(x, y, base, accent, draw)
     for _ in range(3):
         _paint(canvas, _clutter(x, y, draw), accent, 0.8)
 
     u, v, size = _place(x, y, draw)
     signed = distance(u, v) * size
-    outline = np.abs(signed + 0.07) - 0.07
-    outlined = rng.random([count, 1, 1]) < (0.3 if distance in OUTLINED else 0)
-    body = np.where(outlined, outline, signed)
+    # An outlined circle would be a ring, and a ring has an outline already.
+    outlined = rng.random([count, 1, 1]) < (0 if distance in (circle, ring) else 0.3)
+    body = np.where(outlined, np.abs(signed + 0.07) - 0.07, signed)
     shadow = np.clip(0.5 - (np.roll(body, (1, 1), (1, 2)) - 0.03) / 0.15, 0, 1)
     canvas *= 1 - 0.45 * shadow[..., np.newaxis]
     light = 1 + 0.18 * (u * draw(-1, 1) - v)
@@ -102,18 +107,6 @@ def _place(
         (y * cos - x * sin) / stretch / size,
         size,
     )
-
-
-def _colours(draw: Draw) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Two background colours and an ink, each [count, 1, 1, 3] in 0..1.
-
-    Ink and background differ in hue, and the ink is the lighter.
-    """
-    hue = draw(0, 1)
-    base = _hsv(hue, draw(0.35, 0.7), draw(0.15, 0.4))
-    accent = _hsv(hue + draw(-0.15, 0.15), draw(0.3, 0.7), draw(0.3, 0.55))
-    ink = _hsv(hue + draw(0.25, 0.75), draw(0.5, 0.9), draw(0.8, 1))
-    return base, accent, ink
 
 
 def _hsv(hue: np.ndarray, saturation: np.ndarray, value: np.ndarray) -> np.ndarray:
@@ -169,7 +162,7 @@ def crescent(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     return np.maximum(np.hypot(u, v) - 0.95, 0.75 - np.hypot(u - 0.5, v))
 
 
-def _polygon(vertices: np.ndarray) -> Distance:
+def _polygon(vertices: np.ndarray | list[tuple[float, float]]) -> Distance:
     """The signed distance to a closed polygon [n, 2], negative inside.
 
     Inigo Quilez, "2D distance functions": the nearest point of each edge, and the
@@ -206,39 +199,36 @@ def _heart() -> np.ndarray:
     return np.stack([x, -y - 2.5], 1) / 15.5
 
 
-_CROSS = np.array(
-    [
-        (-0.3, -0.95),
-        (0.3, -0.95),
-        (0.3, -0.3),
-        (0.95, -0.3),
-        (0.95, 0.3),
-        (0.3, 0.3),
-        (0.3, 0.95),
-        (-0.3, 0.95),
-        (-0.3, 0.3),
-        (-0.95, 0.3),
-        (-0.95, -0.3),
-        (-0.3, -0.3),
-    ]
-)
-_ARROW = np.array(
-    [
-        (0, -1),
-        (0.75, -0.1),
-        (0.28, -0.1),
-        (0.28, 0.95),
-        (-0.28, 0.95),
-        (-0.28, -0.1),
-        (-0.75, -0.1),
-    ]
-)
-
 SHAPES: dict[str, Distance] = {
-    'arrow': _polygon(_ARROW),
+    'arrow': _polygon(
+        [
+            (0, -1),
+            (0.75, -0.1),
+            (0.28, -0.1),
+            (0.28, 0.95),
+            (-0.28, 0.95),
+            (-0.28, -0.1),
+            (-0.75, -0.1),
+        ]
+    ),
     'circle': circle,
     'crescent': crescent,
-    'cross': _polygon(_CROSS),
+    'cross': _polygon(
+        [
+            (-0.3, -0.95),
+            (0.3, -0.95),
+            (0.3, -0.3),
+            (0.95, -0.3),
+            (0.95, 0.3),
+            (0.3, 0.3),
+            (0.3, 0.95),
+            (-0.3, 0.95),
+            (-0.3, 0.3),
+            (-0.95, 0.3),
+            (-0.95, -0.3),
+            (-0.3, -0.3),
+        ]
+    ),
     'heart': _polygon(_heart()),
     'pentagon': _polygon(_regular(5)),
     'ring': ring,
@@ -246,6 +236,3 @@ SHAPES: dict[str, Distance] = {
     'star': _polygon(_regular(5, inner=0.45)),
     'triangle': _polygon(_regular(3)),
 }
-
-# An outlined circle would be a ring, and a ring has an outline already.
-OUTLINED = tuple(d for n, d in SHAPES.items() if n not in ('circle', 'ring'))

@@ -4,7 +4,7 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from itertools import chain
+from itertools import chain, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,13 +23,6 @@ _NAME = re.compile(r'(?P<dataset>[A-Za-z]\w*)(/[\w.+-]+)?(:[0-9.*]+)?')
 _BATCH = 256  # Records that are parsed at once.
 _HEADER, _FOOTER = 12, 4  # Bytes around a TFRecord's data: its length, checksums.
 _WORTH_KEEPING = 10_000  # Images; fewer are found in a second.
-
-
-class _Keys(NamedTuple):
-    """The names of the two features that matter."""
-
-    image: str
-    label: str
 
 
 class _Index(NamedTuple):
@@ -63,12 +56,11 @@ def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
             another file format, or is damaged.
     """
     info = _prepared(name, data_dir).info
-    keys = _keys(name, info)
+    image_key, label_key = _keys(name, info)
     ready = {}
     for split, part in info.splits.items():
         if split in SPLIT_NAMES and part.num_examples:
-            shards = [Path(path) for path in part.filepaths]
-            images = _split(shards, split, part.num_examples, keys)
+            images = _split(part, image_key, label_key)
             if (images.labels != -1).any():
                 ready[SPLIT_NAMES[split]] = images
     if 'train' not in ready:
@@ -76,14 +68,13 @@ def load(name: str, data_dir: str, held_out: HeldOut) -> Source:
             f'tfds:{name}: expected a split train with labels, got '
             f'{", ".join(info.splits) or "no split"}.'
         )
-    height, width, _ = info.features[keys.image].shape
+    height, width, _ = info.features[image_key].shape
     fixed = height is not None and height == width
-    image_size = height if fixed else typical_size(ready['train'])
     return Source(
         f'tfds:{name}',
-        tuple(info.features[keys.label].names),
-        complete(ready, held_out),
-        image_size,
+        tuple(info.features[label_key].names),
+        image_size=height if fixed else typical_size(ready['train']),
+        splits=complete(ready, held_out),
         fixed_size=fixed,
     )
 
@@ -104,10 +95,9 @@ def prepare(name: str, data_dir: str) -> None:
 
     _check_known(name)
     try:
-        builder = tensorflow_datasets.builder(
+        tensorflow_datasets.builder(
             name, data_dir=data_dir or None, file_format='tfrecord'
-        )
-        builder.download_and_prepare()
+        ).download_and_prepare()
     # The code of a dataset can raise any exception.
     except Exception as error:
         raise DatasetError(f'tfds:{name} could not be prepared: {error}') from error
@@ -173,8 +163,8 @@ def _dataset(name: str) -> str:
     return match['dataset']
 
 
-def _keys(name: str, info: Any) -> _Keys:
-    """The supervised pair, or the only image and the only label."""
+def _keys(name: str, info: Any) -> tuple[str, str]:
+    """The names of an image and its label: the supervised pair, or the only ones."""
     from tensorflow_datasets import features as kinds
 
     features = info.features if isinstance(info.features, kinds.FeaturesDict) else {}
@@ -190,12 +180,11 @@ def _keys(name: str, info: Any) -> _Keys:
         for key, feature in features.items()
         if type(feature) is kinds.ClassLabel and feature.num_classes
     ]
-    pair = info.supervised_keys
-    if isinstance(pair, tuple) and len(pair) == 2:
-        if pair[0] in images and pair[1] in labels:
-            return _Keys(*pair)
-    if len(images) == len(labels) == 1:
-        return _Keys(images[0], labels[0])
+    pairs = list(product(images, labels))
+    if info.supervised_keys in pairs:
+        return info.supervised_keys
+    if len(pairs) == 1:
+        return pairs[0]
     described = ', '.join(
         sorted(f'{key}: {type(feature).__name__}' for key, feature in features.items())
     )
@@ -206,19 +195,22 @@ def _keys(name: str, info: Any) -> _Keys:
     )
 
 
-def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> RangeSplit:
-    """One split, which must have `count` images."""
+def _split(part: Any, image_key: str, label_key: str) -> RangeSplit:
+    """A split, by what TFDS knows of it."""
+    shards = [Path(path) for path in part.filepaths]
     folder = shards[0].parent
     again = 'Remove the folder and prepare it again.'
     try:
-        index = _index(shards, folder / CACHE / f'{split}.npz', keys)
+        index = _index(
+            shards, folder / CACHE / f'{part.name}.npz', image_key, label_key
+        )
     except (OSError, tf.errors.OpError) as error:
         raise DatasetError(
-            f'{folder}: expected the whole split {split}, got: {error} {again}'
+            f'{folder}: expected the whole split {part.name}, got: {error} {again}'
         ) from error
-    if len(index.labels) != count:
+    if len(index.labels) != part.num_examples:
         raise DatasetError(
-            f'{folder}: expected {count} images in the split {split}, '
+            f'{folder}: expected {part.num_examples} images in the split {part.name}, '
             f'got {len(index.labels)}. {again}'
         )
     names, paths = [], []
@@ -228,21 +220,12 @@ def _split(shards: Sequence[Path], split: str, count: int, keys: _Keys) -> Range
     return RangeSplit(index.labels, names, paths, index.ranges)
 
 
-def _index(shards: Sequence[Path], file: Path, keys: _Keys) -> _Index:
+def _index(
+    shards: Sequence[Path], file: Path, image_key: str, label_key: str
+) -> _Index:
     """The index in a file, if it is that of these shards, or else a new one."""
     status = [shard.stat() for shard in shards]
     stamp = np.array([(s.st_size, s.st_mtime_ns) for s in status])
-    index = _read_index(file, stamp)
-    if index is None:
-        index = _make_index(shards, keys)
-        if len(index.labels) > _WORTH_KEEPING:
-            contents = io.BytesIO()
-            np.savez(contents, stamp=stamp, **index._asdict())
-            write_cache(file, contents.getvalue())
-    return index
-
-
-def _read_index(file: Path, stamp: np.ndarray) -> _Index | None:
     try:
         # NumPy leaves a damaged file open that it has opened itself.
         with open(file, 'rb') as contents, np.load(contents) as saved:
@@ -250,21 +233,27 @@ def _read_index(file: Path, stamp: np.ndarray) -> _Index | None:
                 return _Index(*(saved[field] for field in _Index._fields))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         pass  # None yet, or a damaged one.
-    return None
-
-
-def _make_index(shards: Sequence[Path], keys: _Keys) -> _Index:
-    images = [list(_images(shard, keys)) for shard in shards]
-    counts = np.array([len(rows) for rows in images])
+    images = [list(_images(shard, image_key, label_key)) for shard in shards]
     table = np.array(list(chain(*images)), np.int64).reshape(-1, 3)
-    return _Index(table[:, 0].astype(np.int32), table[:, 1:], counts)
+    index = _Index(
+        labels=table[:, 0].astype(np.int32),
+        ranges=table[:, 1:],
+        counts=np.array([len(rows) for rows in images]),
+    )
+    if len(index.labels) > _WORTH_KEEPING:
+        archive = io.BytesIO()
+        np.savez(archive, stamp=stamp, **index._asdict())
+        write_cache(file, archive.getvalue())
+    return index
 
 
-def _images(shard: Path, keys: _Keys) -> Iterator[tuple[int, int, int]]:
+def _images(
+    shard: Path, image_key: str, label_key: str
+) -> Iterator[tuple[int, int, int]]:
     """The label, offset and length of each image; TensorFlow checks the checksums."""
     wanted = {
-        keys.image: tf.io.FixedLenFeature([], tf.string),
-        keys.label: tf.io.FixedLenFeature([], tf.int64),
+        image_key: tf.io.FixedLenFeature([], tf.string),
+        label_key: tf.io.FixedLenFeature([], tf.int64),
     }
     batches = (
         tf.data.TFRecordDataset(str(shard))
@@ -273,6 +262,6 @@ def _images(shard: Path, keys: _Keys) -> Iterator[tuple[int, int, int]]:
     )
     start = 0
     for batch, parsed in batches.as_numpy_iterator():
-        for record, image, label in zip(batch, parsed[keys.image], parsed[keys.label]):
+        for record, image, label in zip(batch, parsed[image_key], parsed[label_key]):
             yield int(label), start + _HEADER + record.index(image), len(image)
             start += _HEADER + len(record) + _FOOTER

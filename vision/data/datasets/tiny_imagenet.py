@@ -28,7 +28,23 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     Raises:
         DatasetError: the layout is not the archive's.
     """
-    root = _find(data_dir)
+    root = find_root(
+        'tiny_imagenet',
+        data_dir,
+        [FOLDER],
+        lambda root: (root / 'wnids.txt').is_file(),
+        f'the folder {FOLDER} with its wnids.txt',
+    )
+    missing = [
+        part
+        for part in ('words.txt', 'train', 'val/images', 'val/val_annotations.txt')
+        if not (root / part).exists()
+    ]
+    if missing:
+        raise no_archive(
+            'tiny_imagenet',
+            f'{root} lacks {", ".join(missing)}; the archive was not extracted whole.',
+        )
     wnids = sorted(filter(None, _lines(root, 'wnids.txt')))
     labelled = _index_train(root, wnids)
     kept, validation = stratified_split(
@@ -47,24 +63,6 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         fixed_size=True,
         ids=tuple(wnids),
     )
-
-
-def _find(data_dir: str) -> Path:
-    root = find_root(
-        'tiny_imagenet',
-        data_dir,
-        [FOLDER],
-        lambda root: (root / 'wnids.txt').is_file(),
-        f'the folder {FOLDER} with its wnids.txt',
-    )
-    parts = ('words.txt', 'train', 'val/images', 'val/val_annotations.txt')
-    missing = [part for part in parts if not (root / part).exists()]
-    if missing:
-        raise no_archive(
-            'tiny_imagenet',
-            f'{root} lacks {", ".join(missing)}; the archive was not extracted whole.',
-        )
-    return root
 
 
 def _lines(root: Path, name: str) -> list[str]:

@@ -258,18 +258,20 @@ def test_a_damaged_shard_is_noticed(knots, damage, message):
 
 @pytest.fixture
 def cached(knots, monkeypatch):
-    """A dataset whose index is kept in files, and how often one is made."""
+    """A dataset whose index is kept in files, and the shards that are searched."""
     monkeypatch.setattr(tfds, '_WORTH_KEEPING', 0)
-    make, made = tfds._make_index, []
+    search, searched = tfds._images, []
     monkeypatch.setattr(
-        tfds, '_make_index', lambda *args: made.append(1) or make(*args)
+        tfds, '_images', lambda *args: searched.append(args[0].name) or search(*args)
     )
-    return SimpleNamespace(data_dir=knots, folder=knots / 'knots/1.0.0', made=made)
+    return SimpleNamespace(
+        data_dir=knots, folder=knots / 'knots/1.0.0', searched=searched
+    )
 
 
 def test_the_places_are_found_once(cached):
     first, again = _load(cached.data_dir), _load(cached.data_dir)
-    assert len(cached.made) == 3
+    assert len(cached.searched) == len(set(cached.searched)) == 6  # Two a split.
     assert sorted(os.listdir(cached.folder / CACHE)) == [
         'test.npz',
         'train.npz',
@@ -294,7 +296,7 @@ def test_they_are_found_again_where_anything_changed(cached, change):
     before = _load(cached.data_dir).splits['train']
     change(cached.folder)
     after = _load(cached.data_dir).splits['train']
-    assert len(cached.made) == 4
+    assert len(cached.searched) == 8
     np.testing.assert_array_equal(before.ranges, after.ranges)
 
 
