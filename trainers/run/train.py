@@ -59,7 +59,7 @@ def train(
         Stopped: a signal came; everything is saved.
         UserError: something that the user can correct; the message says how.
     """
-    config = _with_objects(config, network, source)
+    config = completed(_with_objects(config, network, source))
     if not config.dry_run:
         return _run(config, network, source)
     with tempfile.TemporaryDirectory(prefix='tapestry-dry-run-') as folder:
@@ -105,8 +105,7 @@ def _run(
     """The run, from the images to the results; a dry one uses few images."""
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
-    given = completed(config)
-    config = trials.overfitting(given)
+    given, config = config, trials.overfitting(config)
     source = load_source(config) if source is None else prepare(config, source)
     begun = begun_specification(config)
     specification = begun or networks.specify(

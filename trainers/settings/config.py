@@ -391,7 +391,10 @@ class Config(CheckedSettings):
     )
 
     dry_run: bool = setting(
-        False, DEBUGGING, 'Run one step of everything in a temporary folder, and exit.'
+        False,
+        DEBUGGING,
+        'Run one step of everything in a temporary folder, and exit.',
+        affects_results=False,
     )
     limit_train_batches: int = setting(
         0, DEBUGGING, 'Training steps per epoch; 0: no limit.', minimum=0

@@ -30,8 +30,7 @@ def config_of(given: Mapping[str, Any]) -> Config:
             or the recorded settings cannot be read.
     """
     path = Path(given.get('run_dir') or default_run_dir(recipes.configure(None, given)))
-    is_new = given.get('dry_run') or given.get('resume') == 'never'
-    if is_new or not RunDirectory(path).config.is_file():
+    if given.get('resume') == 'never' or not RunDirectory(path).config.is_file():
         return recipes.configure(None, given)
     run = RunDirectory.read(path)
     # An empty value stands for what the run recorded, unless the run was given another.

@@ -26,7 +26,7 @@ _BEGINNINGS = {
 }
 
 # Settings that belong to a single start of a run, and their values if not given.
-OF_A_START = {'resume': 'auto', 'download': False}
+OF_A_START = {'resume': 'auto', 'download': False, 'dry_run': False}
 
 Labels = list[dict[str, str]]
 

@@ -19,7 +19,7 @@ from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from trainers.step.trainer import TrainingPhase
 from trainers.storage.checkpoints import read_variables
-from trainers.storage.resume import default_run_dir
+from trainers.storage.resume import config_of, default_run_dir
 from trainers.storage.run_directory import RunDirectoryError
 from vision import data
 from vision.data import DatasetError
@@ -455,12 +455,29 @@ def test_few_batches_are_overfitted(tmp_path):
     assert last['train_total_loss'] < first['train_total_loss'] / 2
 
 
+@pytest.mark.usefixtures('finished')  # TensorFlow has its own files by then.
 def test_dry_run_leaves_no_files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     results = run(Path('run'), dry_run=True, resume='must', epochs=99)
     assert (results['epochs'], results['steps']) == (1, 1)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('given', [{'run_dir': 'run'}, {**SHORT, 'run_dir': 'run'}])
+def test_dry_run_of_a_run_tries_what_it_recorded(
+    finished, given, tmp_path, monkeypatch, caplog
+):
+    run_dir, _ = finished
+    monkeypatch.chdir(run_dir.parent)
+    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
+    before = contents(run_dir)
+    with caplog.at_level('INFO'):
+        results = train(config_of({**given, 'dry_run': True}))
+    assert (results['epochs'], results['steps']) == (1, 1)
+    assert results['weights'] == 'averaged'
+    assert 'Model       small' in caplog.text and 'Dry run passed' in caplog.text
+    assert contents(run_dir) == before and not list(tmp_path.iterdir())
 
 
 def test_divergence_ends_the_run_and_saves_no_bad_weights(tmp_path):

@@ -216,6 +216,7 @@ def test_settings_that_do_not_shape_results():
         'log_every',
         'checkpoint_minutes',
         'histograms',
+        'dry_run',
     }
     assert config.results_dict().items() <= config.to_dict().items()
 

@@ -166,11 +166,20 @@ def test_what_is_given_for_an_existing_run_must_be_what_it_recorded(
         config_of({'run_dir': str(tmp_path), **given})
 
 
-@pytest.mark.parametrize('given', [{'resume': 'never'}, {'dry_run': True}])
-def test_a_new_start_does_not_read_what_is_there(given, tmp_path):
+@pytest.mark.parametrize('dry_run', [False, True])
+def test_a_new_start_does_not_read_what_is_there(dry_run, tmp_path):
     start(tmp_path, seed=7).close()
-    given = {'run_dir': str(tmp_path), **given}
+    given = {'run_dir': str(tmp_path), 'resume': 'never', 'dry_run': dry_run}
     assert config_of(given) == recipes.configure(None, given)
+
+
+def test_a_dry_run_tries_the_settings_of_the_run_that_is_there(tmp_path):
+    given = {'run_dir': str(tmp_path), 'dry_run': True}
+    assert config_of(given) == recipes.configure(None, given)
+    start(tmp_path, seed=7).close()
+    assert config_of(given) == Config(**SETTINGS, seed=7, **given)
+    with pytest.raises(RunDirectoryError, match='differ:\n  seed: 7 in the run, 8 now'):
+        config_of({**given, 'seed': 8})
 
 
 def test_the_default_directory_may_hold_a_run_too(tmp_path, monkeypatch):
