@@ -84,9 +84,8 @@ class Checkpoints:
         folder = self._directory / f'step-{step:09d}'
         temporary = self._directory / f'.saving-{folder.name}'
         try:
-            files.make_directory(self._directory)
             shutil.rmtree(temporary, ignore_errors=True)
-            temporary.mkdir()
+            files.make_directory(temporary)
             self._objects.write(str(temporary / 'variables'))
             (temporary / 'state.json').write_text(text, encoding='utf-8')
             _write_manifest(temporary)
@@ -370,7 +369,18 @@ def _differences(prefix: str, objects: tf.train.Checkpoint) -> list[str]:
 
     TensorFlow reports them only while it restores, with half of the objects changed.
     """
-    stored, live = _stored_variables(prefix), _live_variables(objects)
+    reader = tf.train.load_checkpoint(prefix)
+    shapes = reader.get_variable_to_shape_map()
+    dtypes = reader.get_variable_to_dtype_map()
+    stored = {
+        path: f'{dtypes[key].name} {list(shapes[key])}'
+        for path, key in _stored_keys(reader).items()
+    }
+    live = {
+        path: f'{tf.as_dtype(node.dtype).name} {list(node.shape)}'
+        for path, node in _walk(objects, tf.train.TrackableView.children)
+        if isinstance(node, (tf.Variable, keras.Variable))
+    }
     return [
         f'{path}: {stored.get(path, "nothing")} in the checkpoint, '
         f'{live.get(path, "nothing")} here'
@@ -379,39 +389,20 @@ def _differences(prefix: str, objects: tf.train.Checkpoint) -> list[str]:
     ]
 
 
-def _stored_variables(prefix: str) -> dict[str, str]:
-    """Path in the object graph → dtype and shape, of a checkpoint."""
-    reader = tf.train.load_checkpoint(prefix)
-    shapes = reader.get_variable_to_shape_map()
-    dtypes = reader.get_variable_to_dtype_map()
-    return {
-        path: f'{dtypes[key].name} {list(shapes[key])}'
-        for path, key in _stored_keys(reader).items()
-    }
-
-
 def _stored_keys(reader: Any) -> dict[str, str]:
     """Path in the object graph → key in the files, of a checkpoint."""
-    nodes = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
         reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')
-    ).nodes
+    )
+    nodes = list(graph.nodes)  # Each stays the same object, by which it is known.
 
-    def children(node_id: int) -> dict[str, int]:
-        return {child.local_name: child.node_id for child in nodes[node_id].children}
+    def children(node: Any) -> dict[str, Any]:
+        return {child.local_name: nodes[child.node_id] for child in node.children}
 
     return {
         path: attribute.checkpoint_key
-        for path, node_id in _walk(0, children)
-        for attribute in nodes[node_id].attributes
-    }
-
-
-def _live_variables(objects: tf.train.Checkpoint) -> dict[str, str]:
-    """Path in the object graph → dtype and shape, of objects in memory."""
-    return {
-        path: f'{tf.as_dtype(node.dtype).name} {list(node.shape)}'
-        for path, node in _walk(objects, tf.train.TrackableView.children)
-        if isinstance(node, (tf.Variable, keras.Variable))
+        for path, node in _walk(nodes[0], children)
+        for attribute in node.attributes
     }
 
 
@@ -425,17 +416,12 @@ def _walk(
     """
     for top, part in children(root).items():
         # Holds the nodes, since the id of one that is freed may be used again.
-        seen = {_identity(part): part}
+        seen = {id(part): part}
         queue = deque([(top, part)])
         while queue:
             path, node = queue.popleft()
             yield path, node
             for name, child in children(node).items():
-                if _identity(child) not in seen:
-                    seen[_identity(child)] = child
+                if id(child) not in seen:
+                    seen[id(child)] = child
                     queue.append((f'{path}/{name}', child))
-
-
-def _identity(node: Any) -> int:
-    """Numbers of nodes of a stored graph stand for themselves."""
-    return node if isinstance(node, int) else id(node)

@@ -96,9 +96,9 @@ def cpu_model() -> str:
 def _memory_gib() -> float | None:
     try:
         size = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
+        return round(size / 2**30, 1)
     except (ValueError, OSError):
         return None
-    return round(size / 2**30, 1)
 
 
 def _commit() -> dict[str, Any] | None:

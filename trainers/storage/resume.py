@@ -1,6 +1,5 @@
 """The settings of a run to start or to resume, from those given on a command line."""
 
-import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ def completed(config: Config) -> Config:
     path = run_dir_of(config)
     if config.resume == 'never' or not RunDirectory(path).config.is_file():
         return config
-    return with_defaults(config, dataclasses.asdict(RunDirectory.read(path).config))
+    return with_defaults(config, vars(RunDirectory.read(path).config))
 
 
 def run_dir_of(config: Config) -> Path:

@@ -50,11 +50,11 @@ class Recorded(NamedTuple):
     labels: Labels
 
 
-class RunDirectory(contextlib.AbstractContextManager):
+class RunDirectory(contextlib.ExitStack):
     """The paths of a run, and the small files in it.
 
     `RunDirectory(path)` changes nothing on the disk. `RunDirectory.open` locks the
-    directory for writing; use it as a context manager.
+    directory for writing, until `close` or the end of a `with` block.
 
     Attributes:
         path: the directory.
@@ -68,10 +68,10 @@ class RunDirectory(contextlib.AbstractContextManager):
     """
 
     def __init__(self, path: Path):
+        super().__init__()
         self.path = path
         self.resumed = False
         self.notes: list[str] = []
-        self._lock = contextlib.ExitStack()
         self.config = path / 'config.json'
         self.environment = path / 'environment.json'
         self.labels = path / 'labels.json'
@@ -135,7 +135,7 @@ class RunDirectory(contextlib.AbstractContextManager):
                     run.export,
                 ):
                     files.make_directory(folder)
-                run._lock = lock.pop_all()
+                run.push(lock.pop_all())
         except files.LockedError as error:
             raise RunDirectoryError(
                 f'{path}: expected no other process to use this run, but one does: '
@@ -182,13 +182,6 @@ class RunDirectory(contextlib.AbstractContextManager):
                 'missing. Restore it.'
             ) from None
 
-    def __exit__(self, *exception: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Releases the lock."""
-        self._lock.close()
-
     def write_json(self, path: Path, content: Any) -> None:
         """Writes indented JSON; floats are read back bit for bit."""
         text = json.dumps(content, indent=2, ensure_ascii=False)
@@ -232,11 +225,11 @@ class RunDirectory(contextlib.AbstractContextManager):
         names = set(os.listdir(self.path)) if self.path.exists() else set()
         holds_run = {'config.json', 'labels.json'} <= names
         if not holds_run and names - _BEGINNINGS:
-            examples = ', '.join(sorted(names - _BEGINNINGS)[:3])
             raise RunDirectoryError(
                 f'{self.path}: expected a new or empty directory or one of a run '
-                f'(with config.json and labels.json), got one with {examples}. Choose '
-                'another --run_dir.'
+                '(with config.json and labels.json), got one with '
+                f'{", ".join(sorted(names - _BEGINNINGS)[:3])}. Choose another '
+                '--run_dir.'
             )
         if holds_run and resume == 'never':
             raise RunDirectoryError(
@@ -265,12 +258,9 @@ class RunDirectory(contextlib.AbstractContextManager):
                 f'others ({len(labels)}). Restore the data, or choose another '
                 '--run_dir.'
             )
-        differences = _differences(recorded.config.to_dict(), config.to_dict())
-        changed = {
-            name: values
-            for name, values in differences.items()
-            if name not in ('run_dir', *OF_A_START)
-        }
+        changed = _differences(recorded.config.to_dict(), config.to_dict())
+        for name in ('run_dir', *OF_A_START):
+            changed.pop(name, None)
         self.notes = [
             f'--{name}={value} is used from now on; {before} was recorded.'
             for name, (before, value) in changed.items()
