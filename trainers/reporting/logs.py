@@ -28,25 +28,23 @@ def log_to(path: Path, expected: tuple[type[Exception], ...] = ()) -> Iterator[N
     root.handlers = [*before, handler]
     if not before and logging.lastResort:  # keeps warnings on standard error
         root.handlers.append(logging.lastResort)
-    loggers = [logging.getLogger(name) for name in _LOGGERS]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
+    levels = {logger: logger.level for logger in map(logging.getLogger, _LOGGERS)}
+    for logger in levels:
         logger.setLevel(min(logger.getEffectiveLevel(), logging.INFO))
     try:
         yield
     except Exception as error:
         # In the file only: the command prints it on the terminal.
         level = logging.INFO if isinstance(error, expected) else logging.ERROR
-        if isinstance(error, (UserError, *expected)):
-            message, trace = str(error), None
-        else:
-            message, trace = repr(error), (type(error), error, error.__traceback__)
+        explained = isinstance(error, (UserError, *expected))
+        message = str(error) if explained else repr(error)
+        trace = None if explained else (type(error), error, error.__traceback__)
         handler.handle(
             logging.LogRecord(__name__, level, __file__, 0, message, None, trace)
         )
         raise
     finally:
-        for logger, level in zip(loggers, levels):
+        for logger, level in levels.items():
             logger.setLevel(level)
         root.handlers = before
         handler.close()

@@ -15,7 +15,6 @@ from matplotlib.image import imsave
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
-from numpy.typing import NDArray
 
 from vision import files
 
@@ -60,7 +59,7 @@ _DPI = 100
 def plot_curves(
     rows: Sequence[dict[str, float | int]],
     path: Path,
-    best_epoch: int | None = None,
+    best_epoch: int = 0,
     phase_began: int = 0,
 ) -> None:
     """Draws loss, accuracy and learning rate by epoch into a PNG.
@@ -71,7 +70,7 @@ def plot_curves(
         rows: of metrics.csv, at least one; accuracies as fractions. Missing keys and
             values that are not finite are left out.
         path: of the PNG.
-        best_epoch: the epoch to mark; by default that of the best accuracy.
+        best_epoch: the epoch to mark, counted from 1; 0: none.
         phase_began: epochs before the current phase; 0 in the first one.
 
     Raises:
@@ -82,17 +81,16 @@ def plot_curves(
     layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08, wspace=0.03)
     figure = Figure(figsize=(12.8, 4.2), dpi=_DPI, layout=layout)
     with matplotlib.rc_context(_STYLE), files.replacing(path) as file:
-        _draw_curves(figure, rows, _best_epoch(rows, best_epoch), phase_began)
+        _draw_curves(figure, rows, best_epoch, phase_began)
         figure.savefig(file, format='png')
 
 
 def _draw_curves(
     figure: Figure,
     rows: Sequence[dict[str, float | int]],
-    best: tuple[float, str] | None,
+    best_epoch: int,
     phase_began: int,
 ) -> None:
-    """Draws the three plots; `best` is what `_best_epoch` returns."""
     loss, accuracy, rate = figure.subplots(1, 3)
     for axes, title in (
         (loss, 'Loss'),
@@ -101,8 +99,12 @@ def _draw_curves(
     ):
         axes.set(title=title, xlabel='epoch')
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        if phase_began:
+            axes.axvspan(phase_began + 0.5, len(rows), color='#f3f3f3', zorder=0)
     top5 = any(
-        value < 1 for name in _SERIES for _, value in _points(rows, f'{name}_top5')
+        value < 1
+        for name in _SERIES
+        for value in _points(rows, f'{name}_top5').values()
     )
     for name, (label, colour) in _SERIES.items():
         _draw(loss, rows, f'{name}_loss', label, colour)
@@ -114,24 +116,21 @@ def _draw_curves(
     accuracy.yaxis.set_major_formatter(PercentFormatter(1.0))
     rate.set_ylim(bottom=0)
     rate.yaxis.set_major_formatter(StrMethodFormatter('{x:g}'))
-    if best is not None:
-        epoch, key = best
+    top1 = _points(rows, 'validation_averaged_top1') or _points(rows, 'validation_top1')
+    if best_epoch in top1:
         for axes in (loss, accuracy):
-            axes.axvline(epoch, color=_INK, linewidth=0.8, linestyle=':', zorder=1)
-        _mark(accuracy, rows, epoch, key)
-    if phase_began:
-        for axes in (loss, accuracy, rate):
-            axes.axvspan(phase_began + 0.5, len(rows), color='#f3f3f3', zorder=0)
+            axes.axvline(best_epoch, color=_INK, linewidth=0.8, linestyle=':', zorder=1)
+        _mark(accuracy, best_epoch, top1[best_epoch])
     _explain(loss, accuracy)
 
 
 def image_grid(
-    images: NDArray[np.uint8],
+    images: np.ndarray,
     titles: Sequence[str],
     path: Path | None = None,
     columns: int = 5,
     correct: Sequence[bool] | None = None,
-) -> NDArray[np.uint8]:
+) -> np.ndarray:
     """Arranges images in a grid, each below its title; small ones are magnified.
 
     Args:
@@ -173,25 +172,11 @@ def image_grid(
     return grid
 
 
-def _best_epoch(
-    rows: Sequence[dict[str, float | int]], epoch: int | None
-) -> tuple[float, str] | None:
-    """The epoch to mark, and the key of its accuracy: averaged weights come first."""
-    for key in ('validation_averaged_top1', 'validation_top1'):
-        if points := _points(rows, key):
-            best = max(points, key=lambda point: point[1])[0]  # The first of equals.
-            return (epoch if epoch in dict(points) else best), key
-    return None
-
-
-def _points(
-    rows: Sequence[dict[str, float | int]], key: str
-) -> list[tuple[float, float]]:
-    return [
-        (row['epoch'], row[key])
-        for row in rows
-        if math.isfinite(row.get(key, math.nan))
-    ]
+def _points(rows: Sequence[dict[str, float | int]], key: str) -> dict[float, float]:
+    """The finite values of a column of metrics.csv, by epoch."""
+    return {
+        row['epoch']: row[key] for row in rows if math.isfinite(row.get(key, math.nan))
+    }
 
 
 def _draw(
@@ -204,7 +189,7 @@ def _draw(
 ) -> None:
     if points := _points(rows, key):
         axes.plot(
-            *zip(*points),
+            *zip(*points.items()),
             color=colour,
             label=label,
             linewidth=1.1 if dashed else 1.8,
@@ -216,10 +201,7 @@ def _draw(
         )
 
 
-def _mark(
-    axes: Axes, rows: Sequence[dict[str, float | int]], epoch: float, key: str
-) -> None:
-    value = dict(_points(rows, key))[epoch]
+def _mark(axes: Axes, epoch: float, value: float) -> None:
     axes.plot(
         epoch,
         value,
@@ -231,7 +213,7 @@ def _mark(
         clip_on=False,
     )
     axes.set_title(
-        f'best top-1 {value:.2%} in epoch {epoch:g}',
+        f'best top-1 {value:.2%} in epoch {epoch}',
         loc='right',
         fontsize=9,
         fontweight='normal',
@@ -275,7 +257,7 @@ def _write_title(
 
 
 def _check_images(
-    images: NDArray[np.uint8], titles: Sequence[str], correct: Sequence[bool] | None
+    images: np.ndarray, titles: Sequence[str], correct: Sequence[bool] | None
 ) -> None:
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3:
         raise ValueError(
