@@ -13,7 +13,7 @@ from trainers.reporting.reporter import Reporter
 from trainers.run import train
 from trainers.run.signals import StopRequest
 from trainers.settings.config import Config
-from vision.data import BadFiles, Source
+from vision.data import Source
 
 
 class Stopwatch(Progress):
@@ -83,7 +83,6 @@ def measure_loop(
                 source,
                 trainer,
                 directory,
-                BadFiles(),
                 Reporter(config, directory, trainer.state, source.classes, stopwatch),
                 StopRequest(),
             ).run()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainers.reporting.downloading import Bars
+from trainers.reporting.progress import DownloadBars
 from trainers.settings.config import CUSTOM, Config, ConfigError
 from trainers.settings.parsing import FREEZE
 from trainers.storage.checkpoints import find, read_variables
@@ -169,7 +169,7 @@ def _published(network: Network, config: Config) -> Path:
                 'missing. Pass --download to download them, copy the file there, or '
                 'pass another --weights_dir.'
             )
-        with Bars() as bars:
+        with DownloadBars() as bars:
             weights.fetch_published(
                 network,
                 folder,

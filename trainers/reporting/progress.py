@@ -47,7 +47,7 @@ class _Lines(tqdm):
         """There is nothing to erase."""
 
 
-class Progress:
+class Progress(contextlib.ExitStack):
     """The progress of a run: a bar on a terminal or in a notebook, else plain lines.
 
     Messages of the log do not tear the bar while the context lasts.
@@ -61,20 +61,17 @@ class Progress:
     def __init__(
         self, total_steps: int, stream: TextIO | None = None, interval: float = 30.0
     ):
+        super().__init__()
         self._total_steps = total_steps
         self._stream = stream or sys.stderr
         self._interval = interval
         self._bar: tqdm | None = None
-        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> 'Progress':
         if self._stream.isatty():
-            self._stack.enter_context(logging_redirect_tqdm())
+            self.enter_context(logging_redirect_tqdm())
+        self.callback(self.finish)
         return self
-
-    def __exit__(self, *error: object) -> None:
-        self.finish()
-        self._stack.close()
 
     def update(
         self, step: int, title: str = '', fields: Mapping[str, str] | None = None
@@ -139,3 +136,19 @@ def task_bar(title: str, total: int | None, **options: Any) -> tqdm:
     return tqdm(
         desc=title, total=total, disable=False if IN_NOTEBOOK else None, **options
     )
+
+
+class DownloadBars(contextlib.ExitStack):
+    """A progress bar for each of several downloads, one after the other."""
+
+    _label = ''
+    _bar: tqdm | None = None
+
+    def __call__(self, label: str, done: int, total: int | None) -> None:
+        if self._bar is None or self._label != label:
+            self.close()
+            self._label = label
+            self._bar = self.enter_context(
+                task_bar(label, total, unit='B', unit_scale=True)
+            )
+        self._bar.update(done - self._bar.n)

@@ -1,17 +1,18 @@
 """What a run reports: log messages, progress, TensorBoard, plots and result files."""
 
+import contextlib
+import json
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
 
 from trainers.reporting import plots
 from trainers.reporting.progress import Progress
-from trainers.reporting.summaries import write_config, write_scalars
 from trainers.settings.config import Config
 from trainers.step import metrics
 from trainers.step.state import TrainingState, TrainingTotals
@@ -22,14 +23,14 @@ from vision.models.pretrained import variables_by_path
 from vision.models.profile import count_numbers
 
 IMAGES_SHOWN = 20
-# Drawing takes a second: short epochs share a drawing. Each phase ends with one.
-SECONDS_BETWEEN_DRAWINGS = 15.0
 
 _log = logging.getLogger(__name__)
 
 
-class Reporter:
+class Reporter(contextlib.ExitStack):
     """Reports what the loop does; the loop calls a method for each event.
+
+    The end of a `with` block removes the progress bar and closes the files.
 
     Args:
         config: the run's settings.
@@ -40,6 +41,7 @@ class Reporter:
 
     Attributes:
         state: the network and the step.
+        drawn: when the last drawing was, by `time.monotonic`.
     """
 
     def __init__(
@@ -50,16 +52,20 @@ class Reporter:
         classes: Sequence[str],
         progress: Progress,
     ):
+        super().__init__()
         self._config = config
         self._directory = directory
         self.state = state
         self._classes = classes
         self._progress = progress
+        self.callback(progress.finish)
         self._train, self._validation = (
             tf.summary.create_file_writer(str(path))
             for path in (directory.tensorboard_train, directory.tensorboard_validation)
         )
-        self._drawn = -math.inf
+        self.callback(self._train.close)
+        self.callback(self._validation.close)
+        self.drawn = -math.inf
 
     def start(self, batch: Batch) -> None:
         """A new run starts: shows its first images and its configuration."""
@@ -69,9 +75,18 @@ class Reporter:
             [self._classes[i] for i in labels],
             self._directory.samples / 'training-step-000000000.png',
         )
+        values = self._config.to_dict()
+        text = json.dumps(values, indent=2).replace('\n', '\n    ')
         with self._train.as_default(step=0):
             tf.summary.image('training images', grid[None])
-        write_config(self._train, self._config)
+            tf.summary.text('configuration', '    ' + text)
+            hparams.hparams(
+                {
+                    name: ','.join(value) if isinstance(value, list) else value
+                    for name, value in values.items()
+                    if value is not None
+                }
+            )
 
     def resume(self, history: History, total_steps: int) -> None:
         """A run continues from a checkpoint."""
@@ -81,13 +96,6 @@ class Reporter:
             self._draw_curves(history)
         _log.info(
             'Resuming after step %s of %s.', f'{self._step:,}', f'{total_steps:,}'
-        )
-
-    def restart(self) -> None:
-        """A run was started before, but has no checkpoint."""
-        _log.warning(
-            '%s holds a run without a checkpoint: it starts at step 0.',
-            self._directory.path,
         )
 
     def begin_phase(
@@ -114,12 +122,15 @@ class Reporter:
     ) -> None:
         """Training steps were taken: updates the progress bar."""
         losses, accuracies = map(metrics.means, totals)
-        fields = {
-            'loss': f'{losses["main_loss"]:.3f}',
-            'top-1': f'{accuracies["main_top1"]:.1%}',
-            'images/s': f'{history.images_per_second:,.0f}',
-        }
-        self._progress.update(self._step, f'Epoch {epoch}/{epochs}', fields)
+        self._progress.update(
+            self._step,
+            f'Epoch {epoch}/{epochs}',
+            {
+                'loss': f'{losses["main_loss"]:.3f}',
+                'top-1': f'{accuracies["main_top1"]:.1%}',
+                'images/s': f'{history.images_per_second:,.0f}',
+            },
+        )
 
     def training(
         self,
@@ -144,7 +155,7 @@ class Reporter:
             values[f'loss/{head}'] = losses[f'{head}_loss']
             values[f'top1/{head}'] = accuracies[f'{head}_top1']
             values[f'top5/{head}'] = accuracies[f'{head}_top5']
-        write_scalars(self._train, self._step, values)
+        self._write_scalars(self._train, values)
 
     def epoch(self, history: History, best: bool, epochs: int) -> None:
         """An epoch was evaluated: writes the log, TensorBoard and metrics.csv.
@@ -169,9 +180,8 @@ class Reporter:
             else '',
             ' (best so far)' if best else '',
         )
-        write_scalars(
+        self._write_scalars(
             self._validation,
-            self._step,
             {
                 f'{metric}/main{weights}': row[f'validation{weights}_{metric}']
                 for weights in ('', '_averaged')
@@ -202,11 +212,7 @@ class Reporter:
             'No better epoch for %d epochs: stopped early.', self._config.early_stopping
         )
 
-    def drawing_is_due(self) -> bool:
-        """Whether the last drawing is old enough for another one."""
-        return time.monotonic() - self._drawn >= SECONDS_BETWEEN_DRAWINGS
-
-    def draw(self, history: History, batch: Batch, predicted: np.ndarray) -> None:
+    def draw(self, history: History, batch: Batch, predicted: tf.Tensor) -> None:
         """Draws the curves, and the predictions for a few validation images.
 
         Args:
@@ -228,20 +234,16 @@ class Reporter:
         with self._validation.as_default(step=self._step):
             tf.summary.image('validation predictions', grid[None])
         self._validation.flush()
-        self._drawn = time.monotonic()
-
-    def finish(self, results: dict[str, Any]) -> None:
-        """The run is complete: writes results.json."""
-        self._directory.write_json(self._directory.results, results)
-
-    def close(self) -> None:
-        """Writes what is buffered and closes the files of TensorBoard."""
-        self._train.close()
-        self._validation.close()
+        self.drawn = time.monotonic()
 
     @property
     def _step(self) -> int:
         return int(self.state.step.numpy())
+
+    def _write_scalars(self, writer: Any, values: Mapping[str, float]) -> None:
+        with writer.as_default(step=self._step):
+            for tag, value in values.items():
+                tf.summary.scalar(tag, value)
 
     def _draw_curves(self, history: History) -> None:
         plots.plot_curves(

@@ -1,16 +1,15 @@
 """Which batches a phase of a run takes: of images, or of their features."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from trainers.reporting.reporter import IMAGES_SHOWN
-from trainers.run.features import FeatureCache
 from trainers.settings.config import Config
 from vision import data
-from vision.data import BadFiles, Batch, Source, Split
+from vision.data import BadFiles, Batch, Features, Source, Split
 from vision.data.augment import Augmentation
 
 
@@ -22,9 +21,8 @@ def steps_per_epoch(config: Config, source: Source) -> int:
 
 def sample(split: Split, count: int, seed: int) -> Split:
     """At most `count` images of a split, drawn at random and kept in its order."""
-    count = min(count, len(split))
-    chosen = np.sort(np.random.default_rng(seed).permutation(len(split))[:count])
-    return data.take(split, chosen)
+    chosen = np.random.default_rng(seed).permutation(len(split))[:count]
+    return data.take(split, np.sort(chosen))
 
 
 class Batches:
@@ -34,7 +32,8 @@ class Batches:
         config: the run's settings.
         image_size: side in pixels of the images to evaluate on.
         source: the images, decoded to memory already where they fit.
-        features: the outputs of the frozen backbone, for phases that train on them.
+        features: called for the outputs of the frozen backbone when a phase trains on
+            them.
         bad_files: where the pipeline records images that cannot be decoded.
 
     Attributes:
@@ -47,7 +46,7 @@ class Batches:
         config: Config,
         image_size: int,
         source: Source,
-        features: FeatureCache,
+        features: Callable[[], dict[str, Features]],
         bad_files: BadFiles,
     ):
         self.classes = source.classes
@@ -55,7 +54,7 @@ class Batches:
         self._config = config
         self._image_size = image_size
         self._source = source
-        self._features = features
+        self._extract_features = features
         self._bad_files = bad_files
         self._images = {
             split: data.eval_batches(
@@ -70,11 +69,9 @@ class Batches:
 
     def image_size(self, epoch: int) -> int:
         """Side in pixels of the training images in an epoch, counted from 0."""
-        size = self._image_size
-        for start, scheduled in self._config.image_size_schedule:
-            if epoch >= start:
-                size = scheduled
-        return size
+        schedule = self._config.image_size_schedule
+        begun = [size for start, size in schedule if start <= epoch]
+        return begun[-1] if begun else self._image_size
 
     def train(self, phase: Config, start: int, end: int, size: int) -> tf.data.Dataset:
         """The batches of the training steps `start` to `end` - 1.
@@ -87,7 +84,7 @@ class Batches:
         if phase.features == 'live':
             return self._of_images(start, end, size, self._config.augment)
         return data.feature_train_batches(
-            self._features.splits['train'],
+            self._features['train'],
             batch_size=self._config.batch_size,
             seed=self._config.seed,
             start_step=start,
@@ -97,8 +94,8 @@ class Batches:
 
     def first(self) -> Batch:
         """The first training batch, as images whatever the phase trains on."""
-        size = self.image_size(0)
-        return next(iter(self._of_images(0, 1, size, self._config.augment)))
+        batches = self._of_images(0, 1, self.image_size(0), self._config.augment)
+        return next(iter(batches))
 
     def _of_images(
         self, start: int, end: int, size: int, augment: Sequence[Augmentation]
@@ -132,10 +129,14 @@ class Batches:
         return (self._images if phase.features == 'live' else self._of_features)[split]
 
     @functools.cached_property
+    def _features(self) -> dict[str, Features]:
+        return self._extract_features()
+
+    @functools.cached_property
     def _of_features(self) -> dict[str, tf.data.Dataset]:
         return {
             split: data.feature_eval_batches(
-                self._features.splits[split],
+                self._features[split],
                 batch_size=self._config.batch_size,
                 limit=self._config.limit_eval_batches or None,
             )

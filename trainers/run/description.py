@@ -85,7 +85,6 @@ def describe_results(
     config: Config, classes: int, directory: RunDirectory, results: dict[str, Any]
 ) -> None:
     """Logs the results, where they are, and which command evaluates the run."""
-    tensorboard = directory.path / 'tensorboard'
     averaged = ' (averaged weights)' if config.ema else ''
     for line in (
         '',
@@ -96,7 +95,7 @@ def describe_results(
         f'{results["images_per_second"]:.0f} images/s in training',
         f'Results     {directory.results}, {directory.metrics}',
         f'Next        open {directory.plots / "curves.png"}, or run',
-        f'            tensorboard --logdir={tensorboard}',
+        f'            tensorboard --logdir={directory.path / "tensorboard"}',
         f'            python -m scripts.evaluate --run_dir={directory.path}',
     ):
         _log.info('%s', line)

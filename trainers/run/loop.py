@@ -1,10 +1,9 @@
 """The loop: when a run trains, evaluates, saves, reports and ends."""
 
-import dataclasses
 import math
 import time
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,7 +15,7 @@ from trainers.run.signals import Stopped, StopRequest
 from trainers.settings.config import CUSTOM, Config
 from trainers.step import metrics
 from trainers.step.trainer import Trainer, TrainingPhase
-from trainers.storage.history import History, Row
+from trainers.storage.history import Row
 from vision.data import Batch
 from vision.errors import UserError
 
@@ -25,30 +24,8 @@ from vision.errors import UserError
 SECONDS_PER_CALL = 1.0
 # A checkpoint takes a second: short epochs share one. Each phase ends with one.
 SECONDS_BETWEEN_EPOCHS_SAVED = 5.0
-
-
-class StepsPerCall:
-    """How many training steps one traced call takes, from the time that calls took.
-
-    Attributes:
-        steps: steps of the next call.
-    """
-
-    def __init__(self) -> None:
-        self.steps = 1
-        self._traced = False
-
-    def adapt(self, steps: int, seconds: float) -> bool:
-        """Adapts to the duration of a call.
-
-        Returns:
-            Whether the call counts: the first one includes the tracing.
-        """
-        if not self._traced:
-            self._traced = True
-            return False
-        self.steps = max(1, round(steps * SECONDS_PER_CALL / max(seconds, 1e-6)))
-        return True
+# So does a drawing.
+SECONDS_BETWEEN_DRAWINGS = 15.0
 
 
 class DivergedError(UserError):
@@ -65,7 +42,6 @@ class Loop:
         checkpointer: saves and restores.
         reporter: receives every event.
         stop: set when a signal came.
-        resumed: whether the run was started before.
     """
 
     def __init__(
@@ -76,7 +52,6 @@ class Loop:
         checkpointer: Checkpointer,
         reporter: Reporter,
         stop: StopRequest,
-        resumed: bool = False,
     ):
         self.config = config
         self.trainer = trainer
@@ -85,8 +60,6 @@ class Loop:
         self.checkpointer = checkpointer
         self.reporter = reporter
         self.stop = stop
-        self.resumed = resumed
-        self.history = History()
         self._began = time.monotonic()
 
     def run(self) -> dict[str, Any]:
@@ -101,7 +74,12 @@ class Loop:
             UserError: something else that the user can correct.
         """
         try:
-            self._resume()
+            self.history = self.checkpointer.restore()
+            # As if no time had passed between the starts.
+            self._began -= self.history.elapsed
+            if self.step > 0:
+                self.reporter.resume(self.history, self._total_steps())
+            self.checkpointer.check_bad_files()
             if self.step == 0:
                 self._check_start()
             self._train_phase()
@@ -131,16 +109,6 @@ class Loop:
             phase.config.epochs for phase in remaining
         )
 
-    def _resume(self) -> None:
-        """Restores the newest checkpoint, if there is one."""
-        history = self.checkpointer.restore()
-        if history is not None:
-            self.history = history
-            self.reporter.resume(history, self._total_steps())
-        elif self.resumed:
-            self.reporter.restart()
-        self.checkpointer.check_bad_files()
-
     def _check_start(self) -> None:
         """Checks and reports the first batch, and checks the loss before training."""
         batch, classes = self.batches.first(), len(self.batches.classes)
@@ -164,22 +132,24 @@ class Loop:
             batches = iter(
                 self.batches.train(self.phase.config, self.step, last_step, size)
             )
-            steps_per_call = StepsPerCall()
-            while not self._phase_is_over() and len(self.history.rows) < end:
-                self._train_epoch(batches, steps_per_call)
+            self._steps_per_call = 0  # none was taken yet
+            try:
+                while not self._phase_is_over() and len(self.history.rows) < end:
+                    self._train_epoch(batches)
+            except Stopped:
+                self._save()
+                raise
         if len(self.history.rows) < self._last_epoch():
             self.reporter.stop_early()
 
-    def _train_epoch(
-        self, batches: tf.data.Iterator, steps_per_call: StepsPerCall
-    ) -> None:
+    def _train_epoch(self, batches: tf.data.Iterator) -> None:
         """Trains to the end of an epoch and evaluates it."""
         end = (len(self.history.rows) + 1) * self.batches.steps_per_epoch
         logged = self.state.totals()
         while (step := self.step) < end:
             to_log = self.config.log_every - step % self.config.log_every
-            count = min(steps_per_call.steps, to_log, end - step)
-            self._take_steps(batches, count, steps_per_call)
+            count = min(self._steps_per_call or 1, to_log, end - step)
+            self._take_steps(batches, count)
             totals = self.state.totals()
             # Gradients too: the loss is from before their update.
             self._check_finite(totals.losses['loss'] + totals.losses['gradient_norm'])
@@ -191,32 +161,29 @@ class Loop:
             self.reporter.show_progress(
                 totals, self.history, len(self.history.rows) + 1, self.epochs
             )
-            if self.stop:
-                self._save()
-                self._leave()
-            if self.checkpointer.is_due() and self.step < end:
+            self._check_stop()
+            minutes = (time.monotonic() - self.checkpointer.saved) / 60
+            if minutes >= self.config.checkpoint_minutes and self.step < end:
                 self._save()
         self._end_epoch()
 
-    def _take_steps(
-        self, batches: tf.data.Iterator, count: int, steps_per_call: StepsPerCall
-    ) -> None:
-        """Takes training steps in one call and records their time."""
+    def _take_steps(self, batches: tf.data.Iterator, count: int) -> None:
+        """Takes training steps in one call, and sizes the next by their time."""
         started = time.monotonic()
         self.phase.train_steps(batches, count)
         self.state.step.numpy()  # waits for the device
         seconds = time.monotonic() - started
-        if steps_per_call.adapt(count, seconds):
+        if self._steps_per_call:
             self.history.seconds += seconds
             self.history.images += count * self.config.batch_size
+            calls = SECONDS_PER_CALL / max(seconds, 1e-6)
+            self._steps_per_call = max(1, round(count * calls))
+        else:  # The first call includes the tracing.
+            self._steps_per_call = 1
 
     def _end_epoch(self) -> None:
         """Evaluates an epoch, decides whether it is the best, saves and reports."""
-        try:
-            row = self._evaluate_epoch()
-        except Stopped:
-            self._save()
-            raise
+        row = self._evaluate_epoch()
         self._check_finite(row['validation_loss'])
         best = self.history.add(row, self.config)
         self.reporter.epoch(self.history, best, self.epochs)
@@ -225,13 +192,15 @@ class Loop:
             self.reporter.lower_rate(float(self.state.plateau))
         if best:
             self.checkpointer.save_best(len(self.history.rows))
-        self.state.reset_totals()
+        self.state.losses.reset()
+        self.state.accuracies.reset()
         last = self._phase_is_over()
-        seconds = self.checkpointer.seconds_since_save()
+        seconds = time.monotonic() - self.checkpointer.saved
         # The best weights must not be newer than the state that a run resumes from.
         if best or last or seconds >= SECONDS_BETWEEN_EPOCHS_SAVED:
             self._save()
-        if last or self.reporter.drawing_is_due():
+        seconds = time.monotonic() - self.reporter.drawn
+        if last or seconds >= SECONDS_BETWEEN_DRAWINGS:
             shown = self.batches.shown
             self.reporter.draw(self.history, shown, self.phase.predict(shown.images))
 
@@ -255,19 +224,17 @@ class Loop:
             # are any, and the averages are the raw ones.
             for name, result in zip(names, self._evaluate(split)):
                 by_weights[name][split] = result
-        results = {
+        return {
             'best_epoch': best_epoch,
             'epochs': len(self.history.rows),
             'steps': len(self.history.rows) * self.batches.steps_per_epoch,
-            'seconds': self._elapsed(),
+            'seconds': time.monotonic() - self._began,
             'training_seconds': self.history.earlier_seconds + self.history.seconds,
             'images_per_second': self.history.images_per_second,
             'weights': names[0],
             **by_weights[names[0]],
             'by_weights': by_weights,
         }
-        self.reporter.finish(results)
-        return results
 
     def _evaluate_epoch(self) -> Row:
         """A row of metrics.csv: nothing in it depends on the clock."""
@@ -279,38 +246,39 @@ class Loop:
         }
         # As in validation, `loss` is the main head's, not the weighted sum.
         renamed = {'loss': 'total_loss', 'main_loss': 'loss'}
-        for name, value in losses.items():
-            row[f'train_{renamed.get(name, name)}'] = value
-        for name, value in accuracies.items():
-            row[f'train_{name.removeprefix("main_")}'] = value
-        if self.config.precise_bn and self.phase.trains_batch_norms:
-            self._estimate_batch_norms()
-        for suffix, result in zip(('', '_averaged'), self._evaluate('validation')):
+        for name, value in {**losses, **accuracies}.items():
+            name = renamed.get(name, name).removeprefix('main_')
+            row[f'train_{name}'] = value
+        estimate = bool(self.config.precise_bn) and self.phase.trains_batch_norms()
+        results = self._evaluate('validation', estimate)
+        for suffix, result in zip(('', '_averaged'), results):
             for name, value in result.items():
                 row[f'validation{suffix}_{name}'] = value
         return row
 
-    def _estimate_batch_norms(self) -> None:
-        """Estimates the statistics of batch norms, of averaged weights as well."""
-        batches = self.batches.for_statistics
-        self.phase.estimate_batch_norms(self._until_stopped(batches))
-        if self.state.average is not None:
-            with self.state.averaged_weights():
-                self.phase.estimate_batch_norms(self._until_stopped(batches))
+    def _evaluate(self, split: str, estimate: bool = False) -> list[dict[str, float]]:
+        """Results of the model's weights, then of their averages if there are any.
 
-    def _evaluate(self, split: str) -> list[dict[str, float]]:
-        """Results of the model's weights, then of their averages if there are any."""
-        batches = self.batches.evaluation(self.phase.config, split)
-        results = [self.phase.evaluate(self._until_stopped(batches))]
+        Args:
+            split: 'validation' or 'test'.
+            estimate: whether to estimate the statistics of batch norms before.
+        """
+        results = [self._evaluate_weights(split, estimate)]
         if self.state.average is not None:
             with self.state.averaged_weights():
-                results.append(self.phase.evaluate(self._until_stopped(batches)))
+                results.append(self._evaluate_weights(split, estimate))
         return results
+
+    def _evaluate_weights(self, split: str, estimate: bool) -> dict[str, float]:
+        if estimate:
+            batches = self._until_stopped(self.batches.for_statistics)
+            self.phase.estimate_batch_norms(batches)
+        batches = self._until_stopped(self.batches.evaluation(self.phase.config, split))
+        return self.phase.evaluate(batches)
 
     def _until_stopped(self, batches: tf.data.Dataset) -> Iterator[Batch]:
         for batch in batches:
-            if self.stop:
-                self._leave()
+            self._check_stop()
             yield batch
 
     def _phase_is_over(self) -> bool:
@@ -328,28 +296,24 @@ class Loop:
     def _rate(self) -> float:
         return float(self.phase.optimizer.learning_rate.numpy())
 
-    def _elapsed(self) -> float:
-        """Seconds since the run began, without the time between two starts."""
-        return self.history.elapsed + time.monotonic() - self._began
-
     def _save(self) -> None:
-        self.checkpointer.save(
-            dataclasses.replace(self.history, elapsed=self._elapsed())
-        )
+        self.history.elapsed = time.monotonic() - self._began
+        self.checkpointer.save(self.history)
 
     def _check_finite(self, loss: float) -> None:
         """Stops the run before weights that are not finite are saved or reported."""
         if not math.isfinite(loss):
             raise DivergedError(
                 f'The loss became {loss} by step {self.step:,}. Checkpoints in '
-                f'{self.checkpointer.folder} are from before that step. Start a run '
-                'with a lower --learning_rate, or with --clip_norm, in another '
-                '--run_dir.'
+                f'{self.checkpointer.directory.checkpoints_last} are from before that '
+                'step. Start a run with a lower --learning_rate, or with --clip_norm, '
+                'in another --run_dir.'
             )
 
-    def _leave(self) -> NoReturn:
-        raise Stopped(
-            f'{self.stop.signal_name} received: everything up to step {self.step:,} '
-            f'is saved in {self.checkpointer.run_dir}. Run the same command again to '
-            'resume.'
-        )
+    def _check_stop(self) -> None:
+        if self.stop:
+            raise Stopped(
+                f'{self.stop.signal_name} received: everything up to step '
+                f'{self.step:,} is saved in {self.checkpointer.directory.path}. Run '
+                'the same command again to resume.'
+            )

@@ -4,7 +4,6 @@ import contextlib
 import signal
 import threading
 from collections.abc import Iterator
-from types import FrameType
 
 
 class Stopped(Exception):
@@ -31,13 +30,11 @@ def stop_on_signals() -> Iterator[StopRequest]:
     Python delivers signals to the main thread only: elsewhere nothing is recorded.
     """
     request = StopRequest()
-    if threading.current_thread() is not threading.main_thread():
-        yield request
-        return
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGINT) if in_main_thread else ()
     handlers = {number: signal.getsignal(number) for number in numbers}
 
-    def record(number: int, frame: FrameType | None) -> None:
+    def record(number: int, *_: object) -> None:
         request.signal_name = signal.Signals(number).name
         for other in numbers:
             signal.signal(other, signal.SIG_DFL)

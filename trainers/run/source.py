@@ -1,9 +1,10 @@
 """The dataset of a run."""
 
 import dataclasses
+from pathlib import Path
 
 from trainers.networks import pretrained
-from trainers.reporting.downloading import download
+from trainers.reporting.progress import DownloadBars
 from trainers.run.batches import sample
 from trainers.settings.config import CUSTOM, Config
 from vision import data
@@ -26,7 +27,13 @@ def load_source(config: Config) -> Source:
     if config.download and (
         config.pretrained != pretrained.PUBLISHED or data.is_obtainable(config.dataset)
     ):
-        download(config.dataset, config.data_dir)
+        if not config.data_dir and not data.is_tfds(config.dataset):
+            raise DatasetError(
+                'Expected --data_dir with --download: the folder to put '
+                f'{config.dataset} into, such as --data_dir=data.'
+            )
+        with DownloadBars() as bars:
+            data.obtain(config.dataset, Path(config.data_dir), bars)
     held_out = data.HeldOut(
         config.split_seed, config.validation_fraction, config.test_fraction
     )
@@ -42,8 +49,9 @@ def prepare(config: Config, source: Source) -> Source:
     data.check_disjoint(source)
     if not config.overfit_batches:
         return source
-    count = config.overfit_batches * config.batch_size
-    few = sample(source.splits['train'], count, config.seed)
+    few = sample(
+        source.splits['train'], config.overfit_batches * config.batch_size, config.seed
+    )
     return dataclasses.replace(source, splits=dict.fromkeys(source.splits, few))
 
 

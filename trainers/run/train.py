@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import logging
 import tempfile
 from typing import Any
@@ -12,16 +13,14 @@ from trainers.networks import build as networks
 from trainers.reporting.logs import log_to
 from trainers.reporting.progress import Progress
 from trainers.reporting.reporter import Reporter
-from trainers.run import trials
 from trainers.run.batches import Batches, steps_per_epoch
-from trainers.run.caching import decoded
+from trainers.run.caching import decoded, extract_features
 from trainers.run.checkpointer import Checkpointer
 from trainers.run.description import (
     describe_bad_files,
     describe_results,
     describe_start,
 )
-from trainers.run.features import FeatureCache
 from trainers.run.loop import Loop
 from trainers.run.signals import Stopped, StopRequest, stop_on_signals
 from trainers.run.source import load_source, prepare, reduced
@@ -63,7 +62,18 @@ def train(
     if not config.dry_run:
         return _run(config, network, source)
     with tempfile.TemporaryDirectory(prefix='tapestry-dry-run-') as folder:
-        results = _run(trials.dry(config, folder), network, source, dry=True)
+        one_step = dataclasses.replace(
+            config,
+            dry_run=False,
+            resume='auto',
+            epochs=1,
+            finetune_epochs=min(config.finetune_epochs, 1),
+            limit_train_batches=1,
+            limit_eval_batches=1,
+            run_dir=f'{folder}/run',
+            cache_dir=f'{folder}/cache',
+        )
+        results = _run(one_step, network, source, dry=True)
     _log.info('Dry run passed: one step of everything works, and no files are kept.')
     return results
 
@@ -76,36 +86,52 @@ def _with_objects(
     Raises:
         ConfigError: an object is missing, or the run has no directory.
     """
-    if network is not None:
-        config = dataclasses.replace(config, model=CUSTOM)
-    elif config.model == CUSTOM:
-        raise ConfigError(
-            'Expected a Network object as network=..., since the model of this run is '
-            f'{CUSTOM!r}: call trainers.train with it.'
-        )
-    if source is not None:
-        config = dataclasses.replace(config, dataset=CUSTOM)
-    elif config.dataset == CUSTOM:
-        raise ConfigError(
-            'Expected a Source object as source=..., since the dataset of this run is '
-            f'{CUSTOM!r}: call trainers.train with it.'
-        )
-    if CUSTOM in (config.model, config.dataset):
-        if not (config.run_dir or config.dry_run):
+    changes: dict[str, Any] = {}
+    for setting, given in {'model': network, 'dataset': source}.items():
+        if given is not None:
+            changes[setting] = CUSTOM
+        elif getattr(config, setting) == CUSTOM:
+            kind = 'Network' if setting == 'model' else 'Source'
             raise ConfigError(
-                'Expected run_dir with a Network or Source object, since the default '
-                'directory has the names of the model and the dataset.'
+                f'Expected a {kind} object as {kind.lower()}=..., since the {setting} '
+                f'of this run is {CUSTOM!r}: call trainers.train with it.'
             )
-    return config
+    if changes and not (config.run_dir or config.dry_run):
+        raise ConfigError(
+            'Expected run_dir with a Network or Source object, since the default '
+            'directory has the names of the model and the dataset.'
+        )
+    return dataclasses.replace(config, **changes)
+
+
+def _overfitting(config: Config) -> Config:
+    """With `overfit_batches`, the settings without anything that prevents overfitting.
+
+    Without it, the settings unchanged.
+    """
+    if not config.overfit_batches:
+        return config
+    changes: dict[str, Any] = {
+        'augment': (),
+        'image_size_schedule': (),
+        'label_smoothing': 0.0,
+        'weight_decay': 0.0,
+    }
+    if config.model != CUSTOM:
+        changes |= dict.fromkeys(networks.DROPOUT, 0.0)
+        if 'block_dropout' in networks.option_defaults(config.model):
+            options = {**dict(config.model_options), 'block_dropout': 0}
+            changes['model_options'] = tuple(options.items())
+    return dataclasses.replace(config, **changes)
 
 
 def _run(
-    config: Config, network: Network | None, source: Source | None, dry: bool = False
+    given: Config, network: Network | None, source: Source | None, dry: bool = False
 ) -> dict[str, Any]:
     """The run, from the images to the results; a dry one uses few images."""
-    if config.deterministic:
+    if given.deterministic:
         tf.config.experimental.enable_op_determinism()
-    given, config = config, trials.overfitting(config)
+    config = _overfitting(given)
     source = load_source(config) if source is None else prepare(config, source)
     begun = begun_specification(config)
     specification = begun or networks.specify(
@@ -129,17 +155,19 @@ def _run(
             _log.warning('%s', note)
         if dry:
             source = reduced(source, config.batch_size)
-        total_steps = steps * sum(phase.config.epochs for phase in trainer.phases)
-        progress = stack.enter_context(Progress(total_steps))
-        bad_files = BadFiles()
-        reporter = Reporter(config, directory, trainer.state, source.classes, progress)
+        progress = stack.enter_context(
+            Progress(steps * sum(phase.config.epochs for phase in trainer.phases))
+        )
+        reporter = stack.enter_context(
+            Reporter(config, directory, trainer.state, source.classes, progress)
+        )
         loop = make_loop(
-            config, specification, source, trainer, directory, bad_files, reporter, stop
+            config, specification, source, trainer, directory, reporter, stop
         )
         results = loop.run()
-        progress.finish()
+        directory.write_json(directory.results, results)
         describe_results(config, len(source.classes), directory, results)
-        describe_bad_files(bad_files, source)
+        describe_bad_files(loop.checkpointer.bad_files, source)
     return results
 
 
@@ -149,7 +177,6 @@ def make_loop(
     source: Source,
     trainer: Trainer,
     directory: RunDirectory,
-    bad_files: BadFiles,
     reporter: Reporter,
     stop: StopRequest,
 ) -> Loop:
@@ -161,12 +188,19 @@ def make_loop(
         source: the dataset; its images are decoded here, where they fit the memory.
         trainer: the network and its phases.
         directory: of the run, opened for writing.
-        bad_files: records the images that cannot be decoded.
         reporter: receives every event.
         stop: set when a signal came.
     """
-    features = FeatureCache(
-        config, specification, source, trainer.state.model, directory, bad_files, stop
+    bad_files = BadFiles()
+    features = functools.partial(
+        extract_features,
+        config,
+        specification,
+        source,
+        trainer.state.model,
+        directory.path,
+        bad_files,
+        stop,
     )
     if any(phase.config.features == 'live' for phase in trainer.phases):
         # The size in force: that of a Network object is not among the settings.
@@ -179,7 +213,6 @@ def make_loop(
         Checkpointer(config, specification, trainer, directory, source, bad_files),
         reporter,
         stop,
-        directory.resumed,
     )
 
 
@@ -190,8 +223,10 @@ def open_directory(
     labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
     in_force: dict[str, Any] = dict(trainer.state.model.dropout_rates)
     if config.model != CUSTOM:
-        in_force['image_size'] = specification.image_size
-        in_force['normalization'] = specification.normalization
+        in_force |= {
+            'image_size': specification.image_size,
+            'normalization': specification.normalization,
+        }
     return RunDirectory.open(run_dir_of(config), config, labels, in_force)
 
 
@@ -227,12 +262,12 @@ def build(
     """
     Augmenter(config.augment, specification.image_size)
     steps = steps_per_epoch(config, source)
-    dtype = precision.resolve(config.precision)
-    if network is not None:
-        dtype = network.dtype.name
+    dtype = network.dtype.name if network else precision.resolve(config.precision)
     network, notes = networks.build(config, specification, dtype, resumed, network)
-    class_weights = None
-    if config.class_weights == 'balanced':
-        labels = source.splits['train'].labels
-        class_weights = balanced_class_weights(labels, len(source.classes))
+    labels = source.splits['train'].labels
+    class_weights = (
+        balanced_class_weights(labels, len(source.classes))
+        if config.class_weights == 'balanced'
+        else None
+    )
     return Trainer(network, config, steps, dtype, class_weights), notes

@@ -65,11 +65,6 @@ class TrainingState:
         """Reads the totals of training."""
         return TrainingTotals(self.losses.read(), self.accuracies.read())
 
-    def reset_totals(self) -> None:
-        """Sets the totals of training to 0."""
-        self.losses.reset()
-        self.accuracies.reset()
-
     def evaluated(self) -> dict[str, Any]:
         """The weights and their averages, by their names in a checkpoint."""
         if self.average is None:

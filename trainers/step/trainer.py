@@ -1,14 +1,11 @@
 """The training step, the evaluation step, and the phases that have their own."""
 
-import dataclasses
 import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
-from tensorflow.types.experimental import PolymorphicFunction
 
 from trainers.settings.config import Config
 from trainers.step import metrics, optimizers, schedules
@@ -18,69 +15,66 @@ from vision.data import Batch
 from vision.models import Network
 
 
-@dataclasses.dataclass(frozen=True, eq=False)
 class TrainingPhase:
     """What a phase trains and with what; its functions are traced when first called.
 
-    Attributes:
+    Args:
         config: the run's settings with those that differ in this phase.
         state: the variables that all phases share.
+        steps_per_epoch: steps in one pass over the training split.
+        precision: type of the arithmetic, for the choice of loss scaling.
+        class_weights: float32 `[classes]`, or None for the same everywhere.
+
+    Attributes:
+        config, state, precision, class_weights: as given.
         weights: the variables that gradients are computed for.
         changing: all variables of the model that the training step changes.
         rates: factor of the learning rate for each of the weights.
         optimizer: built for the weights.
         learning_rate: by the steps since the phase began.
-        precision: type of the arithmetic, for the choice of loss scaling.
-        class_weights: float32 `[classes]`, or None for the same everywhere.
+        forward: maps a batch's images, or features, to logits.
+        predict: maps images to the most likely class of each, int32 `[B]`; traced.
+        train_step: one update, traced.
+        eval_step: adds one batch to the evaluation's totals; traced.
+
+    Raises:
+        ValueError: the model has no such part as is to be frozen.
     """
 
-    config: Config
-    state: TrainingState
-    weights: tuple[tf.Variable, ...]
-    changing: tuple[tf.Variable, ...]
-    rates: tuple[float, ...]
-    optimizer: keras.optimizers.Optimizer
-    learning_rate: schedules.Schedule
-    precision: str
-    class_weights: np.ndarray | None
-
-    @classmethod
-    def build(
-        cls,
+    def __init__(
+        self,
         config: Config,
         state: TrainingState,
         steps_per_epoch: int,
         precision: str = 'float32',
         class_weights: np.ndarray | None = None,
-    ) -> 'TrainingPhase':
-        """Makes a phase with its optimizer and schedule.
-
-        Raises:
-            ValueError: the model has no such part as is to be frozen.
-        """
-        state.model.freeze(*config.freeze)
-        depths, weights = zip(*state.model.depths())
-        return cls(
-            config,
-            state,
-            weights,
-            state.model.unfrozen_variables,
-            tuple(config.layer_decay**depth for depth in depths),
-            optimizers.create(config, weights, precision),
-            schedules.create(config, steps_per_epoch),
-            precision,
-            class_weights,
+    ):
+        model = state.model
+        model.freeze(*config.freeze)
+        depths, self.weights = zip(*model.depths())
+        self.config = config
+        self.state = state
+        self.precision = precision
+        self.class_weights = class_weights
+        self.changing = model.unfrozen_variables
+        self.rates = tuple(config.layer_decay**depth for depth in depths)
+        self.optimizer = optimizers.create(config, self.weights, precision)
+        self.learning_rate = schedules.create(config, steps_per_epoch)
+        self.forward: Callable[..., Any] = (
+            model.classify if config.features == 'cached' else model
         )
-
-    @property
-    def forward(self) -> Callable[..., Any]:
-        """Maps a batch's images, or features, to logits."""
-        model = self.state.model
-        return model.classify if self.config.features == 'cached' else model
+        self.predict = tf.function(
+            lambda images: tf.argmax(model(images).main, axis=-1, output_type=tf.int32),
+            autograph=False,
+        )
+        self.train_step = self._traced(self._train_step)
+        self.eval_step = self._traced(self._eval_step)
+        self._estimate_step = self._traced(model.estimate_batch_statistics)
+        self._several_steps = tf.function(self._take_steps, autograph=False)
 
     def train_steps(self, batches: tf.data.Iterator, count: int) -> None:
         """Takes `count` training steps in one call."""
-        self._train_steps(batches, tf.constant(count))
+        self._several_steps(batches, tf.constant(count))
 
     def evaluate(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Loss, top-1 and top-5 over exactly the images of weight 1 in `batches`."""
@@ -89,56 +83,25 @@ class TrainingPhase:
             self.eval_step(batch)
         return metrics.means(self.state.evaluation.read())
 
-    @functools.cached_property
     def trains_batch_norms(self) -> bool:
         """Whether there are batch norms whose statistics training changes."""
         changing = {variable.ref() for variable in self.changing}
-        return any(
-            norm.moving_mean.ref() in changing
-            for norm in self.state.model.batch_norms()
-        )
+        norms = self.state.model.batch_norms()
+        return any(norm.moving_mean.ref() in changing for norm in norms)
 
     def estimate_batch_norms(self, batches: Iterable[Batch]) -> None:
         """Sets the statistics of the trained batch norms to those of these images."""
         for count, batch in enumerate(batches, start=1):
             self._estimate_step(batch.images, tf.constant(1 / count))
 
-    @functools.cached_property
-    def predict(self) -> PolymorphicFunction:
-        """The most likely class of each image, int32 `[B]`."""
-        return tf.function(
-            lambda images: tf.argmax(
-                self.state.model(images).main, axis=-1, output_type=tf.int32
-            ),
-            autograph=False,
-        )
+    def _take_steps(self, batches: tf.data.Iterator, count: tf.Tensor) -> None:
+        def body(taken: tf.Tensor) -> tuple[tf.Tensor]:
+            self.train_step(next(batches))
+            return (taken + 1,)
 
-    @functools.cached_property
-    def _train_steps(self) -> PolymorphicFunction:
-        def train_steps(batches: tf.data.Iterator, count: tf.Tensor) -> None:
-            def body(taken: tf.Tensor) -> tuple[tf.Tensor]:
-                self.train_step(next(batches))
-                return (taken + 1,)
+        tf.while_loop(lambda taken: taken < count, body, [tf.constant(0)])
 
-            tf.while_loop(lambda taken: taken < count, body, [tf.constant(0)])
-
-        return tf.function(train_steps, autograph=False)
-
-    @functools.cached_property
-    def train_step(self) -> PolymorphicFunction:
-        """One update, traced."""
-        return self._traced(self._train_step)
-
-    @functools.cached_property
-    def eval_step(self) -> PolymorphicFunction:
-        """Adds one batch to the evaluation's totals, traced."""
-        return self._traced(self._eval_step)
-
-    @functools.cached_property
-    def _estimate_step(self) -> PolymorphicFunction:
-        return self._traced(self.state.model.estimate_batch_statistics)
-
-    def _traced(self, function: Callable[..., None]) -> PolymorphicFunction:
+    def _traced(self, function: Callable[..., None]) -> Any:
         """Traces a function with the parts frozen that this phase freezes.
 
         AutoGraph is off: it would read the function's source from its file, which may
@@ -278,9 +241,7 @@ class Trainer:
     ):
         self.state = TrainingState(model, config.ema)
         self.phases = tuple(
-            TrainingPhase.build(
-                phase, self.state, steps_per_epoch, precision, class_weights
-            )
+            TrainingPhase(phase, self.state, steps_per_epoch, precision, class_weights)
             for phase in config.phases()
         )
 
