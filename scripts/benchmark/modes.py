@@ -84,7 +84,8 @@ def end_to_end(config: Config, settings: Settings) -> dict[str, Any]:
     """
     source = load_source(config)
     config = _plain(config, source.image_size)
-    source = decoded(config, source, BadFiles())
+    image_size = config.image_size or source.image_size
+    source = decoded(config, image_size, source, BadFiles())
     synthetic = synthetic_source(config, len(source.classes))
     baseline = _steps(config, synthetic, 'steps on synthetic images')
     fitting = max(4, warm_up(baseline, settings, SECONDS_PER_EPOCH))
@@ -209,7 +210,8 @@ def _places(config: Config, source: Source) -> dict[str, Split]:
     """
     split = source.splits['train']
     data.steps_per_epoch(split, config.batch_size)
-    in_memory = decoded(config, source, BadFiles()).splits['train']
+    image_size = config.image_size or source.image_size
+    in_memory = decoded(config, image_size, source, BadFiles()).splits['train']
     places: dict[str, Split] = {}
     if isinstance(in_memory, ArraySplit):
         places[MEMORY] = in_memory

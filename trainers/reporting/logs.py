@@ -35,12 +35,19 @@ def log_to(path: Path, expected: tuple[type[Exception], ...] = ()) -> Iterator[N
         yield
     except Exception as error:
         # In the file only: the command prints it on the terminal.
-        level = logging.INFO if isinstance(error, expected) else logging.ERROR
         explained = isinstance(error, (UserError, *expected))
-        message = str(error) if explained else repr(error)
-        trace = None if explained else (type(error), error, error.__traceback__)
         handler.handle(
-            logging.LogRecord(__name__, level, __file__, 0, message, None, trace)
+            logging.LogRecord(
+                name=__name__,
+                level=logging.INFO if isinstance(error, expected) else logging.ERROR,
+                pathname=__file__,
+                lineno=0,
+                msg=str(error) if explained else repr(error),
+                args=None,
+                exc_info=None
+                if explained
+                else (type(error), error, error.__traceback__),
+            )
         )
         raise
     finally:

@@ -78,8 +78,11 @@ def plot_curves(
     """
     if not rows:
         raise ValueError('Expected at least one epoch to plot, got none.')
-    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08, wspace=0.03)
-    figure = Figure(figsize=(12.8, 4.2), dpi=_DPI, layout=layout)
+    figure = Figure(
+        figsize=(12.8, 4.2),
+        dpi=_DPI,
+        layout=ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.08, wspace=0.03),
+    )
     with matplotlib.rc_context(_STYLE), files.replacing(path) as file:
         _draw_curves(figure, rows, best_epoch, phase_began)
         figure.savefig(file, format='png')

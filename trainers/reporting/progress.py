@@ -39,8 +39,7 @@ class _Lines(tqdm):
         # A closed pipe does not end the run.
         with contextlib.suppress(OSError, ValueError):
             if msg is None:
-                self.fp.write(f'{self}\n')
-                self.fp.flush()
+                print(self, file=self.fp, flush=True)
         return False  # nothing to erase
 
     def clear(self, nolock: bool = False) -> None:
@@ -66,12 +65,9 @@ class Progress(contextlib.ExitStack):
         self._stream = stream or sys.stderr
         self._interval = interval
         self._bar: tqdm | None = None
-
-    def __enter__(self) -> 'Progress':
         if self._stream.isatty():
             self.enter_context(logging_redirect_tqdm())
         self.callback(self.finish)
-        return self
 
     def update(
         self, step: int, title: str = '', fields: Mapping[str, str] | None = None

@@ -95,7 +95,9 @@ class Reporter(contextlib.ExitStack):
             self._directory.write_metrics(history.rows)
             self._draw_curves(history)
         _log.info(
-            'Resuming after step %s of %s.', f'{self._step:,}', f'{total_steps:,}'
+            'Resuming after step %s of %s.',
+            f'{self.state.steps_taken:,}',
+            f'{total_steps:,}',
         )
 
     def begin_phase(
@@ -123,7 +125,7 @@ class Reporter(contextlib.ExitStack):
         """Training steps were taken: updates the progress bar."""
         losses, accuracies = map(metrics.means, totals)
         self._progress.update(
-            self._step,
+            self.state.steps_taken,
             f'Epoch {epoch}/{epochs}',
             {
                 'loss': f'{losses["main_loss"]:.3f}',
@@ -144,18 +146,20 @@ class Reporter(contextlib.ExitStack):
             metrics.means({name: value - start[name] for name, value in end.items()})
             for start, end in zip(before, after)
         )
-        values = {
-            'loss/total': losses['loss'],
-            'loss/weight_decay': losses['weight_decay'],
-            'gradient_norm': losses['gradient_norm'],
-            'learning_rate': learning_rate,
-            'images_per_second': images_per_second,
-        }
-        for head in self.state.heads:
-            values[f'loss/{head}'] = losses[f'{head}_loss']
-            values[f'top1/{head}'] = accuracies[f'{head}_top1']
-            values[f'top5/{head}'] = accuracies[f'{head}_top5']
-        self._write_scalars(self._train, values)
+        heads = self.state.heads
+        self._write_scalars(
+            self._train,
+            {
+                'loss/total': losses['loss'],
+                'loss/weight_decay': losses['weight_decay'],
+                'gradient_norm': losses['gradient_norm'],
+                'learning_rate': learning_rate,
+                'images_per_second': images_per_second,
+                **{f'loss/{head}': losses[f'{head}_loss'] for head in heads},
+                **{f'top1/{head}': accuracies[f'{head}_top1'] for head in heads},
+                **{f'top5/{head}': accuracies[f'{head}_top5'] for head in heads},
+            },
+        )
 
     def epoch(self, history: History, best: bool, epochs: int) -> None:
         """An epoch was evaluated: writes the log, TensorBoard and metrics.csv.
@@ -190,7 +194,7 @@ class Reporter(contextlib.ExitStack):
             },
         )
         if self._config.histograms:
-            with self._train.as_default(step=self._step):
+            with self._train.as_default(step=self.state.steps_taken):
                 for name, variable in variables_by_path(self.state.model).items():
                     tf.summary.histogram(name, variable)
         self._train.flush()
@@ -231,17 +235,13 @@ class Reporter(contextlib.ExitStack):
             self._directory.samples / 'predictions.png',
             correct=[bool(correct) for correct in predicted == labels],
         )
-        with self._validation.as_default(step=self._step):
+        with self._validation.as_default(step=self.state.steps_taken):
             tf.summary.image('validation predictions', grid[None])
         self._validation.flush()
         self.drawn = time.monotonic()
 
-    @property
-    def _step(self) -> int:
-        return int(self.state.step.numpy())
-
     def _write_scalars(self, writer: Any, values: Mapping[str, float]) -> None:
-        with writer.as_default(step=self._step):
+        with writer.as_default(step=self.state.steps_taken):
             for tag, value in values.items():
                 tf.summary.scalar(tag, value)
 

@@ -37,7 +37,6 @@ class Batches:
         bad_files: where the pipeline records images that cannot be decoded.
 
     Attributes:
-        classes: names of the classes in label order.
         steps_per_epoch: training steps in an epoch.
     """
 
@@ -49,12 +48,11 @@ class Batches:
         features: Callable[[], dict[str, Features]],
         bad_files: BadFiles,
     ):
-        self.classes = source.classes
         self.steps_per_epoch = steps_per_epoch(config, source)
         self._config = config
         self._image_size = image_size
         self._source = source
-        self._extract_features = features
+        self._features = functools.cache(features)
         self._bad_files = bad_files
         self._images = {
             split: data.eval_batches(
@@ -69,8 +67,9 @@ class Batches:
 
     def image_size(self, epoch: int) -> int:
         """Side in pixels of the training images in an epoch, counted from 0."""
-        schedule = self._config.image_size_schedule
-        begun = [size for start, size in schedule if start <= epoch]
+        begun = [
+            size for start, size in self._config.image_size_schedule if start <= epoch
+        ]
         return begun[-1] if begun else self._image_size
 
     def train(self, phase: Config, start: int, end: int, size: int) -> tf.data.Dataset:
@@ -84,7 +83,7 @@ class Batches:
         if phase.features == 'live':
             return self._of_images(start, end, size, self._config.augment)
         return data.feature_train_batches(
-            self._features['train'],
+            self._features()['train'],
             batch_size=self._config.batch_size,
             seed=self._config.seed,
             start_step=start,
@@ -94,8 +93,9 @@ class Batches:
 
     def first(self) -> Batch:
         """The first training batch, as images whatever the phase trains on."""
-        batches = self._of_images(0, 1, self.image_size(0), self._config.augment)
-        return next(iter(batches))
+        return next(
+            iter(self._of_images(0, 1, self.image_size(0), self._config.augment))
+        )
 
     def _of_images(
         self, start: int, end: int, size: int, augment: Sequence[Augmentation]
@@ -129,14 +129,10 @@ class Batches:
         return (self._images if phase.features == 'live' else self._of_features)[split]
 
     @functools.cached_property
-    def _features(self) -> dict[str, Features]:
-        return self._extract_features()
-
-    @functools.cached_property
     def _of_features(self) -> dict[str, tf.data.Dataset]:
         return {
             split: data.feature_eval_batches(
-                self._features[split],
+                self._features()[split],
                 batch_size=self._config.batch_size,
                 limit=self._config.limit_eval_batches or None,
             )

@@ -24,16 +24,30 @@ _HEAD_OPTIONS = {'pooling', 'dense', 'auxiliary'}
 _log = logging.getLogger(__name__)
 
 
-def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
+def decoded(
+    config: Config, image_size: int, source: Source, bad_files: BadFiles
+) -> Source:
     """The source with its images decoded as `cache` sets; the batches are the same.
+
+    Args:
+        config: the run's settings.
+        image_size: side in pixels of the images to evaluate on.
+        source: the images, as they were loaded.
+        bad_files: records images that cannot be decoded.
 
     Raises:
         ConfigError: the run needs images of several sizes.
         DatasetError: the images cannot be written to the disk.
     """
+    # Side in pixels at which each split's images are needed; 0: their own size. Crops
+    # are taken from the full resolution, and so is each size of a schedule; without
+    # them the resize is paid once.
+    sides = dict.fromkeys(source.splits, image_size)
+    if Augmenter(config.augment, image_size).crops or config.image_size_schedule:
+        sides['train'] = source.image_size if source.fixed_size else 0
     sides = {
         name: side
-        for name, side in _sides(config, source).items()
+        for name, side in sides.items()
         if not isinstance(source.splits[name], ArraySplit)
     }
     if config.cache == 'auto':
@@ -60,17 +74,6 @@ def decoded(config: Config, source: Source, bad_files: BadFiles) -> Source:
     return dataclasses.replace(
         source, splits={**source.splits, **splits}, fixed_size=False
     )
-
-
-def _sides(config: Config, source: Source) -> dict[str, int]:
-    """Side in pixels at which each split's images are needed; 0: their own size."""
-    size = config.image_size or source.image_size
-    sides = dict.fromkeys(source.splits, size)
-    # Crops are taken from the full resolution, and so is each size of a schedule;
-    # without them the resize is paid once.
-    if Augmenter(config.augment, size).crops or config.image_size_schedule:
-        sides['train'] = source.image_size if source.fixed_size else 0
-    return sides
 
 
 def cache_folder(config: Config) -> Path:
@@ -138,7 +141,6 @@ def extract_features(
         input_signature=[tf.TensorSpec([None, size, size, 3], tf.uint8)],
     )
     key = _features_key(specification, network)
-    kept = config.cache_dir or config.data_dir
     features = {}
     for name in data.SPLITS:
         split = source.splits[name]
@@ -150,7 +152,11 @@ def extract_features(
                 image_size=size,
                 batch_size=config.batch_size,
                 key=key,
-                folder=cache_folder(config) if kept else run_dir / 'features',
+                folder=(
+                    cache_folder(config)
+                    if config.cache_dir or config.data_dir
+                    else run_dir / 'features'
+                ),
                 bad_files=bad_files,
                 progress=_reported(name, config.batch_size, stop, show),
             )
@@ -189,13 +195,16 @@ def _features_key(specification: Specification, network: Network) -> str:
         for name, value in specification.options.items()
         if name not in _HEAD_OPTIONS
     }
-    settings = (
-        specification.model,
-        options,
-        specification.normalization,
-        network.head.pooling,
-        network.dtype.name,
-        tf.__version__,
+    digest.update(
+        repr(
+            (
+                specification.model,
+                options,
+                specification.normalization,
+                network.head.pooling,
+                network.dtype.name,
+                tf.__version__,
+            )
+        ).encode()
     )
-    digest.update(repr(settings).encode())
     return digest.hexdigest()

@@ -78,7 +78,7 @@ class Checkpointer:
         self.check_bad_files()
         self.saved = time.monotonic()
         self._last.save(
-            int(self._state.step.numpy()),
+            self._state.steps_taken,
             {
                 'history': dataclasses.asdict(history),
                 'bad_files': list(self.bad_files.items()),
@@ -90,7 +90,7 @@ class Checkpointer:
         """Saves the weights of the best epoch, averaged where there are averages."""
         with self._state.averaged_weights():
             self._best.save(
-                int(self._state.step.numpy()),
+                self._state.steps_taken,
                 {
                     'epoch': epoch,
                     'weights': 'averaged' if self._config.ema else 'raw',
@@ -111,8 +111,9 @@ class Checkpointer:
             DatasetError: too many images could not be decoded.
         """
         self.write_bad_files()
-        total = sum(map(len, self._source.splits.values()))
-        self.bad_files.check(total, self._config.max_bad_fraction)
+        self.bad_files.check(
+            sum(map(len, self._source.splits.values())), self._config.max_bad_fraction
+        )
 
     def write_bad_files(self) -> None:
         """Writes bad_files.csv, where there are any."""

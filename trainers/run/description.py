@@ -40,7 +40,8 @@ def describe_start(
         f'; {count_macs(model, size) / 1e6:,.0f} million multiplications '
         'per image',
         'Dropout': _describe_dropout(model),
-        **_describe_weights(config, trainer),
+        'Weights': f'from {config.pretrained}' if config.pretrained else '',
+        'Trained': _describe_trained(trainer),
         'Images': f'{source.name}: {counts}; {len(source.classes)} classes; '
         f'{size}×{size} pixels, {specification.normalization}',
         'Training': ', then '.join(
@@ -53,7 +54,8 @@ def describe_start(
         'Run': str(run_dir),
         'Watch': f'tensorboard --logdir={run_dir / "tensorboard"}',
     }.items():
-        _log.info('%-10s  %s', title, text)
+        if text:
+            _log.info('%-10s  %s', title, text)
 
 
 def _describe_dropout(model: Network) -> str:
@@ -67,30 +69,27 @@ def _describe_dropout(model: Network) -> str:
     return ', '.join(parts)
 
 
-def _describe_weights(config: Config, trainer: Trainer) -> dict[str, str]:
-    """The initial weights and the trained ones, where not all of them are trained."""
-    lines = {}
-    if config.pretrained:
-        lines['Weights'] = f'from {config.pretrained}'
-    if any(phase.config.freeze != Freeze() for phase in trainer.phases):
-        total = count_parameters(trainer.state.model)
-        counts = [count_numbers(phase.weights) for phase in trainer.phases]
-        lines['Trained'] = ', then '.join(
-            f'{count:,} parameters; {total - count:,} frozen' for count in counts
-        )
-    return lines
+def _describe_trained(trainer: Trainer) -> str:
+    """How many parameters each phase trains; empty where all of them are trained."""
+    if all(phase.config.freeze == Freeze() for phase in trainer.phases):
+        return ''
+    total = count_parameters(trainer.state.model)
+    counts = [count_numbers(phase.weights) for phase in trainer.phases]
+    return ', then '.join(
+        f'{count:,} parameters; {total - count:,} frozen' for count in counts
+    )
 
 
 def describe_results(
     config: Config, classes: int, directory: RunDirectory, results: dict[str, Any]
 ) -> None:
     """Logs the results, where they are, and which command evaluates the run."""
-    averaged = ' (averaged weights)' if config.ema else ''
     for line in (
         '',
         f'Best epoch  {results["best_epoch"]} of {results["epochs"]}: '
         f'validation {_accuracy(results["validation"], classes)}',
-        f'Test        {_accuracy(results["test"], classes)}{averaged}',
+        f'Test        {_accuracy(results["test"], classes)}'
+        f'{" (averaged weights)" if config.ema else ""}',
         f'Time        {format_duration(results["seconds"])}; '
         f'{results["images_per_second"]:.0f} images/s in training',
         f'Results     {directory.results}, {directory.metrics}',

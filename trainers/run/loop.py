@@ -77,10 +77,12 @@ class Loop:
             self.history = self.checkpointer.restore()
             # As if no time had passed between the starts.
             self._began -= self.history.elapsed
-            if self.step > 0:
-                self.reporter.resume(self.history, self._total_steps())
+            if self.state.steps_taken > 0:
+                self.reporter.resume(
+                    self.history, self.epochs * self.batches.steps_per_epoch
+                )
             self.checkpointer.check_bad_files()
-            if self.step == 0:
+            if self.state.steps_taken == 0:
                 self._check_start()
             self._train_phase()
             while self.history.phase + 1 < len(self.trainer.phases):
@@ -92,11 +94,6 @@ class Loop:
             self.reporter.close()
 
     @property
-    def step(self) -> int:
-        """Training steps taken."""
-        return int(self.state.step.numpy())
-
-    @property
     def phase(self) -> TrainingPhase:
         """The current phase."""
         return self.trainer.phases[self.history.phase]
@@ -104,22 +101,23 @@ class Loop:
     @property
     def epochs(self) -> int:
         """Epochs of the run, unless a phase ends early from now on."""
-        remaining = self.trainer.phases[self.history.phase :]
         return self.history.phase_began + sum(
-            phase.config.epochs for phase in remaining
+            phase.config.epochs for phase in self.trainer.phases[self.history.phase :]
         )
 
     def _check_start(self) -> None:
         """Checks and reports the first batch, and checks the loss before training."""
-        batch, classes = self.batches.first(), len(self.batches.classes)
+        batch, classes = self.batches.first(), self.state.model.classes
         self.reporter.start(batch)
         checks.check_batch(batch, classes)
         if self.phase.config.features == 'cached':
             batch = next(iter(self.batches.train(self.phase.config, 0, 1, size=0)))
-        loss = self.phase.evaluate([batch])['loss']
         # The loss of guessing is expected of random weights only.
-        random = not self.config.pretrained and self.config.model != CUSTOM
-        checks.check_initial_loss(loss, classes, random=random)
+        checks.check_initial_loss(
+            self.phase.evaluate([batch])['loss'],
+            classes,
+            random=not self.config.pretrained and self.config.model != CUSTOM,
+        )
 
     def _train_phase(self) -> None:
         """Trains to the end of a phase, with each size of the size schedule in turn."""
@@ -130,7 +128,9 @@ class Loop:
                 end += 1
             last_step = end * self.batches.steps_per_epoch
             batches = iter(
-                self.batches.train(self.phase.config, self.step, last_step, size)
+                self.batches.train(
+                    self.phase.config, self.state.steps_taken, last_step, size
+                )
             )
             self._steps_per_call = 0  # none was taken yet
             try:
@@ -146,14 +146,16 @@ class Loop:
         """Trains to the end of an epoch and evaluates it."""
         end = (len(self.history.rows) + 1) * self.batches.steps_per_epoch
         logged = self.state.totals()
-        while (step := self.step) < end:
-            to_log = self.config.log_every - step % self.config.log_every
-            count = min(self._steps_per_call or 1, to_log, end - step)
+        while (step := self.state.steps_taken) < end:
+            log_at = min(
+                end, step - step % self.config.log_every + self.config.log_every
+            )
+            count = min(self._steps_per_call or 1, log_at - step)
             self._take_steps(batches, count)
             totals = self.state.totals()
             # Gradients too: the loss is from before their update.
             self._check_finite(totals.losses['loss'] + totals.losses['gradient_norm'])
-            if self.step % self.config.log_every == 0 or self.step == end:
+            if step + count == log_at:
                 self.reporter.training(
                     logged, totals, self._rate(), self.history.images_per_second
                 )
@@ -163,7 +165,7 @@ class Loop:
             )
             self._check_stop()
             minutes = (time.monotonic() - self.checkpointer.saved) / 60
-            if minutes >= self.config.checkpoint_minutes and self.step < end:
+            if minutes >= self.config.checkpoint_minutes and step + count < end:
                 self._save()
         self._end_epoch()
 
@@ -176,8 +178,9 @@ class Loop:
         if self._steps_per_call:
             self.history.seconds += seconds
             self.history.images += count * self.config.batch_size
-            calls = SECONDS_PER_CALL / max(seconds, 1e-6)
-            self._steps_per_call = max(1, round(count * calls))
+            self._steps_per_call = max(
+                1, round(count * SECONDS_PER_CALL / max(seconds, 1e-6))
+            )
         else:  # The first call includes the tracing.
             self._steps_per_call = 1
 
@@ -195,12 +198,15 @@ class Loop:
         self.state.losses.reset()
         self.state.accuracies.reset()
         last = self._phase_is_over()
-        seconds = time.monotonic() - self.checkpointer.saved
+        now = time.monotonic()
         # The best weights must not be newer than the state that a run resumes from.
-        if best or last or seconds >= SECONDS_BETWEEN_EPOCHS_SAVED:
+        if (
+            best
+            or last
+            or now - self.checkpointer.saved >= SECONDS_BETWEEN_EPOCHS_SAVED
+        ):
             self._save()
-        seconds = time.monotonic() - self.reporter.drawn
-        if last or seconds >= SECONDS_BETWEEN_DRAWINGS:
+        if last or now - self.reporter.drawn >= SECONDS_BETWEEN_DRAWINGS:
             shown = self.batches.shown
             self.reporter.draw(self.history, shown, self.phase.predict(shown.images))
 
@@ -211,7 +217,10 @@ class Loop:
         self.state.begin_phase()
         self._save()  # from now on the best weights may be those of this phase
         self.reporter.begin_phase(
-            self.history.phase, epoch, self.phase.weights, self._total_steps()
+            self.history.phase,
+            epoch,
+            self.phase.weights,
+            self.epochs * self.batches.steps_per_epoch,
         )
 
     def _finish(self) -> dict[str, Any]:
@@ -241,19 +250,24 @@ class Loop:
         losses, accuracies = map(metrics.means, self.state.totals())
         row = {
             'epoch': len(self.history.rows) + 1,
-            'step': self.step,
+            'step': self.state.steps_taken,
             'learning_rate': self._rate(),
         }
         # As in validation, `loss` is the main head's, not the weighted sum.
-        renamed = {'loss': 'total_loss', 'main_loss': 'loss'}
+        renamed = {
+            'loss': 'total_loss',
+            'main_loss': 'loss',
+            'main_top1': 'top1',
+            'main_top5': 'top5',
+        }
         for name, value in {**losses, **accuracies}.items():
-            name = renamed.get(name, name).removeprefix('main_')
-            row[f'train_{name}'] = value
-        estimate = bool(self.config.precise_bn) and self.phase.trains_batch_norms()
-        results = self._evaluate('validation', estimate)
-        for suffix, result in zip(('', '_averaged'), results):
-            for name, value in result.items():
-                row[f'validation{suffix}_{name}'] = value
+            row[f'train_{renamed.get(name, name)}'] = value
+        results = self._evaluate(
+            'validation',
+            estimate=self.config.precise_bn > 0 and self.phase.trains_batch_norms(),
+        )
+        for weights, result in zip(('validation', 'validation_averaged'), results):
+            row |= {f'{weights}_{name}': value for name, value in result.items()}
         return row
 
     def _evaluate(self, split: str, estimate: bool = False) -> list[dict[str, float]]:
@@ -290,9 +304,6 @@ class Loop:
         """The epoch that the phase ends with unless it stops early."""
         return self.history.phase_began + self.phase.config.epochs
 
-    def _total_steps(self) -> int:
-        return self.epochs * self.batches.steps_per_epoch
-
     def _rate(self) -> float:
         return float(self.phase.optimizer.learning_rate.numpy())
 
@@ -304,16 +315,17 @@ class Loop:
         """Stops the run before weights that are not finite are saved or reported."""
         if not math.isfinite(loss):
             raise DivergedError(
-                f'The loss became {loss} by step {self.step:,}. Checkpoints in '
-                f'{self.checkpointer.directory.checkpoints_last} are from before that '
-                'step. Start a run with a lower --learning_rate, or with --clip_norm, '
-                'in another --run_dir.'
+                f'The loss became {loss} by step {self.state.steps_taken:,}. '
+                f'Checkpoints in {self.checkpointer.directory.checkpoints_last} are '
+                'from before that step. Start a run with a lower --learning_rate, or '
+                'with --clip_norm, in another --run_dir.'
             )
 
     def _check_stop(self) -> None:
         if self.stop:
             raise Stopped(
                 f'{self.stop.signal_name} received: everything up to step '
-                f'{self.step:,} is saved in {self.checkpointer.directory.path}. Run '
-                'the same command again to resume.'
+                f'{self.state.steps_taken:,} is saved in '
+                f'{self.checkpointer.directory.path}. Run the same command again to '
+                'resume.'
             )

@@ -32,17 +32,15 @@ def stop_on_signals() -> Iterator[StopRequest]:
     request = StopRequest()
     in_main_thread = threading.current_thread() is threading.main_thread()
     numbers = (signal.SIGTERM, signal.SIGINT) if in_main_thread else ()
-    handlers = {number: signal.getsignal(number) for number in numbers}
 
     def record(number: int, *_: object) -> None:
         request.signal_name = signal.Signals(number).name
         for other in numbers:
             signal.signal(other, signal.SIG_DFL)
 
-    for number in numbers:
-        signal.signal(number, record)
-    try:
+    with contextlib.ExitStack() as restored:
+        for number in numbers:
+            restored.callback(signal.signal, number, signal.getsignal(number))
+        for number in numbers:
+            signal.signal(number, record)
         yield request
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

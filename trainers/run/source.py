@@ -57,5 +57,7 @@ def prepare(config: Config, source: Source) -> Source:
 
 def reduced(source: Source, count: int) -> Source:
     """The source with at most `count` images of each split."""
-    splits = {name: sample(split, count, 0) for name, split in source.splits.items()}
-    return dataclasses.replace(source, splits=splits)
+    return dataclasses.replace(
+        source,
+        splits={name: sample(split, count, 0) for name, split in source.splits.items()},
+    )

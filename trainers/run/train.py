@@ -87,11 +87,13 @@ def _with_objects(
         ConfigError: an object is missing, or the run has no directory.
     """
     changes: dict[str, Any] = {}
-    for setting, given in {'model': network, 'dataset': source}.items():
+    for setting, kind, given in (
+        ('model', 'Network', network),
+        ('dataset', 'Source', source),
+    ):
         if given is not None:
             changes[setting] = CUSTOM
         elif getattr(config, setting) == CUSTOM:
-            kind = 'Network' if setting == 'model' else 'Source'
             raise ConfigError(
                 f'Expected a {kind} object as {kind.lower()}=..., since the {setting} '
                 f'of this run is {CUSTOM!r}: call trainers.train with it.'
@@ -120,8 +122,9 @@ def _overfitting(config: Config) -> Config:
     if config.model != CUSTOM:
         changes |= dict.fromkeys(networks.DROPOUT, 0.0)
         if 'block_dropout' in networks.option_defaults(config.model):
-            options = {**dict(config.model_options), 'block_dropout': 0}
-            changes['model_options'] = tuple(options.items())
+            changes['model_options'] = tuple(
+                {**dict(config.model_options), 'block_dropout': 0}.items()
+            )
     return dataclasses.replace(config, **changes)
 
 
@@ -203,9 +206,7 @@ def make_loop(
         stop,
     )
     if any(phase.config.features == 'live' for phase in trainer.phases):
-        # The size in force: that of a Network object is not among the settings.
-        sized = dataclasses.replace(config, image_size=specification.image_size)
-        source = decoded(sized, source, bad_files)
+        source = decoded(config, specification.image_size, source, bad_files)
     return Loop(
         config,
         trainer,
@@ -220,14 +221,18 @@ def open_directory(
     config: Config, source: Source, trainer: Trainer, specification: Specification
 ) -> RunDirectory:
     """The run's directory, locked for this process."""
-    labels = [{'id': i, 'name': n} for i, n in zip(source.ids, source.classes)]
     in_force: dict[str, Any] = dict(trainer.state.model.dropout_rates)
     if config.model != CUSTOM:
         in_force |= {
             'image_size': specification.image_size,
             'normalization': specification.normalization,
         }
-    return RunDirectory.open(run_dir_of(config), config, labels, in_force)
+    return RunDirectory.open(
+        run_dir_of(config),
+        config,
+        [{'id': i, 'name': name} for i, name in zip(source.ids, source.classes)],
+        in_force,
+    )
 
 
 def begun_specification(config: Config) -> Specification | None:
@@ -264,9 +269,8 @@ def build(
     steps = steps_per_epoch(config, source)
     dtype = network.dtype.name if network else precision.resolve(config.precision)
     network, notes = networks.build(config, specification, dtype, resumed, network)
-    labels = source.splits['train'].labels
     class_weights = (
-        balanced_class_weights(labels, len(source.classes))
+        balanced_class_weights(source.splits['train'].labels, len(source.classes))
         if config.class_weights == 'balanced'
         else None
     )

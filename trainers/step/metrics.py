@@ -24,8 +24,9 @@ class Totals(tf.Module):
 
     def add(self, values: Mapping[str, tf.Tensor]) -> None:
         """Adds one scalar for each name."""
-        rows = [tf.cast(values[name], tf.float64) for name in self.names]
-        self.sums.assign_add(tf.stack(rows))
+        self.sums.assign_add(
+            tf.stack([tf.cast(values[name], tf.float64) for name in self.names])
+        )
 
     def read(self) -> dict[str, float]:
         """The sums so far."""

@@ -54,6 +54,11 @@ class TrainingState:
         )
         self.evaluation = Totals(['weight', 'loss', 'top1', 'top5'])
 
+    @property
+    def steps_taken(self) -> int:
+        """The step as a number, once the device has taken it."""
+        return int(self.step.numpy())
+
     def begin_phase(self) -> None:
         """Starts the schedule, the plateau and the averages of a phase anew."""
         self.phase_start.assign(self.step)
@@ -67,12 +72,10 @@ class TrainingState:
 
     def evaluated(self) -> dict[str, Any]:
         """The weights and their averages, by their names in a checkpoint."""
-        if self.average is None:
-            return {'model': self.model}
-        return {'model': self.model, 'averages': self.average.averages}
+        averages = {} if self.average is None else {'averages': self.average.averages}
+        return {'model': self.model, **averages}
 
     def averaged_weights(self) -> contextlib.AbstractContextManager[None]:
         """A context in which the model has the averaged weights, if there are any."""
-        if self.average is None:
-            return contextlib.nullcontext()
-        return self.average.swapped_in()
+        average = self.average
+        return contextlib.nullcontext() if average is None else average.swapped_in()

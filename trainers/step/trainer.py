@@ -49,27 +49,28 @@ class TrainingPhase:
         precision: str = 'float32',
         class_weights: np.ndarray | None = None,
     ):
-        model = state.model
-        model.freeze(*config.freeze)
-        depths, self.weights = zip(*model.depths())
+        state.model.freeze(*config.freeze)
+        depths, self.weights = zip(*state.model.depths())
         self.config = config
         self.state = state
         self.precision = precision
         self.class_weights = class_weights
-        self.changing = model.unfrozen_variables
+        self.changing = state.model.unfrozen_variables
         self.rates = tuple(config.layer_decay**depth for depth in depths)
         self.optimizer = optimizers.create(config, self.weights, precision)
         self.learning_rate = schedules.create(config, steps_per_epoch)
         self.forward: Callable[..., Any] = (
-            model.classify if config.features == 'cached' else model
+            state.model.classify if config.features == 'cached' else state.model
         )
         self.predict = tf.function(
-            lambda images: tf.argmax(model(images).main, axis=-1, output_type=tf.int32),
+            lambda images: tf.argmax(
+                state.model(images).main, axis=-1, output_type=tf.int32
+            ),
             autograph=False,
         )
         self.train_step = self._traced(self._train_step)
         self.eval_step = self._traced(self._eval_step)
-        self._estimate_step = self._traced(model.estimate_batch_statistics)
+        self._estimate_step = self._traced(state.model.estimate_batch_statistics)
         self._several_steps = tf.function(self._take_steps, autograph=False)
 
     def train_steps(self, batches: tf.data.Iterator, count: int) -> None:
@@ -86,8 +87,10 @@ class TrainingPhase:
     def trains_batch_norms(self) -> bool:
         """Whether there are batch norms whose statistics training changes."""
         changing = {variable.ref() for variable in self.changing}
-        norms = self.state.model.batch_norms()
-        return any(norm.moving_mean.ref() in changing for norm in norms)
+        return any(
+            norm.moving_mean.ref() in changing
+            for norm in self.state.model.batch_norms()
+        )
 
     def estimate_batch_norms(self, batches: Iterable[Batch]) -> None:
         """Sets the statistics of the trained batch norms to those of these images."""
@@ -202,11 +205,12 @@ class TrainingPhase:
     def _eval_step(self, batch: Batch) -> None:
         """Adds cross-entropy and hits of the main head to the evaluation's totals."""
         logits = self.forward(batch.images, training=False).main
-        losses = cross_entropy(batch.labels, logits)
         self.state.evaluation.add(
             {
                 'weight': tf.reduce_sum(batch.sample_weights),
-                'loss': tf.reduce_sum(batch.sample_weights * losses),
+                'loss': tf.reduce_sum(
+                    batch.sample_weights * cross_entropy(batch.labels, logits)
+                ),
                 'top1': metrics.hits(batch.labels, logits, batch.sample_weights, 1),
                 'top5': metrics.hits(batch.labels, logits, batch.sample_weights, 5),
             }
@@ -247,16 +251,15 @@ class Trainer:
 
     def checkpointed(self) -> dict[str, Any]:
         """All that training changes, by the names in a checkpoint."""
-        state = self.state
         names = ['optimizer', 'finetune_optimizer'] + [
             f'optimizer_{index}' for index in range(2, len(self.phases))
         ]
         return {
-            **state.evaluated(),
-            'step': state.step,
-            'plateau': state.plateau,
-            'losses': state.losses,
-            'accuracies': state.accuracies,
+            **self.state.evaluated(),
+            'step': self.state.step,
+            'plateau': self.state.plateau,
+            'losses': self.state.losses,
+            'accuracies': self.state.accuracies,
             **{name: phase.optimizer for name, phase in zip(names, self.phases)},
-            **({'phase_start': state.phase_start} if len(self.phases) > 1 else {}),
+            **({'phase_start': self.state.phase_start} if len(self.phases) > 1 else {}),
         }

@@ -65,7 +65,7 @@ class Checkpoints:
         self._objects = objects
         self._keep = keep
 
-    def save(self, step: int, state: dict[str, Any]) -> Path:
+    def save(self, step: int, state: dict[str, Any]) -> None:
         """Writes a checkpoint; once this returns it survives SIGKILL and power loss.
 
         A checkpoint of the same step is replaced. Older ones beyond `keep` are deleted
@@ -84,7 +84,7 @@ class Checkpoints:
         folder = self._directory / f'step-{step:09d}'
         temporary = self._directory / f'.saving-{folder.name}'
         try:
-            shutil.rmtree(temporary, ignore_errors=True)
+            self._tidy()
             files.make_directory(temporary)
             self._objects.write(str(temporary / 'variables'))
             (temporary / 'state.json').write_text(text, encoding='utf-8')
@@ -100,7 +100,6 @@ class Checkpoints:
                 'command again to resume.'
             ) from error
         self._rotate(step)
-        return folder
 
     def restore(self) -> dict[str, Any] | None:
         """Reads the newest undamaged checkpoint into the objects.
@@ -135,26 +134,23 @@ class Checkpoints:
         return state
 
     def _publish(self, temporary: Path, folder: Path) -> None:
-        replaced = folder.with_name(f'.replaced-{folder.name}')
         if folder.exists():
-            shutil.rmtree(replaced, ignore_errors=True)
-            folder.rename(replaced)
+            folder.rename(folder.with_name(f'.replaced-{folder.name}'))
         temporary.rename(folder)
         files.flush(self._directory)
-        shutil.rmtree(replaced, ignore_errors=True)
 
     def _rotate(self, saved: int) -> None:
         folders = _folders(self._directory)
         for step in sorted(folders)[: -self._keep]:
             if step != saved:
                 # Renamed first, so that a kill leaves no part of a checkpoint.
-                removed = self._directory / f'.removing-{folders[step].name}'
-                shutil.rmtree(removed, ignore_errors=True)
-                folders[step].rename(removed)
-                shutil.rmtree(removed, ignore_errors=True)
+                folders[step].rename(
+                    self._directory / f'.removing-{folders[step].name}'
+                )
+        self._tidy()
 
     def _tidy(self) -> None:
-        """Deletes what a killed run left."""
+        """Deletes what is incomplete, removed or replaced, also by a killed run."""
         for path in _entries(self._directory):
             original = path.with_name(path.name.removeprefix('.replaced-'))
             if path != original and not original.exists():
@@ -297,8 +293,10 @@ def _write_manifest(folder: Path) -> None:
             for path in sorted(folder.iterdir())
         },
     }
-    text = json.dumps({**manifest, 'sha256': _manifest_sha256(manifest)}, indent=2)
-    (folder / 'manifest.json').write_text(text, encoding='utf-8')
+    (folder / 'manifest.json').write_text(
+        json.dumps({**manifest, 'sha256': _manifest_sha256(manifest)}, indent=2),
+        encoding='utf-8',
+    )
 
 
 def _manifest_sha256(manifest: dict[str, Any]) -> str:
@@ -391,10 +389,12 @@ def _differences(prefix: str, objects: tf.train.Checkpoint) -> list[str]:
 
 def _stored_keys(reader: Any) -> dict[str, str]:
     """Path in the object graph → key in the files, of a checkpoint."""
-    graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(
-        reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')
+    # As a list, each node stays the same object, by which `_walk` knows it.
+    nodes = list(
+        trackable_object_graph_pb2.TrackableObjectGraph.FromString(
+            reader.get_tensor('_CHECKPOINTABLE_OBJECT_GRAPH')
+        ).nodes
     )
-    nodes = list(graph.nodes)  # Each stays the same object, by which it is known.
 
     def children(node: Any) -> dict[str, Any]:
         return {child.local_name: nodes[child.node_id] for child in node.children}

@@ -95,8 +95,9 @@ def cpu_model() -> str:
 
 def _memory_gib() -> float | None:
     try:
-        size = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
-        return round(size / 2**30, 1)
+        return round(
+            os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30, 1
+        )
     except (ValueError, OSError):
         return None
 
@@ -104,27 +105,24 @@ def _memory_gib() -> float | None:
 def _commit() -> dict[str, Any] | None:
     """The commit of this code and whether tracked files differ from it."""
     code = Path(__file__).resolve()
-    # An installed copy may lie in the checkout of another project.
-    if _git(code.parent, 'ls-files', '--error-unmatch', code.name) is None:
-        return None
-    commit = _git(code.parent, 'rev-parse', 'HEAD')
-    changes = _git(code.parent, 'status', '--porcelain', '--untracked-files=no')
-    if commit is None or changes is None:
+    try:
+        # An installed copy may lie in the checkout of another project.
+        _git(code.parent, 'ls-files', '--error-unmatch', code.name)
+        commit = _git(code.parent, 'rev-parse', 'HEAD')
+        changes = _git(code.parent, 'status', '--porcelain', '--untracked-files=no')
+    except (OSError, subprocess.SubprocessError):
         return None
     return {'hash': commit, 'dirty': bool(changes)}
 
 
-def _git(folder: Path, *arguments: str) -> str | None:
-    try:
-        # Without optional locks, which could make a concurrent commit fail.
-        return subprocess.run(
-            ['git', '--no-optional-locks', *arguments],
-            cwd=folder,
-            capture_output=True,
-            encoding='utf-8',
-            errors='replace',
-            timeout=30,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
+def _git(folder: Path, *arguments: str) -> str:
+    # Without optional locks, which could make a concurrent commit fail.
+    return subprocess.run(
+        ['git', '--no-optional-locks', *arguments],
+        cwd=folder,
+        capture_output=True,
+        encoding='utf-8',
+        errors='replace',
+        timeout=30,
+        check=True,
+    ).stdout.strip()

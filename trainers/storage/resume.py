@@ -33,11 +33,11 @@ def config_of(given: Mapping[str, Any]) -> Config:
         return recipes.configure(None, given)
     run = RunDirectory.read(path)
     # An empty value stands for what the run recorded, unless the run was given another.
-    earlier = {} if run.given is None else run.given
     values = {
         name: value
         for name, value in given.items()
-        if value is not None or (name != 'recipe' and earlier.get(name) is not None)
+        if value is not None
+        or (name != 'recipe' and (run.given or {}).get(name) is not None)
     }
     config = Config.from_dict(
         {**run.config.to_dict(), **OF_A_START, **values, 'run_dir': str(path)}

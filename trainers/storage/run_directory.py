@@ -184,8 +184,9 @@ class RunDirectory(contextlib.ExitStack):
 
     def write_json(self, path: Path, content: Any) -> None:
         """Writes indented JSON; floats are read back bit for bit."""
-        text = json.dumps(content, indent=2, ensure_ascii=False)
-        files.write_atomically(path, text + '\n')
+        files.write_atomically(
+            path, json.dumps(content, indent=2, ensure_ascii=False) + '\n'
+        )
 
     def write_metrics(self, rows: Sequence[dict[str, float | int]]) -> None:
         """Writes metrics.csv, one row per epoch; floats are read back bit for bit.
@@ -197,8 +198,11 @@ class RunDirectory(contextlib.ExitStack):
         for row in rows:
             if row.keys() != set(columns):
                 raise ValueError(f'Expected the columns {columns}, got {list(row)}.')
-        lines = [[_number(row[column]) for column in columns] for row in rows]
-        self._write_csv(self.metrics, columns, lines)
+        self._write_csv(
+            self.metrics,
+            columns,
+            [[_number(row[column]) for column in columns] for row in rows],
+        )
 
     def write_bad_files(self, items: Iterable[tuple[str, str, str]]) -> None:
         """Writes bad_files.csv of tuples (path, class, reason)."""
@@ -258,9 +262,12 @@ class RunDirectory(contextlib.ExitStack):
                 f'others ({len(labels)}). Restore the data, or choose another '
                 '--run_dir.'
             )
-        changed = _differences(recorded.config.to_dict(), config.to_dict())
-        for name in ('run_dir', *OF_A_START):
-            changed.pop(name, None)
+        differences = _differences(recorded.config.to_dict(), config.to_dict())
+        changed = {
+            name: values
+            for name, values in differences.items()
+            if name not in ('run_dir', *OF_A_START)
+        }
         self.notes = [
             f'--{name}={value} is used from now on; {before} was recorded.'
             for name, (before, value) in changed.items()

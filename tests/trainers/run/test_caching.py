@@ -66,7 +66,8 @@ def varied(tmp_path_factory) -> Source:
 
 
 def _decode(source: Source, **settings) -> Source:
-    return decoded(Config(**settings), source, BadFiles())
+    config = Config(**settings)
+    return decoded(config, config.image_size or source.image_size, source, BadFiles())
 
 
 def _sides(source: Source) -> dict[str, int | None]:
@@ -190,7 +191,7 @@ def test_what_cannot_be_decoded_is_recorded_and_the_bar_moved_on(tmp_path, monke
 
     monkeypatch.setattr(progress, 'tqdm', Bar)
     config = Config(cache='disk', cache_dir=str(tmp_path / 'cache'))
-    splits = decoded(config, source, bad_files).splits
+    splits = decoded(config, 16, source, bad_files).splits
     np.testing.assert_array_equal(
         splits['validation'].sample_weights, [1, 1, 1, 0, 1, 1]
     )

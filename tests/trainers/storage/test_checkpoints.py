@@ -103,13 +103,13 @@ def copy(saved, tmp_path):
 def test_restores_every_bit_into_fresh_objects(optimizer, tmp_path):
     objects = make_objects(optimizer)
     train(objects)
-    folder = Checkpoints(tmp_path, objects).save(123, {})
+    Checkpoints(tmp_path, objects).save(123, {})
     fresh = make_objects(optimizer)
     assert values(fresh) != values(objects)
     assert Checkpoints(tmp_path, fresh).restore() == {'step': 123}
     assert values(fresh) == values(objects)
-    assert folder == tmp_path / 'step-000000123'
-    assert names(folder) == [
+    assert names(tmp_path) == ['step-000000123']
+    assert names(tmp_path / 'step-000000123') == [
         'manifest.json',
         'state.json',
         'variables.data-00000-of-00001',
