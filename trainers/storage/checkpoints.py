@@ -91,7 +91,10 @@ class Checkpoints:
             _write_manifest(temporary)
             for path in (*temporary.iterdir(), temporary):
                 files.flush(path)
-            self._publish(temporary, folder)
+            if folder.exists():
+                folder.rename(folder.with_name(f'.replaced-{folder.name}'))
+            temporary.rename(folder)
+            files.flush(self._directory)
         except (OSError, tf.errors.OpError) as error:
             shutil.rmtree(temporary, ignore_errors=True)
             raise CheckpointError(
@@ -132,12 +135,6 @@ class Checkpoints:
             )
         self._objects.read(prefix).assert_consumed()
         return state
-
-    def _publish(self, temporary: Path, folder: Path) -> None:
-        if folder.exists():
-            folder.rename(folder.with_name(f'.replaced-{folder.name}'))
-        temporary.rename(folder)
-        files.flush(self._directory)
 
     def _rotate(self, saved: int) -> None:
         folders = _folders(self._directory)
