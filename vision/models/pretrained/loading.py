@@ -2,8 +2,8 @@
 
 import os
 import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -24,8 +24,6 @@ from vision.models.pretrained.reading import (
     explained,
     opened,
 )
-
-T = TypeVar('T')
 
 _SHOWN = 8  # problems in an error message
 
@@ -109,41 +107,27 @@ def _load(model: Network, match: Match, file: str, heads: bool) -> Loaded:
         )
     for name, variable in match.variables.items():
         variable.assign(arrays[name])
-    loaded = any(_head_of(name, match) == match.classifier for name in arrays)
+    loaded = any(name.startswith(f'{match.classifier}/') for name in arrays)
     return Loaded(len(arrays), 'loaded' if loaded else 'fresh', match.notes)
-
-
-def _head_of(name: str, match: Match) -> str | None:
-    """The head that an array belongs to, None for the backbone."""
-    if name.startswith(f'{match.classifier}/'):
-        return match.classifier
-    auxiliary = re.match('heads/[^/]+(?=/)', name)
-    return auxiliary[0] if auxiliary else None
 
 
 def _settle_heads(model: Network, match: Match, file: str, wanted: bool) -> Match:
     """Removes heads that are not wanted or do not fit from variables and arrays."""
-    heads = {_head_of(name, match): None for name in (*match.variables, *match.stored)}
-    kept: set[str | None] = {None}
-    notes = []
-    for head in filter(None, heads):
-        variables = _of_heads(match.variables, match, {head})
-        stored = _of_heads(match.stored, match, {head})
+    head_of = re.compile(f'({re.escape(match.classifier)}|heads/[^/]+)/').match
+    found = map(head_of, (*match.variables, *match.stored))
+    for head in dict.fromkeys(start[1] for start in found if start):
+        prefix = f'{head}/'
+        variables = {n: v for n, v in match.variables.items() if n.startswith(prefix)}
+        stored = {n: a for n, a in match.stored.items() if n.startswith(prefix)}
         if wanted and _fits(variables, stored):
-            kept.add(head)
-        elif wanted:
-            notes.append(_head_note(model, match, head, variables, stored, file))
-    return match._replace(
-        variables=_of_heads(match.variables, match, kept),
-        stored=_of_heads(match.stored, match, kept),
-        notes=(*match.notes, *notes),
-    )
-
-
-def _of_heads(
-    values: Mapping[str, T], match: Match, heads: Collection[str | None]
-) -> dict[str, T]:
-    return {name: v for name, v in values.items() if _head_of(name, match) in heads}
+            continue
+        note = _head_note(model, match, head, variables, stored, file)
+        match = match._replace(
+            variables={n: v for n, v in match.variables.items() if n not in variables},
+            stored={n: a for n, a in match.stored.items() if n not in stored},
+            notes=(*match.notes, note) if wanted else match.notes,
+        )
+    return match
 
 
 def _fits(variables: Mapping[str, tf.Variable], stored: Mapping[str, Stored]) -> bool:
@@ -183,9 +167,8 @@ def _head_note(
     )
     if not stored:
         return f'There is no {title} in {file}: it is initialized randomly.'
-    biases = [f'{head}/bias', f'{head}/classifier/bias']
-    shapes = [stored[name].shape for name in biases if name in stored]
-    classes = shapes[0][0] if shapes and shapes[0] else 0
+    bias = stored.get(f'{head}/bias') or stored.get(f'{head}/classifier/bias')
+    classes = bias.shape[0] if bias and bias.shape else 0
     start = f'The {title} of {classes} classes in {file} is'
     if not variables and auxiliary:
         return f'{start} ignored: the model has none.'
