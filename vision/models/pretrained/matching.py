@@ -1,6 +1,6 @@
 """Assigns the arrays of a file to the variables of a network."""
 
-import collections
+import itertools
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -92,8 +92,11 @@ def by_keras(model: Network, contents: KerasFile, file: str) -> Match:
     if contents.ordered and not set(backbone) <= {layer.name for layer in inside}:
         ordered = _in_order(inside, layers)
         if ordered is not None:
-            pairs = [(x.name, y.name) for x, y in zip(inside, ordered)]
-            old, new = next(names for names in pairs if names[0] != names[1])
+            old, new = next(
+                (old.name, new.name)
+                for old, new in zip(inside, ordered)
+                if old.name != new.name
+            )
             notes.append(
                 f'The layers in {file} have other names ({old} for {new}) and are '
                 'assigned in their order, as in Keras.'
@@ -139,16 +142,14 @@ def check_model(model: Network, name: str, file: str) -> None:
 
 def _layers_of(model: Network, contents: KerasFile, file: str) -> dict[str, tf.Module]:
     """The model's layers by Keras's names, if the file is not of another model."""
-    name = model_of({layer.name for layer in contents.layers})
-    if name is not None:
-        check_model(model, name, file)
-    if model.name not in KERAS_LAYERS:
+    name = model_of({layer.name for layer in contents.layers}) or model.name
+    if name not in KERAS_LAYERS:
         raise PretrainedError(
             f'Expected an .npz of its variables for the model {model.name!r}, received '
             f'the Keras file {file}. Keras has only {", ".join(KERAS_LAYERS)}.'
         )
-    check_model(model, model.name, file)
-    return KERAS_LAYERS[model.name](model)
+    check_model(model, name, file)
+    return KERAS_LAYERS[name](model)
 
 
 def _model_in(
@@ -168,11 +169,11 @@ def _model_in(
 def _unnamed(layers: _Layers) -> dict[str, tf.Module]:
     """The layers by class and number, counted from 1; the classifier is 'dense'."""
     *backbone, classifier = layers.values()
-    counts: collections.Counter[type] = collections.Counter()
-    named = {}
-    for layer in backbone:
-        counts[type(layer)] += 1
-        named[f'{_CLASSES[type(layer)]}_{counts[type(layer)]}'] = layer
+    numbers = {kind: itertools.count(1) for kind in _CLASSES}
+    named = {
+        f'{_CLASSES[type(layer)]}_{next(numbers[type(layer)])}': layer
+        for layer in backbone
+    }
     return {**named, 'dense': classifier}
 
 
@@ -195,10 +196,12 @@ def _in_order(stored: list[Layer], layers: _Layers) -> list[Layer] | None:
         tuple(tuple(variable.shape) for variable in keras_parts(layer).values())
         for layer in layers.values()
     ]
-    if [layer.shapes for layer in stored[: len(backbone)]] != backbone:
-        return None
-    # In a nested model the order differs: frozen layers come last.
-    if len(stored) > len(layers) or any(layer.container for layer in stored):
+    if (
+        [layer.shapes for layer in stored[: len(backbone)]] != backbone
+        or len(stored) > len(layers)
+        # In a nested model the order differs: frozen layers come last.
+        or any(layer.container for layer in stored)
+    ):
         return None
     return [layer._replace(name=name) for layer, name in zip(stored, layers)]
 

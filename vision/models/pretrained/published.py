@@ -86,19 +86,18 @@ def check_published(expected: Published, path: Path) -> None:
     """
     with path.open('rb') as file:
         start = file.read(len(HDF5))
-    problem = ''
+    digest = expected.md5 and digest_of(path, 'md5')
     if start != HDF5:
         problem = f'a file that begins with {HDF5!r}; it begins with {start!r}'
-    elif expected.md5:
-        digest = digest_of(path, 'md5')
-        if digest != expected.md5:
-            problem = f'with the MD5 {expected.md5}; it has {digest}'
-    if problem:
-        raise PretrainedError(
-            f'Expected weights from {expected.url} at {path}, {problem}. Remove the '
-            'file and download it again.',
-            'download',
-        )
+    elif digest != expected.md5:
+        problem = f'with the MD5 {expected.md5}; it has {digest}'
+    else:
+        return
+    raise PretrainedError(
+        f'Expected weights from {expected.url} at {path}, {problem}. Remove the '
+        'file and download it again.',
+        'download',
+    )
 
 
 def _mobilenet_v2(model: Network, top: bool) -> Published:
