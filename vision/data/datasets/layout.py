@@ -135,22 +135,22 @@ def class_splits(
     splits = {}
     for split, folder in folders.items():
         prefix = f'{folder}/' if folder else ''
-        inside = [path for path in paths if path.startswith(prefix)]
-        found = [path for path in inside if '/' in path.removeprefix(prefix)]
-        names = [path.removeprefix(prefix).partition('/')[0] for path in found]
+        below = [path for path in paths if path.startswith(prefix)]
+        images = [path for path in below if '/' in path.removeprefix(prefix)]
+        names = [path.removeprefix(prefix).partition('/')[0] for path in images]
         unknown = set(names).difference(classes)
         if unknown:
             raise DatasetError(
                 f'{root / folder}: expected the classes {shorten(classes)}; got '
                 f'{shorten(sorted(unknown))} besides. Rename or remove these folders.'
             )
-        if not found:
+        if not images:
             raise DatasetError(
                 f'Expected images in {root / folder}/<class>/, got '
                 f'{contents(root / folder)}. Add some, or move the folder '
                 'elsewhere.'
             )
-        splits[split] = file_split(root, found, [label_of[name] for name in names])
+        splits[split] = file_split(root, images, [label_of[name] for name in names])
     check_every_class(root / folders['train'], classes, splits['train'])
     return splits
 
