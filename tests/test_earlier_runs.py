@@ -11,7 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from trainers import Config, configure, train
 from trainers.storage.run_directory import RunDirectory
+from vision.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 RUNS = Path(__file__).parent / 'earlier_runs' / 'version_0_1'
@@ -124,6 +126,36 @@ def test_predicts(name, folder, expected):
 def test_resumes_to_its_end(name, folder, expected):
     run(folder, 'train', f'--run_dir={name}')
     assert_ended(folder / name, expected)
+    recorded = RunDirectory.read(folder / name).config
+    pooling, dense = {
+        'two_phases': ('average', ()),
+        'image_folder': ('flatten', (16,)),
+    }[name]
+    assert (recorded.pooling, recorded.dense) == (pooling, dense)
+    assert recorded.recipe == 'default'
+
+
+@pytest.mark.parametrize('name', ['two_phases'])
+def test_resumes_from_python_by_the_recipe_of_its_dataset(name, folder, expected):
+    recorded = RunDirectory.read(folder / name).config
+    given = {
+        setting: value
+        for setting, value in recorded.to_dict().items()
+        if setting not in ('recipe', 'run_dir', 'pooling')
+    }
+    config = configure(None, {**given, 'run_dir': str(folder / name)})
+    assert (recorded.recipe, config.recipe) == ('default', 'shapes')
+    train(config)
+    assert_ended(folder / name, expected)
+    assert RunDirectory.read(folder / name).config.recipe == 'default'
+
+
+@pytest.mark.parametrize('name', ['two_phases'])
+def test_refuses_another_recipe_from_python(name, folder):
+    values = RunDirectory.read(folder / name).config.to_dict()
+    other = {**values, 'recipe': 'system_a', 'run_dir': str(folder / name)}
+    with pytest.raises(UserError, match='recipe: "default" in the run, "system_a" now'):
+        train(Config.from_dict(other))
 
 
 def assert_ended(run_dir: Path, expected: dict) -> None:

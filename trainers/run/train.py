@@ -221,11 +221,14 @@ def open_directory(
     config: Config, source: Source, trainer: Trainer, specification: Specification
 ) -> RunDirectory:
     """The run's directory, locked for this process."""
-    in_force: dict[str, Any] = dict(trainer.state.model.dropout_rates)
+    model = trainer.state.model
+    in_force: dict[str, Any] = dict(model.dropout_rates)
     if config.model != CUSTOM:
         in_force |= {
             'image_size': specification.image_size,
             'normalization': specification.normalization,
+            'pooling': model.head.pooling,
+            'dense': tuple(layer.bias.shape[0] for layer in model.head.dense),
         }
     return RunDirectory.open(
         run_dir_of(config),

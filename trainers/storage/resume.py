@@ -1,5 +1,6 @@
 """The settings of a run to start or to resume, from those given on a command line."""
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,19 @@ def config_of(given: Mapping[str, Any]) -> Config:
 def completed(config: Config) -> Config:
     """The settings with those that are None as the run recorded them, if it exists.
 
+    Version 0.1 had no recipe of a dataset's own: a run of it goes on by the name that
+    it recorded, with the values that the settings have.
+
     Raises:
         RunDirectoryError: the recorded settings cannot be read.
     """
     path = run_dir_of(config)
     if config.resume == 'never' or not RunDirectory(path).config.is_file():
         return config
-    return with_defaults(config, vars(RunDirectory.read(path).config))
+    run = RunDirectory.read(path)
+    if run.given is None and config.recipe == recipes.recipe_of(config.dataset):
+        config = dataclasses.replace(config, recipe=run.config.recipe)
+    return with_defaults(config, vars(run.config))
 
 
 def run_dir_of(config: Config) -> Path:

@@ -75,6 +75,8 @@ def test_a_run_is_read_with_everything_it_recorded(run_dir):
         'feature_dropout': 0.0,
         'image_size': 32,
         'normalization': 'unit',
+        'pooling': 'average',
+        'dense': (512,),
     }
     assert classifier.run.config == Config(**SETTINGS, **in_force, run_dir=str(run_dir))
     assert classifier.run.epoch == results['best_epoch']
