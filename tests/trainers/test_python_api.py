@@ -115,6 +115,52 @@ def trained(notebook, tmp_path_factory) -> Path:
     return run_dir
 
 
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            {'weights': 'lst'},
+            "--weights to be one of best, last; received 'lst'. Did you mean last?",
+        ),
+        (
+            {'precision': 'half'},
+            '--precision to be one of float32, bfloat16, float16; received .half',
+        ),
+        ({'precision': None}, '--precision to be a str, received None'),
+        ({'temperature': -1.0}, '--temperature to be at least 0, received -1.0'),
+        ({'temperature': np.inf}, '--temperature to be finite, received inf'),
+    ],
+)
+def test_options_of_load(notebook, options, message):
+    with pytest.raises(UserError, match=f'Expected {message}'):
+        load(notebook[1] / 'runs/first', **options)
+
+
+@pytest.mark.parametrize(
+    'options, message',
+    [
+        (
+            {'split': 'tset'},
+            "--split to be one of test, validation, train; received 'tset'. Did you",
+        ),
+        ({'batch_size': 0}, '--batch_size to be at least 1, received 0'),
+        ({'batch_size': 2.5}, '--batch_size to be a int, received 2.5'),
+        ({'views': 'flop'}, '--views to be one of .*; received .flop.. Did you mean'),
+        ({'max_bad_fraction': 1.5}, '--max_bad_fraction to be 0 to 1, received 1.5'),
+    ],
+)
+def test_options_of_evaluate(notebook, options, message):
+    with pytest.raises(UserError, match=f'Expected {message}'):
+        evaluate(notebook[1] / 'runs/first', **options)
+
+
+def test_options_in_the_numbers_of_numpy(notebook):
+    run_dir = notebook[1] / 'runs/first'
+    classifier = load(run_dir, 'last', temperature=np.float32(2))
+    assert classifier.temperature.value == 2
+    assert len(evaluate(classifier, batch_size=np.int64(7), max_bad_fraction=0)) == 500
+
+
 def test_resumes_with_the_same_objects(notebook, trained):
     source = notebook[0]['source']
     before = evaluate(load(trained, network=make_network()), source=source)

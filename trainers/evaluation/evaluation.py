@@ -17,6 +17,7 @@ from trainers.inference import scoring
 from trainers.inference.classifier import Classifier, Temperature, from_run, softmax
 from trainers.run.source import load_source
 from trainers.settings.config import CUSTOM, Config
+from trainers.settings.prediction import EvaluationSettings
 from trainers.settings.tables import VIEWS
 from vision.data import BadFile, BadFiles, DatasetError, Source, Split
 from vision.errors import UserError
@@ -219,8 +220,10 @@ def evaluate(
     Raises:
         DatasetError: the network does not have a class of the dataset, or too many
             images cannot be decoded.
-        UserError: there is no such run, or logits are not finite.
+        UserError: there is no such run, an option is out of range, or logits are not
+            finite.
     """
+    EvaluationSettings(split, batch_size, views, max_bad_fraction)
     if not isinstance(classifier, Classifier):
         classifier = from_run(Path(classifier))
     if source is None:

@@ -17,6 +17,7 @@ from trainers.networks import build as networks
 from trainers.networks import pretrained
 from trainers.settings import earlier
 from trainers.settings.config import Config, ConfigError
+from trainers.settings.prediction import LoadSettings
 from trainers.storage.checkpoints import CheckpointError, read_variables
 from trainers.storage.run_directory import RunDirectory, RunDirectoryError, read_json
 from vision.errors import UserError
@@ -161,8 +162,10 @@ def from_run(
 
     Raises:
         UserError: there is no run or checkpoint, or it is damaged.
-        ConfigError: the run needs a network, or takes none.
+        ConfigError: an option is out of range, or the run needs a network, or takes
+            none.
     """
+    LoadSettings(weights, precision, temperature)
     directory, folder = _locate(Path(path), weights)
     try:
         arrays, state = read_variables(folder, 'model')
@@ -251,8 +254,9 @@ def from_pretrained(
         if labels
         else (imagenet.class_ids(), imagenet.class_names())
     )
-    image_size = defaults(config.model)['image_size']
-    specification = networks.specify(config, classes, image_size)
+    specification = networks.specify(
+        config, classes, defaults(config.model)['image_size']
+    )
     if 'auxiliary' in specification.options:  # Published weights have no such heads.
         specification = dataclasses.replace(
             specification, options={**specification.options, 'auxiliary': False}

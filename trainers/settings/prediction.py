@@ -1,11 +1,14 @@
-"""How images are predicted: settings that the Python API and the commands share."""
+"""How a trained network is used: settings of the Python API and of the commands."""
 
 import dataclasses
 from typing import Any
 
+from trainers.settings.config import PRECISIONS
 from trainers.settings.fields import CheckedSettings, setting
 from trainers.settings.tables import VIEWS
 
+_TRAINED = 'The trained network'
+_EVALUATION = 'Evaluation'
 _PREDICTION = 'Prediction'
 
 
@@ -17,6 +20,53 @@ def views_setting(group: str) -> Any:
         'Views whose mean is the prediction of an image: the image (none), also its '
         'mirror image (flip), or also crops of 7/8 of its side (crops).',
         choices=VIEWS,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class LoadSettings(CheckedSettings):
+    """Which weights of a run are loaded, and how its network computes.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the setting.
+    """
+
+    weights: str = setting(
+        'best', _TRAINED, 'Which weights of the run.', choices=('best', 'last')
+    )
+    precision: str = setting(
+        'float32',
+        _TRAINED,
+        'Floating-point type of the computation.',
+        choices=PRECISIONS,
+    )
+    temperature: float | None = setting(
+        None, _TRAINED, 'Temperature of the softmax; 0: the stored one.', minimum=0
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationSettings(CheckedSettings):
+    """Which images are evaluated, and how.
+
+    Raises:
+        ConfigError: a value is not allowed; the message names the setting.
+    """
+
+    split: str = setting(
+        'test',
+        _EVALUATION,
+        'Split to evaluate.',
+        choices=('test', 'validation', 'train'),
+    )
+    batch_size: int = setting(64, _EVALUATION, 'Images per batch.', minimum=1)
+    views: str = views_setting(_EVALUATION)
+    max_bad_fraction: float | None = setting(
+        None,
+        _EVALUATION,
+        'Share of the images that may fail to decode.',
+        minimum=0,
+        maximum=1,
     )
 
 
