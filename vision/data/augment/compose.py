@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
-from vision.data.augment import draws, geometry, mixing
+from vision.data.augment import colour, draws, geometry, mixing
 from vision.data.augment.specs import (
     GEOMETRIC,
     MIXING,
@@ -47,11 +47,6 @@ class Augmenter:
         # Compiled, all of it is a few loops over the pixels: five times as fast.
         self._compiled = tf.function(self._apply, jit_compile=True, autograph=False)
 
-    @property
-    def mixes(self) -> bool:
-        """Whether images and labels are mixed with those of other examples."""
-        return bool(self._steps) and self._steps[-1].name in MIXING
-
     def decode(
         self, contents: tf.Tensor, seed: tf.Tensor, plain: bool = False
     ) -> tf.Tensor:
@@ -91,7 +86,7 @@ class Augmenter:
         if not self._steps[1 if prepared and self.crops else 0 :]:
             return images, None
         augmented, shares = self._compiled(images, seeds, sample_weights, prepared)
-        return augmented, shares if self.mixes else None
+        return augmented, shares if self._steps[-1].name in MIXING else None
 
     def _takes(self, height: int, width: int) -> bool:
         """Whether whole batches of such images can be augmented at once."""
@@ -142,7 +137,10 @@ class Augmenter:
             if step.name in PHOTOMETRIC:
                 images = step(images, step_seeds)
             else:
-                images, shares = _mix(step, images, step_seeds, weights)
+                mixed, mixed_shares = step(images, step_seeds)
+                usable = mixing.partners(weights) > 0
+                images = tf.where(colour.per_image(usable), mixed, images)
+                shares = tf.where(usable, mixed_shares, 1.0)
         return decode.to_uint8(_warp(images, affine)), shares
 
 
@@ -175,14 +173,3 @@ def for_each(
 
 def _warp(images: tf.Tensor, affine: geometry.Affine | None) -> tf.Tensor:
     return images if affine is None else geometry.warp(images, affine)
-
-
-def _mix(
-    step: Augmentation, images: tf.Tensor, seeds: tf.Tensor, weights: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    mixed, shares = step(images, seeds)
-    usable = mixing.partners(weights) > 0
-    return (
-        tf.where(tf.reshape(usable, [-1, 1, 1, 1]), mixed, images),
-        tf.where(usable, shares, 1.0),
-    )

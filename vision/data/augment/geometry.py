@@ -58,23 +58,19 @@ def _sign(seeds: tf.Tensor) -> tf.Tensor:
 
 def pad_crop(seeds: tf.Tensor, side: int, _size: int, padding: int = 4) -> Affine:
     """Shifts by up to `padding` whole pixels (He et al. 2015, arXiv:1512.03385)."""
-    return _shift(seeds, side, padding)
-
-
-def shift(seeds: tf.Tensor, side: int, _size: int, fraction: float = 0.2) -> Affine:
-    """Shifts by up to `fraction` of the height and of the width, in whole pixels."""
-    return _shift(seeds, side, round(fraction * side))
-
-
-def _shift(seeds: tf.Tensor, side: int, reach: int) -> Affine:
     offset = tf.stack(
         [
-            tf.cast(draws.integers(seed, 2 * reach + 1) - reach, tf.float32)
+            tf.cast(draws.integers(seed, 2 * padding + 1) - padding, tf.float32)
             for seed in draws.split(seeds, 2)
         ],
         1,
     )
     return Affine(tf.eye(2, batch_shape=seeds.shape), offset, side, exact=True)
+
+
+def shift(seeds: tf.Tensor, side: int, size: int, fraction: float = 0.2) -> Affine:
+    """Shifts by up to `fraction` of the height and of the width, in whole pixels."""
+    return pad_crop(seeds, side, size, round(fraction * side))
 
 
 def rotate(seeds: tf.Tensor, side: int, _size: int, degrees: float = 20.0) -> Affine:
