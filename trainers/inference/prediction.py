@@ -160,13 +160,12 @@ def _score(
     errors = [getattr(image, 'error', '') for image in images]
     batch_size = settings.batch_size or _fitting_batch(classifier, images)
     for split in _splits(images, classifier.image_size):
-        # A batch of one would be a product of a matrix and a vector, which adds in
-        # another order: from two on the bits are those of evaluation.
-        size = max(min(batch_size, len(split)), 2)
         scores = score(
             classifier,
             split,
-            batch_size=size,
+            # A batch of one would be a product of a matrix and a vector, which adds in
+            # another order: from two on the bits are those of evaluation.
+            batch_size=max(min(batch_size, len(split)), 2),
             views=settings.views,
             bad_files=_Errors(errors),
         )

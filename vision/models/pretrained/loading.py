@@ -159,18 +159,17 @@ def _head_note(
     file: str,
 ) -> str:
     """Why a head keeps its random values, or is ignored."""
-    auxiliary = head != match.classifier
     title = (
-        f'auxiliary classifier at {head.removeprefix("heads/")}'
-        if auxiliary
-        else 'classifier'
+        'classifier'
+        if head == match.classifier
+        else f'auxiliary classifier at {head.removeprefix("heads/")}'
     )
     if not stored:
         return f'There is no {title} in {file}: it is initialized randomly.'
     bias = stored.get(f'{head}/bias') or stored.get(f'{head}/classifier/bias')
     classes = bias.shape[0] if bias and bias.shape else 0
     start = f'The {title} of {classes} classes in {file} is'
-    if not variables and auxiliary:
+    if not variables and head != match.classifier:
         return f'{start} ignored: the model has none.'
     if classes != model.classes:
         return f'{start} replaced by a random one of {model.classes}.'

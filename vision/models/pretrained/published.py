@@ -45,8 +45,11 @@ def published(model: Network) -> Published:
     Raises:
         PretrainedError: there are no published weights for such a network.
     """
-    plain = not model.head.dense and model.head.pooling == 'average'
-    top = plain and model.classes == _CLASSES
+    top = (
+        model.classes == _CLASSES
+        and not model.head.dense
+        and model.head.pooling == 'average'
+    )
     if model.name == 'mobilenet_v2':
         return _mobilenet_v2(model, top)
     if model.name == 'xception':
