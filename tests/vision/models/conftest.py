@@ -16,4 +16,6 @@ def plain_kernels():
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(convolution, 'centered_he_normal', he_normal)
+        defaults = convolution.ConvBlock.__init__.__kwdefaults__
+        patch.setitem(defaults, 'initializer', he_normal)
         yield
