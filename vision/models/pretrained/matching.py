@@ -89,19 +89,15 @@ def by_keras(model: Network, contents: KerasFile, file: str) -> Match:
         layers = _unnamed(layers)
     inside, notes = _renumbered(inside), []
     *backbone, classifier = layers
-    if contents.ordered and not set(backbone) <= {layer.name for layer in inside}:
-        ordered = _in_order(inside, layers)
-        if ordered is not None:
-            old, new = next(
-                (old.name, new.name)
-                for old, new in zip(inside, ordered)
-                if old.name != new.name
-            )
-            notes.append(
-                f'The layers in {file} have other names ({old} for {new}) and are '
-                'assigned in their order, as in Keras.'
-            )
-            inside = ordered
+    is_complete = set(backbone) <= {layer.name for layer in inside}
+    if contents.ordered and not is_complete and _in_order(inside, layers):
+        pairs = list(zip(inside, layers))
+        old, new = next((x.name, name) for x, name in pairs if x.name != name)
+        notes.append(
+            f'The layers in {file} have other names ({old} for {new}) and are '
+            'assigned in their order, as in Keras.'
+        )
+        inside = [layer._replace(name=name) for layer, name in pairs]
     unknown = [x for x in inside if x.name not in layers and _is_dense(x)]
     dense = [layer.name for layer in (*unknown, *filter(_is_dense, outside))]
     if dense:
@@ -187,8 +183,8 @@ def _renumbered(layers: list[Layer]) -> list[Layer]:
     return [x._replace(name=names.get(x.name, x.name)) for x in layers]
 
 
-def _in_order(stored: list[Layer], layers: _Layers) -> list[Layer] | None:
-    """A file's layers, named after the model's in the same order if all shapes agree.
+def _in_order(stored: list[Layer], layers: _Layers) -> bool:
+    """Whether a file's layers are the model's in the same order, by their shapes.
 
     The classifier, which is the last layer, can have any shape or be absent.
     """
@@ -196,14 +192,12 @@ def _in_order(stored: list[Layer], layers: _Layers) -> list[Layer] | None:
         tuple(tuple(variable.shape) for variable in keras_parts(layer).values())
         for layer in layers.values()
     ]
-    if (
-        [layer.shapes for layer in stored[: len(backbone)]] != backbone
-        or len(stored) > len(layers)
+    return (
+        [layer.shapes for layer in stored[: len(backbone)]] == backbone
+        and len(stored) <= len(layers)
         # In a nested model the order differs: frozen layers come last.
-        or any(layer.container for layer in stored)
-    ):
-        return None
-    return [layer._replace(name=name) for layer, name in zip(stored, layers)]
+        and not any(layer.container for layer in stored)
+    )
 
 
 def _is_dense(layer: Layer) -> bool:

@@ -55,8 +55,11 @@ def published(model: Network) -> Published:
     if model.name == 'xception':
         ending, md5 = ('', _XCEPTION_MD5) if top else ('_notop', _XCEPTION_NO_TOP_MD5)
         return Published(f'{_SITE}/xception/xception_{_KERNELS}{ending}.h5', md5)
-    by_hand = " Pass the path of an .npz of BVLC's weights by their names in Caffe."
-    hint = by_hand if model.name == 'googlenet' else ''
+    hint = (
+        " Pass the path of an .npz of BVLC's weights by their names in Caffe."
+        if model.name == 'googlenet'
+        else ''
+    )
     raise PretrainedError(
         'Expected a model with ImageNet weights to download, '
         f'{" or ".join(KERAS_LAYERS)}; received {model.name!r}.{hint}',
