@@ -40,7 +40,6 @@ def build(evaluation: Evaluation, config: Config, environment: dict[str, Any]) -
     """The card; of a run, with what its folder records."""
     run = evaluation.classifier.run
     starts = _read(run.directory.environment) if run else None
-    trained = starts[0] if starts else None
     sections = [
         f'# Model card: {escape(evaluation.classifier.specification.model)}',
         _model(evaluation),
@@ -56,7 +55,7 @@ def build(evaluation: Evaluation, config: Config, environment: dict[str, Any]) -
                 *_limits_of_data(evaluation),
             ]
         ),
-        *_environment(environment, trained),
+        *_environment(environment, starts[0] if starts else None),
     ]
     return '\n\n'.join(sections) + '\n'
 

@@ -71,7 +71,8 @@ def contents(
         )
         for pair in compared.pairs
     ]
-    files: dict[str, bytes | str] = {
+    grid = _disagreement_grid(compared)
+    return {
         'comparison.json': output.as_json(results(compared, environment)),
         'comparison.csv': _csv(compared),
         'accuracy.png': figures.intervals(
@@ -82,11 +83,9 @@ def contents(
             'Difference in top-1 accuracy in points, 95 % intervals',
             zero=True,
         ),
+        **({'disagreement.png': grid} if grid else {}),
+        'report.md': _markdown(compared, environment, bool(grid)),
     }
-    if grid := _disagreement_grid(compared):
-        files['disagreement.png'] = grid
-    files['report.md'] = _markdown(compared, environment, bool(grid))
-    return files
 
 
 def verdict(pair: Pair) -> str:
@@ -147,9 +146,6 @@ def _markdown(
     compared: Comparison, environment: dict[str, Any], has_disagreement: bool
 ) -> str:
     first = compared.evaluations[0]
-    pairs: list[str] = []
-    for pair in compared.pairs:
-        pairs += _pair_sections(compared, pair)
     a, b = map(escape, compared.names[:2])
     disagreement = [
         '### Disagreement',
@@ -171,7 +167,7 @@ def _markdown(
         'differ, they are too short and may exclude 0 although the difference is not '
         'significant.',
         *([_UNCORRECTED] if len(compared.pairs) > 1 else []),
-        *pairs,
+        *('\n\n'.join(_pair_sections(compared, pair)) for pair in compared.pairs),
         image('differences.png', 'Differences in top-1 accuracy'),
         *(disagreement if has_disagreement else []),
         '## Classes',

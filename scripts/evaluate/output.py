@@ -70,12 +70,12 @@ def write(
         'confusion.png': figures.confusion(*content.confusion(evaluation)),
         'reliability.png': figures.reliability(content.reliabilities(evaluation)),
         'precision_recall.png': figures.precision_recall(evaluation),
+        'MODEL_CARD.md': card.build(evaluation, config, environment),
+        'report.md': report.build(evaluation, config, numbers),
     }
     if not evaluation.correct.all():
         files['confused.png'] = figures.confused_pairs(evaluation)
         files['errors.png'] = figures.confident_errors(evaluation)
-    files['MODEL_CARD.md'] = card.build(evaluation, config, environment)
-    files['report.md'] = report.build(evaluation, config, numbers)
     return replace(folder, files, _NAMES)
 
 

@@ -19,11 +19,22 @@ def build(evaluation: Evaluation, config: Config, results: dict[str, Any]) -> st
         f'# {escape(results["model"]["name"])} on {escape(evaluation.source.name)}, '
         f'{evaluation.split_name}',
         *_overview(evaluation, config),
-        *_heads(evaluation),
+        *(_heads(evaluation) if len(evaluation.heads) > 1 else []),
         *_classes(results),
         *_confusion(evaluation),
-        *_probabilities(evaluation, results),
-        *_bad_files(evaluation),
+        '## Calibration',
+        image('reliability.png', 'Accuracy by confidence, and images by confidence'),
+        'Images are grouped by the probability of the predicted class into 15 bins. '
+        'Where accuracy is below the diagonal, the network is overconfident. '
+        'The expected calibration error is the mean gap over the images '
+        '([Guo et al., 2017](https://arxiv.org/abs/1706.04599)).',
+        table(content.calibration(evaluation)),
+        '## Precision and recall',
+        image('precision_recall.png', 'Precision by recall'),
+        'Each class against all others, by its probability; the micro average takes '
+        'all pairs of an image and a class together. The mean average precision is '
+        f'{results["mean_average_precision"]:.4f}.',
+        *(_bad_files(evaluation) if evaluation.bad_files else []),
     ]
     return '\n\n'.join(sections) + '\n'
 
@@ -58,8 +69,6 @@ def _overview(evaluation: Evaluation, config: Config) -> list[str]:
 
 
 def _heads(evaluation: Evaluation) -> list[str]:
-    if len(evaluation.heads) == 1:
-        return []
     rows = [
         [
             name,
@@ -78,41 +87,42 @@ def _heads(evaluation: Evaluation) -> list[str]:
 
 def _classes(results: dict[str, Any]) -> list[str]:
     shown, note = _shown_classes(results['classes'])
-    head = [
-        'class',
-        'precision',
-        'recall',
-        'interval',
-        'F1',
-        'average precision',
-        'images',
-    ]
     rows = [
         [
-            row['name'],
-            percent(row['precision']),
-            percent(row['recall']),
-            content.interval(row['recall_interval']),
-            percent(row['f1']),
-            percent(row['average_precision']),
-            f'{row["support"]:,}',
-        ]
-        for row in shown
-    ]
-    macro = results['macro']
-    mean = [
-        'mean of the classes',
-        percent(macro['precision']),
-        percent(macro['recall']),
-        '',
-        percent(macro['f1']),
-        percent(results['mean_average_precision']),
-        f'{results["data"]["evaluated"]:,}',
+            'class',
+            'precision',
+            'recall',
+            'interval',
+            'F1',
+            'average precision',
+            'images',
+        ],
+        *(
+            [
+                row['name'],
+                percent(row['precision']),
+                percent(row['recall']),
+                content.interval(row['recall_interval']),
+                percent(row['f1']),
+                percent(row['average_precision']),
+                f'{row["support"]:,}',
+            ]
+            for row in shown
+        ),
+        [
+            'mean of the classes',
+            percent(results['macro']['precision']),
+            percent(results['macro']['recall']),
+            '',
+            percent(results['macro']['f1']),
+            percent(results['mean_average_precision']),
+            f'{results["data"]["evaluated"]:,}',
+        ],
     ]
     return [
         '## Classes',
         f'{note}Intervals of recall are 95 % intervals.',
-        table([head, *rows, mean]),
+        table(rows),
     ]
 
 
@@ -153,40 +163,20 @@ def _confusion(evaluation: Evaluation) -> list[str]:
         ]
         for label, predicted, count in confused
     ]
-    errors = int((~evaluation.correct).sum())
     return [
         *sections,
         table([['label', 'predicted', 'images', 'of the class'], *rows], left=2),
         image('confused.png', 'An image of each of the most confused pairs'),
         'Each image is the most confident error of its pair.',
         '## Most confident errors',
-        f'The most confident of {counted(errors, "error")}. '
+        f'The most confident of {counted((~evaluation.correct).sum(), "error")}. '
         '[predictions.csv](predictions.csv) has the predictions of all images.',
         image('errors.png', 'Images with their predictions and labels'),
     ]
 
 
-def _probabilities(evaluation: Evaluation, results: dict[str, Any]) -> list[str]:
-    return [
-        '## Calibration',
-        image('reliability.png', 'Accuracy by confidence, and images by confidence'),
-        'Images are grouped by the probability of the predicted class into 15 bins. '
-        'Where accuracy is below the diagonal, the network is overconfident. '
-        'The expected calibration error is the mean gap over the images '
-        '([Guo et al., 2017](https://arxiv.org/abs/1706.04599)).',
-        table(content.calibration(evaluation)),
-        '## Precision and recall',
-        image('precision_recall.png', 'Precision by recall'),
-        'Each class against all others, by its probability; the micro average takes '
-        'all pairs of an image and a class together. The mean average precision is '
-        f'{results["mean_average_precision"]:.4f}.',
-    ]
-
-
 def _bad_files(evaluation: Evaluation) -> list[str]:
     bad = evaluation.bad_files
-    if not bad:
-        return []
     more = len(bad) - _BAD
     return [
         '## Images left out',

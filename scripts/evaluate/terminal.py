@@ -117,13 +117,12 @@ def _classes(evaluation: Evaluation) -> list[str]:
 
 def _bad_files(evaluation: Evaluation) -> list[str]:
     bad = evaluation.bad_files
-    lines = [
+    more = len(bad) - _BAD
+    return [
         f'{counted(len(bad), "image")} could not be decoded and not evaluated:',
         *(
             f'  {short(file.name, 50)}: {printable(file.reason)[:60]}'
             for file in bad[:_BAD]
         ),
+        *([f'  and {more:,} more, listed in results.json'] if more > 0 else []),
     ]
-    if len(bad) > _BAD:
-        lines.append(f'  and {len(bad) - _BAD:,} more, listed in results.json')
-    return lines
