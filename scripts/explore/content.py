@@ -68,14 +68,13 @@ def sizes(numbers: dict[str, Any], parts: Iterable[str]) -> Sequence[str | Table
         for name, values in group.items()
         if values['count']
     ]
-    table = [['Sizes in pixels', *_DESCRIBED], *rows]
-    if not numbers['formats']:
-        return [table, 'The images are in memory, as RGB.']
-    return [
-        table,
+    stored = (
         f'Formats: {counts(numbers["formats"])}. Modes: {counts(numbers["modes"])}. '
-        f'Rotated by EXIF: {numbers["exif_rotated"]:,}.',
-    ]
+        f'Rotated by EXIF: {numbers["exif_rotated"]:,}.'
+        if numbers['formats']
+        else 'The images are in memory, as RGB.'
+    )
+    return [[['Sizes in pixels', *_DESCRIBED], *rows], stored]
 
 
 def pixels(numbers: dict[str, Any]) -> Sequence[str | Table]:

@@ -75,19 +75,19 @@ def write(
 
 def _duplicates_csv(findings: Findings) -> str:
     survey, pairs = findings.survey, findings.duplicates
-    described = (
+    rows = (
         [
-            text
-            for image in pair
-            for text in (
-                survey.split_name(image),
-                survey.name(image),
-                survey.class_name(image),
-            )
+            survey.split_name(first),
+            survey.name(first),
+            survey.class_name(first),
+            survey.split_name(second),
+            survey.name(second),
+            survey.class_name(second),
+            distance,
+            kind,
         ]
-        for pair in pairs.pairs.tolist()
+        for (first, second), distance, kind in zip(
+            pairs.pairs.tolist(), pairs.distances, pairs.kinds
+        )
     )
-    rows = zip(described, pairs.distances, pairs.kinds)
-    return csv_text(
-        _COLUMNS, ([*images, distance, kind] for images, distance, kind in rows)
-    )
+    return csv_text(_COLUMNS, rows)

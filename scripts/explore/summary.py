@@ -41,33 +41,31 @@ def summarize(survey: Survey) -> Findings:
     """Finds problems and duplicates in a survey, and computes all numbers."""
     groups = groupby(problems.find(survey), lambda problem: problem.kind)
     by_kind = {kind: list(group) for kind, group in groups}
-    findings = Findings(survey, by_kind, duplicates.find(survey), {})
+    pairs = duplicates.find(survey)
     source = survey.source
     files = survey.facts[survey.facts['file_digest'] != 0]
-    findings.numbers.update(
-        {
-            'dataset': source.name,
-            'image_size': survey.image_size,
-            'images': {name: len(source.splits[name]) for name in SPLITS},
-            'surveyed': {name: int(survey.members(name).sum()) for name in SPLITS},
-            'classes': _classes(source),
-            'majority_baseline': statistics.majority(source),
-            'imbalance': statistics.imbalance(source),
-            'sizes': {
-                'all': statistics.sizes(survey, survey.good),
-                **{n: statistics.sizes(survey, survey.members(n)) for n in SPLITS},
-            },
-            'sizes_of_system_a': statistics.sizes_of_system_a(survey),
-            'formats': statistics.common(files['format']),
-            'modes': statistics.common(files['mode']),
-            'exif_rotated': int((survey.facts['orientation'] > 1).sum()),
-            'channels': statistics.channels(survey),
-            'brightness': statistics.brightness(survey),
-            'problems': _problems(findings),
-            'duplicates': _duplicates(findings),
-        }
-    )
-    return findings
+    numbers = {
+        'dataset': source.name,
+        'image_size': survey.image_size,
+        'images': {name: len(source.splits[name]) for name in SPLITS},
+        'surveyed': {name: int(survey.members(name).sum()) for name in SPLITS},
+        'classes': _classes(source),
+        'majority_baseline': statistics.majority(source),
+        'imbalance': statistics.imbalance(source),
+        'sizes': {
+            'all': statistics.sizes(survey, survey.good),
+            **{n: statistics.sizes(survey, survey.members(n)) for n in SPLITS},
+        },
+        'sizes_of_system_a': statistics.sizes_of_system_a(survey),
+        'formats': statistics.common(files['format']),
+        'modes': statistics.common(files['mode']),
+        'exif_rotated': int((survey.facts['orientation'] > 1).sum()),
+        'channels': statistics.channels(survey),
+        'brightness': statistics.brightness(survey),
+        'problems': {kind: _problem(survey, found) for kind, found in by_kind.items()},
+        'duplicates': _duplicates(survey, pairs),
+    }
+    return Findings(survey, by_kind, pairs, numbers)
 
 
 def _classes(source: Source) -> list[dict[str, Any]]:
@@ -83,27 +81,22 @@ def _classes(source: Source) -> list[dict[str, Any]]:
     ]
 
 
-def _problems(findings: Findings) -> dict[str, Any]:
-    survey = findings.survey
+def _problem(survey: Survey, found: list[Problem]) -> dict[str, Any]:
     return {
-        kind: {
-            'count': len(images),
-            'images': [
-                {
-                    'split': survey.split_name(problem.image),
-                    'path': survey.name(problem.image),
-                    'class': survey.class_name(problem.image),
-                    'detail': problem.detail,
-                }
-                for problem in images[:_LISTED]
-            ],
-        }
-        for kind, images in findings.problems.items()
+        'count': len(found),
+        'images': [
+            {
+                'split': survey.split_name(problem.image),
+                'path': survey.name(problem.image),
+                'class': survey.class_name(problem.image),
+                'detail': problem.detail,
+            }
+            for problem in found[:_LISTED]
+        ],
     }
 
 
-def _duplicates(findings: Findings) -> dict[str, Any]:
-    survey, pairs = findings.survey, findings.duplicates
+def _duplicates(survey: Survey, pairs: Duplicates) -> dict[str, Any]:
     kinds = Counter(pairs.kinds.tolist())
     splits = Counter(map(tuple, survey.split[pairs.pairs].tolist()))
     return {
@@ -145,9 +138,8 @@ def samples(survey: Survey, seed: int) -> dict[int, list[int]]:
 def shown_pairs(findings: Findings) -> list[int]:
     """Indices of decodable pairs: label conflicts first, then pairs across splits."""
     survey, matches = findings.survey, findings.duplicates
-    splits = survey.split[matches.pairs]
-    within = splits[:, 0] == splits[:, 1]
+    first, second = survey.split[matches.pairs].T
     conflicting = duplicates.conflicts(survey, matches)
-    order = np.lexsort((matches.distances, within, ~conflicting))
+    order = np.lexsort((matches.distances, first == second, ~conflicting))
     decodable = survey.good[matches.pairs[order]].all(1)
     return order[decodable][:_PAIRS].tolist()
