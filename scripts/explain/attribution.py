@@ -80,7 +80,7 @@ def explain(
         The explanations of a batch.
     """
     split, bad_files = images.split, BadFiles()
-    if split is None:
+    if not len(split):
         return
     batches = data.eval_batches(
         split,

@@ -131,8 +131,7 @@ class Output:
     def _write_sheet(self) -> None:
         titles, tiles = zip(*(cell for row in self._rows for cell in row))
         grid = image_grid(np.stack(tiles), titles, columns=len(self._rows[0]))
-        number = len(self._sheets) + 1
-        name = f'sheet{number if number > 1 else ""}.png'
+        name = f'sheet{len(self._sheets) + 1 if self._sheets else ""}.png'
         self._sheets.append(self._write(name, png(grid)))
         self._rows = []
 
@@ -183,5 +182,6 @@ def _drop(method: str, explanation: Explanation, attribution: Attribution) -> st
     """The title of an overlay: the probability before and after deletion."""
     if math.isnan(attribution.highlighted):
         return f'{method}: nothing positive'
-    before = 100 * explanation.probability
-    return f'{method}: {before:.0f} → {attribution.highlighted:.0%}'
+    return (
+        f'{method}: {100 * explanation.probability:.0f} → {attribution.highlighted:.0%}'
+    )
