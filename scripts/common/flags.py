@@ -60,12 +60,10 @@ def define(fields: Iterable[dataclasses.Field]) -> None:
         if kind(field) is bool:
             flags.DEFINE_bool(field.name, None, text, flag_values=FLAGS)
         else:
-            flags.DEFINE(_parser(field), field.name, None, text, flag_values=FLAGS)
-
-
-def _parser(field: dataclasses.Field) -> flags.ArgumentParser:
-    parser = _PARSERS.get(kind(field), flags.ListParser())
-    return _OptionalParser(parser) if is_optional(field) else parser
+            parser = _PARSERS.get(kind(field), flags.ListParser())
+            if is_optional(field):
+                parser = _OptionalParser(parser)
+            flags.DEFINE(parser, field.name, None, text, flag_values=FLAGS)
 
 
 def given(fields: Iterable[dataclasses.Field]) -> dict[str, Any]:

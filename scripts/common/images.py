@@ -1,13 +1,47 @@
-"""Images and figures of reports: at the size that is shown, and as PNG files."""
+"""Images and figures of reports: their size, the look of charts, and PNG files."""
 
 import io
 import warnings
+from typing import Any
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imsave
 from PIL import Image, ImageOps
+
+
+def _theme(text: str, background: str, line: str) -> dict[str, Any]:
+    return {
+        'figure.dpi': 110,
+        'savefig.dpi': 'figure',
+        'figure.constrained_layout.use': True,
+        'axes.grid': True,
+        'axes.axisbelow': True,
+        'axes.spines.top': False,
+        'axes.spines.right': False,
+        'axes.titlelocation': 'left',
+        'axes.titlesize': 11,
+        'axes.titleweight': 'bold',
+        'grid.linewidth': 0.8,
+        'xtick.labelsize': 9,
+        'ytick.labelsize': 9,
+        'legend.fontsize': 9,
+        'legend.frameon': False,
+        'text.color': text,
+        'axes.labelcolor': text,
+        'xtick.color': text,
+        'ytick.color': text,
+        'figure.facecolor': background,
+        'axes.facecolor': background,
+        'axes.edgecolor': line,
+        'grid.color': line,
+    }
+
+
+# Settings of Matplotlib, used as `style.context(LIGHT)`.
+LIGHT = _theme('#333333', '#ffffff', '#dddddd')
+DARK = _theme('#d8d8d8', '#1b1e23', '#3a3f47')
 
 
 def thumbnail(pixels: np.ndarray, side: int) -> Image.Image:

@@ -24,7 +24,10 @@ def show(values: flags.FlagValues) -> None:
         },
         'recipes': {name: recipe.description for name, recipe in RECIPES.items()},
         'augmentations': {
-            _with_defaults(name): entry.description
+            # With the defaults of its numbers.
+            str(
+                Augmentation(name, tuple(p.default for p in parameters(name)))
+            ): entry.description
             for name, entry in AUGMENTATIONS.items()
         },
     }
@@ -33,12 +36,6 @@ def show(values: flags.FlagValues) -> None:
             width = max(22, *map(len, entries))
             for name, text in entries.items():
                 print(f'{name:<{width}} {text}')
-
-
-def _with_defaults(augmentation: str) -> str:
-    """The name of an augmentation and the defaults of its numbers."""
-    defaults = tuple(p.default for p in parameters(augmentation))
-    return str(Augmentation(augmentation, defaults))
 
 
 def _options(model: str) -> str:

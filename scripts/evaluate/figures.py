@@ -12,9 +12,8 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from scripts.common.chart_style import LIGHT
 from scripts.common.formatting import class_name, short
-from scripts.common.images import figure_png, png
+from scripts.common.images import LIGHT, figure_png, png
 from scripts.evaluate import content
 from trainers.evaluation import metrics
 from trainers.evaluation.calibration import BINS, Reliability
@@ -56,7 +55,16 @@ def confusion(counts: np.ndarray, rows: Sequence[str], columns: Sequence[str]) -
     axes.grid(visible=False)
     axes.set(title='Confusion matrix', xlabel='predicted', ylabel='label')
     if counted:
-        _write_counts(axes, counts, shares)
+        for row, column in np.argwhere(counts):
+            axes.text(
+                column,
+                row,
+                str(counts[row, column]),
+                ha='center',
+                va='center',
+                color='white' if shares[row, column] > 0.5 else _INK,
+                fontsize=min(10, 26 / len(str(counts.max()))),
+            )
     if named:
         _name_cells(axes, rows, columns, 9 if counted else 7)
     else:
@@ -83,20 +91,6 @@ def _name_cells(
         range(len(rows)), [class_name(name) for name in rows], fontsize=size
     )
     axes.tick_params(length=0)
-
-
-def _write_counts(axes: Axes, counts: np.ndarray, shares: np.ndarray) -> None:
-    size = min(10, 26 / len(str(counts.max(initial=0))))
-    for row, column in np.argwhere(counts):
-        axes.text(
-            column,
-            row,
-            str(counts[row, column]),
-            ha='center',
-            va='center',
-            color='white' if shares[row, column] > 0.5 else _INK,
-            fontsize=size,
-        )
 
 
 @style.context(_STYLE)
@@ -182,10 +176,9 @@ def precision_recall(evaluation: Evaluation) -> bytes:
         )
     # The curves of a good network lie close to the top.
     lowest = min(np.min(line.get_ydata()) for line in axes.lines)
-    bottom = math.floor(10 * max(lowest - 0.05, 0)) / 10
     axes.set(
         xlim=(0, 1.005),
-        ylim=(bottom, 1.01),
+        ylim=(math.floor(10 * max(lowest - 0.05, 0)) / 10, 1.01),
         xlabel='recall',
         ylabel='precision',
         title='Precision and recall',

@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from scripts.common.chart_style import DARK, LIGHT
 from scripts.common.formatting import class_name
-from scripts.common.images import figure_png
+from scripts.common.images import DARK, LIGHT, figure_png
 from vision.data import SPLITS
 from vision.survey.statistics import class_counts
 from vision.survey.survey import Survey
