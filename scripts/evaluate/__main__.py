@@ -73,8 +73,11 @@ def check(arguments: list[str]) -> tuple[list[str], Settings]:
 
 
 def _check_comparison(folders: list[str], model: dict[str, Any]) -> None:
-    shared = ('weights', 'temperature', 'precision', 'download')
-    other = [name for name in model if name not in shared]
+    other = [
+        name
+        for name in model
+        if name not in ('weights', 'temperature', 'precision', 'download')
+    ]
     if other or len(folders) < 2:
         received = f'--{other[0]}' if other else counted(len(folders), 'folder')
         raise ConfigError(

@@ -13,6 +13,7 @@ from scripts.common.formatting import counted, percent
 from scripts.common.markdown import bullets, code, escape, table
 from scripts.evaluate import content
 from trainers.evaluation.evaluation import Evaluation
+from trainers.inference.classifier import Run
 from trainers.reporting.progress import format_duration
 from trainers.settings.config import Config
 from trainers.storage.run_directory import read_json
@@ -45,7 +46,14 @@ def build(evaluation: Evaluation, config: Config, environment: dict[str, Any]) -
         _model(evaluation),
         *_data(evaluation, config),
         '## Training',
-        *_training(evaluation),
+        *(
+            _training(run)
+            if run
+            else [
+                'The weights are not of a run, so their training is not recorded: '
+                f'{escape(evaluation.classifier.origin)}.'
+            ]
+        ),
         *_results(evaluation),
         '## Limits',
         bullets(
@@ -125,13 +133,7 @@ def _data(evaluation: Evaluation, config: Config) -> list[str]:
     ]
 
 
-def _training(evaluation: Evaluation) -> list[str]:
-    run = evaluation.classifier.run
-    if run is None:
-        return [
-            'The weights are not of a run, so their training is not recorded: '
-            f'{escape(evaluation.classifier.origin)}.'
-        ]
+def _training(run: Run) -> list[str]:
     averaged = ', moving averages of the weights' if run.averaged else ''
     defaults = Config().to_dict()
     settings = [
@@ -260,19 +262,18 @@ def _environment(
         [name, *(_described(column.get(name)) for column in columns.values())]
         for name in _ENVIRONMENT
     ]
-    training = (
-        [
-            'Training, in the folder that paths are relative to:',
-            code(content.command_line(trained)),
-        ]
-        if trained
-        else []
-    )
     return [
         '## Environment',
         table([['', *columns], *rows], left=3),
         '## Commands',
-        *training,
+        *(
+            [
+                'Training, in the folder that paths are relative to:',
+                code(content.command_line(trained)),
+            ]
+            if trained
+            else []
+        ),
         'Evaluation:',
         code(content.command_line(environment)),
     ]

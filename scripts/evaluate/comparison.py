@@ -105,7 +105,10 @@ def compare(evaluations: Sequence[Evaluation], names: Sequence[str]) -> Comparis
     for other in evaluations[1:]:
         common = np.intersect1d(common, other.indices, assume_unique=True)
     kept = [_restrict(evaluation, common) for evaluation in evaluations]
-    values = np.stack([_values(evaluation) for evaluation in kept], 1)
+    # The `METRICS` of each image by each run, float64 [N, runs, 3].
+    values = np.stack(
+        [np.stack([run.ranks == 0, run.ranks < TOP, run.losses], 1) for run in kept], 1
+    )
     means = comparison.bootstrap_means(values.reshape(len(values), -1))
     means = means.reshape(-1, *values.shape[1:])
     pairs = []
@@ -208,11 +211,4 @@ def _restrict(evaluation: Evaluation, indices: np.ndarray) -> Evaluation:
         indices=indices,
         labels=evaluation.labels[at],
         logits={name: values[at] for name, values in evaluation.logits.items()},
-    )
-
-
-def _values(evaluation: Evaluation) -> np.ndarray:
-    """The `METRICS` of each image, float64 `[N, 3]`."""
-    return np.stack(
-        [evaluation.ranks == 0, evaluation.ranks < TOP, evaluation.losses], 1
     )

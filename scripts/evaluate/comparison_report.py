@@ -59,27 +59,28 @@ def contents(
     compared: Comparison, environment: dict[str, Any]
 ) -> dict[str, bytes | str]:
     """The files of a comparison by their names."""
-    accuracies = [
-        (name, evaluation.heads['main'].top1, *evaluation.heads['main'].top1_interval)
-        for name, evaluation in zip(compared.names, compared.evaluations)
-    ]
-    differences = [
-        (
-            f'{short(pair.first, 20)} − {short(pair.second, 20)}',
-            pair.differences['top1'].value,
-            *pair.differences['top1'].interval,
-        )
-        for pair in compared.pairs
-    ]
+    heads = [evaluation.heads['main'] for evaluation in compared.evaluations]
     grid = _disagreement_grid(compared)
     return {
         'comparison.json': output.as_json(results(compared, environment)),
         'comparison.csv': _csv(compared),
         'accuracy.png': figures.intervals(
-            accuracies, 'Top-1 accuracy, 95 % intervals', zero=False
+            [
+                (name, head.top1, *head.top1_interval)
+                for name, head in zip(compared.names, heads)
+            ],
+            'Top-1 accuracy, 95 % intervals',
+            zero=False,
         ),
         'differences.png': figures.intervals(
-            differences,
+            [
+                (
+                    f'{short(pair.first, 20)} − {short(pair.second, 20)}',
+                    pair.differences['top1'].value,
+                    *pair.differences['top1'].interval,
+                )
+                for pair in compared.pairs
+            ],
             'Difference in top-1 accuracy in points, 95 % intervals',
             zero=True,
         ),
@@ -147,12 +148,6 @@ def _markdown(
 ) -> str:
     first = compared.evaluations[0]
     a, b = map(escape, compared.names[:2])
-    disagreement = [
-        '### Disagreement',
-        image('disagreement.png', 'Images that only one of two runs gets right'),
-        f'Above each image: the prediction of {a}, then that of {b}; green where the '
-        'former is correct, red where the latter is.',
-    ]
     sections = [
         f'# {", ".join(escape(name) for name in compared.names)}',
         f'On the same {counted(len(first), "image")} of {escape(first.source.name)}, '
@@ -169,7 +164,18 @@ def _markdown(
         *([_UNCORRECTED] if len(compared.pairs) > 1 else []),
         *('\n\n'.join(_pair_sections(compared, pair)) for pair in compared.pairs),
         image('differences.png', 'Differences in top-1 accuracy'),
-        *(disagreement if has_disagreement else []),
+        *(
+            [
+                '### Disagreement',
+                image(
+                    'disagreement.png', 'Images that only one of two runs gets right'
+                ),
+                f'Above each image: the prediction of {a}, then that of {b}; green '
+                'where the former is correct, red where the latter is.',
+            ]
+            if has_disagreement
+            else []
+        ),
         '## Classes',
         *_by_class(compared),
         '## Settings',

@@ -102,9 +102,8 @@ def most_confused(evaluation: Evaluation) -> list[tuple[int, int, int]]:
 
 def worst_classes(evaluation: Evaluation, count: int) -> list[int]:
     """Labels of the classes with images of the lowest recall, the lowest first."""
-    present = np.count_nonzero(evaluation.by_class.support)
-    order = np.argsort(evaluation.by_class.recall, kind='stable')  # NaN comes last.
-    return order[: min(count, present)].tolist()
+    order = np.argsort(evaluation.by_class.recall, kind='stable')
+    return order[evaluation.by_class.support[order] > 0][:count].tolist()
 
 
 def warnings(evaluation: Evaluation, config: Config) -> list[str]:

@@ -34,7 +34,18 @@ def evaluate_network(settings: Settings) -> None:
     classifier = model_settings.load_classifier()
     config = _config(classifier)
     if settings.calibrate:
-        _check_calibration(classifier, config)
+        if classifier.run is None:
+            raise ConfigError(
+                'Expected the folder of a run with --calibrate, got '
+                f'{classifier.origin}, a checkpoint without its run, with which the '
+                'temperature would be stored.'
+            )
+        check_calibration(classifier.run.config, config)
+        check_writable(
+            classifier.run.directory.path,
+            '--run_dir',
+            'Make it writable, or leave out --calibrate.',
+        )
     source = load_source(config)
     folder = Path(
         settings.output or _folder_of_evaluation(classifier, config, settings)
@@ -76,13 +87,11 @@ def compare_runs(run_folders: list[str], settings: Settings) -> None:
     with quiet.native_stderr_suppressed():
         files = comparison_report.contents(compared, environment.describe())
     replace(folder, files, comparison_report.NAMES)
-    path = printable(str(folder / 'report.md'))
-    print(
-        '\n'
-        + titled(
-            'Report', f'{path}, with the predictions of each run in the same folder'
-        )
+    report = (
+        f'{printable(str(folder / "report.md"))}, with the predictions of each run in '
+        'the same folder'
     )
+    print('\n' + titled('Report', report))
 
 
 def _config(classifier: Classifier) -> Config:
@@ -99,20 +108,6 @@ def _config(classifier: Classifier) -> Config:
     if run is not None:
         check_splits(run.config, config)
     return config
-
-
-def _check_calibration(classifier: Classifier, config: Config) -> None:
-    """Raises a UserError where a temperature could not be fitted or stored."""
-    run = classifier.run
-    if run is None:
-        raise ConfigError(
-            f'Expected the folder of a run with --calibrate, got {classifier.origin}, '
-            'a checkpoint without its run, with which the temperature would be stored.'
-        )
-    check_calibration(run.config, config)
-    check_writable(
-        run.directory.path, '--run_dir', 'Make it writable, or leave out --calibrate.'
-    )
 
 
 def evaluate_split(

@@ -60,12 +60,14 @@ def write(
         OutputError: a file cannot be written.
     """
     numbers = results(evaluation, config, environment)
-    classes = ([row[name] for name in _CLASS_COLUMNS] for row in numbers['classes'])
     files: dict[str, bytes | str] = {
         'results.json': as_json(numbers),
         'predictions.npz': _arrays(evaluation),
         'predictions.csv': _predictions(evaluation),
-        'classes.csv': csv_text(_CLASS_COLUMNS, classes),
+        'classes.csv': csv_text(
+            _CLASS_COLUMNS,
+            ([row[name] for name in _CLASS_COLUMNS] for row in numbers['classes']),
+        ),
         'confusion.csv': _confusion(evaluation),
         'confusion.png': figures.confusion(*content.confusion(evaluation)),
         'reliability.png': figures.reliability(content.reliabilities(evaluation)),

@@ -21,7 +21,11 @@ def build(evaluation: Evaluation, config: Config, results: dict[str, Any]) -> st
         *_overview(evaluation, config),
         *(_heads(evaluation) if len(evaluation.heads) > 1 else []),
         *_classes(results),
-        *_confusion(evaluation),
+        '## Confusion',
+        image('confusion.png', 'Confusion matrix, normalized by label'),
+        'Rows are labels, columns are predictions; [confusion.csv](confusion.csv) has '
+        'the counts.',
+        *_errors(evaluation),
         '## Calibration',
         image('reliability.png', 'Accuracy by confidence, and images by confidence'),
         'Images are grouped by the probability of the predicted class into 15 bins. '
@@ -144,16 +148,10 @@ def _shown_classes(rows: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], st
     )
 
 
-def _confusion(evaluation: Evaluation) -> list[str]:
-    sections = [
-        '## Confusion',
-        image('confusion.png', 'Confusion matrix, normalized by label'),
-        'Rows are labels, columns are predictions; [confusion.csv](confusion.csv) has '
-        'the counts.',
-    ]
+def _errors(evaluation: Evaluation) -> list[str]:
     confused = content.most_confused(evaluation)
     if not confused:
-        return [*sections, 'Every prediction is correct.']
+        return ['Every prediction is correct.']
     rows = [
         [
             evaluation.classes[label],
@@ -164,7 +162,6 @@ def _confusion(evaluation: Evaluation) -> list[str]:
         for label, predicted, count in confused
     ]
     return [
-        *sections,
         table([['label', 'predicted', 'images', 'of the class'], *rows], left=2),
         image('confused.png', 'An image of each of the most confused pairs'),
         'Each image is the most confident error of its pair.',

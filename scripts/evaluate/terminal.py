@@ -23,8 +23,19 @@ _BAD = 3
 def report(evaluation: Evaluation, config: Config) -> str:
     """Lines of at most 88 columns."""
     sections = [_overview(evaluation, config), _classes(evaluation)]
-    if evaluation.bad_files:
-        sections.append(_bad_files(evaluation))
+    bad = evaluation.bad_files
+    if bad:
+        more = len(bad) - _BAD
+        sections.append(
+            [
+                f'{counted(len(bad), "image")} could not be decoded and not evaluated:',
+                *(
+                    f'  {short(file.name, 50)}: {printable(file.reason)[:60]}'
+                    for file in bad[:_BAD]
+                ),
+                *([f'  and {more:,} more, listed in results.json'] if more > 0 else []),
+            ]
+        )
     return '\n\n'.join('\n'.join(lines) for lines in sections)
 
 
@@ -112,17 +123,4 @@ def _classes(evaluation: Evaluation) -> list[str]:
         *table([['Most confused', ''], *pairs]),
         '',
         *table([['Lowest recall', 'recall', 'precision', 'images'], *worst]),
-    ]
-
-
-def _bad_files(evaluation: Evaluation) -> list[str]:
-    bad = evaluation.bad_files
-    more = len(bad) - _BAD
-    return [
-        f'{counted(len(bad), "image")} could not be decoded and not evaluated:',
-        *(
-            f'  {short(file.name, 50)}: {printable(file.reason)[:60]}'
-            for file in bad[:_BAD]
-        ),
-        *([f'  and {more:,} more, listed in results.json'] if more > 0 else []),
     ]

@@ -109,9 +109,12 @@ def duplicate_pairs(numbers: dict[str, Any]) -> Sequence[str | Table]:
         return ['No duplicates.']
     pairs |= values['pairs_by_splits']
     pairs['with different classes (label conflicts)'] = values['label_conflicts']
-    stopped = ['The search was stopped early: there are more pairs than these.']
     return [
-        *([] if values['complete'] else stopped),
+        *(
+            []
+            if values['complete']
+            else ['The search was stopped early: there are more pairs than these.']
+        ),
         [['Pairs of duplicates', ''], *([text, f'{n:,}'] for text, n in pairs.items())],
         *(sentence for _, sentence in leaks(numbers)),
     ]

@@ -81,10 +81,14 @@ def _overview(findings: Findings) -> list[str]:
         ),
     ]
     shown = [markup.text('li', sentence) for count, sentence in warnings if count]
-    fine = 'No undecodable images, no duplicates across splits, no label conflicts.'
     return [
         markup.text('p', f'{content.total(numbers)}.', 'note'),
-        markup.group('ul', 'alarm', shown) if shown else markup.text('p', fine),
+        markup.group('ul', 'alarm', shown)
+        if shown
+        else markup.text(
+            'p',
+            'No undecodable images, no duplicates across splits, no label conflicts.',
+        ),
         *_parts(content.splits(numbers)),
     ]
 
@@ -139,16 +143,20 @@ def _problems(findings: Findings) -> Iterable[str]:
         yield markup.text('p', f'{problems.KINDS[kind]}.', 'note')
         first = f'The first {_LISTED} files; summary.json lists more'
         rows = [
-            [
-                survey.split_name(image),
-                survey.name(image),
-                survey.class_name(image),
-                detail,
-            ]
-            for _, image, detail in images[:_LISTED]
+            ['split', 'file', 'class', 'detail'],
+            *(
+                [
+                    survey.split_name(image),
+                    survey.name(image),
+                    survey.class_name(image),
+                    detail,
+                ]
+                for _, image, detail in images[:_LISTED]
+            ),
         ]
-        table = markup.table([['split', 'file', 'class', 'detail'], *rows], left=9)
-        yield markup.folded(first if len(images) > _LISTED else 'Files', table)
+        yield markup.folded(
+            first if len(images) > _LISTED else 'Files', markup.table(rows, left=9)
+        )
 
 
 def _duplicates(findings: Findings, pairs: list[int]) -> Iterable[str]:
