@@ -154,8 +154,8 @@ def written(value: Any) -> str:
 def command_line(environment: dict[str, Any]) -> str:
     """The command line that an environment records, as it is typed."""
     script, *arguments = environment['command']
-    _, found, module = f'/{script}'.rpartition('/scripts/')
-    if found and module.endswith('.py'):
+    _, separator, module = f'/{script}'.rpartition('/scripts/')
+    if separator and module.endswith('.py'):
         module = module.removesuffix('.py').removesuffix('/__main__')
         script = f'python -m scripts.{module.replace("/", ".")}'
     return ' '.join([script, *map(shlex.quote, arguments)])

@@ -62,7 +62,9 @@ def summarize(survey: Survey) -> Findings:
         'exif_rotated': int((survey.facts['orientation'] > 1).sum()),
         'channels': statistics.channels(survey),
         'brightness': statistics.brightness(survey),
-        'problems': {kind: _problem(survey, found) for kind, found in by_kind.items()},
+        'problems': {
+            kind: _problem(survey, images) for kind, images in by_kind.items()
+        },
         'duplicates': _duplicates(survey, pairs),
     }
     return Findings(survey, by_kind, pairs, numbers)
@@ -81,9 +83,9 @@ def _classes(source: Source) -> list[dict[str, Any]]:
     ]
 
 
-def _problem(survey: Survey, found: list[Problem]) -> dict[str, Any]:
+def _problem(survey: Survey, problems: list[Problem]) -> dict[str, Any]:
     return {
-        'count': len(found),
+        'count': len(problems),
         'images': [
             {
                 'split': survey.split_name(problem.image),
@@ -91,7 +93,7 @@ def _problem(survey: Survey, found: list[Problem]) -> dict[str, Any]:
                 'class': survey.class_name(problem.image),
                 'detail': problem.detail,
             }
-            for problem in found[:_LISTED]
+            for problem in problems[:_LISTED]
         ],
     }
 

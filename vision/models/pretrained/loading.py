@@ -114,8 +114,8 @@ def _load(model: Network, match: Match, file: str, heads: bool) -> Loaded:
 def _settle_heads(model: Network, match: Match, file: str, wanted: bool) -> Match:
     """Removes heads that are not wanted or do not fit from variables and arrays."""
     head_of = re.compile(f'({re.escape(match.classifier)}|heads/[^/]+)/').match
-    found = map(head_of, (*match.variables, *match.stored))
-    for head in dict.fromkeys(start[1] for start in found if start):
+    starts = map(head_of, (*match.variables, *match.stored))
+    for head in dict.fromkeys(start[1] for start in starts if start):
         prefix = f'{head}/'
         variables = {n: v for n, v in match.variables.items() if n.startswith(prefix)}
         stored = {n: a for n, a in match.stored.items() if n.startswith(prefix)}
