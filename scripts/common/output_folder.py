@@ -59,13 +59,13 @@ def check_writable(
 
 
 def replace(
-    folder: Path, contents: Mapping[str, bytes | str], names: Sequence[str]
+    folder: Path, contents: Mapping[str, bytes | str | None], names: Sequence[str]
 ) -> list[Path]:
     """Replaces the files of a command in a folder, and leaves all others.
 
     Args:
         folder: an existing folder.
-        contents: file name -> contents.
+        contents: file name -> contents, or None for no such file.
         names: of all files of the command; those without contents are removed.
 
     Returns:
@@ -74,10 +74,11 @@ def replace(
     Raises:
         OutputError: a file cannot be written.
     """
-    for name, content in contents.items():
+    written = {name: text for name, text in contents.items() if text is not None}
+    for name, text in written.items():
         with writing(folder / name):
-            files.write_atomically(folder / name, content)
+            files.write_atomically(folder / name, text)
     with writing(folder):
-        for name in set(names) - set(contents):
+        for name in set(names) - set(written):
             (folder / name).unlink(missing_ok=True)
-    return [folder / name for name in names if name in contents]
+    return [folder / name for name in names if name in written]

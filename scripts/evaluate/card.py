@@ -141,28 +141,30 @@ def _training(run: Run) -> list[str]:
         for name, value in run.config.to_dict().items()
         if value != defaults[name]
     ]
-    sections = [
+    results = _read(run.directory.results) or {}
+    metrics = [
+        [split, percent(results[split]['top1']), f'{results[split]["loss"]:.4f}']
+        for split in ('validation', 'test')
+        if {'top1', 'loss'} <= set(results.get(split, ()))
+    ]
+    recorded = [
+        'Metrics of the best weights that the run recorded at its end:',
+        table([['split', 'top-1', 'loss'], *metrics]),
+    ]
+    return [
         f'The weights are those of step {run.step:,}, epoch {run.epoch}{averaged}. '
         'Settings that differ from the defaults:',
         table([['setting', 'value'], *settings], left=2),
+        *(recorded if results else []),
+        *(
+            [
+                f'Training took {format_duration(results["seconds"])} for '
+                f'{counted(results.get("epochs", 0), "epoch")}.'
+            ]
+            if 'seconds' in results
+            else []
+        ),
     ]
-    results = _read(run.directory.results) or {}
-    if results:
-        metrics = [
-            [split, percent(results[split]['top1']), f'{results[split]["loss"]:.4f}']
-            for split in ('validation', 'test')
-            if {'top1', 'loss'} <= set(results.get(split, ()))
-        ]
-        sections += [
-            'Metrics of the best weights that the run recorded at its end:',
-            table([['split', 'top-1', 'loss'], *metrics]),
-        ]
-    if 'seconds' in results:
-        sections.append(
-            f'Training took {format_duration(results["seconds"])} for '
-            f'{counted(results.get("epochs", 0), "epoch")}.'
-        )
-    return sections
 
 
 def _results(evaluation: Evaluation) -> list[str]:

@@ -57,8 +57,8 @@ def on_terminal(compared: Comparison) -> str:
 
 def contents(
     compared: Comparison, environment: dict[str, Any]
-) -> dict[str, bytes | str]:
-    """The files of a comparison by their names."""
+) -> dict[str, bytes | str | None]:
+    """The files of a comparison by their names, None where there is nothing to show."""
     heads = [evaluation.heads['main'] for evaluation in compared.evaluations]
     grid = _disagreement_grid(compared)
     return {
@@ -84,7 +84,7 @@ def contents(
             'Difference in top-1 accuracy in points, 95 % intervals',
             zero=True,
         ),
-        **({'disagreement.png': grid} if grid else {}),
+        'disagreement.png': grid,
         'report.md': _markdown(compared, environment, bool(grid)),
     }
 
@@ -108,21 +108,22 @@ def _has_top5(compared: Comparison) -> bool:
 
 def _runs(compared: Comparison) -> list[list[str]]:
     """A row of metrics for each run, below a heading."""
+    heads = [evaluation.heads['main'] for evaluation in compared.evaluations]
+    errors = [evaluation.reliability.error for evaluation in compared.evaluations]
     rows = [
-        ['run', 'top-1', '95 % interval', f'top-{TOP}', 'loss', 'calibration error']
-    ]
-    for name, evaluation in zip(compared.names, compared.evaluations):
-        main = evaluation.heads['main']
-        rows.append(
+        ['run', 'top-1', '95 % interval', f'top-{TOP}', 'loss', 'calibration error'],
+        *(
             [
                 name,
-                percent(main.top1, 2),
-                content.interval(main.top1_interval),
-                percent(main.top5, 2),
-                f'{main.loss:.4f}',
-                percent(evaluation.reliability.error, 2),
+                percent(head.top1, 2),
+                content.interval(head.top1_interval),
+                percent(head.top5, 2),
+                f'{head.loss:.4f}',
+                percent(error, 2),
             ]
-        )
+            for name, head, error in zip(compared.names, heads, errors)
+        ),
+    ]
     return rows if _has_top5(compared) else [[*row[:3], *row[4:]] for row in rows]
 
 

@@ -38,15 +38,25 @@ def accuracies(
     evaluation: Evaluation, head: HeadMetrics
 ) -> list[tuple[str, float, Interval]]:
     """Name, value and 95 % interval of top-1 and, of enough classes, top-5."""
-    rows = [('top-1', head.top1, head.top1_interval)]
-    if len(evaluation.classes) > TOP:
-        rows.append((f'top-{TOP}', head.top5, head.top5_interval))
-    return rows
+    top5 = (f'top-{TOP}', head.top5, head.top5_interval)
+    return [
+        ('top-1', head.top1, head.top1_interval),
+        *([top5] if len(evaluation.classes) > TOP else []),
+    ]
 
 
 def calibration(evaluation: Evaluation) -> list[list[str]]:
     """Calibration error and loss as trained and, if not 1, with the temperature."""
-    rows = [
+    temperature = evaluation.temperature
+    calibrated = [
+        f'fitted to {counted(temperature.images, "image")} of {temperature.split}'
+        if temperature.split
+        else 'given',
+        f'{temperature.value:.4f}',
+        percent(evaluation.reliability.error, 2),
+        f'{evaluation.calibrated_losses.mean():.4f}',
+    ]
+    return [
         ['', 'temperature', 'expected calibration error', 'loss'],
         [
             'as trained',
@@ -54,21 +64,8 @@ def calibration(evaluation: Evaluation) -> list[list[str]]:
             percent(evaluation.uncalibrated_reliability.error, 2),
             f'{evaluation.heads["main"].loss:.4f}',
         ],
+        *([calibrated] if temperature.value != 1 else []),
     ]
-    temperature = evaluation.temperature
-    if temperature.value != 1:
-        rows.append(
-            [
-                f'fitted to {counted(temperature.images, "image")} of '
-                f'{temperature.split}'
-                if temperature.split
-                else 'given',
-                f'{temperature.value:.4f}',
-                percent(evaluation.reliability.error, 2),
-                f'{evaluation.calibrated_losses.mean():.4f}',
-            ]
-        )
-    return rows
 
 
 def reliabilities(evaluation: Evaluation) -> dict[str, Reliability]:

@@ -60,7 +60,8 @@ def write(
         OutputError: a file cannot be written.
     """
     numbers = results(evaluation, config, environment)
-    files: dict[str, bytes | str] = {
+    perfect = evaluation.correct.all()
+    files: dict[str, bytes | str | None] = {
         'results.json': as_json(numbers),
         'predictions.npz': _arrays(evaluation),
         'predictions.csv': _predictions(evaluation),
@@ -72,12 +73,11 @@ def write(
         'confusion.png': figures.confusion(*content.confusion(evaluation)),
         'reliability.png': figures.reliability(content.reliabilities(evaluation)),
         'precision_recall.png': figures.precision_recall(evaluation),
+        'confused.png': None if perfect else figures.confused_pairs(evaluation),
+        'errors.png': None if perfect else figures.confident_errors(evaluation),
         'MODEL_CARD.md': card.build(evaluation, config, environment),
         'report.md': report.build(evaluation, config, numbers),
     }
-    if not evaluation.correct.all():
-        files['confused.png'] = figures.confused_pairs(evaluation)
-        files['errors.png'] = figures.confident_errors(evaluation)
     return replace(folder, files, _NAMES)
 
 

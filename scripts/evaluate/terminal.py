@@ -57,9 +57,9 @@ def farewell(evaluation: Evaluation, folder: Path, stored: Path | None) -> str:
             f'stored in {printable(str(stored))}, used with these weights from now on'
         )
     elif run is not None and evaluation.temperature.value == 1:
-        run_dir = printable(shlex.quote(str(run.directory.path)))
         lines['Next'] = (
-            f'python -m scripts.evaluate --calibrate --run_dir={run_dir}, '
+            'python -m scripts.evaluate --calibrate --run_dir='
+            f'{printable(shlex.quote(str(run.directory.path)))}, '
             'for calibrated probabilities'
         )
     return '\n'.join(['', *(titled(*line) for line in lines.items())])

@@ -56,20 +56,16 @@ def write(
     survey = findings.survey
     drawn = charts.draw_all(survey)
     chosen, pairs = samples(survey, seed), shown_pairs(findings)
-    contents: dict[str, bytes | str] = {
+    contents: dict[str, bytes | str | None] = {
         'summary.json': json.dumps(findings.numbers, indent=2, allow_nan=False) + '\n',
         'duplicates.csv': _duplicates_csv(findings),
         **{f'{name}.png': chart.light for name, chart in drawn.items()},
+        'brightness.png': grids.extremes(survey) if survey.good.any() else None,
+        'samples.png': grids.samples(survey, chosen) if chosen else None,
+        'augmentation.png': grids.augmentation(augmented) if augmented else None,
+        'duplicates.png': grids.duplicates(findings, pairs) if pairs else None,
+        'index.html': page.build(findings, drawn, chosen, pairs, augmented),
     }
-    if survey.good.any():
-        contents['brightness.png'] = grids.extremes(survey)
-    if chosen:
-        contents['samples.png'] = grids.samples(survey, chosen)
-    if augmented:
-        contents['augmentation.png'] = grids.augmentation(augmented)
-    if pairs:
-        contents['duplicates.png'] = grids.duplicates(findings, pairs)
-    contents['index.html'] = page.build(findings, drawn, chosen, pairs, augmented)
     return replace(folder, contents, _NAMES)
 
 
