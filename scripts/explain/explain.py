@@ -45,12 +45,13 @@ def explain(arguments: list[str], settings: Settings, **places: Any) -> None:
         chosen = images.from_arguments(arguments)
     else:
         chosen = images.from_run(classifier, settings.samples, settings.seed, **places)
-    if settings.output:
-        folder = Path(settings.output)
-    elif classifier.run is not None:
-        folder = classifier.run.directory.explanations
-    else:
-        folder = Path('explanations') / classifier.specification.model
+    run = classifier.run
+    default = (
+        run.directory.explanations
+        if run
+        else f'explanations/{classifier.specification.model}'
+    )
+    folder = Path(settings.output or default)
     check_writable(folder)
     write(classifier, chosen, settings, endpoint, target, folder)
 

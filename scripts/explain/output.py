@@ -153,12 +153,14 @@ class Output:
     def _title(self, explanation: Explanation) -> str:
         """'label → prediction 90%', with the target where it is another class."""
         names = self._short_names
-        title = f'{names[explanation.prediction]} {explanation.confidence:.0%}'
-        if explanation.label is not None:
-            title = f'{names[explanation.label]} → {title}'
-        if explanation.target == explanation.prediction:
-            return title
-        return f'target {names[explanation.target]}: {title}'
+        label = '' if explanation.label is None else f'{names[explanation.label]} → '
+        target = (
+            ''
+            if explanation.target == explanation.prediction
+            else f'target {names[explanation.target]}: '
+        )
+        predicted = names[explanation.prediction]
+        return f'{target}{label}{predicted} {explanation.confidence:.0%}'
 
     def _line(self, explanation: Explanation, method: str, file: str) -> list[str]:
         attribution, label = explanation.attributions[method], explanation.label
