@@ -61,7 +61,14 @@ def build(folder: Path) -> None:
         UserError: the machine or an installed program does not suffice, or pip or npm
             fails.
     """
-    _check_machine()
+    if (sys.platform, platform.machine()) not in _MACHINES:
+        raise UserError(
+            'Expected Linux on x86_64 or macOS on Apple silicon to build the converter '
+            f'to TensorFlow.js, received {sys.platform} on {platform.machine()}, which '
+            'its packages do not support. Leave tensorflowjs out of the formats, or '
+            'export the run on another computer.',
+            'formats',
+        )
     folder = folder.absolute()
     try:
         with locked(folder.with_name(f'{folder.name}.lock')):
@@ -73,17 +80,6 @@ def build(folder: Path) -> None:
             f'Cannot build the converter in {folder}: {error}. Free space there, or '
             'choose another folder.'
         ) from error
-
-
-def _check_machine() -> None:
-    if (sys.platform, platform.machine()) not in _MACHINES:
-        raise UserError(
-            'Expected Linux on x86_64 or macOS on Apple silicon to build the converter '
-            f'to TensorFlow.js, received {sys.platform} on {platform.machine()}, which '
-            'its packages do not support. Leave tensorflowjs out of the formats, or '
-            'export the run on another computer.',
-            'formats',
-        )
 
 
 def _check_place(folder: Path) -> None:

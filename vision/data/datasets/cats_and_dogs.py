@@ -55,7 +55,7 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         'cats_and_dogs',
         data_dir,
         FOLDERS,
-        _is_root,
+        lambda root: _has_classes(root) or any(map(_numbered, (root, root / 'train'))),
         'train/cats and train/dogs, or train/cat.0.jpg and so on,',
     )
     ready = (
@@ -69,10 +69,6 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         typical_size(splits['train']),
         fixed_size=False,
     )
-
-
-def _is_root(root: Path) -> bool:
-    return _has_classes(root) or bool(_numbered(root / 'train') or _numbered(root))
 
 
 def _has_classes(root: Path) -> bool:

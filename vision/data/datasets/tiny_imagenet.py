@@ -55,9 +55,10 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         'validation': take(labelled, validation),
         'test': _index_test(root, wnids),
     }
+    words = [line.partition('\t') for line in _lines(root, 'words.txt')]
     return Source(
         'tiny_imagenet',
-        class_names(wnids, _words(root)),
+        class_names(wnids, {wnid: synonyms for wnid, _, synonyms in words}),
         splits,
         IMAGE_SIZE,
         fixed_size=True,
@@ -118,11 +119,6 @@ def _index_test(root: Path, wnids: Sequence[str]) -> FileSplit:
     return file_split(
         root, [f'val/images/{name}' for name in names], [labels[name] for name in names]
     )
-
-
-def _words(root: Path) -> dict[str, str]:
-    pairs = (line.partition('\t') for line in _lines(root, 'words.txt'))
-    return {wnid: words for wnid, _, words in pairs}
 
 
 def class_names(wnids: Sequence[str], words: dict[str, str]) -> tuple[str, ...]:
