@@ -11,31 +11,27 @@ from vision.errors import UserError
 _log = logging.getLogger(__name__)
 
 
-class CheckError(UserError):
-    """Training would have no effect."""
-
-
 def check_batch(batch: Batch, classes: int) -> None:
     """Checks the first training batch.
 
     Raises:
-        CheckError: no image of it could be read, a label is out of range, or all
+        UserError: no image of it could be read, a label is out of range, or all
             images are of one colour.
     """
     sample_weights, labels = np.asarray(batch.sample_weights), np.asarray(batch.labels)
     if not sample_weights.any():
-        raise CheckError(
+        raise UserError(
             'Expected images in the first batch, but none of its '
             f'{len(sample_weights)} files could be decoded: see bad_files.csv.'
         )
     if labels.min() < 0 or labels.max() >= classes:
-        raise CheckError(
+        raise UserError(
             f'Expected labels in 0..{classes - 1}, received '
             f'{labels.min()}..{labels.max()}: check the dataset.'
         )
     images = np.asarray(batch.images)[sample_weights > 0]
     if images.min() == images.max():
-        raise CheckError(
+        raise UserError(
             'Expected images, but every pixel of the first batch is '
             f'{images.min()}: check the images in samples/ and --augment.'
         )
@@ -50,11 +46,11 @@ def check_initial_loss(loss: float, classes: int, random: bool = True) -> None:
         random: whether the weights are random.
 
     Raises:
-        CheckError: the loss is not finite.
+        UserError: the loss is not finite.
     """
     expected = math.log(classes)
     if not math.isfinite(loss):
-        raise CheckError(
+        raise UserError(
             f'Expected a loss near {expected:.2f} before the first step, '
             f'received {loss}: check --normalization and --precision.'
         )

@@ -43,7 +43,6 @@ if TYPE_CHECKING:
         fits_in_memory,
     )
     from vision.data.storage.features import (
-        FeatureError,
         Features,
         extract_features,
         feature_eval_batches,
@@ -57,7 +56,6 @@ __all__ = [
     'BadFiles',
     'DATASETS',
     'DatasetError',
-    'FeatureError',
     'Features',
     'FileSplit',
     'HeldOut',

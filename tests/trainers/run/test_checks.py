@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from trainers.run.checks import CheckError, check_batch, check_initial_loss
+from trainers.run.checks import check_batch, check_initial_loss
 from vision.data import Batch
+from vision.errors import UserError
 
 
 def batch(images=None, labels=(0, 1, 2), weights=(1, 1, 1)) -> Batch:
@@ -43,7 +44,7 @@ ONE_GREY[0] = 128
     ],
 )
 def test_bad_batch(bad, message):
-    with pytest.raises(CheckError, match=message):
+    with pytest.raises(UserError, match=message):
         check_batch(bad, classes=3)
 
 
@@ -65,5 +66,5 @@ def test_initial_loss(loss, warns, caplog):
 
 @pytest.mark.parametrize('loss', [math.nan, math.inf, -math.inf])
 def test_initial_loss_that_is_no_number(loss):
-    with pytest.raises(CheckError, match=f'near 2.30 before .* received {loss}'):
+    with pytest.raises(UserError, match=f'near 2.30 before .* received {loss}'):
         check_initial_loss(loss, classes=10)

@@ -18,10 +18,6 @@ from vision.errors import UserError
 Backbone = Callable[[tf.Tensor], tf.Tensor]  # uint8 [B, S, S, 3] -> float32 [B, F].
 
 
-class FeatureError(UserError):
-    """The features cannot be used for training; the message says what to do."""
-
-
 @dataclass(frozen=True, eq=False)
 class Features:
     """N feature vectors of a split, in its order.
@@ -66,7 +62,7 @@ def extract_features(
         progress: called after every batch.
 
     Raises:
-        FeatureError: the features of an image are not finite.
+        UserError: the features of an image are not finite.
         DatasetError: the folder cannot be written to or is full.
         ValueError: the function returns another type or width.
     """
@@ -149,7 +145,7 @@ def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> 
 
     Raises:
         ValueError: they have another type or shape.
-        FeatureError: some are not finite.
+        UserError: some are not finite.
     """
     if values.dtype != np.float32 or values.shape != shape:
         raise ValueError(
@@ -158,7 +154,7 @@ def _check(values: np.ndarray, shape: tuple[int, int], names: Sequence[str]) -> 
         )
     finite = np.isfinite(values[: len(names)]).all(1)
     if not finite.all():
-        raise FeatureError(
+        raise UserError(
             'Expected finite features, received infinite or undefined ones for '
             f'{names[int(np.argmin(finite))]}. The weights or the arithmetic are at '
             'fault, not the image: load other weights, or compute in float32.',

@@ -20,7 +20,6 @@ import tensorflow as tf
 from vision.data import (
     BadFiles,
     DatasetError,
-    FeatureError,
     Features,
     Split,
     eval_batches,
@@ -29,6 +28,7 @@ from vision.data import (
     feature_train_batches,
     train_batches,
 )
+from vision.errors import UserError
 
 WIDTH = 6
 
@@ -275,7 +275,7 @@ def test_features_that_are_not_finite_are_refused(noise, kept, value, tmp_path):
     values[10, 3] = value
     batches = iter([values[:8], values[8:16]])
     with pytest.raises(
-        FeatureError, match='Expected finite .* noise/10. .*float32'
+        UserError, match='Expected finite .* noise/10. .*float32'
     ) as error:
         _extract(
             noise,
