@@ -80,7 +80,7 @@ def explain(
         The explanations of a batch.
     """
     split, bad_files = images.split, BadFiles()
-    if not len(split):
+    if split is None:
         return
     batches = data.eval_batches(
         split,

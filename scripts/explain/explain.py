@@ -75,11 +75,12 @@ def write(
     """
     output = Output(folder, classifier)
     try:
-        with quiet.progress_bar(len(chosen.split)) as bar:
+        with quiet.progress_bar(len(chosen.split or ())) as bar:
             for batch in attribution.explain(
                 classifier, chosen, settings, endpoint, target
             ):
                 for explanation in batch:
+                    assert chosen.split is not None
                     output.add(explanation, pixels(chosen.split, explanation.position))
                     bar.update(explanation.position + 1 - bar.n)
                 output.write_table()

@@ -22,12 +22,12 @@ class Images(NamedTuple):
     """Images to explain.
 
     Attributes:
-        split: the images.
+        split: the images; None where there is none.
         labelled: whether their labels are those of the classifier.
         errors: by the name of an image, why it cannot be explained.
     """
 
-    split: Split
+    split: Split | None
     labelled: bool
     errors: dict[str, str]
 
@@ -39,6 +39,8 @@ def from_arguments(arguments: Sequence[str]) -> Images:
     }
     errors = {name: file.error for name, file in files.items() if file.error}
     paths = {name: file.path for name, file in files.items() if not file.error}
+    if not paths:
+        return Images(None, False, errors)
     labels = np.zeros(len(paths), np.int32)
     return Images(FileSplit(labels, list(paths), list(paths.values())), False, errors)
 

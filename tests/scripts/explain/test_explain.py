@@ -467,6 +467,23 @@ def test_named_images_of_which_some_are_bad(run_dir, tmp_path):
     }
 
 
+def test_named_images_of_which_all_are_bad(run_dir, tmp_path):
+    (tmp_path / 'bad.png').write_bytes(b'no image')
+    missing, out = tmp_path / 'none.png', tmp_path / 'out'
+    command = [f'--run_dir={run_dir}', f'--output={out}']
+    done = call(*command, str(missing))
+    assert (done.returncode, done.stdout) == (1, '')
+    assert done.stderr.splitlines() == [
+        f'{missing}: No such file or directory',
+        '1 of 1 image could not be explained.',
+    ]
+    done = call(*command, str(missing), str(tmp_path / 'bad.png'))
+    assert (done.returncode, done.stdout) == (1, '')
+    assert 'bad.png: Not a JPEG' in done.stderr
+    assert done.stderr.splitlines()[-1] == '2 of 2 images could not be explained.'
+    assert not list(out.iterdir())
+
+
 @pytest.mark.parametrize(
     'arguments, message',
     [
