@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
 
 from scripts.common import flags, model_settings, quiet
 from scripts.common.formatting import counted, printable, table
@@ -22,13 +21,16 @@ from vision.models import Network, defaults, imagenet
 from vision.models.profile import count_parameters
 
 
-def explain(arguments: list[str], settings: Settings, **places: Any) -> None:
+def explain(
+    arguments: list[str], settings: Settings, data_dir: str = '', download: bool = False
+) -> None:
     """Explains the images that the arguments name, or validation images of the run.
 
     Args:
         arguments: images, folders and patterns.
         settings: what is explained and how.
-        **places: of the images of the run, as of `images.from_run`.
+        data_dir: where the images of the run are, by default as it records.
+        download: whether they may be downloaded.
 
     Raises:
         ConfigError: there is no image, or no such stage or class.
@@ -44,7 +46,9 @@ def explain(arguments: list[str], settings: Settings, **places: Any) -> None:
     if arguments:
         chosen = images.from_arguments(arguments)
     else:
-        chosen = images.from_run(classifier, settings.samples, settings.seed, **places)
+        chosen = images.from_run(
+            classifier, settings.samples, settings.seed, data_dir, download
+        )
     run = classifier.run
     default = (
         run.directory.explanations

@@ -1,7 +1,7 @@
 """The images to explain: those that the arguments name, or validation images."""
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -45,15 +45,21 @@ def from_arguments(arguments: Sequence[str]) -> Images:
     return Images(FileSplit(labels, list(paths), list(paths.values())), False, errors)
 
 
-def from_run(classifier: Classifier, samples: int, seed: int, **places: Any) -> Images:
+def from_run(
+    classifier: Classifier,
+    samples: int,
+    seed: int,
+    data_dir: str = '',
+    download: bool = False,
+) -> Images:
     """Validation images of a run, half of them misclassified if there are enough.
 
     Args:
         classifier: of a run.
         samples: number of images.
         seed: of the choice.
-        **places: the settings `data_dir` and `download`, where they are given; by
-            default the images are where the run recorded, and not downloaded.
+        data_dir: where the images are, by default as recorded by the run.
+        download: whether they may be downloaded.
 
     Raises:
         ConfigError: the weights are not those of a run.
@@ -64,9 +70,8 @@ def from_run(classifier: Classifier, samples: int, seed: int, **places: Any) -> 
             'Expected images to explain, such as photo.jpg or a folder: weights that '
             'are not of a run have no validation images.'
         )
-    config = image_config(
-        classifier.run.config, {name: place for name, place in places.items() if place}
-    )
+    moved = {'data_dir': data_dir} if data_dir else {}
+    config = image_config(classifier.run.config, {**moved, 'download': download})
     source = load_source(config)
     if source.classes != classifier.classes:
         raise DatasetError(
