@@ -24,11 +24,11 @@ FLAGS = flags.FLAGS
 # `--list_<kind>` of every command lists these.
 LISTINGS = ('models', 'datasets', 'recipes', 'augmentations')
 
-# Settings of all other types are lists of strings on the command line.
 _PARSERS: dict[type, flags.ArgumentParser] = {
     int: flags.IntegerParser(),
     float: flags.FloatParser(),
     str: flags.ArgumentParser(),
+    tuple: flags.ListParser(),
 }
 
 
@@ -60,7 +60,8 @@ def define(fields: Iterable[dataclasses.Field]) -> None:
         if kind(field) is bool:
             flags.DEFINE_bool(field.name, None, text, flag_values=FLAGS)
         else:
-            parser = _PARSERS.get(kind(field), flags.ListParser())
+            # A form reads a list of strings, whatever the type of its value.
+            parser = _PARSERS[tuple if field.metadata['form'] else kind(field)]
             if is_optional(field):
                 parser = _OptionalParser(parser)
             flags.DEFINE(parser, field.name, None, text, flag_values=FLAGS)

@@ -8,6 +8,7 @@ from absl import flags as absl_flags
 from scripts.common import flags
 from trainers.settings import recipes
 from trainers.settings.config import Config, ConfigError
+from trainers.settings.fields import setting
 from trainers.settings.parsing import Freeze
 from vision.data.augment import Augmentation
 
@@ -73,6 +74,15 @@ def test_what_is_no_number(configured, flag):
     with pytest.raises(ConfigError) as error:  # ends a command with exit code 2
         configured(flag)
     assert flag in str(error.value)
+
+
+def test_a_type_that_has_no_flag_is_refused(monkeypatch):
+    monkeypatch.setattr(flags, 'FLAGS', absl_flags.FlagValues())
+    made = dataclasses.make_dataclass(
+        'Made', [('wanted', set, setting(None, 'Other', 'Unordered.'))]
+    )
+    with pytest.raises(KeyError, match='set'):
+        flags.define(dataclasses.fields(made))
 
 
 def test_a_field_under_another_heading():
