@@ -90,9 +90,16 @@ def muted(name: str) -> Iterator[None]:
 class StderrHandler(logging.StreamHandler):
     """Logs to what `sys.stderr` is at the time, without damaging progress bars."""
 
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)  # StreamHandler's would set the stream.
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):  # A closed terminal does not end the work.
-            tqdm.write(self.format(record), file=sys.stderr)
+            tqdm.write(self.format(record), file=self.stream)
 
 
 def open_stderr() -> None:

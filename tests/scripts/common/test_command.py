@@ -1,11 +1,17 @@
 """How a command starts, logs, fails and stops."""
 
+import contextlib
+import io
+import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tqdm.contrib.logging import logging_redirect_tqdm
+
+from scripts.common import quiet
 
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
@@ -195,6 +201,16 @@ with quiet.native_stderr_suppressed() as stderr:
 print('after', file=sys.stderr)
 """)
     assert (done.returncode, done.stderr) == (0, 'stream\nsys\nlogged\nafter\n')
+
+
+def test_log_messages_go_once_to_what_standard_error_is_at_the_time():
+    log, shown = logging.Logger('log'), io.StringIO()
+    log.addHandler(quiet.StderrHandler())
+    with contextlib.redirect_stderr(shown):
+        log.warning('alone')
+        with logging_redirect_tqdm([log]):
+            log.warning('beside a bar')
+    assert shown.getvalue() == 'alone\nbeside a bar\n'
 
 
 def test_unexpected_error_shows_what_was_suppressed():
