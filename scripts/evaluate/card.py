@@ -4,6 +4,7 @@ Mitchell et al., 2019, "Model Cards for Model Reporting",
 https://arxiv.org/abs/1810.03993.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -185,39 +186,32 @@ def _results(evaluation: Evaluation) -> list[str]:
     ]
 
 
-def _limits_of_use(evaluation: Evaluation) -> list[str]:
+def _limits_of_use(evaluation: Evaluation) -> Iterator[str]:
     size = evaluation.classifier.image_size
-    confidence, accuracy = evaluation.confidence.mean(), evaluation.correct.mean()
-    confident = evaluation.correct[evaluation.confidence >= _CONFIDENT]
-    return content.applying(
-        [
-            (
-                True,
-                f'It predicts one of {len(evaluation.classes):,} classes for every '
-                'image, also where none or several of them apply.',
-            ),
-            (
-                True,
-                f'It takes the largest centred square of an image at {size}×{size} '
-                'pixels: what is outside of it, or too small at that size, is lost.',
-            ),
-            (
-                abs(confidence - accuracy) >= 0.01,
-                f'It is {"over" if confidence > accuracy else "under"}confident: its '
-                f'mean confidence here is {percent(confidence, 2)}, its accuracy '
-                f'{percent(accuracy, 2)}.',
-            ),
-            (
-                not confident.all(),
-                f'{int((~confident).sum()):,} of '
-                f'{counted(len(confident), "prediction")} with a probability of '
-                f'{_CONFIDENT} or more are wrong here.',
-            ),
-        ]
+    yield (
+        f'It predicts one of {len(evaluation.classes):,} classes for every image, also '
+        'where none or several of them apply.'
     )
+    yield (
+        f'It takes the largest centred square of an image at {size}×{size} pixels: '
+        'what is outside of it, or too small at that size, is lost.'
+    )
+    confidence, accuracy = evaluation.confidence.mean(), evaluation.correct.mean()
+    if abs(confidence - accuracy) >= 0.01:
+        yield (
+            f'It is {"over" if confidence > accuracy else "under"}confident: its mean '
+            f'confidence here is {percent(confidence, 2)}, its accuracy '
+            f'{percent(accuracy, 2)}.'
+        )
+    confident = evaluation.correct[evaluation.confidence >= _CONFIDENT]
+    if not confident.all():
+        yield (
+            f'{int((~confident).sum()):,} of {counted(len(confident), "prediction")} '
+            f'with a probability of {_CONFIDENT} or more are wrong here.'
+        )
 
 
-def _limits_of_data(evaluation: Evaluation) -> list[str]:
+def _limits_of_data(evaluation: Evaluation) -> Iterator[str]:
     names, by_class = evaluation.classes, evaluation.by_class
     worst = ', '.join(
         f'{escape(names[label])} ({percent(by_class.recall[label])} of '
@@ -227,32 +221,28 @@ def _limits_of_data(evaluation: Evaluation) -> list[str]:
         )
         if by_class.recall[label] < 1
     )
+    if worst:
+        yield f'The classes of the lowest recall are {worst}.'
     support = by_class.support[evaluation.dataset_classes]
     missing = [escape(names[i]) for i in evaluation.dataset_classes[support == 0]]
-    more = ' and others' if len(missing) > _WORST else ''
-    few = int(((support > 0) & (support < _FEW)).sum())
+    if missing:
+        more = ' and others' if len(missing) > _WORST else ''
+        yield (
+            f'{counted(len(missing), "class has", "classes have")} no images here: '
+            f'{", ".join(missing[:_WORST])}{more}.'
+        )
     untested = len(names) - len(support)
+    if untested:
+        yield f'{untested:,} more of its classes are not in this dataset.'
+    few = int(((support > 0) & (support < _FEW)).sum())
+    if few:
+        yield (
+            f'{counted(few, "class has", "classes have")} fewer than {_FEW} images '
+            'here, so that the metrics of these classes are imprecise.'
+        )
     bad = len(evaluation.bad_files)
-    return content.applying(
-        [
-            (worst, f'The classes of the lowest recall are {worst}.'),
-            (
-                missing,
-                f'{counted(len(missing), "class has", "classes have")} no images '
-                f'here: {", ".join(missing[:_WORST])}{more}.',
-            ),
-            (untested, f'{untested:,} more of its classes are not in this dataset.'),
-            (
-                few,
-                f'{counted(few, "class has", "classes have")} fewer than {_FEW} '
-                'images here, so that the metrics of these classes are imprecise.',
-            ),
-            (
-                bad,
-                f'{counted(bad, "image")} could not be decoded and not evaluated.',
-            ),
-        ]
-    )
+    if bad:
+        yield f'{counted(bad, "image")} could not be decoded and not evaluated.'
 
 
 def _environment(

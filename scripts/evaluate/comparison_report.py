@@ -1,6 +1,7 @@
 """The comparison of runs: on the terminal, in Markdown, and as figures."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from scripts.common.formatting import (
@@ -210,7 +211,7 @@ def _pair_sections(compared: Comparison, pair: Pair) -> list[str]:
     ]
 
 
-def _by_class(compared: Comparison) -> list[str]:
+def _by_class(compared: Comparison) -> Iterator[str]:
     """Recall of each class, those first in which runs differ most."""
     first = compared.evaluations[0]
     # The order of classes may differ between runs, their ids do not.
@@ -234,19 +235,15 @@ def _by_class(compared: Comparison) -> list[str]:
         [name, *map(percent, values), f'{images:,}']
         for name, values, images in rows[:_CLASSES]
     ]
-    return content.applying(
-        [
-            (
-                len(rows) > _CLASSES,
-                f'The {_CLASSES} of {len(rows)} classes in whose recall the runs '
-                'differ most.',
-            ),
-            (True, table([['recall of', *compared.names, 'images'], *shown])),
-        ]
-    )
+    if len(rows) > _CLASSES:
+        yield (
+            f'The {_CLASSES} of {len(rows)} classes in whose recall the runs differ '
+            'most.'
+        )
+    yield table([['recall of', *compared.names, 'images'], *shown])
 
 
-def _settings(compared: Comparison) -> list[str]:
+def _settings(compared: Comparison) -> Iterator[str]:
     """Settings in which the runs differ."""
     runs = [evaluation.classifier.run for evaluation in compared.evaluations]
     unknown = [name for name, run in zip(compared.names, runs) if run is None]
@@ -257,21 +254,16 @@ def _settings(compared: Comparison) -> list[str]:
         if name != 'run_dir'
         and any(values[name] != settings[0][name] for values in settings)
     ]
-    return content.applying(
-        [
-            (
-                unknown,
-                f'The settings of {", ".join(map(escape, unknown))} are unknown: '
-                'checkpoints without their runs.',
-            ),
-            (rows, 'Settings that differ:'),
-            (rows, table([['setting', *compared.names], *rows], left=len(runs) + 1)),
-            (
-                not rows and len(settings) > 1,
-                f'The {"other " if unknown else ""}runs have the same settings.',
-            ),
-        ]
-    )
+    if unknown:
+        yield (
+            f'The settings of {", ".join(map(escape, unknown))} are unknown: '
+            'checkpoints without their runs.'
+        )
+    if rows:
+        yield 'Settings that differ:'
+        yield table([['setting', *compared.names], *rows], left=len(runs) + 1)
+    elif len(settings) > 1:
+        yield f'The {"other " if unknown else ""}runs have the same settings.'
 
 
 def _setting(config: Config, name: str) -> str:

@@ -1,7 +1,7 @@
 """What the terminal, the report and the model card of an evaluation share."""
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,42 +103,33 @@ def worst_classes(evaluation: Evaluation, count: int) -> list[int]:
     return order[evaluation.by_class.support[order] > 0][:count].tolist()
 
 
-def warnings(evaluation: Evaluation, config: Config) -> list[str]:
+def warnings(evaluation: Evaluation, config: Config) -> Iterator[str]:
     """Why metrics may be better than on new images, or not as good as possible."""
     run, temperature = evaluation.classifier.run, evaluation.temperature
     split = evaluation.split_name
     of_run = run is not None and same_data(config, run.config)
     best = run and run.directory.checkpoints_best / f'step-{run.step:09d}'
-    return applying(
-        [
-            (
-                split == 'train',
-                'These images are from the train split, which the network was trained '
-                'on. Metrics on new images are likely to be worse.',
-            ),
-            (
-                # Its weights were chosen by validation, and are not those of the end.
-                of_run and split == 'validation' and best and best.is_dir(),
-                'These images are from the validation split, by which the best weights '
-                'were chosen. Metrics on new images may be slightly worse.',
-            ),
-            (
-                of_run and temperature.split == split,
-                f'The temperature was fitted to this same split, {split}. Calibration '
-                'on new images may be slightly worse.',
-            ),
-            (
-                temperature.split and evaluation.views != 'none',
-                'The temperature was fitted without test-time augmentation and may not '
-                'be the best one with it.',
-            ),
-        ]
-    )
-
-
-def applying(notes: Iterable[tuple[object, str]]) -> list[str]:
-    """The texts that are true: each stands behind what must hold for it."""
-    return [text for holds, text in notes if holds]
+    if split == 'train':
+        yield (
+            'These images are from the train split, which the network was trained on. '
+            'Metrics on new images are likely to be worse.'
+        )
+    # Its weights were chosen by validation, and are not those of the end.
+    if split == 'validation' and of_run and best and best.is_dir():
+        yield (
+            'These images are from the validation split, by which the best weights '
+            'were chosen. Metrics on new images may be slightly worse.'
+        )
+    if of_run and temperature.split == split:
+        yield (
+            f'The temperature was fitted to this same split, {split}. Calibration on '
+            'new images may be slightly worse.'
+        )
+    if temperature.split and evaluation.views != 'none':
+        yield (
+            'The temperature was fitted without test-time augmentation and may not be '
+            'the best one with it.'
+        )
 
 
 def written(value: Any) -> str:

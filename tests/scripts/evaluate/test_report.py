@@ -60,7 +60,7 @@ def of_run(evaluation, tmp_path):
 )
 def test_warnings_are_true(of_run, step, split, config, temperature, views, expected):
     evaluation = of_run(step, split_name=split, temperature=temperature, views=views)
-    warnings = content.warnings(evaluation, config)
+    warnings = list(content.warnings(evaluation, config))
     assert len(warnings) == len(expected)
     for warning, part in zip(warnings, expected):
         assert part in warning
@@ -68,7 +68,7 @@ def test_warnings_are_true(of_run, step, split, config, temperature, views, expe
 
 def test_weights_of_others_were_not_chosen_by_the_images(evaluation, config):
     other = dataclasses.replace(evaluation, split_name='validation')
-    assert content.warnings(other, config) == []
+    assert not list(content.warnings(other, config))
 
 
 @pytest.mark.parametrize('views, number', [('none', 1), ('flip', 2), ('crops', 12)])
