@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scripts.common import flags
-from trainers.settings.config import PRECISIONS, Config, ConfigError
-from trainers.settings.fields import CheckedSettings, setting
+from trainers.settings.config import Config, ConfigError
+from trainers.settings.fields import setting
+from trainers.settings.prediction import TRAINED, LoadSettings
 
 if TYPE_CHECKING:
     from trainers.inference.classifier import Classifier
 
-_TRAINED = 'The trained network'
 _PRETRAINED = 'Weights that are not of a run'
 
 
 @dataclasses.dataclass(frozen=True)
-class Trained(CheckedSettings):
+class Trained(LoadSettings):
     """The trained network that a command uses.
 
     Raises:
@@ -25,24 +25,8 @@ class Trained(CheckedSettings):
 
     run_dir: str = setting(
         '',
-        _TRAINED,
+        TRAINED,
         'Folder of a run, or of one of its checkpoints.',
-    )
-    weights: str = setting(
-        'best', _TRAINED, 'Which weights of the run.', choices=('best', 'last')
-    )
-    temperature: float = setting(
-        0.0,
-        _TRAINED,
-        'Temperature of the softmax; 0: the one that scripts.evaluate --calibrate has '
-        'stored with the run, or 1.',
-        minimum=0,
-    )
-    precision: str = setting(
-        'float32',
-        _TRAINED,
-        'Floating-point type of the computation.',
-        choices=PRECISIONS,
     )
     labels: str = setting(
         '',
@@ -65,10 +49,10 @@ _PRETRAINED_SETTINGS = (
 
 
 def model_fields() -> list[dataclasses.Field]:
-    """The flags that name a trained network."""
+    """The flags that name a trained network, the folder of a run first."""
     config = {field.name: field for field in dataclasses.fields(Config)}
     return [
-        *dataclasses.fields(Trained),
+        *sorted(dataclasses.fields(Trained), key=lambda field: field.name != 'run_dir'),
         *(flags.regrouped(config[name], _PRETRAINED) for name in _PRETRAINED_SETTINGS),
     ]
 

@@ -39,7 +39,12 @@ confusion, the most confident errors, and how well probabilities are calibrated.
 """
 
 MODEL = model_settings.model_fields()
-FIELDS = [*dataclasses.fields(Settings), *MODEL, *image_fields()]
+# The settings that people change first stand first.
+SETTINGS = sorted(
+    dataclasses.fields(Settings),
+    key=lambda field: field.name in ('batch_size', 'output'),
+)
+FIELDS = [*SETTINGS, *MODEL, *image_fields()]
 
 
 def check(arguments: list[str]) -> tuple[list[str], Settings]:
@@ -51,7 +56,7 @@ def check(arguments: list[str]) -> tuple[list[str], Settings]:
     Raises:
         ConfigError: a value is not allowed, or flags contradict each other.
     """
-    settings = Settings(**flags.given(dataclasses.fields(Settings)))
+    settings = Settings(**flags.given(SETTINGS))
     model = flags.given(MODEL)
     if settings.compare:
         _check_comparison(arguments, model)

@@ -5,42 +5,32 @@ import os
 
 from scripts.common.dataset_settings import SPLIT_SETTINGS
 from trainers.settings.config import Config, ConfigError
-from trainers.settings.fields import CheckedSettings, setting
-from trainers.settings.prediction import views_setting
-
-_EVALUATION = 'Evaluation'
+from trainers.settings.fields import setting
+from trainers.settings.prediction import EVALUATION, EvaluationSettings
 
 
 @dataclasses.dataclass(frozen=True)
-class Settings(CheckedSettings):
+class Settings(EvaluationSettings):
     """How a network is evaluated, and where the report goes.
 
     Raises:
         ConfigError: a value is not allowed; the message names the setting.
     """
 
-    split: str = setting(
-        'test',
-        _EVALUATION,
-        'Split to evaluate.',
-        choices=('test', 'validation', 'train'),
-    )
-    views: str = views_setting(_EVALUATION)
     calibrate: bool = setting(
         False,
-        _EVALUATION,
+        EVALUATION,
         'First fit the temperature of the softmax to the validation split, and store '
         'it with the run.',
     )
     compare: bool = setting(
         False,
-        _EVALUATION,
+        EVALUATION,
         'Compare the runs whose folders follow, on the same images.',
     )
-    batch_size: int = setting(64, _EVALUATION, 'Images per batch.', minimum=1)
     output: str = setting(
         '',
-        _EVALUATION,
+        EVALUATION,
         'Folder for the report; by default <run>/evaluation/<split>, for other data '
         '<run>/evaluation/<data>-<split>, and evaluation/... for weights that are not '
         'of a run and for comparisons.',

@@ -223,7 +223,9 @@ def evaluate(
         UserError: there is no such run, an option is out of range, or logits are not
             finite.
     """
-    EvaluationSettings(split, batch_size, views, max_bad_fraction)
+    EvaluationSettings(split, views, batch_size)
+    if max_bad_fraction is not None:
+        Config(max_bad_fraction=max_bad_fraction)
     if not isinstance(classifier, Classifier):
         classifier = from_run(Path(classifier))
     if source is None:

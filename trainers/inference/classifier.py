@@ -165,7 +165,7 @@ def from_run(
         ConfigError: an option is out of range, or the run needs a network, or takes
             none.
     """
-    LoadSettings(weights, precision, temperature)
+    LoadSettings(weights, 0.0 if temperature is None else temperature, precision)
     directory, folder = _locate(Path(path), weights)
     try:
         arrays, state = read_variables(folder, 'model')

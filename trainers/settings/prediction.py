@@ -7,8 +7,8 @@ from trainers.settings.config import PRECISIONS
 from trainers.settings.fields import CheckedSettings, setting
 from trainers.settings.tables import VIEWS
 
-_TRAINED = 'The trained network'
-_EVALUATION = 'Evaluation'
+TRAINED = 'The trained network'
+EVALUATION = 'Evaluation'
 _PREDICTION = 'Prediction'
 
 
@@ -32,16 +32,20 @@ class LoadSettings(CheckedSettings):
     """
 
     weights: str = setting(
-        'best', _TRAINED, 'Which weights of the run.', choices=('best', 'last')
+        'best', TRAINED, 'Which weights of the run.', choices=('best', 'last')
+    )
+    temperature: float = setting(
+        0.0,
+        TRAINED,
+        'Temperature of the softmax; 0: the one that scripts.evaluate --calibrate has '
+        'stored with the run, or 1.',
+        minimum=0,
     )
     precision: str = setting(
         'float32',
-        _TRAINED,
+        TRAINED,
         'Floating-point type of the computation.',
         choices=PRECISIONS,
-    )
-    temperature: float | None = setting(
-        None, _TRAINED, 'Temperature of the softmax; 0: the stored one.', minimum=0
     )
 
 
@@ -55,19 +59,12 @@ class EvaluationSettings(CheckedSettings):
 
     split: str = setting(
         'test',
-        _EVALUATION,
+        EVALUATION,
         'Split to evaluate.',
         choices=('test', 'validation', 'train'),
     )
-    batch_size: int = setting(64, _EVALUATION, 'Images per batch.', minimum=1)
-    views: str = views_setting(_EVALUATION)
-    max_bad_fraction: float | None = setting(
-        None,
-        _EVALUATION,
-        'Share of the images that may fail to decode.',
-        minimum=0,
-        maximum=1,
-    )
+    views: str = views_setting(EVALUATION)
+    batch_size: int = setting(64, EVALUATION, 'Images per batch.', minimum=1)
 
 
 @dataclasses.dataclass(frozen=True)
