@@ -29,12 +29,12 @@ class Stopwatch(Progress):
         baseline: what the loop is compared with.
 
     Attributes:
-        epochs: seconds a step of the loop and of the baseline, by epoch.
+        seconds: of a step of the loop and of the baseline, by epoch.
     """
 
     def __init__(self, epochs: int, steps_per_epoch: int, baseline: Workload):
         super().__init__(epochs * steps_per_epoch)
-        self.epochs: list[tuple[float, float]] = []
+        self.seconds: list[tuple[float, float]] = []
         self._steps_per_epoch = steps_per_epoch
         self._baseline = baseline
         self._began: tuple[int, float] | None = None
@@ -48,7 +48,7 @@ class Stopwatch(Progress):
         if step % self._steps_per_epoch == 0:
             steps = step - first
             baseline = self._baseline.turn(steps)
-            self.epochs.append(((now - since) / steps, baseline / steps))
+            self.seconds.append(((now - since) / steps, baseline / steps))
             self._began = None
 
 
@@ -86,4 +86,4 @@ def measure_loop(
                 Reporter(config, directory, trainer.state, source.classes, stopwatch),
                 StopRequest(),
             ).run()
-    return stopwatch.epochs[1:]
+    return stopwatch.seconds[1:]

@@ -499,7 +499,7 @@ def test_stopwatch(monkeypatch):
     for step, now in [(2, 100), (4, 102), (6, 104), (7, 204), (12, 209)]:
         clock.now = now
         stopwatch.update(step)
-    assert stopwatch.epochs == [(1.0, 0.5), (1.0, 0.5)]
+    assert stopwatch.seconds == [(1.0, 0.5), (1.0, 0.5)]
     assert recorder.turns == [('baseline', 4), ('baseline', 5)]
 
 
