@@ -23,6 +23,7 @@ import dataclasses
 import logging
 import os
 from pathlib import Path
+from typing import NamedTuple
 
 from scripts.benchmark.settings import MODES, Settings, unused
 from scripts.common import command, flags
@@ -49,16 +50,26 @@ USED = {name for names in MODES.values() for name in names}
 CONFIG = [field for field in dataclasses.fields(Config) if field.name in USED]
 FIELDS = [*dataclasses.fields(Settings), *CONFIG]
 
-# The settings of the run whose parts are measured, how they are measured, and the load
-# average before the start, None where unknown.
-Request = tuple[Config, Settings, tuple[float, float, float] | None]
+
+class Request(NamedTuple):
+    """What is measured.
+
+    Attributes:
+        config: the settings of the run whose parts are measured.
+        settings: how they are measured.
+        load_average: of 1, 5 and 15 minutes before the start, None where unknown.
+    """
+
+    config: Config
+    settings: Settings
+    load_average: tuple[float, float, float] | None
 
 
 def prepare(_: list[str]) -> Request:
     """Reads the flags; raises a ConfigError where a value is not allowed."""
     load_average = os.getloadavg() if hasattr(os, 'getloadavg') else None
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    return recipes.configure(None, flags.given(CONFIG)), settings, load_average
+    return Request(recipes.configure(None, flags.given(CONFIG)), settings, load_average)
 
 
 def measure(request: Request) -> None:

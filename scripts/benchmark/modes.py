@@ -3,12 +3,12 @@
 import dataclasses
 import logging
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from scripts.benchmark import keras_inception, keras_input
 from scripts.benchmark.end_to_end import measure_loop
+from scripts.benchmark.report import Result
 from scripts.benchmark.settings import MODES, Settings
 from scripts.benchmark.timing import (
     Row,
@@ -42,19 +42,20 @@ SECONDS_PER_EPOCH = 5.0  # Of the training loop in end_to_end.
 _log = logging.getLogger(__name__)
 
 
-def step(config: Config, settings: Settings) -> dict[str, Any]:
+def step(config: Config, settings: Settings) -> Result:
     """Training steps on synthetic images, and the matrix product as upper bound."""
     config = _plain(config, models.defaults(config.model)['image_size'])
     source = synthetic_source(config, settings.classes)
     product = matrix_product(config.precision)
     steps = _steps(config, source, f'{config.model}, {config.precision}')
     rows = measure([product, steps], settings, settings.steps)
+    gflops = {speed['name']: speed['gflops'] for speed in rows if speed['gflops']}
     for speed in rows:
-        speed['share_of_matmul'] = speed['gflops'] / rows[0]['gflops']
+        speed['share_of_matmul'] = gflops[speed['name']] / gflops[product.name]
     return _result(config, settings, rows)
 
 
-def input_pipeline(config: Config, settings: Settings) -> dict[str, Any]:
+def input_pipeline(config: Config, settings: Settings) -> Result:
     """The input alone: from memory and from files, with and without augmentation."""
     source = load_source(config)
     config = _plain(config, source.image_size)
@@ -73,7 +74,7 @@ def input_pipeline(config: Config, settings: Settings) -> dict[str, Any]:
     return _result(config, settings, rows, pairs)
 
 
-def end_to_end(config: Config, settings: Settings) -> dict[str, Any]:
+def end_to_end(config: Config, settings: Settings) -> Result:
     """The training loop, and the same steps alone on synthetic images.
 
     An epoch is the turn of the loop. It should be long compared to what the input
@@ -113,7 +114,7 @@ def end_to_end(config: Config, settings: Settings) -> dict[str, Any]:
     )
 
 
-def peers(config: Config, settings: Settings) -> dict[str, Any]:
+def peers(config: Config, settings: Settings) -> Result:
     """The network, and the same one in Keras, in turns of a single step.
 
     Raises:
@@ -144,7 +145,7 @@ def peers(config: Config, settings: Settings) -> dict[str, Any]:
     return _result(config, settings, rows, pairs)
 
 
-def input_peers(config: Config, settings: Settings) -> dict[str, Any]:
+def input_peers(config: Config, settings: Settings) -> Result:
     """The input pipeline and those of Keras, from the same files.
 
     Raises:
@@ -244,11 +245,8 @@ def _result(
     settings: Settings,
     rows: list[Row],
     pairs: Sequence[tuple[str, str]] = (),
-) -> dict[str, Any]:
-    """Rows, the ratios of those pairs of them, and the settings that they depend on.
-
-    As in JSON, which `scripts.benchmark.__main__` describes.
-    """
+) -> Result:
+    """Rows, the ratios of those pairs of them, and the settings that they depend on."""
     values = {**dataclasses.asdict(settings), **config.to_dict()}
     used = {name: values[name] for name in MODES[settings.mode]}
     return {'settings': used, 'rows': rows, 'ratios': ratios(rows, pairs)}

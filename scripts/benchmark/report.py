@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from scripts.benchmark.timing import Row
 from scripts.common.formatting import number, table, titled
@@ -10,6 +10,14 @@ from scripts.common.output_folder import writing
 from vision import files
 
 _INDENT = 10
+
+
+class Result(TypedDict):
+    """The result of a mode, as `scripts.benchmark.__main__` describes it."""
+
+    settings: dict[str, Any]
+    rows: list[Row]
+    ratios: dict[str, float]
 
 
 def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
@@ -37,7 +45,7 @@ def header(environment: dict[str, Any], mode: str, unused: list[str]) -> str:
     return '\n'.join(titled(title, text, _INDENT) for title, text in lines.items())
 
 
-def results(result: dict[str, Any]) -> str:
+def results(result: Result) -> str:
     """The settings, then rows and ratios in aligned columns."""
     settings = ', '.join(
         f'{name} {",".join(value) if isinstance(value, list) else value}'
@@ -54,9 +62,7 @@ def results(result: dict[str, Any]) -> str:
     return '\n\n'.join([titled('Settings', settings, _INDENT), *tables])
 
 
-def write(
-    path: Path, environment: dict[str, Any], mode: str, result: dict[str, Any]
-) -> None:
+def write(path: Path, environment: dict[str, Any], mode: str, result: Result) -> None:
     """Writes everything as JSON, as `scripts/benchmark/__main__.py` describes it.
 
     Raises:

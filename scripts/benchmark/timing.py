@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
@@ -32,7 +32,22 @@ class Workload:
     gflop: float = 0.0
 
 
-Row = dict[str, Any]  # As in JSON, which `scripts.benchmark.__main__` describes.
+class Spread(TypedDict):
+    """The median of some values, and the quartiles."""
+
+    median: float
+    low: float
+    high: float
+
+
+class Row(TypedDict):
+    """The speed of a workload, as `scripts.benchmark.__main__` describes it."""
+
+    name: str
+    images_per_second: Spread | None
+    gflops: float | None
+    gflop_per_image: float | None
+    share_of_matmul: float | None
 
 
 def timed(work: Callable[[int], object]) -> Callable[[int], float]:
@@ -46,7 +61,7 @@ def timed(work: Callable[[int], object]) -> Callable[[int], float]:
     return turn
 
 
-def spread(values: Sequence[float] | np.ndarray) -> dict[str, float]:
+def spread(values: Sequence[float] | np.ndarray) -> Spread:
     """Median and quartiles, interpolated linearly."""
     low, median, high = np.percentile(values, [25, 50, 75]).tolist()
     return {'median': median, 'low': low, 'high': high}
@@ -67,7 +82,8 @@ def measure(workloads: Sequence[Workload], settings: Settings, steps: int) -> li
     seconds: list[list[float]] = [[] for _ in workloads]
     with Progress(settings.repeats) as progress:
         for repeat in range(settings.repeats):
-            for index in np.roll(range(len(workloads)), -repeat):
+            for place in range(len(workloads)):
+                index = (place + repeat) % len(workloads)
                 taken = workloads[index].turn(turns[index])
                 seconds[index].append(taken / turns[index])
             progress.update(repeat + 1)
@@ -98,5 +114,9 @@ def row(workload: Workload, seconds: Sequence[float]) -> Row:
 
 def ratios(rows: Sequence[Row], pairs: Sequence[tuple[str, str]]) -> dict[str, float]:
     """'A / B': images a second of A divided by those of B, by the medians."""
-    rates = {row['name']: row['images_per_second'] for row in rows}
-    return {f'{a} / {b}': rates[a]['median'] / rates[b]['median'] for a, b in pairs}
+    medians = {
+        row['name']: row['images_per_second']['median']
+        for row in rows
+        if row['images_per_second']
+    }
+    return {f'{a} / {b}': medians[a] / medians[b] for a, b in pairs}
