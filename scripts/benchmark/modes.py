@@ -84,6 +84,7 @@ def end_to_end(config: Config, settings: Settings) -> Result:
         DatasetError: the training split does not fill two batches.
     """
     source = load_source(config)
+    data.steps_per_epoch(source.splits['train'], config.batch_size)
     config = _plain(config, source.image_size)
     image_size = config.image_size or source.image_size
     source = decoded(config, image_size, source, BadFiles())

@@ -291,6 +291,16 @@ def test_end_to_end_needs_two_steps(tmp_path):
     assert not (tmp_path / 'figures.json').exists()
 
 
+@pytest.mark.parametrize('mode', ['input', 'end_to_end', 'input_peers'])
+def test_a_batch_must_be_filled_before_anything_is_decoded_or_built(
+    mode, tmp_path, files, monkeypatch
+):
+    for name in ('decoded', 'matrix_product', 'synthetic_source', 'measure'):
+        monkeypatch.delattr(modes, name)
+    with pytest.raises(DatasetError, match='1..12, the images in the split, got 13'):
+        measured(mode, tmp_path, dataset='files', batch_size=13)
+
+
 @pytest.mark.slow
 def test_peers(tmp_path, monkeypatch):
     for module in (
