@@ -10,6 +10,7 @@ import pytest
 
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.fields import is_optional, kind
+from trainers.settings.parsing import Freeze
 from vision.data import DATASETS
 
 FIELDS = dataclasses.fields(Config)
@@ -231,3 +232,30 @@ def test_groups_are_in_one_piece():
     groups = [field.metadata['group'] for field in FIELDS]
     changes = [new for old, new in zip([None, *groups], groups) if old != new]
     assert len(changes) == len(set(groups))
+
+
+def test_one_phase_unless_told_otherwise():
+    config = Config(epochs=7, freeze=('bn',))
+    (only,) = config.phases()
+    assert (only, only.features) == (config, 'live')
+    assert only.freeze == Freeze(batch_norms=True)
+    assert only.epochs == 7
+
+
+def test_the_second_phase_has_its_own_length_rate_and_freedom():
+    config = Config(
+        epochs=7,
+        learning_rate=0.1,
+        freeze=('backbone',),
+        features='cached',
+        finetune_epochs=3,
+        finetune_learning_rate=0.01,
+        finetune_freeze=('last:2', 'bn'),
+    )
+    first, second = config.phases()
+    assert (first.epochs, first.learning_rate) == (7, 0.1)
+    assert (first.freeze, first.features) == (Freeze(0), 'cached')
+    assert (second.epochs, second.learning_rate) == (3, 0.01)
+    # Features of a backbone that changes cannot be kept.
+    assert (second.freeze, second.features) == (Freeze(2, True), 'live')
+    assert first.epochs + second.epochs == 10
