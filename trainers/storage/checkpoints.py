@@ -85,7 +85,8 @@ class Checkpoints:
         temporary = self._directory / f'.saving-{folder.name}'
         try:
             self._tidy()
-            files.make_directory(temporary)
+            files.make_directory(self._directory)
+            temporary.mkdir()
             self._objects.write(str(temporary / 'variables'))
             (temporary / 'state.json').write_text(text, encoding='utf-8')
             _write_manifest(temporary)

@@ -367,6 +367,18 @@ def test_a_replaced_version_counts_until_its_successor_is_there(copy, saved):
     assert names(copy) == ['step-000000001', 'step-000000002']
 
 
+def test_nothing_is_saved_into_what_cannot_be_deleted(copy, monkeypatch):
+    left = copy / '.saving-step-000000003'
+    shutil.copytree(copy / 'step-000000001', left)
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, 'rmtree', lambda *args, **kwargs: None)
+        with pytest.raises(CheckpointError, match='could not be saved: .*File exists'):
+            Checkpoints(copy, make_objects()).save(3, {})
+    assert latest(copy)[1]['step'] == 2
+    for path in (copy / 'step-000000001').iterdir():
+        assert (left / path.name).read_bytes() == path.read_bytes()
+
+
 def test_the_same_step_is_replaced(copy):
     objects = make_objects()
     checkpoints = Checkpoints(copy, objects)
