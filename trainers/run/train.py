@@ -31,7 +31,7 @@ from trainers.step.trainer import Trainer
 from trainers.storage import environment
 from trainers.storage.checkpoints import latest
 from trainers.storage.resume import completed, run_dir_of
-from trainers.storage.run_directory import RunDirectory
+from trainers.storage.run_directory import Labels, RunDirectory
 from vision.data import BadFiles, Source
 from vision.data.augment import Augmenter
 from vision.models import Network
@@ -73,7 +73,7 @@ def train(
             run_dir=f'{folder}/run',
             cache_dir=f'{folder}/cache',
         )
-        results = _run(one_step, network, source, dry=True)
+        results = _run(one_step, network, source, config)
     _log.info('Dry run passed: one step of everything works, and no files are kept.')
     return results
 
@@ -129,24 +129,37 @@ def _overfitting(config: Config) -> Config:
 
 
 def _run(
-    given: Config, network: Network | None, source: Source | None, dry: bool = False
+    given: Config,
+    network: Network | None,
+    source: Source | None,
+    tried: Config | None = None,
 ) -> dict[str, Any]:
-    """The run, from the images to the results; a dry one uses few images."""
+    """The run, from the images to the results; a dry one uses few images.
+
+    Args:
+        given: the settings, of a dry run with one step in a temporary directory.
+        network, source: as for `train`.
+        tried: the settings of the start that a dry run tries; None for a start itself.
+    """
+    asked = tried or given
     if given.deterministic:
         tf.config.experimental.enable_op_determinism()
     config = _overfitting(given)
     source = load_source(config) if source is None else prepare(config, source)
-    begun = begun_specification(config)
+    begun = begun_specification(asked)
     specification = begun or networks.specify(
         config, source.classes, source.image_size, network
     )
-    networks.check_network(specification, network, run_dir_of(config))
+    networks.check_network(specification, network, run_dir_of(asked))
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         # Before the directory is made: it would keep the settings if they are refused.
         trainer, notes = build(
             config, specification, source, begun is not None, network
         )
+        run = RunDirectory(run_dir_of(asked))
+        if tried and tried.resume != 'never' and run.config.is_file():
+            run.compare(tried, _labels(source))
         directory = stack.enter_context(
             open_directory(given, source, trainer, specification)
         )
@@ -156,7 +169,7 @@ def _run(
         describe_start(config, specification, source, trainer, steps, directory.path)
         for note in (*directory.notes, *notes):
             _log.warning('%s', note)
-        if dry:
+        if tried:
             source = reduced(source, config.batch_size)
         progress = stack.enter_context(
             Progress(steps * sum(phase.config.epochs for phase in trainer.phases))
@@ -233,9 +246,13 @@ def open_directory(
     return RunDirectory.open(
         run_dir_of(config),
         config,
-        [{'id': i, 'name': name} for i, name in zip(source.ids, source.classes)],
+        _labels(source),
         in_force,
     )
+
+
+def _labels(source: Source) -> Labels:
+    return [{'id': i, 'name': name} for i, name in zip(source.ids, source.classes)]
 
 
 def begun_specification(config: Config) -> Specification | None:

@@ -120,7 +120,7 @@ class RunDirectory(contextlib.ExitStack):
                 lock.enter_context(files.locked(path / '.lock', wait=False))
                 # Again: another process may have started a run here meanwhile.
                 run.resumed = run._check_place(config.resume)
-                given = run._compare(config, labels) if run.resumed else new
+                given = run.compare(config, labels) if run.resumed else new
                 if not run.resumed:
                     run.write_json(run.labels, labels)
                 resolved = with_defaults(config, network_defaults or {})
@@ -247,11 +247,14 @@ class RunDirectory(contextlib.ExitStack):
             )
         return holds_run
 
-    def _compare(self, config: Config, labels: Labels) -> dict[str, Any] | None:
-        """Compares settings and classes with the recorded ones.
+    def compare(self, config: Config, labels: Labels) -> dict[str, Any] | None:
+        """Compares settings and classes with the recorded ones; changes no file.
 
         Returns:
             The settings given so far.
+
+        Raises:
+            RunDirectoryError: the classes differ, or a setting that affects results.
         """
         recorded = self.read(self.path)
         check_same(self.path, recorded.config, config)

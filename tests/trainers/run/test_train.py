@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -489,6 +490,35 @@ def test_dry_run_of_a_run_tries_what_it_recorded(
     assert results['weights'] == 'averaged'
     assert 'Model       small' in caplog.text and 'Dry run passed' in caplog.text
     assert contents(run_dir) == before and not others(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'changed, message',
+    [({'seed': 8}, 'seed: 0 in the run, 8 now'), ({'ema': 0.8}, 'ema: 0.9 in the run')],
+)
+def test_dry_run_with_other_settings_is_refused(finished, changed, message):
+    run_dir, _ = finished
+    before = contents(run_dir)
+    for dry_run in (True, False):
+        with pytest.raises(RunDirectoryError, match=message) as refused:
+            run(run_dir, **{**AVERAGED, **changed}, dry_run=dry_run)
+        assert str(run_dir) in str(refused.value)
+    assert contents(run_dir) == before
+
+
+def test_dry_run_with_other_classes_is_refused(finished, tmp_path):
+    run_dir = tmp_path / 'run'
+    shutil.copytree(finished[0], run_dir)
+    labels = json.loads((run_dir / 'labels.json').read_bytes())
+    (run_dir / 'labels.json').write_text(json.dumps(labels[::-1]))
+    for dry_run in (True, False):
+        with pytest.raises(RunDirectoryError, match='the data now has others'):
+            run(run_dir, **AVERAGED, dry_run=dry_run)
+
+
+def test_dry_run_that_is_never_to_resume_does_not_compare(finished):
+    results = run(finished[0], seed=8, resume='never', dry_run=True)
+    assert results['steps'] == 1
 
 
 def test_divergence_ends_the_run_and_saves_no_bad_weights(tmp_path):

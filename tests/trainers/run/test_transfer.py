@@ -358,6 +358,18 @@ def test_a_dry_run_computes_few_features_and_keeps_none(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_run_goes_on_without_the_weights_that_it_started_from(pretrained, tmp_path):
+    weights_of = tmp_path / 'weights'
+    shutil.copytree(pretrained, weights_of)
+    settings = {'pretrained': str(weights_of), 'run_dir': str(tmp_path / 'run')}
+    run(**settings)
+    shutil.rmtree(weights_of)
+    assert run(**settings, dry_run=True)['steps'] == 1
+    assert run(**settings)['steps'] == 3
+    with pytest.raises(UserError, match='there is nothing at'):
+        run(**{**settings, 'run_dir': str(tmp_path / 'new')}, dry_run=True)
+
+
 def test_stopped_while_features_are_computed(pretrained, tmp_path, monkeypatch):
     features = Network.features
 
