@@ -15,7 +15,7 @@ from trainers.run.signals import Stopped, StopRequest
 from trainers.settings.config import CUSTOM, Config
 from trainers.step import metrics
 from trainers.step.trainer import Trainer, TrainingPhase
-from trainers.storage.history import Row
+from trainers.storage.history import History, Row
 from vision.data import Batch
 from vision.errors import UserError
 
@@ -60,7 +60,10 @@ class Loop:
         self.checkpointer = checkpointer
         self.reporter = reporter
         self.stop = stop
+        self.history = History()
         self._began = time.monotonic()
+        self._traced = False  # since the phase or the image size changed
+        self._steps_per_call = 1
 
     def run(self) -> dict[str, Any]:
         """Trains from the newest checkpoint, or the start, to the end of the run.
@@ -122,17 +125,20 @@ class Loop:
     def _train_phase(self) -> None:
         """Trains to the end of a phase, with each size of the size schedule in turn."""
         while not self._phase_is_over():
-            epoch = end = len(self.history.rows)
-            size = self.batches.image_size(epoch)
+            end = len(self.history.rows)
+            size = self.batches.image_size(end)
             while end < self._last_epoch() and self.batches.image_size(end) == size:
                 end += 1
-            last_step = end * self.batches.steps_per_epoch
             batches = iter(
                 self.batches.train(
-                    self.phase.config, self.state.steps_taken, last_step, size
+                    self.phase.config,
+                    start=self.state.steps_taken,
+                    end=end * self.batches.steps_per_epoch,
+                    size=size,
                 )
             )
-            self._steps_per_call = 0  # none was taken yet
+            self._traced = False
+            self._steps_per_call = 1
             try:
                 while not self._phase_is_over() and len(self.history.rows) < end:
                     self._train_epoch(batches)
@@ -150,7 +156,7 @@ class Loop:
             log_at = min(
                 end, step - step % self.config.log_every + self.config.log_every
             )
-            count = min(self._steps_per_call or 1, log_at - step)
+            count = min(self._steps_per_call, log_at - step)
             self._take_steps(batches, count)
             totals = self.state.totals()
             # Gradients too: the loss is from before their update.
@@ -175,14 +181,14 @@ class Loop:
         self.phase.train_steps(batches, count)
         self.state.step.numpy()  # waits for the device
         seconds = time.monotonic() - started
-        if self._steps_per_call:
+        # The first call includes the tracing, and does not count.
+        if self._traced:
             self.history.seconds += seconds
             self.history.images += count * self.config.batch_size
             self._steps_per_call = max(
                 1, round(count * SECONDS_PER_CALL / max(seconds, 1e-6))
             )
-        else:  # The first call includes the tracing.
-            self._steps_per_call = 1
+        self._traced = True
 
     def _end_epoch(self) -> None:
         """Evaluates an epoch, decides whether it is the best, saves and reports."""
@@ -285,10 +291,12 @@ class Loop:
 
     def _evaluate_weights(self, split: str, estimate: bool) -> dict[str, float]:
         if estimate:
-            batches = self._until_stopped(self.batches.for_statistics)
-            self.phase.estimate_batch_norms(batches)
-        batches = self._until_stopped(self.batches.evaluation(self.phase.config, split))
-        return self.phase.evaluate(batches)
+            self.phase.estimate_batch_norms(
+                self._until_stopped(self.batches.for_statistics)
+            )
+        return self.phase.evaluate(
+            self._until_stopped(self.batches.evaluation(self.phase.config, split))
+        )
 
     def _until_stopped(self, batches: tf.data.Dataset) -> Iterator[Batch]:
         for batch in batches:
