@@ -229,8 +229,11 @@ def option_defaults(model: str) -> dict[str, Any]:
     Raises:
         UserError: there is no such model.
     """
-    defaults = models.defaults(model)
-    return {name: v for name, v in defaults.items() if name not in _SETTINGS}
+    return {
+        name: default
+        for name, default in models.defaults(model).items()
+        if name not in _SETTINGS
+    }
 
 
 def model_options(config: Config) -> dict[str, Any]:
