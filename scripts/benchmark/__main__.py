@@ -23,7 +23,6 @@ import dataclasses
 import logging
 import os
 from pathlib import Path
-from typing import NamedTuple
 
 from scripts.benchmark.settings import MODES, Settings, unused
 from scripts.common import command, flags
@@ -50,36 +49,24 @@ USED = {name for names in MODES.values() for name in names}
 CONFIG = [field for field in dataclasses.fields(Config) if field.name in USED]
 FIELDS = [*dataclasses.fields(Settings), *CONFIG]
 
-
-class Request(NamedTuple):
-    """What is measured.
-
-    Attributes:
-        config: the settings of the run whose parts are measured.
-        settings: how they are measured.
-        load_average: of 1, 5 and 15 minutes before the start, None where unknown.
-    """
-
-    config: Config
-    settings: Settings
-    load_average: tuple[float, float, float] | None
+# Taken before TensorFlow is imported, which is a load of its own.
+LOAD_AVERAGE = os.getloadavg() if hasattr(os, 'getloadavg') else None
 
 
-def prepare(_: list[str]) -> Request:
+def prepare(_: list[str]) -> tuple[Config, Settings]:
     """Reads the flags; raises a ConfigError where a value is not allowed."""
-    load_average = os.getloadavg() if hasattr(os, 'getloadavg') else None
     settings = Settings(**flags.given(dataclasses.fields(Settings)))
-    return Request(recipes.configure(None, flags.given(CONFIG)), settings, load_average)
+    return recipes.configure(None, flags.given(CONFIG)), settings
 
 
-def measure(request: Request) -> None:
+def measure(request: tuple[Config, Settings]) -> None:
     """Measures what the flags ask for, prints it and writes it down."""
     from scripts.benchmark import modes, report
     from trainers.storage import environment
 
     logging.disable(logging.INFO)
-    config, settings, load_average = request
-    conditions = {**environment.describe(), 'load_average': load_average}
+    config, settings = request
+    conditions = {**environment.describe(), 'load_average': LOAD_AVERAGE}
     ignored = unused(settings.mode, list(flags.given(FIELDS)))
     print(report.header(conditions, settings.mode, ignored), flush=True)
     result = modes.FUNCTIONS[settings.mode](config, settings)
