@@ -47,8 +47,9 @@ class Stopwatch(Progress):
         first, since = self._began = self._began or (step, now)
         if step % self._steps_per_epoch == 0:
             steps = step - first
-            baseline = self._baseline.turn(steps)
-            self.seconds.append(((now - since) / steps, baseline / steps))
+            self.seconds.append(
+                ((now - since) / steps, self._baseline.turn(steps) / steps)
+            )
             self._began = None
 
 

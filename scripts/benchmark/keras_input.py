@@ -133,13 +133,13 @@ def workloads(folder: str, config: Config, warmup_steps: int) -> list[Workload]:
         for _ in range(steps):
             next(batches)
 
-    turns = {
-        'ImageDataGenerator': timed(take),
-        'image_dataset_from_directory': drained(dataset.repeat(), warmup_steps),
-    }
     return [
-        Workload(name, _explained(turn), config.batch_size)
-        for name, turn in turns.items()
+        Workload('ImageDataGenerator', _explained(timed(take)), config.batch_size),
+        Workload(
+            'image_dataset_from_directory',
+            _explained(drained(dataset.repeat(), warmup_steps)),
+            config.batch_size,
+        ),
     ]
 
 
@@ -167,8 +167,9 @@ def generator_arguments(augmentations: Sequence[Augmentation]) -> dict[str, Any]
         return {'samplewise_center': True}
     arguments: dict[str, Any] = {'fill_mode': FILL_MODE}
     for augmentation in augmentations:
-        take = COUNTERPARTS[augmentation.name].generator
-        arguments |= take(*_all_numbers(augmentation))
+        arguments |= COUNTERPARTS[augmentation.name].generator(
+            *_all_numbers(augmentation)
+        )
     return arguments
 
 

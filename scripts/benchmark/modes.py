@@ -86,10 +86,12 @@ def end_to_end(config: Config, settings: Settings) -> Result:
     source = load_source(config)
     data.steps_per_epoch(source.splits['train'], config.batch_size)
     config = _plain(config, source.image_size)
-    image_size = config.image_size or source.image_size
-    source = decoded(config, image_size, source, BadFiles())
-    synthetic = synthetic_source(config, len(source.classes))
-    baseline = _steps(config, synthetic, 'steps on synthetic images')
+    source = decoded(config, config.image_size or source.image_size, source, BadFiles())
+    baseline = _steps(
+        config,
+        synthetic_source(config, len(source.classes)),
+        'steps on synthetic images',
+    )
     fitting = max(4, warm_up(baseline, settings, SECONDS_PER_EPOCH))
     config = dataclasses.replace(config, limit_train_batches=settings.steps or fitting)
     steps = steps_per_epoch(config, source)
@@ -131,8 +133,9 @@ def peers(config: Config, settings: Settings) -> Result:
         xla=False,
     )
     source = synthetic_source(config, settings.classes)
-    single = dataclasses.replace(config, precision='float32')
-    steps = _steps(single, source, 'tapestry, float32')
+    steps = _steps(
+        dataclasses.replace(config, precision='float32'), source, 'tapestry, float32'
+    )
     baseline = keras_inception.training_steps(config, source, steps.gflop)
     workloads, pairs = [baseline, steps], [(steps.name, baseline.name)]
     if config.precision != 'float32':
@@ -164,9 +167,14 @@ def input_peers(config: Config, settings: Settings) -> Result:
         if place in places
     ]
     if MEMORY in places and config.augment:
-        plain = dataclasses.replace(config, augment=())
-        name = f'tapestry, {MEMORY}, without augmentation'
-        pipelines.append(pipeline(name, places[MEMORY], plain, settings.warmup_steps))
+        pipelines.append(
+            pipeline(
+                f'tapestry, {MEMORY}, without augmentation',
+                places[MEMORY],
+                dataclasses.replace(config, augment=()),
+                settings.warmup_steps,
+            )
+        )
     bare = _bare_decoding(places, settings)
     with keras_input.linked(_good_files(places), config.batch_size) as folder:
         baselines = keras_input.workloads(folder, config, settings.warmup_steps)
@@ -212,8 +220,9 @@ def _places(config: Config, source: Source) -> dict[str, Split]:
     """
     split = source.splits['train']
     data.steps_per_epoch(split, config.batch_size)
-    image_size = config.image_size or source.image_size
-    in_memory = decoded(config, image_size, source, BadFiles()).splits['train']
+    in_memory = decoded(
+        config, config.image_size or source.image_size, source, BadFiles()
+    ).splits['train']
     places: dict[str, Split] = {}
     if isinstance(in_memory, ArraySplit):
         places[MEMORY] = in_memory
@@ -249,8 +258,11 @@ def _result(
 ) -> Result:
     """Rows, the ratios of those pairs of them, and the settings that they depend on."""
     values = {**dataclasses.asdict(settings), **config.to_dict()}
-    used = {name: values[name] for name in MODES[settings.mode]}
-    return {'settings': used, 'rows': rows, 'ratios': ratios(rows, pairs)}
+    return {
+        'settings': {name: values[name] for name in MODES[settings.mode]},
+        'rows': rows,
+        'ratios': ratios(rows, pairs),
+    }
 
 
 FUNCTIONS = {

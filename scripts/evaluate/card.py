@@ -240,9 +240,11 @@ def _limits_of_data(evaluation: Evaluation) -> Iterator[str]:
             f'{counted(few, "class has", "classes have")} fewer than {_FEW} images '
             'here, so that the metrics of these classes are imprecise.'
         )
-    bad = len(evaluation.bad_files)
-    if bad:
-        yield f'{counted(bad, "image")} could not be decoded and not evaluated.'
+    if evaluation.bad_files:
+        yield (
+            f'{counted(len(evaluation.bad_files), "image")} could not be decoded and '
+            'not evaluated.'
+        )
 
 
 def _environment(

@@ -74,9 +74,11 @@ def choose(
             'names images.'
         )
     images = _decoded(compared, classifier.image_size)
-    if not calibrated:
-        return Images(images, images[:0], origin)
-    return Images(images, _decoded(calibration, classifier.image_size), origin)
+    return Images(
+        images,
+        _decoded(calibration, classifier.image_size) if calibrated else images[:0],
+        origin,
+    )
 
 
 def _split_of(given: str) -> Split:
