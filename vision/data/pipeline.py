@@ -156,7 +156,8 @@ def for_training(
     Args:
         batch: `(key, indices) -> Batch`, of the epoch's int64 [2] and int64 [B].
     """
-    epoch_steps = min(steps_per_epoch(examples, batch_size), limit or len(examples))
+    epoch_steps = steps_per_epoch(examples, batch_size)
+    epoch_steps = min(epoch_steps, limit or epoch_steps)
 
     def of_step(step: tf.Tensor) -> Batch:
         key = tf.stack([tf.constant(seed, tf.int64), step // epoch_steps])
@@ -184,7 +185,8 @@ def for_evaluation(
     Args:
         batch: `indices -> Batch`, of int64 [B].
     """
-    steps = min(-(-len(examples) // batch_size), limit or len(examples))
+    steps = -(-len(examples) // batch_size)
+    steps = min(steps, limit or steps)
 
     def of_step(step: tf.Tensor) -> Batch:
         indices = step * batch_size + tf.range(batch_size, dtype=tf.int64)

@@ -18,9 +18,11 @@ def endpoint_shapes(
     shapes: dict[str, tuple[int, int, int]] = {}
 
     def trace(images: tf.Tensor) -> None:
-        x = images
-        for name, stage in network.stages.items():
-            x = stage(x) if shapes else network.until(name, x)  # normalizes first
+        first, *others = network.stages
+        x = network.until(first, images)
+        shapes[first] = tuple(x.shape[1:])
+        for name in others:
+            x = network.stages[name](x)
             shapes[name] = tuple(x.shape[1:])
 
     tf.function(trace, autograph=False).get_concrete_function(

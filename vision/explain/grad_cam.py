@@ -62,7 +62,7 @@ def guided_grad_cam(
     The value of a pixel is the largest absolute gradient of its channels. Arguments and
     errors are those of `grad_cam`.
     """
-    gradients = guided_backpropagation(
+    gradients = _guided_gradients(
         network, tf.cast(images, tf.float32), tf.cast(classes, tf.int32)
     )
     edges = tf.reduce_max(tf.abs(gradients), -1)
@@ -71,18 +71,13 @@ def guided_grad_cam(
 
 
 @tf.function(autograph=False, reduce_retracing=True)
-def guided_backpropagation(
+def _guided_gradients(
     network: Network, images: tf.Tensor, classes: tf.Tensor
 ) -> tf.Tensor:
     """Gradients of logits by pixels; ReLUs propagate no negative gradients.
 
-    Args:
-        network: the trained network.
-        images: float32 `[B, H, W, 3]` RGB in 0..255.
-        classes: int32 `[B]`.
-
-    Returns:
-        float32 `[B, H, W, 3]`, change of the logit per step of a pixel value of 0..255.
+    float32 images to float32 `[B, H, W, 3]`, the change of the logit per step of a
+    pixel value of 0..255.
     """
     with activations.guided_backpropagation():
         return class_gradients(network, images, classes)

@@ -131,17 +131,16 @@ def _answer(program: str, site: Path) -> dict[str, Any]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f'http://127.0.0.1:{server.server_port}/driver.html'
         log = site.with_name('stderr')
+        deadline, problem = time.monotonic() + _SECONDS, ''
         try:
             with _browsing(program, address, site.with_name('profile'), log) as process:
-                deadline = time.monotonic() + _SECONDS
-                while server.answer is None:
+                while server.answer is None and not problem:
+                    time.sleep(0.1)
                     if process.poll() is not None:
                         problem = f'it ended with exit code {process.returncode}'
                     elif time.monotonic() > deadline:
                         problem = f'there was none in {_SECONDS} seconds'
-                    else:
-                        time.sleep(0.1)
-                        continue
+                if server.answer is None:
                     raise UserError(
                         f'Expected an answer of the page in {program}, but {problem}. '
                         'Its error output:\n'

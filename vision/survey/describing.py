@@ -84,6 +84,11 @@ def decoded(split: Split, indices: np.ndarray, image_size: int) -> Iterator[Deco
 def describe(image: Decoded, facts: np.ndarray, thumbnail: np.ndarray) -> str:
     """Fills in the facts and the thumbnail of an image that can be decoded.
 
+    Args:
+        image: decoded by TensorFlow.
+        facts: a view of one element of FACTS, so that what is written is kept.
+        thumbnail: uint8 [12, 12, 3].
+
     Returns:
         Why Pillow refuses the file, or ''.
     """

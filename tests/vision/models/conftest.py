@@ -15,6 +15,7 @@ def plain_kernels():
     more strictly without.
     """
     with pytest.MonkeyPatch.context() as patch:
+        # SeparableConv2D reads the name, ConvBlock has the function as a default.
         patch.setattr(convolution, 'centered_he_normal', he_normal)
         defaults = convolution.ConvBlock.__init__.__kwdefaults__
         patch.setitem(defaults, 'initializer', he_normal)

@@ -58,10 +58,11 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
         lambda root: _has_classes(root) or any(map(_numbered, (root, root / 'train'))),
         'train/cats and train/dogs, or train/cat.0.jpg and so on,',
     )
-    ready = (
-        _from_folders(root, held_out.seed) if _has_classes(root) else _by_number(root)
+    splits = (
+        complete(_from_folders(root, held_out.seed), held_out)
+        if _has_classes(root)
+        else _by_number(root)
     )
-    splits = complete(ready, held_out)
     return Source(
         'cats_and_dogs',
         CLASSES,

@@ -284,7 +284,8 @@ def fit(image: tf.Tensor, size: int) -> tf.Tensor:
     if image.shape[-3:] == [size, size, 3]:
         return image
     shape = tf.shape(image)[-3:-1]
-    # A conditional costs 10 us, the resizing that it saves ten times that.
+    # A conditional costs 10 us, also where the shape is known and nothing is saved; the
+    # resizing that it saves elsewhere costs ten times that.
     fitted = tf.cond(
         tf.reduce_all(shape == size),
         lambda: image,

@@ -34,19 +34,25 @@ class _File(NamedTuple):
     """What is downloaded, where to, and what is known of it beforehand.
 
     Attributes:
-        part: where the bytes are written to until all are there.
-        origin: beside the part: its address, and the server's mark of its version.
         algorithm: of hashlib's, by which the digest is.
         digest: of the whole file, hexadecimal; None where it is not known.
     """
 
     url: str
     path: Path
-    part: Path
-    origin: Path
     size: int | None
     algorithm: str
     digest: str | None
+
+    @property
+    def part(self) -> Path:
+        """Where the bytes are written to until all are there."""
+        return self.path.with_name(f'{self.path.name}.part')
+
+    @property
+    def origin(self) -> Path:
+        """Beside the part: its address, and the server's mark of its version."""
+        return self.path.with_name(f'{self.path.name}.part.origin')
 
 
 def download(
@@ -77,15 +83,8 @@ def download(
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise DatasetError(f'Expected an address of http:// or https://, got {url!r}.')
-    file = _File(
-        url,
-        path,
-        path.with_name(f'{path.name}.part'),
-        path.with_name(f'{path.name}.part.origin'),
-        size,
-        'sha256' if sha256 else 'md5',
-        sha256 or md5,
-    )
+    algorithm = 'sha256' if sha256 else 'md5'
+    file = _File(url, path, size, algorithm=algorithm, digest=sha256 or md5)
     try:
         if not _is_there(file):
             with locked(path):

@@ -20,9 +20,9 @@ from vision.data.download.download import Progress, locked
 from vision.data.source import DatasetError
 from vision.files import publish
 
-_CHUNK = 1 << 20  # Bytes held in memory at a time.
+_CHUNK = 1 << 20  # Bytes of a member held in memory at a time.
 _BLOCK = 4096  # Bytes that a file takes up on the disk are a multiple of this.
-_MAX_HEADER = 16 << 20  # Bytes; the longest names that tar allows are far shorter.
+_MAX_HEADER = 16 << 20  # Bytes read at once; the longest names are far shorter.
 
 _COMPRESSED: dict[bytes, Callable[..., Any]] = {  # How such a file begins.
     b'\x1f\x8b': gzip.open,

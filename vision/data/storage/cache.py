@@ -80,14 +80,14 @@ def cache_folder(data_dir: str) -> Path:
 
 def _contents(split: Split, side: int) -> Contents:
     return Contents(
-        lambda images, names: images,
-        _GROUP,
-        side,
-        (len(split), side, side, 3),
-        np.uint8,
-        'decoded images',
-        'Make room, choose another cache_dir, or keep no cache.',
-        ('cache_dir', 'cache'),
+        compute=lambda images, names: images,
+        batch_size=_GROUP,
+        image_size=side,
+        shape=(len(split), side, side, 3),
+        dtype=np.uint8,
+        what='decoded images',
+        remedy='Make room, choose another cache_dir, or keep no cache.',
+        parameters=('cache_dir', 'cache'),
     )
 
 

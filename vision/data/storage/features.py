@@ -73,14 +73,14 @@ def extract_features(
         return values
 
     contents = Contents(
-        compute,
-        batch_size,
-        image_size,
-        (len(split), width),
-        np.float32,
-        'features',
-        'Make room, or choose another cache_dir.',
-        ('cache_dir',),
+        compute=compute,
+        batch_size=batch_size,
+        image_size=image_size,
+        shape=(len(split), width),
+        dtype=np.float32,
+        what='features',
+        remedy='Make room, or choose another cache_dir.',
+        parameters=('cache_dir',),
         made_of=f'{image_size} {key}',
         checked=True,
     )

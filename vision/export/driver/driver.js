@@ -28,7 +28,7 @@ function result(article) {
   return {
     name: article.querySelector('h2').textContent,
     top: rows.map((row) => [Number(row.dataset.label),
-      row.querySelector('data').value]), // as text: JSON has no NaN
+      String(Number(row.querySelector('data').value))]), // as text: JSON has no NaN
     names: rows.map((row) => row.querySelector('.class').textContent),
     failure: failed ? article.lastChild.textContent : '',
   };

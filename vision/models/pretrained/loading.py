@@ -121,11 +121,13 @@ def _settle_heads(model: Network, match: Match, file: str, wanted: bool) -> Matc
         stored = {n: a for n, a in match.stored.items() if n.startswith(prefix)}
         if wanted and _fits(variables, stored):
             continue
-        note = _head_note(model, match, head, variables, stored, file)
+        notes = match.notes
+        if wanted:
+            notes += (_head_note(model, match, head, variables, stored, file),)
         match = match._replace(
             variables={n: v for n, v in match.variables.items() if n not in variables},
             stored={n: a for n, a in match.stored.items() if n not in stored},
-            notes=(*match.notes, note) if wanted else match.notes,
+            notes=notes,
         )
     return match
 

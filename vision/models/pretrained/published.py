@@ -92,18 +92,17 @@ def check_published(expected: Published, path: Path) -> None:
     """
     with path.open('rb') as file:
         start = file.read(len(HDF5))
-    digest = expected.md5 and digest_of(path, 'md5')
+    problem = ''
     if start != HDF5:
         problem = f'a file that begins with {HDF5!r}; it begins with {start!r}'
-    elif digest != expected.md5:
+    elif expected.md5 and (digest := digest_of(path, 'md5')) != expected.md5:
         problem = f'with the MD5 {expected.md5}; it has {digest}'
-    else:
-        return
-    raise PretrainedError(
-        f'Expected weights from {expected.url} at {path}, {problem}. Remove the '
-        'file and download it again.',
-        'download',
-    )
+    if problem:
+        raise PretrainedError(
+            f'Expected weights from {expected.url} at {path}, {problem}. Remove the '
+            'file and download it again.',
+            'download',
+        )
 
 
 def _mobilenet_v2(model: Network, top: bool) -> Published:

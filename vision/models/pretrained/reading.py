@@ -121,7 +121,7 @@ def opened(path: str | os.PathLike[str]) -> Iterator[KerasFile | dict[str, Store
             file.seek(0)
             contents: KerasFile | dict[str, Stored]
             if start == HDF5:
-                contents = keras_layers_in(stack.enter_context(h5py.File(file, 'r')))
+                contents = _keras_layers(stack.enter_context(h5py.File(file, 'r')))
             elif start.startswith(b'PK'):
                 contents = _arrays_in(stack.enter_context(zipfile.ZipFile(file)))
             elif start.startswith(b'\x93NUMPY'):
@@ -164,7 +164,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Stored:
     return Stored(shape, dtype, read)
 
 
-def keras_layers_in(file: h5py.File) -> KerasFile:
+def _keras_layers(file: h5py.File) -> KerasFile:
     """The layers of a `.weights.h5`, or of an .h5 in the older format.
 
     Raises:
