@@ -56,17 +56,24 @@ def compare(form: Format, predictions: Predictions, expected: np.ndarray) -> Com
     """
     probabilities = predictions.probabilities
     if probabilities.shape != expected.shape:
-        failure = (
-            f'expected probabilities of shape {expected.shape}, '
-            f'received {probabilities.shape}'
+        return Comparison(
+            math.nan,
+            math.nan,
+            math.nan,
+            0.0,
+            math.nan,
+            failures=(
+                f'expected probabilities of shape {expected.shape}, '
+                f'received {probabilities.shape}',
+            ),
         )
-        return Comparison(math.nan, math.nan, math.nan, 0.0, math.nan, (failure,))
     differences = np.abs(probabilities.astype(np.float64) - expected)
     difference, error = float(differences.max()), float(differences.mean())
     spread = float(np.abs(expected - expected.mean(0, dtype=np.float64)).mean())
-    allowed = max(RELATIVE_TOLERANCE * spread, ROUNDING)
-    if len(expected) < 2:  # a single image has no spread
-        allowed = math.inf
+    # A single image has no spread.
+    allowed = (
+        max(RELATIVE_TOLERANCE * spread, ROUNDING) if len(expected) > 1 else math.inf
+    )
     chosen = expected[np.arange(len(expected)), probabilities.argmax(-1)]
     agreement = float((chosen >= expected.max(-1) - TIE).mean())
     totals = probabilities.sum(-1, dtype=np.float64)

@@ -107,8 +107,9 @@ def _interpreter() -> str:
     names = [f'python{major}.{minor}' for major, minor in _VERSIONS]
     for interpreter in filter(None, map(shutil.which, reversed(names))):
         # Version managers put names on the PATH that may start no Python.
-        check = [interpreter, '-c', '']
-        if not subprocess.run(check, capture_output=True, check=False).returncode:
+        if not subprocess.run(
+            [interpreter, '-c', ''], capture_output=True, check=False
+        ).returncode:
             return interpreter
     raise UserError(
         f'Expected one of {", ".join(names)} on the PATH: TensorFlow 2.19, which the '

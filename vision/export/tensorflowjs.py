@@ -53,7 +53,17 @@ class TensorFlowJs(Format):
         self.environment = environment
 
     def check_available(self) -> None:
-        _check_node()
+        version = 'none'
+        if shutil.which('node') is not None:
+            version = subprocess.run(
+                ['node', '--version'], capture_output=True, text=True, check=False
+            ).stdout.strip()
+        if not version.startswith('v') or int(version[1:].split('.')[0]) < _NODE:
+            raise UserError(
+                f'Expected Node.js {_NODE} or newer as node on the PATH, received '
+                f'{version}. Install it (https://nodejs.org): the export for '
+                'TensorFlow.js is run in it.'
+            )
         if not converter_environment.is_built(self.environment):
             raise UserError(
                 'Expected the converter to TensorFlow.js, which needs another version '
@@ -113,20 +123,6 @@ def _check(bundle: Bundle) -> dict[str, Any]:
         'image': 'Value i of [image_size, image_size, 3] is i * i mod 251.',
         'probabilities': bundle.predict(images)['probabilities'].numpy()[0].tolist(),
     }
-
-
-def _check_node() -> None:
-    version = 'none'
-    if shutil.which('node') is not None:
-        version = subprocess.run(
-            ['node', '--version'], capture_output=True, text=True, check=False
-        ).stdout.strip()
-    if not version.startswith('v') or int(version[1:].split('.')[0]) < _NODE:
-        raise UserError(
-            f'Expected Node.js {_NODE} or newer as node on the PATH, received '
-            f'{version}. Install it (https://nodejs.org): the export for TensorFlow.js '
-            'is run in it.'
-        )
 
 
 def _compare(

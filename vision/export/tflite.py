@@ -92,12 +92,17 @@ class _Int8(_TfLite):
     def converted(
         self, converter: tf.lite.TFLiteConverter, sample: np.ndarray
     ) -> bytes:
+        from ai_edge_litert.interpreter import Interpreter
+
         converter.representative_dataset = lambda: _one_by_one(sample)
         # The converter has no option that excludes operations; its debugger has.
         debugger = tf.lite.experimental.QuantizationDebugger(
             converter=converter, debug_options=_excluding([])
         )
-        debugger.options = _excluding(_channel_sums(debugger.calibrated_model))
+        calibrated = Interpreter(model_content=debugger.calibrated_model)
+        names = [tensor['name'] for tensor in calibrated.get_tensor_details()]
+        # The sums over channels in local response norm are convolutions too.
+        debugger.options = _excluding([n for n in names if CHANNEL_SUM_SCOPE in n])
         return debugger.get_nondebug_quantized_model()
 
 
@@ -114,14 +119,6 @@ def _excluding(tensors: list[str]) -> tf.lite.experimental.QuantizationDebugOpti
     return tf.lite.experimental.QuantizationDebugOptions(
         denylisted_ops=_FLOAT32, denylisted_nodes=tensors
     )
-
-
-def _channel_sums(model: bytes) -> list[str]:
-    """The tensors of sums over channels in local response norm, convolutions too."""
-    from ai_edge_litert.interpreter import Interpreter
-
-    names = [t['name'] for t in Interpreter(model_content=model).get_tensor_details()]
-    return [name for name in names if CHANNEL_SUM_SCOPE in name]
 
 
 FLOAT32 = _TfLite(

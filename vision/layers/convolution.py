@@ -119,8 +119,9 @@ class DepthwiseConv2D(_Convolution):
         super().__init__(kernel, channels, stride, padding, bias, dtype, name)
 
     def _convolve(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        strides = [1, self.stride, self.stride, 1]
-        return tf.nn.depthwise_conv2d(x, kernel, strides, self.padding)
+        return tf.nn.depthwise_conv2d(
+            x, kernel, [1, self.stride, self.stride, 1], self.padding
+        )
 
 
 class SeparableConv2D(tf.Module):

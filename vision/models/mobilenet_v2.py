@@ -67,9 +67,8 @@ class InvertedResidual(tf.Module):
     ):
         super().__init__(name=name)
         wide = expansion * in_channels
-        self.expand = None
-        if expansion > 1:
-            self.expand = ConvBlock(
+        self.expand = (
+            ConvBlock(
                 in_channels,
                 wide,
                 1,
@@ -77,6 +76,9 @@ class InvertedResidual(tf.Module):
                 activation=relu6,
                 dtype=dtype,
             )
+            if expansion > 1
+            else None
+        )
         # At stride 2 Keras pads explicitly, which equals SAME.
         self.depthwise = ConvNormActivation(
             DepthwiseConv2D(wide, 3, stride=stride, dtype=dtype),

@@ -92,7 +92,27 @@ def describe(image: Decoded, facts: np.ndarray, thumbnail: np.ndarray) -> str:
     Returns:
         Why Pillow refuses the file, or ''.
     """
-    _describe_pixels(image, facts, thumbnail)
+    pixels = image.pixels
+    facts['good'] = True
+    facts['height'], facts['width'] = pixels.shape[:2]
+    facts['pixel_digest'] = _digest(pixels, str(pixels.shape).encode())
+    flat = image.fitted.reshape(-1, 3).astype(np.float64)
+    facts['means'] = np.ones(len(flat)) @ flat / len(flat)
+    facts['squares'] = np.einsum('ij,ij->j', flat, flat) / len(flat)
+    whole = Image.fromarray(pixels)
+    histogram = whole.convert('L').histogram()
+    shares = np.array(histogram) / (whole.width * whole.height)
+    mean = float(shares @ _LEVELS)
+    variance = float(shares @ np.square(_LEVELS)) - mean**2
+    facts['brightness'], facts['contrast'] = mean, math.sqrt(max(variance, 0.0))
+    # Two hues can have the same luminance; comparing all pixels takes longer.
+    if facts['contrast'] < 0.02:
+        facts['single_colour'] = bool(np.ptp(pixels, axis=(0, 1)).max() <= 2)
+    small = whole.resize((_HASHED, _HASHED), Image.Resampling.LANCZOS, reducing_gap=3)
+    facts['hash'] = np.packbits(imagehash.phash(small).hash).view(np.uint64)[0]
+    thumbnail[:] = np.asarray(
+        small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
+    )
     if image.contents:
         return _describe_bytes(image.contents, facts)
     facts['mode'] = b'RGB'
@@ -147,31 +167,6 @@ def _describe_bytes(contents: bytes, facts: np.ndarray) -> str:
     if facts['format'] == b'PNG' and contents[24] == 16 and b'16' not in facts['mode']:
         facts['mode'] += b';16'
     return ''
-
-
-def _describe_pixels(image: Decoded, facts: np.ndarray, thumbnail: np.ndarray) -> None:
-    """Fills in the facts of the pixels, and the thumbnail."""
-    pixels = image.pixels
-    facts['good'] = True
-    facts['height'], facts['width'] = pixels.shape[:2]
-    facts['pixel_digest'] = _digest(pixels, str(pixels.shape).encode())
-    flat = image.fitted.reshape(-1, 3).astype(np.float64)
-    facts['means'] = np.ones(len(flat)) @ flat / len(flat)
-    facts['squares'] = np.einsum('ij,ij->j', flat, flat) / len(flat)
-    whole = Image.fromarray(pixels)
-    histogram = whole.convert('L').histogram()
-    shares = np.array(histogram) / (whole.width * whole.height)
-    mean = float(shares @ _LEVELS)
-    variance = float(shares @ np.square(_LEVELS)) - mean**2
-    facts['brightness'], facts['contrast'] = mean, math.sqrt(max(variance, 0.0))
-    # Two hues can have the same luminance; comparing all pixels takes longer.
-    if facts['contrast'] < 0.02:
-        facts['single_colour'] = bool(np.ptp(pixels, axis=(0, 1)).max() <= 2)
-    small = whole.resize((_HASHED, _HASHED), Image.Resampling.LANCZOS, reducing_gap=3)
-    facts['hash'] = np.packbits(imagehash.phash(small).hash).view(np.uint64)[0]
-    thumbnail[:] = np.asarray(
-        small.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX)
-    )
 
 
 def _digest(contents: Any, prefix: bytes = b'') -> int:

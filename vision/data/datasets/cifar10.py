@@ -39,8 +39,13 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
     Raises:
         DatasetError: there is none of these, or a part of one is missing.
     """
-    splits = complete(_read_splits(data_dir), held_out)
-    return Source('cifar10', CLASSES, splits, IMAGE_SIZE, fixed_size=True)
+    return Source(
+        'cifar10',
+        CLASSES,
+        splits=complete(_read_splits(data_dir), held_out),
+        image_size=IMAGE_SIZE,
+        fixed_size=True,
+    )
 
 
 def _read_splits(data_dir: str) -> Mapping[str, Split]:

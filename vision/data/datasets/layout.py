@@ -135,8 +135,11 @@ def class_splits(
     splits = {}
     for split, folder in folders.items():
         prefix = f'{folder}/' if folder else ''
-        below = [path for path in paths if path.startswith(prefix)]
-        images = [path for path in below if '/' in path.removeprefix(prefix)]
+        images = [
+            path
+            for path in paths
+            if path.startswith(prefix) and '/' in path.removeprefix(prefix)
+        ]
         names = [path.removeprefix(prefix).partition('/')[0] for path in images]
         unknown = set(names).difference(classes)
         if unknown:

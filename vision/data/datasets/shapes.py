@@ -31,7 +31,6 @@ def load(data_dir: str = '', held_out: HeldOut = HeldOut()) -> Source:
     Raises:
         DatasetError: a data_dir is given, since none is read.
     """
-    del held_out
     if data_dir:
         raise DatasetError(
             'shapes is built in and reads no files, got data_dir='

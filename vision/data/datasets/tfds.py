@@ -196,7 +196,6 @@ def _keys(name: str, info: Any) -> tuple[str, str]:
 
 
 def _split(part: Any, image_key: str, label_key: str) -> RangeSplit:
-    """A split, by what TFDS knows of it."""
     shards = [Path(path) for path in part.filepaths]
     folder = shards[0].parent
     again = 'Remove the folder and prepare it again.'
