@@ -42,13 +42,6 @@ _FLAGS = (
 )
 
 
-class Image(NamedTuple):
-    """A file to choose in the page."""
-
-    name: str
-    contents: bytes
-
-
 class Result(NamedTuple):
     """What the page shows for a file.
 
@@ -84,21 +77,23 @@ def _runs(program: str) -> bool:
         return False
 
 
-def pngs(images: np.ndarray) -> list[Image]:
-    """uint8 `[N, S, S, 3]` as lossless files."""
+def pngs(images: np.ndarray) -> list[tuple[str, bytes]]:
+    """Lossless files of uint8 `[N, S, S, 3]`: names and contents."""
     return [
-        Image(f'{number}.png', tf.io.encode_png(image).numpy())
+        (f'{number}.png', tf.io.encode_png(image).numpy())
         for number, image in enumerate(images, start=1)
     ]
 
 
-def classify(program: str, folder: Path, images: Sequence[Image]) -> list[Result]:
-    """Chooses all images in the page at once and returns the results that it shows.
+def classify(
+    program: str, folder: Path, files: Sequence[tuple[str, bytes]]
+) -> list[Result]:
+    """Chooses all files in the page at once and returns the results that it shows.
 
     Args:
         program: the browser.
         folder: the export.
-        images: the files.
+        files: their names and contents.
 
     Raises:
         UserError: the page does not load, or the browser does not answer.
@@ -108,20 +103,23 @@ def classify(program: str, folder: Path, images: Sequence[Image]) -> list[Result
     ) as scratch:
         site = shutil.copytree(_DRIVER, Path(scratch, 'site'))
         (site / 'page').symlink_to(folder.absolute())
-        (site / 'images.json').write_text(json.dumps([image.name for image in images]))
-        for number, image in enumerate(images):
-            (site / f'image-{number}').write_bytes(image.contents)
+        (site / 'images.json').write_text(json.dumps([name for name, _ in files]))
+        for number, (_, contents) in enumerate(files):
+            (site / f'image-{number}').write_bytes(contents)
         answer = _answer(program, site)
     if answer['failure']:
         raise UserError(
             f'Expected the page to run in {program}, but it failed: {answer["failure"]}'
         )
-    return [_result(values) for values in answer['results']]
-
-
-def _result(values: dict[str, Any]) -> Result:
-    top = {label: float(value) for label, value in values['top']}
-    return Result(values['name'], top, tuple(values['names']), values['failure'])
+    return [
+        Result(
+            shown['name'],
+            top={label: float(value) for label, value in shown['top']},
+            names=tuple(shown['names']),
+            failure=shown['failure'],
+        )
+        for shown in answer['results']
+    ]
 
 
 def _answer(program: str, site: Path) -> dict[str, Any]:

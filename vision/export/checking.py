@@ -99,5 +99,11 @@ def compare(form: Format, predictions: Predictions, expected: np.ndarray) -> Com
             f'the probabilities of an image add up to {total:.6g} instead of 1',
         ),
     ]
-    failures = tuple(text for passed, text in checks if not passed)
-    return Comparison(difference, error, spread, agreement, total, failures)
+    return Comparison(
+        difference,
+        error,
+        spread,
+        agreement,
+        total,
+        failures=tuple(text for passed, text in checks if not passed),
+    )

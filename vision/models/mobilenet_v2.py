@@ -165,8 +165,10 @@ def keras_layers(network: Network) -> dict[str, tf.Module]:
             for part in ('expand', 'depthwise', 'project'):
                 block = getattr(stage, part)
                 if block is not None:
-                    layers[f'{prefix}_{part}'] = block.conv
-                    layers[f'{prefix}_{part}_BN'] = block.norm
+                    layers |= {
+                        f'{prefix}_{part}': block.conv,
+                        f'{prefix}_{part}_BN': block.norm,
+                    }
     return {
         **layers,
         'Conv_1': last.conv,

@@ -164,8 +164,10 @@ def keras_layers(network: Network) -> dict[str, tf.Module]:
             layers |= {conv: block.conv, f'{conv}_bn': block.norm}
         if stage.shortcut is not None:
             shortcuts += 1
-            layers[f'conv2d_{shortcuts}'] = stage.shortcut.conv
-            layers[f'batch_normalization_{shortcuts}'] = stage.shortcut.norm
+            layers |= {
+                f'conv2d_{shortcuts}': stage.shortcut.conv,
+                f'batch_normalization_{shortcuts}': stage.shortcut.norm,
+            }
     return {**layers, 'predictions': network.head.classifier}
 
 

@@ -100,8 +100,7 @@ def describe(image: Decoded, facts: np.ndarray, thumbnail: np.ndarray) -> str:
     facts['means'] = np.ones(len(flat)) @ flat / len(flat)
     facts['squares'] = np.einsum('ij,ij->j', flat, flat) / len(flat)
     whole = Image.fromarray(pixels)
-    histogram = whole.convert('L').histogram()
-    shares = np.array(histogram) / (whole.width * whole.height)
+    shares = np.array(whole.convert('L').histogram()) / (whole.width * whole.height)
     mean = float(shares @ _LEVELS)
     variance = float(shares @ np.square(_LEVELS)) - mean**2
     facts['brightness'], facts['contrast'] = mean, math.sqrt(max(variance, 0.0))
@@ -138,8 +137,10 @@ def describe_file(
         except OSError as error:
             return str(error.strerror or error)
         except tf.errors.OpError:
-            refused = _describe_bytes(contents, facts)
-            pillow = refused or f'opens it as {facts["format"].item().decode()}'
+            pillow = (
+                _describe_bytes(contents, facts)
+                or f'opens it as {facts["format"].item().decode()}'
+            )
             return f'{why_undecodable(tf.constant(contents))}; Pillow: {pillow}'
         fitted = decode.fit(image, image_size)
     return describe(

@@ -75,8 +75,9 @@ def leaked(survey: Survey, duplicates: Duplicates, split: str) -> np.ndarray:
     """Indices of the images of a split that have a duplicate in train, int64."""
     # Images of train come first, so the second of a pair is in the other split.
     first, second = duplicates.pairs.T
-    leaking = survey.members('train')[first] & survey.members(split)[second]
-    return np.unique(second[leaking])
+    return np.unique(
+        second[survey.members('train')[first] & survey.members(split)[second]]
+    )
 
 
 def conflicts(survey: Survey, duplicates: Duplicates) -> np.ndarray:
@@ -102,8 +103,11 @@ def _first_copies(digests: np.ndarray, where: np.ndarray) -> np.ndarray:
 
 def _near_pairs(survey: Survey, first: np.ndarray) -> tuple[np.ndarray, bool]:
     """Near-duplicates that are not identical [K, 2], and whether these are all."""
-    structured = survey.good & (survey.facts['contrast'] >= FLAT / 255)
-    candidates = np.flatnonzero(structured & (first == np.arange(len(first))))
+    candidates = np.flatnonzero(
+        survey.good
+        & (survey.facts['contrast'] >= FLAT / 255)
+        & (first == np.arange(len(first)))
+    )
     near = [np.empty([0, 2], np.int64)]
     for close in close_pairs(survey.facts['hash'][candidates], DISTANCE):
         pairs = candidates[close]

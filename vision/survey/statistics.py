@@ -77,8 +77,9 @@ def sizes(survey: Survey, where: np.ndarray) -> dict[str, dict[str, float]]:
 
 def sizes_of_system_a(survey: Survey) -> dict[str, Any]:
     """Width and height over the first 25 classes of train, as `system_a` describes."""
-    where = survey.members('train') & (survey.labels < _CLASSES_OF_SYSTEM_A)
-    first = sizes(survey, where)
+    first = sizes(
+        survey, survey.members('train') & (survey.labels < _CLASSES_OF_SYSTEM_A)
+    )
     return {
         'classes': min(_CLASSES_OF_SYSTEM_A, len(survey.source.classes)),
         'width': first['width'],

@@ -140,9 +140,7 @@ def test_the_page_prepares_images_as_the_pipeline_does(program, tiny, page):
         'tall.png': file(wide[:, :40], 'PNG'),
         'turned.jpg': file(wide, 'JPEG', quality=95, exif=turned.tobytes()),
     }
-    shown = browser.classify(
-        program, page, [browser.Image(*file) for file in files.items()]
-    )
+    shown = browser.classify(program, page, list(files.items()))
     for result, contents in zip(shown, files.values()):
         image = decode.fit(decode.decode(tf.constant(contents)), 32).numpy()
         assert largest(result, expected(tiny, image[None])[0]) < 5e-3, result.name
@@ -152,7 +150,7 @@ def test_the_page_shows_names_as_text_and_goes_on_after_what_is_no_image(
     program, tiny, page
 ):
     good = browser.pngs(noise(1, 32))[0]
-    bad = browser.Image('<i>letter</i>.txt', b'dear')
+    bad = ('<i>letter</i>.txt', b'dear')
     first, second, third = browser.classify(program, page, [good, bad, good])
     assert first == third
     assert len(first.top) == len(CLASSES)

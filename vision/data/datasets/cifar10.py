@@ -49,7 +49,6 @@ def load(data_dir: str, held_out: HeldOut) -> Source:
 
 
 def _read_splits(data_dir: str) -> Mapping[str, Split]:
-    """The splits train and test, as they come."""
     if not data_dir:
         raise no_archive('cifar10', 'cifar10 needs a data directory, got none.')
     parent = Path(data_dir)

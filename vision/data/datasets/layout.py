@@ -112,8 +112,11 @@ def file_split(
     root: Path, names: Sequence[str], labels: Sequence[int] | np.ndarray
 ) -> FileSplit:
     """A split of files, by their paths relative to root or absolute."""
-    paths = [os.path.join(root, name) for name in names]
-    return FileSplit(np.array(labels, np.int32), names, paths)
+    return FileSplit(
+        np.array(labels, np.int32),
+        names,
+        paths=[os.path.join(root, name) for name in names],
+    )
 
 
 def class_splits(

@@ -223,8 +223,7 @@ def _index(
     shards: Sequence[Path], file: Path, image_key: str, label_key: str
 ) -> _Index:
     """The index in a file, if it is that of these shards, or else a new one."""
-    status = [shard.stat() for shard in shards]
-    stamp = np.array([(s.st_size, s.st_mtime_ns) for s in status])
+    stamp = np.array([(s.st_size, s.st_mtime_ns) for s in map(Path.stat, shards)])
     try:
         # NumPy leaves a damaged file open that it has opened itself.
         with open(file, 'rb') as contents, np.load(contents) as saved:

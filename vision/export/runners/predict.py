@@ -60,8 +60,7 @@ def onnx(path: str) -> dict[str, Predict]:
     session = onnxruntime.InferenceSession(path, providers=['CPUExecutionProvider'])
 
     def predict(images: np.ndarray) -> np.ndarray:
-        images = images.astype(np.float32)
-        return session.run(['probabilities'], {'images': images})[0]
+        return session.run(['probabilities'], {'images': images.astype(np.float32)})[0]
 
     return {'images': predict}
 

@@ -158,19 +158,20 @@ def _model_in(
         return sum(name in expected for name in names), len(names)
 
     best = max(dict.fromkeys(layer.container for layer in layers), key=likeness)
-    inside = [layer for layer in layers if layer.container == best]
-    return inside, [layer for layer in layers if layer.container != best]
+    return (
+        [layer for layer in layers if layer.container == best],
+        [layer for layer in layers if layer.container != best],
+    )
 
 
 def _unnamed(layers: _Layers) -> dict[str, tf.Module]:
     """The layers by class and number, counted from 1; the classifier is 'dense'."""
     *backbone, classifier = layers.values()
     numbers = {kind: itertools.count(1) for kind in _CLASSES}
-    named = {
+    return {
         f'{_CLASSES[type(layer)]}_{next(numbers[type(layer)])}': layer
         for layer in backbone
-    }
-    return {**named, 'dense': classifier}
+    } | {'dense': classifier}
 
 
 def _renumbered(layers: list[Layer]) -> list[Layer]:

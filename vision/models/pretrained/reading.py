@@ -224,8 +224,12 @@ def _newer_layer(path: str, group: h5py.Group) -> Layer:
     if set(group) != {str(number) for number in range(len(group))}:
         raise ValueError(f'{path} has the arrays {", ".join(group)}; one is missing')
     named = isinstance(name, str)
-    arrays = tuple(_stored(group, str(number)) for number in range(len(group)))
-    return Layer(container, name if named else key, named, arrays)
+    return Layer(
+        container,
+        name if named else key,
+        named,
+        arrays=tuple(_stored(group, str(number)) for number in range(len(group))),
+    )
 
 
 def numbered(name: str) -> tuple[str, int]:
