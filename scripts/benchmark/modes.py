@@ -70,8 +70,9 @@ def input_pipeline(config: Config, settings: Settings) -> Result:
             pairs.append((name, place))
     bare = _bare_decoding(places, settings)
     pairs += [(FILES, workload.name) for workload in bare]
-    rows = measure([*workloads, *bare], settings, settings.steps)
-    return _result(config, settings, rows, pairs)
+    return _result(
+        config, settings, measure([*workloads, *bare], settings, settings.steps), pairs
+    )
 
 
 def end_to_end(config: Config, settings: Settings) -> Result:
@@ -145,8 +146,9 @@ def peers(config: Config, settings: Settings) -> Result:
         )
         workloads += [mixed, fast]
         pairs += [(fast.name, baseline.name), (fast.name, mixed.name)]
-    rows = measure(workloads, settings, settings.steps or 1)
-    return _result(config, settings, rows, pairs)
+    return _result(
+        config, settings, measure(workloads, settings, settings.steps or 1), pairs
+    )
 
 
 def input_peers(config: Config, settings: Settings) -> Result:

@@ -206,5 +206,9 @@ def micro_average(probabilities: np.ndarray, labels: np.ndarray) -> Curve:
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Quotients, float64; NaN where the denominator is 0."""
-    nan = np.full(len(denominator), np.nan)
-    return np.divide(numerator, denominator, out=nan, where=denominator > 0)
+    return np.divide(
+        numerator,
+        denominator,
+        out=np.full(len(denominator), np.nan),
+        where=denominator > 0,
+    )

@@ -111,8 +111,9 @@ def stream(
 
 def _images(argument: Any) -> Iterator[Image]:
     """All images that an argument of `predict` stands for."""
-    is_array = isinstance(argument, np.ndarray) and argument.ndim != 4
-    is_one = is_array or isinstance(argument, (str, os.PathLike))
+    is_one = isinstance(argument, (str, os.PathLike)) or (
+        isinstance(argument, np.ndarray) and argument.ndim != 4
+    )
     for position, image in enumerate([argument] if is_one else argument):
         if isinstance(image, (str, os.PathLike)):
             yield from image_files.find(image)

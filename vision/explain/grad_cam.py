@@ -105,5 +105,7 @@ def _traced(
     network: Network, images: tf.Tensor, classes: tf.Tensor, endpoint: str
 ) -> tuple[tf.Tensor, tf.Tensor]:
     x = network.until(endpoint, images)
-    gradients = class_gradients(network, x, classes, endpoint)
-    return tf.cast(x, tf.float32), tf.cast(gradients, tf.float32)
+    return (
+        tf.cast(x, tf.float32),
+        tf.cast(class_gradients(network, x, classes, endpoint), tf.float32),
+    )

@@ -168,8 +168,9 @@ class Network(tf.Module):
 
     def features(self, images: tf.Tensor) -> tf.Tensor:
         """The pooled features of images in inference, float32 `[B, features]`."""
-        last_map = self.until(list(self.stages)[-1], images)
-        return tf.cast(self.head.pool(last_map), tf.float32)
+        return tf.cast(
+            self.head.pool(self.until(list(self.stages)[-1], images)), tf.float32
+        )
 
     def freeze(
         self, trainable_stages: int | None = None, batch_norms: bool = False

@@ -22,7 +22,7 @@ def count_macs(model: tf.Module, image_size: int) -> int:
 
     Auxiliary heads are not counted.
     """
-    forward = tf.function(lambda images: model(images).main)
+    forward = tf.function(lambda images: model(images).main, autograph=False)
     spec = tf.TensorSpec([1, image_size, image_size, 3], tf.uint8)
     return count_graph_macs(forward.get_concrete_function(spec).graph)
 

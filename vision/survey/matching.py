@@ -40,8 +40,7 @@ def close_pairs(hashes: np.ndarray, distance: int) -> Iterator[np.ndarray]:
         for pairs in _lookup(bands[:, band]):
             ones = _ONES[bands[pairs[:, 0]] ^ bands[pairs[:, 1]]]
             # Pairs that an earlier band has yielded are left out.
-            new = (ones[:, :band] > _FLIPPED).all(1)
-            yield pairs[new & (ones.sum(1) <= distance)]
+            yield pairs[(ones[:, :band] > _FLIPPED).all(1) & (ones.sum(1) <= distance)]
 
 
 def distances(hashes: np.ndarray, pairs: np.ndarray) -> np.ndarray:

@@ -201,8 +201,10 @@ def _header(contents: tf.Tensor) -> tf.Tensor:
 
 def _kind(header: tf.Tensor) -> tf.Tensor:
     """The index in _MAGICS, or their number for anything else; int32 scalar."""
-    known = tf.stack([_starts(header, magic) for magic in _MAGICS] + [True])
-    return tf.argmax(known, output_type=tf.int32)
+    return tf.argmax(
+        tf.stack([_starts(header, magic) for magic in _MAGICS] + [True]),
+        output_type=tf.int32,
+    )
 
 
 def _starts(header: tf.Tensor, magic: bytes) -> tf.Tensor:

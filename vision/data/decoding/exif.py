@@ -130,14 +130,16 @@ def _read_tag(contents: tf.Tensor, start: tf.Tensor) -> tf.Tensor:
 def _number(numbers: tf.Tensor, little: bool | tf.Tensor) -> tf.Tensor:
     """The number in the last axis of bytes; int32, in which four bytes wrap around."""
     powers = [(256**i + 2**31) % 2**32 - 2**31 for i in range(numbers.shape[-1])]
-    ordered = tf.where(little, numbers, tf.reverse(numbers, [-1]))
-    return tf.reduce_sum(ordered * powers, -1)
+    return tf.reduce_sum(
+        tf.where(little, numbers, tf.reverse(numbers, [-1])) * powers, -1
+    )
 
 
 def _bytes(contents: tf.Tensor, at: int | tf.Tensor, count: int) -> tf.Tensor:
     """`count` bytes of a scalar string, padded with zeros; int32 [count]."""
-    start = tf.minimum(at, tf.strings.length(contents))
-    piece = tf.strings.substr(contents, start, count)
+    piece = tf.strings.substr(
+        contents, tf.minimum(at, tf.strings.length(contents)), count
+    )
     return tf.cast(tf.io.decode_raw(piece, tf.uint8, fixed_length=count), tf.int32)
 
 

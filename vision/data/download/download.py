@@ -83,8 +83,13 @@ def download(
     """
     if urlsplit(url).scheme not in ('http', 'https'):
         raise DatasetError(f'Expected an address of http:// or https://, got {url!r}.')
-    algorithm = 'sha256' if sha256 else 'md5'
-    file = _File(url, path, size, algorithm=algorithm, digest=sha256 or md5)
+    file = _File(
+        url,
+        path,
+        size,
+        algorithm='sha256' if sha256 else 'md5',
+        digest=sha256 or md5,
+    )
     try:
         if not _is_there(file):
             with locked(path):
