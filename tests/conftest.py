@@ -1,10 +1,20 @@
-"""The optional folder of real data."""
+"""Fixtures of all tests: random numbers, and the optional folder of real data."""
 
 import os
+import random
+import time
 import zipfile
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def generator() -> random.Random:
+    """Random numbers that differ from run to run; a failure prints their seed."""
+    seed = int(os.environ.get('TAPESTRY_TEST_SEED') or time.time_ns())
+    print(f'Run again with TAPESTRY_TEST_SEED={seed} for the same random numbers.')
+    return random.Random(seed)
 
 
 @pytest.fixture(scope='session')

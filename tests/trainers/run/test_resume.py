@@ -105,29 +105,28 @@ def undisturbed(tmp_path_factory) -> Path:
     return run_dir
 
 
-def kill_three_times(run_dir: Path, *more: str) -> None:
-    moments = random.Random(time.time_ns())
+def kill_three_times(generator: random.Random, run_dir: Path, *more: str) -> None:
     for step in (1, 4, 7):
         process = start(run_dir, *more)
-        wait_for_step(process, run_dir, step + moments.randrange(3))
-        time.sleep(moments.uniform(0, 0.5))
+        wait_for_step(process, run_dir, step + generator.randrange(3))
+        time.sleep(generator.uniform(0, 0.5))
         process.send_signal(signal.SIGKILL)
         process.communicate()
 
 
 @pytest.mark.slow
-def test_killed_at_arbitrary_moments(undisturbed, tmp_path):
+def test_killed_at_arbitrary_moments(undisturbed, tmp_path, generator):
     run_dir = tmp_path / 'run'
-    kill_three_times(run_dir)
+    kill_three_times(generator, run_dir)
     finish(run_dir)
     assert_same_run(run_dir, undisturbed)
 
 
 @pytest.mark.slow
-def test_killed_in_either_phase(tmp_path):
+def test_killed_in_either_phase(tmp_path, generator):
     undisturbed, run_dir = tmp_path / 'undisturbed', tmp_path / 'run'
     finish(undisturbed, *TWO_PHASES)
-    kill_three_times(run_dir, *TWO_PHASES)
+    kill_three_times(generator, run_dir, *TWO_PHASES)
     finish(run_dir, *TWO_PHASES)
     assert_same_run(run_dir, undisturbed)
 
