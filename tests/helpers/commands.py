@@ -1,24 +1,146 @@
-"""Commands that tests run in processes of their own."""
+"""Commands and programs that tests run in processes of their own.
 
+To import TensorFlow takes Python five seconds of computation. Most tests are not about
+the import: their programs run in forks of one process, made for all tests, that has
+imported it and done nothing else.
+"""
+
+import array
+import functools
+import json
+import os
+import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
+TIMEOUT = 300  # Seconds for one program.
+
+# Reads requests from its standard input, a socket: JSON and three file descriptors. The
+# fork leaves the loop and ends like any other process; the server sends its exit code.
+_SERVER = """
+import array, gc, json, os, runpy, socket, sys
+os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
+os.environ['KERAS_HOME'] = os.path.join(os.devnull, 'keras')
+import keras, tensorflow
+gc.freeze()  # Forks neither copy nor free what is there already.
+requests = socket.socket(fileno=os.dup(0))
+while True:
+    message, fds, _, _ = socket.recv_fds(requests, 1 << 20, 3)
+    if not message:
+        sys.exit()
+    pid = os.fork()
+    if not pid:
+        break
+    for fd in fds:
+        os.close(fd)
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    requests.sendall(array.array('i', [code]).tobytes())
+requests.close()
+for number, fd in enumerate(fds):
+    os.dup2(fd, number)
+    os.close(fd)
+for number, name, mode in ((0, 'stdin', 'r'), (1, 'stdout', 'w'), (2, 'stderr', 'w')):
+    errors = 'backslashreplace' if name == 'stderr' else 'strict'
+    stream = open(number, mode, closefd=False, encoding='utf-8', errors=errors)
+    setattr(sys, name, stream)
+    setattr(sys, f'__{name}__', stream)
+sys.stderr.reconfigure(line_buffering=True)
+request = json.loads(message)
+os.environ.clear()
+os.environ.update(request['env'])
+option, program, *arguments = request['arguments']
+sys.argv = [option, *arguments]
+if option == '-m':
+    runpy.run_module(program, run_name='__main__', alter_sys=True)
+else:
+    exec(compile(program, '<string>', 'exec'), {'__name__': '__main__'})
+"""
+
+
+@functools.cache
+def _server() -> socket.socket:
+    """Starts the process that programs are forked from."""
+    client, server = socket.socketpair()
+    with server:
+        subprocess.Popen(
+            [sys.executable, '-c', _SERVER],
+            cwd=ROOT,
+            stdin=server,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    client.settimeout(TIMEOUT)
+    return client
 
 
 def run_command(
-    name: str, *arguments: str | bytes, python: tuple[str, ...] = (), **options
+    name: str,
+    *arguments: str,
+    python: tuple[str, ...] = (),
+    input: str | bytes = b'',
+    **streams: int,
 ) -> subprocess.CompletedProcess:
     """Runs `python -m scripts.<name>` from the root of the project.
 
     Args:
         name: of the command.
         *arguments: of the command.
-        python: options of the interpreter.
-        **options: of `subprocess.run`.
+        python: options of a new interpreter; if there are none, TensorFlow is imported
+            already.
+        input: what standard input holds.
+        **streams: file descriptors as `stdout` and `stderr`; by default these are
+            recorded.
+
+    Returns:
+        The exit code and the recorded text.
     """
-    command = [sys.executable, *python, '-m', f'scripts.{name}', *arguments]
+    program = ('-m', f'scripts.{name}')
+    return run_python(program, *arguments, python=python, input=input, **streams)
+
+
+def run_python(
+    program: tuple[str, str],
+    *arguments: str,
+    python: tuple[str, ...] = (),
+    input: str | bytes = b'',
+    **streams: int,
+) -> subprocess.CompletedProcess:
+    """Runs `('-m', module)` or `('-c', code)`; the rest is as of `run_command`."""
+    with (
+        tempfile.TemporaryFile() as stdin,
+        tempfile.TemporaryFile() as stdout,
+        tempfile.TemporaryFile() as stderr,
+    ):
+        stdin.write(input.encode() if isinstance(input, str) else input)
+        stdin.seek(0)
+        recorded = {'stdout': stdout, 'stderr': stderr}
+        fds = [stdin.fileno()]
+        fds += [streams.get(name, file.fileno()) for name, file in recorded.items()]
+        start = _start if python else _fork
+        code = start([*python, *program, *arguments], fds)
+        for file in recorded.values():
+            file.seek(0)
+        texts = {name: file.read().decode() for name, file in recorded.items()}
+    return subprocess.CompletedProcess(list(arguments), code, **texts)
+
+
+def _start(arguments: list[str], fds: list[int]) -> int:
+    stdin, stdout, stderr = fds
     return subprocess.run(
-        command, cwd=ROOT, capture_output=True, timeout=300, **options
-    )
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        timeout=TIMEOUT,
+    ).returncode
+
+
+def _fork(arguments: list[str], fds: list[int]) -> int:
+    request = json.dumps({'arguments': arguments, 'env': dict(os.environ)}).encode()
+    socket.send_fds(_server(), [request], fds)
+    (code,) = array.array('i', _server().recv(array.array('i').itemsize))
+    return code

@@ -1,12 +1,12 @@
 """The command as a person meets it: help, mistakes, and one whole run."""
 
 import dataclasses
+import functools
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from commands import run_command, run_python
 
 from trainers.settings.config import Config
 from trainers.settings.recipes import RECIPES
@@ -28,15 +28,7 @@ runpy.run_module('scripts.train', run_name='__main__')
 """
 
 
-def call(
-    *arguments: str,
-    python: tuple[str, ...] = (),
-    program: tuple[str, str] = ('-m', 'scripts.train'),
-) -> subprocess.CompletedProcess:
-    command = [sys.executable, *python, *program, *arguments]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=300
-    )
+call = functools.partial(run_command, 'train')
 
 
 def test_help_is_grouped_short_and_needs_no_tensorflow():
@@ -102,7 +94,8 @@ def test_missing_dataset_says_how_to_get_it(tmp_path):
 
 
 def test_whole_run(tmp_path):
-    done = call(
+    done = run_python(
+        ('-c', PROGRESS_OF_EVERY_STEP),
         '--model=inception_v1_compact',
         '--epochs=1',
         '--batch_size=8',
@@ -110,7 +103,6 @@ def test_whole_run(tmp_path):
         '--limit_eval_batches=1',
         '--optimizer=sgd',
         f'--run_dir={tmp_path}/run',
-        program=('-c', PROGRESS_OF_EVERY_STEP),
     )
     assert done.returncode == 0, done.stderr
     # Where there is no terminal the progress comes as lines now and then.

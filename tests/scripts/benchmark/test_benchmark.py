@@ -1,8 +1,8 @@
 """What the benchmark counts, compares and writes, but not how fast anything is."""
 
+import functools
 import json
 import math
-import subprocess
 import sys
 import types
 from pathlib import Path
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import run_command
 from PIL import Image
 
 from scripts.benchmark import end_to_end, keras_inception, modes, report, workloads
@@ -607,14 +608,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, '-m', 'scripts.benchmark', *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
+run = functools.partial(run_command, 'benchmark')
 
 
 @pytest.mark.slow

@@ -6,14 +6,13 @@ import logging
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from commands import ROOT, run_python
 from tqdm.contrib.logging import logging_redirect_tqdm
 
 from scripts.common import quiet
 
-ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import os, signal, sys
 from scripts.common import command, model_settings
@@ -43,10 +42,8 @@ def execute(*command: str) -> subprocess.CompletedProcess:
     )
 
 
-def run(
-    code: str, *arguments: str, python: tuple[str, ...] = ()
-) -> subprocess.CompletedProcess:
-    return execute(sys.executable, *python, '-c', code, *arguments)
+def run(code: str, *arguments: str, **options) -> subprocess.CompletedProcess:
+    return run_python(('-c', code), *arguments, **options)
 
 
 def test_arguments_that_are_no_flags_are_handed_on_wherever_they_stand():
@@ -61,6 +58,7 @@ def test_arguments_that_are_no_flags_are_handed_on_wherever_they_stand():
         '*',
         '--',
         '--run_dir=x',
+        python=('-E',),
     )
     assert (done.returncode, done.stderr) == (0, '')
     assert done.stdout == "False\n['a', '-', '*', '--run_dir=x'] r\n"
@@ -145,15 +143,8 @@ def test_closed_standard_output_ends_the_command_silently():
 def test_pipes_whose_reader_has_gone_change_no_exit_code(error, code, closed, shown):
     read, write = os.pipe()
     os.close(read)
-    streams = dict.fromkeys(('stdout', 'stderr'), subprocess.PIPE)
-    done = subprocess.run(
-        [sys.executable, '-c', program(f'[print("printed"), throw({error})]')],
-        cwd=ROOT,
-        env={**os.environ, 'PYTHONUNBUFFERED': ''},  # "printed" stays in a buffer
-        text=True,
-        timeout=300,
-        **{**streams, **dict.fromkeys(closed, write)},
-    )
+    work = program(f'[print("printed"), throw({error})]')
+    done = run(work, **dict.fromkeys(closed, write))
     os.close(write)
     assert done.returncode == code
     assert {name: getattr(done, name) for name in shown} == shown

@@ -28,7 +28,7 @@ from vision.data import ArraySplit, DatasetError, Source
 from vision.errors import UserError
 from vision.models.specification import Specification
 
-call = functools.partial(run_command, 'evaluate', text=True)
+call = functools.partial(run_command, 'evaluate')
 
 
 def test_help_needs_no_tensorflow():

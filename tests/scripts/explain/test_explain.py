@@ -36,7 +36,7 @@ from vision.models import create
 from vision.models.pretrained import PretrainedError
 from vision.registry import Entry
 
-call = functools.partial(run_command, 'explain', text=True)
+call = functools.partial(run_command, 'explain')
 
 
 @pytest.fixture(scope='module')

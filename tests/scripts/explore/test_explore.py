@@ -16,7 +16,7 @@ from scripts.explore import __main__ as explore
 from scripts.explore import augmentation
 from vision import data
 
-call = functools.partial(run_command, 'explore', text=True)
+call = functools.partial(run_command, 'explore')
 
 
 def test_help_is_short_and_needs_no_tensorflow():

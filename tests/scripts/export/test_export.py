@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import errno
+import functools
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_command
 from PIL import Image
 
 from scripts.export import export, images, report, staging
@@ -72,10 +74,7 @@ def start(*arguments: str, **options) -> subprocess.Popen:
     )
 
 
-def call(*arguments: str) -> tuple[int, str, str]:
-    process = start(*arguments)
-    stdout, stderr = process.communicate()
-    return process.returncode, stdout, stderr
+call = functools.partial(run_command, 'export')
 
 
 def everything_in(folder: Path) -> set[str]:
@@ -112,14 +111,14 @@ def test_writes_an_export_with_a_readme(few, trained, tmp_path, capsys):
 
 @pytest.mark.slow
 def test_exports_a_run_with_a_readme(run_dir, trained):
-    code, stdout, stderr = call(
+    done = call(
         f'--run_dir={run_dir}',
         '--temperature=0.5',
         '--formats=saved_model,tflite_float32,onnx',
     )
-    assert (code, stderr) == (0, '')
-    assert '100 images of the validation split of shapes' in stdout
-    assert stdout.count('passed') == 3
+    assert (done.returncode, done.stderr) == (0, '')
+    assert '100 images of the validation split of shapes' in done.stdout
+    assert done.stdout.count('passed') == 3
     folder = run_dir / 'export'
     assert everything_in(folder) == {
         'README.md',
@@ -284,8 +283,8 @@ def test_a_terminated_export_leaves_nothing(run_dir, tmp_path):
     ],
 )
 def test_wrong_flags_are_explained(arguments, code, message):
-    returned, _, stderr = call(*arguments)
-    assert (returned, message in stderr) == (code, True), stderr
+    done = call(*arguments)
+    assert (done.returncode, message in done.stderr) == (code, True), done.stderr
 
 
 @pytest.mark.parametrize(
@@ -302,13 +301,7 @@ def test_unknown_formats_are_refused(formats, message):
 
 
 def test_unknown_formats_are_reported_before_tensorflow_is_imported():
-    done = subprocess.run(
-        [sys.executable, '-X', 'importtime', '-m', 'scripts.export', '--formats=onxx'],
-        cwd=ROOT,
-        text=True,
-        capture_output=True,
-        check=False,
-    )
+    done = call('--formats=onxx', python=('-X', 'importtime'))
     assert done.returncode == 2
     assert 'Did you mean onnx' in done.stderr
     assert '| tensorflow' not in done.stderr
@@ -600,15 +593,15 @@ def test_weights_without_a_run_need_images(trained, tmp_path):
 def test_googlenet_in_every_format(data_folder, tmp_path):
     with_dogs = tmp_path / 'images'
     shutil.unpack_archive(data_folder / 'cats_and_dogs.zip', with_dogs)
-    code, stdout, stderr = call(
+    done = call(
         '--model=googlenet',
         f'--pretrained={data_folder / "googlenet_bvlc.npz"}',
         f'--images={with_dogs}/cats_and_dogs/test/dogs',
         f'--formats={",".join(PYTHON_FORMATS)}',
         f'--output={tmp_path / "out"}',
     )
-    assert (code, stderr) == (0, '')
-    assert stdout.count('passed') == len(PYTHON_FORMATS)
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.count('passed') == len(PYTHON_FORMATS)
     weights = Config(
         model='googlenet', pretrained=str(data_folder / 'googlenet_bvlc.npz')
     )

@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import json
 import os
 import pty
@@ -21,11 +22,7 @@ from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.tables import VIEWS
 
-
-def call(
-    *arguments: str, python: tuple[str, ...] = (), stdin: bytes = b''
-) -> subprocess.CompletedProcess:
-    return run_command('predict', *arguments, python=python, input=stdin)
+call = functools.partial(run_command, 'predict')
 
 
 @pytest.fixture(scope='module')
@@ -63,8 +60,8 @@ def folder(tmp_path_factory) -> Path:
 def test_help_is_short_and_needs_no_tensorflow():
     done = call('--help', python=('-X', 'importtime'))
     assert done.returncode == 0
-    assert b'absl' in done.stderr and b'tensorflow' not in done.stderr
-    lines = done.stdout.decode().splitlines()
+    assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
+    lines = done.stdout.splitlines()
     assert len(lines) < 90 and max(map(len, lines)) <= 88
     for name in (
         'run_dir',
@@ -92,8 +89,8 @@ def test_help_is_short_and_needs_no_tensorflow():
 )
 def test_usage_error_is_reported_before_tensorflow_is_imported(arguments, message):
     done = call(*arguments, python=('-X', 'importtime'))
-    assert (done.returncode, done.stdout) == (2, b'')
-    assert message in done.stderr.decode() and b'tensorflow' not in done.stderr
+    assert (done.returncode, done.stdout) == (2, '')
+    assert message in done.stderr and 'tensorflow' not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -130,17 +127,16 @@ def test_the_format_follows_from_the_output(settings, expected):
     assert Settings(**settings).written_format == expected
 
 
-@pytest.mark.slow
 def test_whole_run_in_a_table(run_dir, folder):
     # Flags may stand behind the images.
     done = call(str(folder), f'--run_dir={run_dir}', '--top=2')
-    lines = done.stdout.decode().splitlines()
+    lines = done.stdout.splitlines()
     assert lines[0].startswith(f'{run_dir}, best weights, epoch 1; probabilities not')
     assert lines[2].split() == ['file', 'class', 'probability']
     assert len(lines) == 3 + 5 * 2 + 1
-    assert r'new\nline.png' in done.stdout.decode()
+    assert r'new\nline.png' in done.stdout
     # No word of the decoder's.
-    assert done.stderr.decode().splitlines() == [
+    assert done.stderr.splitlines() == [
         f'{folder}/broken.png: Not a JPEG, PNG, GIF, BMP or WebP file',
         '1 of 6 images could not be predicted.',
     ]
@@ -170,7 +166,6 @@ def test_on_a_terminal_a_bad_image_is_named_once(run_dir, folder):
     assert b'Not a JPEG, PNG, GIF, BMP or WebP file' in said
 
 
-@pytest.mark.slow
 def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
     output = tmp_path / 'predictions.csv'
     done = call(
@@ -181,9 +176,9 @@ def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
         f'{folder}/*.png',
         '--',
         '-',
-        stdin=(folder / 'a.jpg').read_bytes(),
+        input=(folder / 'a.jpg').read_bytes(),
     )
-    assert (done.returncode, done.stdout) == (1, b'')
+    assert (done.returncode, done.stdout) == (1, '')
     with output.open(newline='') as file:
         rows = list(csv.DictReader(file))
     expected = predict(
@@ -204,10 +199,8 @@ def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
 
 def test_a_list_on_standard_input_in_json_lines(run_dir, folder):
     names = [f'{folder}/{name}' for name in ('new\nline.png', 'b.png', '--top.png')]
-    done = call(
-        f'--run_dir={run_dir}', '--format=jsonl', '-', stdin='\0'.join(names).encode()
-    )
-    assert (done.returncode, done.stderr) == (0, b'')
+    done = call(f'--run_dir={run_dir}', '--format=jsonl', '-', input='\0'.join(names))
+    assert (done.returncode, done.stderr) == (0, '')
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row['file'] for row in rows] == names
     assert all(len(row['predictions']) == 5 for row in rows)
