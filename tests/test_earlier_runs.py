@@ -2,20 +2,17 @@
 
 import csv
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import run_command
 
 from trainers import Config, configure, train
 from trainers.storage.run_directory import RunDirectory
 from vision.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 RUNS = Path(__file__).parent / 'earlier_runs' / 'version_0_1'
 TOLERANCE = 1e-5
 
@@ -55,21 +52,8 @@ def expected(name) -> dict:
     return json.loads((RUNS / 'expected.json').read_text())[name]
 
 
-def call(
-    folder: Path, command: str, *arguments: str
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, '-m', f'scripts.{command}', *arguments],
-        cwd=folder,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
 def run(folder: Path, command: str, *arguments: str) -> str:
-    done = call(folder, command, *arguments)
+    done = run_command(command, *arguments, cwd=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -184,7 +168,9 @@ def test_resumes_where_its_images_are_now(name, folder, expected):
 
 @pytest.mark.parametrize('name', ['two_phases'])
 def test_refuses_another_value_of_what_affects_results(name, folder):
-    done = call(folder, 'train', f'--run_dir={name}', '--epochs=9', '--seed=3')
+    done = run_command(
+        'train', f'--run_dir={name}', '--epochs=9', '--seed=3', cwd=folder
+    )
     assert done.returncode == 1
     assert 'differ:\n  epochs: 2 in the run, 9 now\nLeave them out' in done.stderr
     assert 'Traceback' not in done.stderr

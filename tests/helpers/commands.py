@@ -25,6 +25,7 @@ import array, gc, json, os, runpy, socket, sys
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 os.environ['KERAS_HOME'] = os.path.join(os.devnull, 'keras')
 import keras, tensorflow
+sys.path[0] = os.getcwd()
 gc.freeze()  # Forks neither copy nor free what is there already.
 requests = socket.socket(fileno=os.dup(0))
 while True:
@@ -51,6 +52,7 @@ sys.stderr.reconfigure(line_buffering=True)
 request = json.loads(message)
 os.environ.clear()
 os.environ.update(request['env'])
+os.chdir(request['cwd'])
 option, program, *arguments = request['arguments']
 sys.argv = [option, *arguments]
 if option == '-m':
@@ -81,9 +83,10 @@ def run_command(
     *arguments: str,
     python: tuple[str, ...] = (),
     input: str | bytes = b'',
+    cwd: Path = ROOT,
     **streams: int,
 ) -> subprocess.CompletedProcess:
-    """Runs `python -m scripts.<name>` from the root of the project.
+    """Runs `python -m scripts.<name>`.
 
     Args:
         name: of the command.
@@ -91,6 +94,7 @@ def run_command(
         python: options of a new interpreter; if there are none, TensorFlow is imported
             already.
         input: what standard input holds.
+        cwd: the working directory; by default the root of the project.
         **streams: file descriptors as `stdout` and `stderr`; by default these are
             recorded.
 
@@ -98,7 +102,9 @@ def run_command(
         The exit code and the recorded text.
     """
     program = ('-m', f'scripts.{name}')
-    return run_python(program, *arguments, python=python, input=input, **streams)
+    return run_python(
+        program, *arguments, python=python, input=input, cwd=cwd, **streams
+    )
 
 
 def run_python(
@@ -106,6 +112,7 @@ def run_python(
     *arguments: str,
     python: tuple[str, ...] = (),
     input: str | bytes = b'',
+    cwd: Path = ROOT,
     **streams: int,
 ) -> subprocess.CompletedProcess:
     """Runs `('-m', module)` or `('-c', code)`; the rest is as of `run_command`."""
@@ -120,18 +127,19 @@ def run_python(
         fds = [stdin.fileno()]
         fds += [streams.get(name, file.fileno()) for name, file in recorded.items()]
         start = _start if python else _fork
-        code = start([*python, *program, *arguments], fds)
+        code = start([*python, *program, *arguments], fds, cwd)
         for file in recorded.values():
             file.seek(0)
         texts = {name: file.read().decode() for name, file in recorded.items()}
     return subprocess.CompletedProcess(list(arguments), code, **texts)
 
 
-def _start(arguments: list[str], fds: list[int]) -> int:
+def _start(arguments: list[str], fds: list[int], cwd: Path) -> int:
     stdin, stdout, stderr = fds
     return subprocess.run(
         [sys.executable, *arguments],
-        cwd=ROOT,
+        cwd=cwd,
+        env={**os.environ, 'PYTHONPATH': str(ROOT)},
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -139,8 +147,8 @@ def _start(arguments: list[str], fds: list[int]) -> int:
     ).returncode
 
 
-def _fork(arguments: list[str], fds: list[int]) -> int:
-    request = json.dumps({'arguments': arguments, 'env': dict(os.environ)}).encode()
-    socket.send_fds(_server(), [request], fds)
+def _fork(arguments: list[str], fds: list[int], cwd: Path) -> int:
+    request = {'arguments': arguments, 'env': dict(os.environ), 'cwd': str(cwd)}
+    socket.send_fds(_server(), [json.dumps(request).encode()], fds)
     (code,) = array.array('i', _server().recv(array.array('i').itemsize))
     return code
