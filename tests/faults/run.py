@@ -6,7 +6,8 @@
 A fault (faults.py) replaces code that occurs once in its file. It is planted in a copy
 of the files that git tracks. There the fast tests run that have the place of the file,
 then the fast ones that execute a changed line according to the coverage data, then the
-slow ones of both, up to the first failure. `--whole` tries all tests on survivors.
+slow ones of both, up to the first failure. `--fast` leaves out the slow ones, and
+`--whole` tries all tests on survivors.
 """
 
 import argparse
@@ -118,7 +119,9 @@ def first_failure(folder: Path, tests: Iterable[str], mark: str) -> str:
     return f'pytest ended with {run.returncode}: {run.stdout[-500:]}{run.stderr[-500:]}'
 
 
-def try_fault(fault: Fault, coverage_file: str | None, whole: bool) -> Outcome:
+def try_fault(
+    fault: Fault, coverage_file: str | None, fast: bool, whole: bool
+) -> Outcome:
     """Plants one fault and runs the tests that may catch it."""
     start = time.monotonic()
     beside = tests_beside(fault.path)
@@ -129,6 +132,8 @@ def try_fault(fault: Fault, coverage_file: str | None, whole: bool) -> Outcome:
     rounds.append(('slow', [*beside, *executing]))
     if whole:
         rounds += [('fast', ['tests']), ('slow', ['tests'])]
+    if fast:
+        rounds = [(speed, tests) for speed, tests in rounds if speed == 'fast']
     with tempfile.TemporaryDirectory(prefix='fault-') as folder:
         plant(fault, Path(folder))
         for speed, tests in rounds:
@@ -146,6 +151,7 @@ def main() -> int:
     )
     parser.add_argument('--only', nargs='+', help='names of the faults to plant')
     parser.add_argument('--coverage', help='coverage data with a context for each test')
+    parser.add_argument('--fast', action='store_true', help='fast tests only')
     parser.add_argument('--whole', action='store_true', help='all tests for survivors')
     parser.add_argument('--jobs', type=int, default=2, help='faults at the same time')
     parser.add_argument('--report', type=Path, help='JSON file for the outcomes')
@@ -160,7 +166,10 @@ def main() -> int:
     outcomes = []
     with ThreadPoolExecutor(options.jobs) as pool:
         for outcome in pool.map(
-            lambda fault: try_fault(fault, options.coverage, options.whole), faults
+            lambda fault: try_fault(
+                fault, options.coverage, options.fast, options.whole
+            ),
+            faults,
         ):
             outcomes.append(outcome)
             print(
