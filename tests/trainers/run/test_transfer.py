@@ -191,10 +191,7 @@ def test_two_phases_are_one_run(two_phases, pretrained):
     assert ': 1,026 parameters are trained.' in log
 
 
-@pytest.mark.slow
-def test_the_second_phase_starts_from_the_best_epoch_of_the_first(
-    pretrained, tmp_path, two_phases
-):
+def test_the_second_phase_starts_from_the_best_epoch_of_the_first(pretrained, tmp_path):
     # Steps so large in the first phase that its second epoch is the worse one.
     settings = {**TWO_PHASES, 'ema': 0.0, 'optimizer': 'sgd', 'monitor': 'loss'}
     run(

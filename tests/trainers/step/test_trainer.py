@@ -112,7 +112,11 @@ def eagerly():
 
 
 def head_loss(batch: Batch, logits: tf.Tensor) -> tf.Tensor:
-    targets = 0.9 * tf.one_hot(batch.labels, CLASSES) + 0.1 / CLASSES
+    targets = tf.one_hot(batch.labels, CLASSES)
+    if batch.partners is not None:
+        shares = batch.shares[:, tf.newaxis]
+        targets = shares * targets + (1 - shares) * tf.one_hot(batch.partners, CLASSES)
+    targets = 0.9 * targets + 0.1 / CLASSES
     losses = -tf.reduce_sum(targets * tf.nn.log_softmax(logits), 1)
     return tf.reduce_sum(batch.sample_weights * losses) / COUNT
 
@@ -150,6 +154,16 @@ def test_loss_is_the_sum_of_its_terms(phase, weights):
         {'weight': 1, 'gradient_norm': norm, **expected}, rel=1e-4
     )
     assert phase.state.accuracies.read()['weight'] == sum(weights)
+
+
+def test_mixed_images_have_the_labels_of_both(phase, eagerly):
+    batch = make_batch()._replace(
+        partners=tf.constant([1, 2, 3, 0]), shares=tf.constant([0.5, 0.6, 0.8, 1.0])
+    )
+    expected = {name: float(term) for name, term in terms(phase, batch).items()}
+    phase.train_step(batch)
+    losses = phase.state.losses.read()
+    assert {name: losses[name] for name in expected} == pytest.approx(expected)
 
 
 def test_update_is_gradient_descent(phase):

@@ -75,6 +75,31 @@ def values(objects: tf.train.Checkpoint) -> list[bytes]:
     return [np.asarray(variable).tobytes() for variable in variables]
 
 
+def test_files_are_on_the_disk_before_the_checkpoint_gets_its_name(
+    tmp_path, monkeypatch
+):
+    events = []
+    flush, rename = files.flush, Path.rename
+
+    def flushing(path: Path) -> None:
+        events.append(('flush', path.name))
+        flush(path)
+
+    def renaming(path: Path, target: Path) -> Path:
+        events.append(('rename', target.name))
+        return rename(path, target)
+
+    monkeypatch.setattr(files, 'flush', flushing)
+    monkeypatch.setattr(Path, 'rename', renaming)
+    Checkpoints(tmp_path, make_objects()).save(3, {})
+    folder = tmp_path / 'step-000000003'
+    named = events.index(('rename', folder.name))
+    flushed = {name for event, name in events[:named] if event == 'flush'}
+    assert {path.name for path in folder.iterdir()} <= flushed
+    assert f'.saving-{folder.name}' in flushed
+    assert ('flush', tmp_path.name) in events[named:]
+
+
 def names(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
 
