@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # Seconds for one program.
@@ -79,32 +80,10 @@ def _server() -> socket.socket:
 
 
 def run_command(
-    name: str,
-    *arguments: str,
-    python: tuple[str, ...] = (),
-    input: str | bytes = b'',
-    cwd: Path = ROOT,
-    **streams: int,
+    name: str, *arguments: str, **options: Any
 ) -> subprocess.CompletedProcess:
-    """Runs `python -m scripts.<name>`.
-
-    Args:
-        name: of the command.
-        *arguments: of the command.
-        python: options of a new interpreter; if there are none, TensorFlow is imported
-            already.
-        input: what standard input holds.
-        cwd: the working directory; by default the root of the project.
-        **streams: file descriptors as `stdout` and `stderr`; by default these are
-            recorded.
-
-    Returns:
-        The exit code and the recorded text.
-    """
-    program = ('-m', f'scripts.{name}')
-    return run_python(
-        program, *arguments, python=python, input=input, cwd=cwd, **streams
-    )
+    """Runs `python -m scripts.<name>`; arguments and result are as of `run_python`."""
+    return run_python(('-m', f'scripts.{name}'), *arguments, **options)
 
 
 def run_python(
@@ -115,7 +94,21 @@ def run_python(
     cwd: Path = ROOT,
     **streams: int,
 ) -> subprocess.CompletedProcess:
-    """Runs `('-m', module)` or `('-c', code)`; the rest is as of `run_command`."""
+    """Runs a program in a process of its own.
+
+    Args:
+        program: `('-m', module)` or `('-c', code)`.
+        *arguments: of the program.
+        python: options of a new interpreter; if there are none, TensorFlow is imported
+            already.
+        input: what standard input holds.
+        cwd: the working directory; by default the root of the project.
+        **streams: file descriptors as `stdout` and `stderr`; by default these are
+            recorded.
+
+    Returns:
+        The exit code and the recorded text.
+    """
     with (
         tempfile.TemporaryFile() as stdin,
         tempfile.TemporaryFile() as stdout,

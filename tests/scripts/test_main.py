@@ -1,12 +1,8 @@
 """`python -m scripts` lists every command."""
 
-import subprocess
-import sys
-from pathlib import Path
+from commands import ROOT, run_python
 
 from scripts.__main__ import COMMANDS
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_command_is_listed():
@@ -16,13 +12,7 @@ def test_every_command_is_listed():
 
 
 def test_list_has_a_line_for_each_command():
-    done = subprocess.run(
-        [sys.executable, '-m', 'scripts'],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = run_python(('-m', 'scripts'))
     assert (done.returncode, done.stderr) == (0, '')
     *lines, _, last = done.stdout.splitlines()
     assert [line.split()[:3] for line in lines] == [
