@@ -1,12 +1,16 @@
-"""Fixtures of all tests: random numbers, and the optional folder of real data."""
+"""Fixtures of all tests: random numbers, a trained run, optional real data."""
 
+import hashlib
 import os
 import random
 import time
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import tiny_run
+from filelock import FileLock
 
 
 @pytest.fixture
@@ -15,6 +19,36 @@ def generator() -> random.Random:
     seed = int(os.environ.get('TAPESTRY_TEST_SEED') or time.time_ns())
     print(f'Run again with TAPESTRY_TEST_SEED={seed} for the same random numbers.')
     return random.Random(seed)
+
+
+@pytest.fixture(scope='session')
+def trained_run(tmp_path_factory) -> Iterator[Path]:
+    """The directory of a finished run of `tiny_run.SETTINGS`, to read and to copy.
+
+    It is trained once for all processes of the tests.
+    """
+    shared = tmp_path_factory.getbasetemp()
+    if 'PYTEST_XDIST_WORKER' in os.environ:
+        shared = shared.parent
+    run_dir = shared / 'trained_run'
+    with FileLock(shared / 'trained_run.lock'):
+        if not (run_dir / 'results.json').is_file():
+            from trainers import Config, train
+
+            train(Config(run_dir=str(run_dir), **tiny_run.SETTINGS))
+    before = _digest(run_dir)
+    yield run_dir
+    assert _digest(run_dir) == before, 'A test changed the run that all tests share.'
+
+
+def _digest(folder: Path) -> str:
+    """Of the names and contents of all files."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob('*')):
+        digest.update(str(path).encode())
+        if path.is_file():
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 @pytest.fixture(scope='session')

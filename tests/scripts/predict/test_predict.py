@@ -18,29 +18,15 @@ from PIL import Image
 
 from scripts.predict.settings import Settings
 from trainers.inference.prediction import predict
-from trainers.run.train import train
-from trainers.settings.config import Config, ConfigError
+from trainers.settings.config import ConfigError
 from trainers.settings.tables import VIEWS
 
 call = functools.partial(run_command, 'predict')
 
 
 @pytest.fixture(scope='module')
-def run_dir(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp('runs') / 'run'
-    config = Config(
-        dataset='shapes',
-        model='small_cnn',
-        model_options=('filters:4',),
-        epochs=1,
-        batch_size=8,
-        limit_train_batches=2,
-        limit_eval_batches=1,
-        precision='float32',
-        run_dir=str(path),
-    )
-    train(config)
-    return path
+def run_dir(trained_run) -> Path:
+    return trained_run
 
 
 @pytest.fixture(scope='module')
