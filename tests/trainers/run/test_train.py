@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from trainers.inference.classifier import from_run
-from trainers.run.loop import DivergedError
+from trainers.run.loop import DivergedError, Loop
 from trainers.run.signals import Stopped
 from trainers.run.source import load_source
 from trainers.run.train import train
@@ -39,6 +39,8 @@ SHORT = {
     'log_every': 2,
     'precision': 'float32',
 }
+
+pytestmark = pytest.mark.usefixtures('no_drawings')
 
 # Every figure that a run can have.
 AVERAGED = {'optimizer': 'sgd', 'ema': 0.9, 'weight_decay': 1e-4}
@@ -310,65 +312,38 @@ def test_default_run_dir(settings, expected):
     assert default_run_dir(Config(**settings)) == expected
 
 
-def test_early_stopping_restores_the_best(tmp_path):
-    # Steps so large that the loss cannot fall every time.
-    results = run(
-        tmp_path,
-        optimizer='adam',
-        learning_rate=0.3,
-        epochs=40,
-        monitor='loss',
-        early_stopping=1,
-        schedule='constant',
+ESTIMATED = {
+    'model': 'cifar_cnn',
+    'model_options': ('filters:4', 'block_dropout:0.5'),
+    'dense': ('none',),
+    'epochs': 1,
+    'augment': ('rotate:90',),
+    'ema': 0.9,
+    'precise_bn': 16,
+}
+
+
+@pytest.fixture(scope='module')
+def estimated(tmp_path_factory) -> Path:
+    """A run whose batch norms have the statistics of unaugmented images."""
+    run_dir = tmp_path_factory.mktemp('estimated') / 'run'
+    run(run_dir, **ESTIMATED)
+    return run_dir
+
+
+def test_batch_norms_have_the_statistics_of_unaugmented_images(estimated):
+    source = load_source(Config(**{**SHORT, **ESTIMATED}))
+    batches = data.train_batches(
+        source.splits['train'],
+        batch_size=8,
+        image_size=32,
+        seed=0,
+        augment=(),
+        end_step=2,
     )
-    losses = [row['validation_loss'] for row in metrics(tmp_path)]
-    assert results['epochs'] == len(losses) == results['best_epoch'] + 1 < 40
-    assert results['validation']['loss'] == min(losses) != losses[-1]
-    assert 'stopped early' in (tmp_path / 'train.log').read_text()
-
-
-@pytest.mark.slow
-def test_stopped_early_stays_stopped(tmp_path):
-    # At a rate of 0 the second epoch cannot be better than the first.
-    settings = {'learning_rate': 0.0, 'epochs': 5, 'early_stopping': 1}
-    first, second = (run(tmp_path, **settings) for _ in range(2))
-    assert first['epochs'] == second['epochs'] == 2
-    assert first['best_epoch'] == 1
-
-
-def test_plateau_lowers_the_rate(tmp_path):
-    run(
-        tmp_path,
-        optimizer='sgd',
-        learning_rate=0.0,
-        schedule='constant',
-        plateau_patience=1,
-        limit_train_batches=1,
-    )
-    assert 'the learning rate drops to 0.5 ' in (tmp_path / 'train.log').read_text()
-
-
-def test_batch_norms_have_the_statistics_of_unaugmented_images(tmp_path):
-    settings = {
-        'model': 'cifar_cnn',
-        'model_options': ('filters:4-4', 'block_dropout:0.5'),
-        'augment': ('rotate:90',),
-        'ema': 0.9,
-        'precise_bn': 16,
-    }
-    run(tmp_path, **settings)
     for weights in ('best', 'last'):
-        network = from_run(tmp_path, weights).network
+        network = from_run(estimated, weights).network
         stored = [v.numpy() for v in network.variables]
-        source = load_source(Config(**{**SHORT, **settings}))
-        batches = data.train_batches(
-            source.splits['train'],
-            batch_size=8,
-            image_size=32,
-            seed=0,
-            augment=(),
-            end_step=2,
-        )
         for count, batch in enumerate(batches, start=1):
             network.estimate_batch_statistics(batch.images, tf.constant(1 / count))
         for variable, value in zip(network.variables, stored):
@@ -376,34 +351,26 @@ def test_batch_norms_have_the_statistics_of_unaugmented_images(tmp_path):
 
 
 @pytest.mark.slow
-def test_stopped_while_it_evaluates_it_ends_with_the_same_bits(tmp_path, monkeypatch):
-    settings = {
-        'model': 'cifar_cnn',
-        'model_options': ('filters:4-4',),
-        'ema': 0.9,
-        'augment': ('rotate:90',),
-        'precise_bn': 16,
-    }
-    run(tmp_path / 'undisturbed', **settings)
+def test_stopped_while_it_evaluates_it_ends_with_the_same_bits(
+    estimated, tmp_path, monkeypatch
+):
     evaluate, calls = TrainingPhase.evaluate, []
 
     def interrupted(phase: TrainingPhase, batches) -> dict[str, float]:
         calls.append(1)
-        if len(calls) == 3:  # of the first epoch, after the check of the first batch
+        if len(calls) == 3:  # of the averaged weights, after the check of the start
             raise Stopped('now')
         return evaluate(phase, batches)
 
     with monkeypatch.context() as patch:
         patch.setattr(TrainingPhase, 'evaluate', interrupted)
         with pytest.raises(Stopped):
-            run(tmp_path / 'run', **settings)
-    run(tmp_path / 'run', resume='must', **settings)
+            run(tmp_path / 'run', **ESTIMATED)
+    run(tmp_path / 'run', resume='must', **ESTIMATED)
     for kind in ('last', 'best'):
         for part in ('model', 'averages'):
             arrays, _ = read_variables(tmp_path / 'run/checkpoints' / kind, part)
-            expected, _ = read_variables(
-                tmp_path / 'undisturbed/checkpoints' / kind, part
-            )
+            expected, _ = read_variables(estimated / 'checkpoints' / kind, part)
             assert {n: a.tobytes() for n, a in arrays.items()} == {
                 n: a.tobytes() for n, a in expected.items()
             }
@@ -464,16 +431,18 @@ def test_dry_run_leaves_no_files(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize('given', [{'run_dir': 'run'}, {**SHORT, 'run_dir': 'run'}])
 def test_dry_run_of_a_run_tries_what_it_recorded(
-    finished, given, tmp_path, monkeypatch, caplog
+    finished, tmp_path, monkeypatch, caplog
 ):
     run_dir, _ = finished
     monkeypatch.chdir(run_dir.parent)
+    config = config_of({'run_dir': 'run', 'dry_run': True})
+    given = {**SHORT, 'log_every': config.log_every}
+    assert config == config_of({**given, 'run_dir': 'run', 'dry_run': True})
     monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))
     before = contents(run_dir)
     with caplog.at_level('INFO'):
-        results = train(config_of({**given, 'dry_run': True}))
+        results = train(config)
     assert (results['epochs'], results['steps']) == (1, 1)
     assert results['weights'] == 'averaged'
     assert 'Model       small' in caplog.text and 'Dry run passed' in caplog.text
@@ -504,9 +473,10 @@ def test_dry_run_with_other_classes_is_refused(finished, tmp_path):
             run(run_dir, **AVERAGED, dry_run=dry_run)
 
 
-def test_dry_run_that_is_never_to_resume_does_not_compare(finished):
-    results = run(finished[0], seed=8, resume='never', dry_run=True)
-    assert results['steps'] == 1
+def test_dry_run_that_is_never_to_resume_does_not_compare(finished, monkeypatch):
+    monkeypatch.setattr(Loop, 'run', lambda loop: loop / 'is reached')
+    with pytest.raises(TypeError, match='Loop'):
+        run(finished[0], seed=8, resume='never', dry_run=True)
 
 
 def test_divergence_ends_the_run_and_saves_no_bad_weights(tmp_path):
@@ -551,8 +521,15 @@ def one_broken(tmp_path) -> Path:
     return root
 
 
-@pytest.mark.parametrize('cache', ['ram', pytest.param('off', marks=pytest.mark.slow)])
-@pytest.mark.parametrize('max_bad_fraction', [0.05, 0.01])
+@pytest.mark.parametrize(
+    'cache, max_bad_fraction',
+    [
+        ('ram', 0.05),
+        pytest.param('ram', 0.01, marks=pytest.mark.slow),
+        pytest.param('off', 0.05, marks=pytest.mark.slow),
+        pytest.param('off', 0.01, marks=pytest.mark.slow),
+    ],
+)
 def test_broken_image(tmp_path, one_broken, cache, max_bad_fraction):
     run_dir = tmp_path / 'run'
     settings = {
@@ -563,6 +540,7 @@ def test_broken_image(tmp_path, one_broken, cache, max_bad_fraction):
         'limit_train_batches': 0,
         'limit_eval_batches': 0,
         'epochs': 1,
+        'log_every': 50,
         'cache': cache,
         'max_bad_fraction': max_bad_fraction,
     }
