@@ -38,9 +38,28 @@ def augmenter(*specs: str, size: int = SIDE) -> Augmenter:
     return Augmenter([augmentation(spec) for spec in specs], size)
 
 
+@functools.cache
+def decoder(augmenter: Augmenter) -> tf.types.experimental.PolymorphicFunction:
+    """`(contents, seed) -> image`, traced, which pays from ten images on."""
+    types = [tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)]
+    return tf.function(augmenter.decode, types, autograph=False)
+
+
 def prepare(augmenter: Augmenter, image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
     """One image, cropped or fitted."""
-    return augmenter._prepared(image[tf.newaxis], seed[tf.newaxis])[0]
+    return augmenter.decode(tf.io.encode_png(image), seed)
+
+
+@pytest.fixture
+def eager():
+    """What is compiled is computed step by step."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+def slow(*values):
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
 def augmented(images: tf.Tensor, *specs: str, seeds: tf.Tensor = SEEDS) -> np.ndarray:
@@ -52,8 +71,25 @@ def assert_close(actual: tf.Tensor, expected: tf.Tensor, levels: int = 1):
     np.testing.assert_allclose(actual.numpy().astype(int), expected, atol=levels)
 
 
+# Of each kind one that is quick to compile; `eager` runs the others in the fast tests.
+COMPILED = [
+    name if name in ('rotate', 'contrast', 'mixup') else slow(name)
+    for name in AUGMENTATIONS
+]
+
+
+@pytest.mark.usefixtures('eager')
 @pytest.mark.parametrize('name', AUGMENTATIONS)
 def test_images_are_uint8_of_the_size_and_change_with_the_seed(name, images):
+    assert_uint8_that_change_with_the_seed(name, images)
+
+
+@pytest.mark.parametrize('name', COMPILED)
+def test_compiled_images_are_uint8_of_the_size_and_change_with_the_seed(name, images):
+    assert_uint8_that_change_with_the_seed(name, images)
+
+
+def assert_uint8_that_change_with_the_seed(name: str, images: tf.Tensor):
     out, shares = augmenter(name)(images, SEEDS, WEIGHTS)
     assert out.dtype == tf.uint8 and out.shape == [COUNT, SIDE, SIDE, 3]
     assert (shares is not None) is (name in MIXING)
@@ -64,16 +100,19 @@ def test_images_are_uint8_of_the_size_and_change_with_the_seed(name, images):
     assert not np.array_equal(augmented(images, name, seeds=SEEDS + 100), out)
 
 
-@pytest.mark.parametrize('name', AUGMENTATIONS)
-def test_compiled_is_what_it_is_eagerly(name, images):
-    for seeds in (SEEDS, SEEDS + 100):
-        compiled, shares = augmenter(name)(images, seeds, WEIGHTS)
-        eager, eager_shares = augmenter(name)._apply(images, seeds, WEIGHTS, False)
-        assert_close(compiled, eager)
+@pytest.mark.parametrize('name', COMPILED)
+def test_compiled_is_what_it_is_eagerly(name, images, request):
+    arguments = [(images, seeds, WEIGHTS) for seeds in (SEEDS, SEEDS + 100)]
+    compiled = [augmenter(name)(*batch) for batch in arguments]
+    request.getfixturevalue('eager')
+    for (out, shares), batch in zip(compiled, arguments):
+        expected, expected_shares = augmenter(name)(*batch)
+        assert_close(out, expected)
         if shares is not None:
-            np.testing.assert_allclose(shares, eager_shares, atol=1e-6)
+            np.testing.assert_allclose(shares, expected_shares, atol=1e-6)
 
 
+@pytest.mark.usefixtures('eager')
 @pytest.mark.parametrize('name', [name for name in AUGMENTATIONS if name not in MIXING])
 def test_an_image_is_the_same_at_any_place_of_a_batch(name, images):
     turned = augmented(tf.reverse(images, [0]), name, seeds=tf.reverse(SEEDS, [0]))
@@ -103,6 +142,7 @@ def test_steps_go_in_order_each_with_a_seed_of_its_own(images):
     assert_close(tf.constant(actual), decode.to_uint8(out))
 
 
+@pytest.mark.usefixtures('eager')
 @pytest.mark.parametrize(
     'specs, functions',
     [
@@ -120,6 +160,7 @@ def test_neighbours_that_move_are_one_map(images, specs, functions):
     assert np.abs(other.numpy().astype(int) - once).max() > 20
 
 
+@pytest.mark.usefixtures('eager')
 def test_a_step_counts_twice_when_it_is_listed_twice(images):
     many = tf.range(64, dtype=tf.int64)
     tiled = tf.tile(images[:1], [64, 1, 1, 1])
@@ -198,32 +239,56 @@ def jpeg(image: np.ndarray, subsampling: int) -> tf.Tensor:
     return tf.constant(stream.getvalue())
 
 
-@pytest.mark.parametrize('height, width', [(70, 100), (90, 33), (300, 200), (20, 20)])
-@pytest.mark.parametrize(
-    'specs', [('random_resized_crop', 'flip'), ('random_resized_crop:0.3:2',)]
+@functools.cache
+def cropper(count: int, *numbers: float) -> tf.types.experimental.PolymorphicFunction:
+    """`(image, seed) -> image`, cropped by the first of `count` augmentations."""
+
+    def crop(image: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        height, width, _ = tf.unstack(tf.shape(image))
+        own = draws.split(seed, count)[0]
+        window = geometry.crop_window(own, height, width, *numbers)
+        top, left, rows, columns = tf.unstack(window)
+        return decode.resize(image[top : top + rows, left : left + columns], SIDE)
+
+    types = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([], tf.int64)]
+    return tf.function(crop, types, autograph=False)
+
+
+# A crop, and the numbers that it stands for.
+CROPS = pytest.mark.parametrize(
+    'specs, numbers',
+    [
+        (('random_resized_crop', 'flip'), (0.08, 4 / 3)),
+        (('random_resized_crop:0.3:2',), (0.3, 2)),
+    ],
 )
-def test_a_crop_of_a_jpeg_is_that_of_its_image(specs, height, width):
+
+
+@pytest.mark.parametrize('height, width', [(70, 100), (90, 33), (300, 200), (20, 20)])
+@CROPS
+def test_a_crop_of_a_jpeg_is_that_of_its_image(specs, numbers, height, width):
     whole, halved = (jpeg(photo(height, width), s) for s in (0, 2))
-    augment = augmenter(*specs)
+    cropped = decoder(augmenter(*specs))
+    expected = cropper(len(specs), *numbers)
     for seed in SEEDS:
         np.testing.assert_array_equal(
-            augment.decode(whole, seed),
-            prepare(augment, decode.decode(whole), seed),
+            cropped(whole, seed), expected(decode.decode_traced(whole), seed)
         )
         # Colour of half the resolution is interpolated up to a crop's sides only.
-        inner = augment.decode(halved, seed)[:, 3:-3]
         np.testing.assert_array_equal(
-            inner, prepare(augment, decode.decode(halved), seed)[:, 3:-3]
+            cropped(halved, seed)[:, 3:-3],
+            expected(decode.decode_traced(halved), seed)[:, 3:-3],
         )
 
 
-def test_a_crop_of_another_file_is_that_of_its_image():
+@CROPS
+def test_a_crop_of_another_file_is_that_of_its_image(specs, numbers):
     image = tf.constant(photo(70, 100))
-    augment = augmenter('random_resized_crop', 'flip')
+    cropped = decoder(augmenter(*specs))
     for seed in SEEDS:
         np.testing.assert_array_equal(
-            augment.decode(tf.io.encode_png(image), seed),
-            prepare(augment, image, seed),
+            cropped(tf.io.encode_png(image), seed),
+            cropper(len(specs), *numbers)(image, seed),
         )
 
 
@@ -247,6 +312,7 @@ def test_what_is_mixed_with_a_bad_image_stays_whole(name, images):
         )
 
 
+@pytest.mark.usefixtures('eager')
 def test_images_are_mixed_when_they_are_finished(images):
     first, second = own_seeds(2)
     bright = colour.brightness(tf.cast(images, tf.float32), first, 0.5)
@@ -256,6 +322,7 @@ def test_images_are_mixed_when_they_are_finished(images):
     np.testing.assert_allclose(shares, expected_shares, atol=1e-6)
 
 
+@pytest.mark.usefixtures('eager')
 @pytest.mark.parametrize(
     'specs',
     [('flip', 'mixup'), ('cutmix',), ('random_resized_crop', 'flip', 'cutmix:0.5')],
