@@ -10,7 +10,6 @@ from vision.data import (
     BadFiles,
     DatasetError,
     Split,
-    decode_to_memory,
     eval_batches,
     train_batches,
 )
@@ -75,15 +74,6 @@ def test_training_goes_on_with_the_same_good_images(files, damaged):
     assert not images[~good].any()
     np.testing.assert_array_equal(labels, whole[1])
     assert len(bad.items()) == 3  # Once each, though met in both epochs.
-
-
-def test_decoding_to_memory_keeps_the_weights(noise, damaged):
-    bad = BadFiles()
-    split = decode_to_memory(damaged, 24, bad)
-    np.testing.assert_array_equal(np.flatnonzero(split.sample_weights == 0), BAD)
-    assert len(bad.items()) == 3
-    weights = _all(eval_batches(split, batch_size=23, image_size=24))[2]
-    np.testing.assert_array_equal(weights, split.sample_weights)
 
 
 def test_a_bug_in_the_code_is_not_taken_for_a_bad_file(files, monkeypatch):

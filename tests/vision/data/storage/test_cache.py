@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
+from commands import run_python
 
 from vision.data import (
     ArraySplit,
@@ -26,7 +26,7 @@ from vision.data import (
     fits_in_memory,
 )
 from vision.data.decoding import decode
-from vision.data.storage import cache, stored
+from vision.data.storage import cache
 
 # A process of its own: decodes and prints where it is, going on for each line it gets.
 CHILD = """
@@ -40,6 +40,15 @@ def wait(done, total):
 split = pickle.loads(pathlib.Path(sys.argv[1]).read_bytes())
 decode_to_disk(split, 24, pathlib.Path(sys.argv[2]), progress=wait)
 print('done', flush=True)
+"""
+# Decodes one group of images, and is killed.
+KILLED = """
+import os, pathlib, pickle, signal, sys
+from vision.data import decode_to_disk
+
+decode_to_disk(
+    pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()), 24, pathlib.Path(sys.argv[2]),
+    progress=lambda done, total: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
@@ -61,11 +70,11 @@ def plain_graphs():
 
 @pytest.fixture
 def many(files) -> Split:
-    """300 images: more than one group of files."""
-    order = np.arange(300) % 23
+    """150 images: more than one group of files."""
+    order = np.arange(150) % 23
     return FileSplit(
         files.labels[order],
-        [str(i) for i in range(300)],
+        [str(i) for i in range(150)],
         paths=[files.paths[i] for i in order],
     )
 
@@ -78,28 +87,6 @@ def damaged(files) -> Split:
     Path(paths[7]).write_bytes(b'')
     paths[20] += '.missing'
     return dataclasses.replace(files, paths=paths)
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Decodes whole images of the right size with Pillow: graphs take seconds."""
-
-    def decoded(split, contents, bad_files, progress):
-        images = np.stack([np.asarray(Image.open(path)) for path in split.paths])
-        yield 0, images, np.ones(len(split), np.float32)
-        if progress is not None:
-            progress(len(split), len(split))
-
-    monkeypatch.setattr(stored, '_groups', decoded)
-
-
-@pytest.fixture
-def no_decoding(monkeypatch):
-
-    def refuse(*arguments):
-        raise AssertionError('Expected nothing to be decoded.')
-
-    monkeypatch.setattr(stored, '_groups', refuse)
 
 
 def _change(path: str, contents: bytes, seconds: float = 0):
@@ -128,38 +115,56 @@ def test_decoding_gives_the_images_and_reports_progress(
     assert seen == [(23, 23)]
 
 
+@pytest.mark.usefixtures('quick')
 @DECODERS
 def test_more_than_one_group_of_files(noise, many, decoder, tmp_path):
     seen = []
     split = decoder(many, 24, tmp_path, progress=lambda *at: seen.append(at))
-    np.testing.assert_array_equal(split.images, noise.images[np.arange(300) % 23])
-    assert seen == [(64, 300), (128, 300), (192, 300), (256, 300), (300, 300)]
+    np.testing.assert_array_equal(split.images, noise.images[np.arange(150) % 23])
+    assert seen == [(64, 150), (128, 150), (150, 150)]
 
 
-@DECODERS
+@pytest.mark.parametrize(
+    'decoder', [to_memory, pytest.param(decode_to_disk, marks=pytest.mark.slow)]
+)
 def test_other_sizes_are_fitted(noise, files, decoder, tmp_path):
     split = decoder(files, 16, tmp_path)
     expected = [decode.fit(tf.constant(image), 16) for image in noise.images]
     np.testing.assert_array_equal(split.images, expected)
 
 
-@DECODERS
-def test_bad_files_have_weight_zero_and_are_recorded(noise, damaged, decoder, tmp_path):
+def test_bad_files_have_weight_zero_and_are_recorded(noise, damaged):
     bad_files = BadFiles()
-    split = decoder(damaged, 24, tmp_path, bad_files=bad_files)
-    np.testing.assert_array_equal(np.flatnonzero(split.sample_weights == 0), [3, 7, 20])
-    assert {file.name for file in bad_files.items()} == {
-        'noise/3',
-        'noise/7',
-        'noise/20',
-    }
-    assert not split.images[[3, 7, 20]].any()
-    np.testing.assert_array_equal(split.images[0], noise.images[0])
+    split = decode_to_memory(damaged, 24, bad_files)
+    _assert_decoded_but_three(split, noise, bad_files)
     assert damaged.sample_weights.all()  # It is left as it was.
 
 
+def test_bad_files_are_recorded_again_from_the_cache(noise, damaged, tmp_path, request):
+    made, used = BadFiles(), BadFiles()
+    split = decode_to_disk(damaged, 24, tmp_path / 'cache', made)
+    _assert_decoded_but_three(split, noise, made)
+    request.getfixturevalue('no_decoding')
+    again = decode_to_disk(damaged, 24, tmp_path / 'cache', used)
+    _assert_decoded_but_three(again, noise, used)
+    assert used.items() == made.items()
+    assert damaged.sample_weights.all()  # It is left as it was.
+
+
+def _assert_decoded_but_three(split: Split, noise: Split, bad_files: BadFiles):
+    bad = [3, 7, 20]
+    np.testing.assert_array_equal(np.flatnonzero(split.sample_weights == 0), bad)
+    assert {file.name for file in bad_files.items()} == {f'noise/{i}' for i in bad}
+    expected = noise.images.copy()
+    expected[bad] = 0
+    np.testing.assert_array_equal(split.images, expected)
+
+
+@pytest.mark.parametrize('graphs', [False, pytest.param(True, marks=pytest.mark.slow)])
 @DECODERS
-def test_a_weight_of_zero_stays(files, decoder, tmp_path):
+def test_a_weight_of_zero_stays(files, decoder, graphs, tmp_path, request):
+    if not graphs:
+        request.getfixturevalue('quick')
     weights = np.ones(23, np.float32)
     weights[5] = 0
     split = dataclasses.replace(files, sample_weights=weights)
@@ -182,6 +187,7 @@ def test_a_cache_is_used_again(noise, files, tmp_path):
     assert not seen and _cached(folder) == ['.json', '.uint8']
 
 
+@pytest.mark.usefixtures('quick')
 def test_a_cache_holds_for_its_images_and_size_only(noise, files, tmp_path):
     decode_to_disk(files, 24, tmp_path / 'cache')
     assert decode_to_disk(files, 16, tmp_path / 'cache').images.shape[1] == 16
@@ -212,19 +218,10 @@ def test_a_cache_is_made_anew_when_a_file_changed(
     np.testing.assert_array_equal(first.images, noise.images)
 
 
-def test_bad_files_are_recorded_again_from_the_cache(damaged, tmp_path, request):
-    made, used = BadFiles(), BadFiles()
-    first = decode_to_disk(damaged, 24, tmp_path / 'cache', made)
-    request.getfixturevalue('no_decoding')
-    again = decode_to_disk(damaged, 24, tmp_path / 'cache', used)
-    assert used.items() == made.items() and len(used.items()) == 3
-    np.testing.assert_array_equal(again.sample_weights, first.sample_weights)
-    np.testing.assert_array_equal(again.images, first.images)
-
-
-@pytest.mark.slow
+@pytest.mark.usefixtures('quick')
 def test_a_missing_file_that_came_back_is_decoded(damaged, files, tmp_path):
-    decode_to_disk(damaged, 24, tmp_path / 'cache')
+    split = decode_to_disk(damaged, 24, tmp_path / 'cache')
+    assert split.sample_weights[20] == 0
     Path(damaged.paths[20]).write_bytes(Path(files.paths[20]).read_bytes())
     assert decode_to_disk(damaged, 24, tmp_path / 'cache').sample_weights[20] == 1
 
@@ -272,15 +269,19 @@ def test_a_full_disk_is_refused_and_nothing_left(files, tmp_path):
     assert decode_to_disk(files, 24, tmp_path / 'cache').sample_weights.all()
 
 
+def _pickled(split: Split, folder: Path) -> str:
+    """A file with the split: names of images may be longer than an argument."""
+    file = folder / 'split.pickle'
+    file.write_bytes(pickle.dumps(split))
+    return str(file)
+
+
 class _Child:
     """Another process that decodes, and waits after each group of images."""
 
     def __init__(self, split: Split, folder: Path, tmp_path: Path):
-        # By way of a file: names of images may be longer than an argument.
-        pickled = tmp_path / 'split.pickle'
-        pickled.write_bytes(pickle.dumps(split))
         self.process = subprocess.Popen(
-            [sys.executable, '-c', CHILD, str(pickled), str(folder)],
+            [sys.executable, '-c', CHILD, _pickled(split, tmp_path), str(folder)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -299,14 +300,28 @@ def child(many, tmp_path):
     child.process.communicate()
 
 
-def test_killed_in_between_nothing_is_taken_for_whole(noise, many, child, tmp_path):
-    assert child.line() == '64'
-    child.process.send_signal(signal.SIGKILL)
-    assert child.process.wait() == -signal.SIGKILL
+@pytest.mark.usefixtures('quick')
+def test_the_cache_is_locked_while_it_is_made(files, tmp_path, is_locked):
+    seen = []
+    decode_to_disk(
+        files,
+        24,
+        tmp_path / 'cache',
+        progress=lambda *at: seen.append(is_locked(tmp_path / 'cache')),
+    )
+    assert seen == [True]
+
+
+@pytest.mark.usefixtures('quick')
+def test_killed_in_between_nothing_is_taken_for_whole(noise, many, tmp_path):
+    killed = run_python(
+        ('-c', KILLED), _pickled(many, tmp_path), str(tmp_path / 'cache')
+    )
+    assert killed.returncode == -signal.SIGKILL
     assert '.tmp' in _cached(tmp_path / 'cache')
     assert not {'.uint8', '.json'} & set(_cached(tmp_path / 'cache'))
     split = decode_to_disk(many, 24, tmp_path / 'cache')
-    np.testing.assert_array_equal(split.images, noise.images[np.arange(300) % 23])
+    np.testing.assert_array_equal(split.images, noise.images[np.arange(150) % 23])
     assert _cached(tmp_path / 'cache') == ['.json', '.uint8']
 
 
@@ -322,11 +337,11 @@ def test_of_two_processes_one_decodes(
     waiting.start()
     waiting.join(0.5)
     assert waiting.is_alive() and 'Another process (pid ' in caplog.text
-    child.process.stdin.write('\n' * 5)
+    child.process.stdin.write('\n' * 3)
     child.process.stdin.flush()
     waiting.join(60)
-    np.testing.assert_array_equal(splits[0].images, noise.images[np.arange(300) % 23])
-    assert [child.line() for _ in range(5)] == ['128', '192', '256', '300', 'done']
+    np.testing.assert_array_equal(splits[0].images, noise.images[np.arange(150) % 23])
+    assert [child.line() for _ in range(3)] == ['128', '150', 'done']
 
 
 def test_the_folder_lies_beside_the_data(tmp_path):

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import run_python
 
 from vision.data import (
     BadFiles,
@@ -48,6 +49,19 @@ extract_features(
     image_size=24, batch_size=8, key='weights', folder=pathlib.Path(sys.argv[2]),
     bad_files=BadFiles(), progress=wait)
 print('done', flush=True)
+"""
+# Computes the features of one batch, and is killed.
+KILLED = """
+import os, pathlib, pickle, signal, sys
+import tensorflow as tf
+from vision.data import BadFiles, extract_features
+
+extract_features(
+    pickle.loads(pathlib.Path(sys.argv[1]).read_bytes()),
+    lambda images: tf.cast(tf.reshape(images[:, 0, :2], [8, 6]), tf.float32), 6,
+    image_size=24, batch_size=8, key='weights', folder=pathlib.Path(sys.argv[2]),
+    bad_files=BadFiles(),
+    progress=lambda done, total: os.kill(os.getpid(), signal.SIGKILL))
 """
 
 
@@ -134,6 +148,7 @@ def test_features_are_those_of_each_image_in_order(
     assert seen == [(8, 23), (16, 23), (23, 23)]
 
 
+@pytest.mark.usefixtures('quick')
 def test_a_later_run_calls_no_backbone(noise, tmp_path):
     first = _extract(noise, Backbone(), tmp_path)
     again = _extract(noise, _refuse, tmp_path, batch_size=23)
@@ -141,6 +156,7 @@ def test_a_later_run_calls_no_backbone(noise, tmp_path):
     assert sorted(path.suffix for path in tmp_path.iterdir()) == ['.float32', '.json']
 
 
+@pytest.mark.usefixtures('quick')
 def test_labels_and_weights_are_the_splits_not_the_files(noise, tmp_path):
     _extract(noise, Backbone(), tmp_path)
     weights = np.ones(23, np.float32)
@@ -151,6 +167,7 @@ def test_labels_and_weights_are_the_splits_not_the_files(noise, tmp_path):
     np.testing.assert_array_equal(features.sample_weights, weights)
 
 
+@pytest.mark.usefixtures('quick')
 def test_bad_images_have_weight_zero_and_are_recorded_each_time(damaged, tmp_path):
     made, used, alone = BadFiles(), BadFiles(), BadFiles()
     first = _extract(damaged, Backbone(), tmp_path, bad_files=made)
@@ -165,6 +182,7 @@ def test_bad_images_have_weight_zero_and_are_recorded_each_time(damaged, tmp_pat
         np.testing.assert_array_equal(features.values, first.values)
 
 
+@pytest.mark.usefixtures('quick')
 def test_other_weights_coexist(noise, tmp_path):
     _extract(noise, Backbone(), tmp_path)
     doubled = _extract(noise, Backbone(2.0), tmp_path, key='other weights')
@@ -181,6 +199,7 @@ def test_another_size_of_images_is_computed(noise, tmp_path):
     assert backbone.calls == 3
 
 
+@pytest.mark.usefixtures('quick')
 @pytest.mark.parametrize('where', ['contents', 'time', 'pixel'])
 def test_changed_images_are_computed_again(noise, files, where, tmp_path, caplog):
     split = noise if where == 'pixel' else files
@@ -235,6 +254,7 @@ def _blame_another(file: Path):
     file.with_suffix('.json').write_text(json.dumps(record | {'bad': [[1, 'reason']]}))
 
 
+@pytest.mark.usefixtures('quick')
 @pytest.mark.parametrize(
     'damage',
     [
@@ -257,6 +277,7 @@ def test_a_damaged_file_is_computed_again(noise, damage, tmp_path, caplog):
     _extract(noise, _refuse, tmp_path)
 
 
+@pytest.mark.usefixtures('quick')
 def test_the_file_of_other_weights_is_not_taken_for_these(noise, tmp_path, caplog):
     _extract(noise, Backbone(2.0), tmp_path / 'other', key='other weights')
     _extract(noise, Backbone(), tmp_path / 'cache')
@@ -298,6 +319,7 @@ def test_what_is_no_feature_of_that_width_is_refused(noise, function, received):
         _extract(noise, function)
 
 
+@pytest.mark.usefixtures('quick')
 def test_broken_off_nothing_is_left(noise, tmp_path):
 
     def interrupt(done, total):
@@ -308,6 +330,7 @@ def test_broken_off_nothing_is_left(noise, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures('quick')
 @pytest.mark.parametrize('full', ['before', 'meanwhile'])
 def test_a_full_disk_is_refused_and_nothing_left(noise, full, tmp_path, monkeypatch):
     # There is room for less than the 552 bytes that it takes.
@@ -330,15 +353,20 @@ def test_a_full_disk_is_refused_and_nothing_left(noise, full, tmp_path, monkeypa
     assert not list(tmp_path.iterdir())
 
 
+def _pickled(split: Split, folder: Path) -> str:
+    """A file with the split: names of images may be longer than an argument."""
+    file = folder / 'split.pickle'
+    file.write_bytes(pickle.dumps(split))
+    return str(file)
+
+
 class _Child:
     """Another process that extracts, and waits after each batch."""
 
     def __init__(self, split: Split, tmp_path: Path):
-        # By way of a file: names of images may be longer than an argument.
-        pickled = tmp_path / 'split.pickle'
-        pickled.write_bytes(pickle.dumps(split))
+        arguments = [_pickled(split, tmp_path), str(tmp_path / 'cache')]
         self.process = subprocess.Popen(
-            [sys.executable, '-c', CHILD, str(pickled), str(tmp_path / 'cache')],
+            [sys.executable, '-c', CHILD, *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -357,11 +385,24 @@ def child(noise, tmp_path):
     child.process.communicate()
 
 
-@pytest.mark.slow
-def test_killed_in_between_nothing_is_taken_for_whole(noise, child, tmp_path):
-    assert child.line() == '8'
-    child.process.send_signal(signal.SIGKILL)
-    assert child.process.wait() == -signal.SIGKILL
+@pytest.mark.usefixtures('quick')
+def test_the_file_is_locked_while_it_is_made(noise, tmp_path, is_locked):
+    seen = []
+    _extract(
+        noise,
+        Backbone(),
+        tmp_path,
+        progress=lambda *at: seen.append(is_locked(tmp_path)),
+    )
+    assert seen == [True] * 3
+
+
+@pytest.mark.usefixtures('quick')
+def test_killed_in_between_nothing_is_taken_for_whole(noise, tmp_path):
+    killed = run_python(
+        ('-c', KILLED), _pickled(noise, tmp_path), str(tmp_path / 'cache')
+    )
+    assert killed.returncode == -signal.SIGKILL
     assert not list((tmp_path / 'cache').glob('*.float32'))
     backbone = Backbone()
     features = _extract(noise, backbone, tmp_path / 'cache')
