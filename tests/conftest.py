@@ -8,9 +8,16 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 import tiny_run
 from filelock import FileLock
+
+# Few examples, the same in each run: what is tried must not decide whether it passes.
+hypothesis.settings.register_profile(
+    'tests', derandomize=True, deadline=None, max_examples=30, database=None
+)
+hypothesis.settings.load_profile('tests')
 
 
 @pytest.fixture

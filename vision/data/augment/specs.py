@@ -132,5 +132,8 @@ def parameters(name: str) -> list[inspect.Parameter]:
     Raises:
         UserError: the name is unknown.
     """
-    takes = inspect.signature(AUGMENTATIONS.load(name)).parameters.values()
+    try:
+        takes = inspect.signature(AUGMENTATIONS.load(name)).parameters.values()
+    except UserError as error:
+        raise UserError(str(error), 'augment') from error
     return [p for p in takes if p.default is not inspect.Parameter.empty]

@@ -2,8 +2,9 @@
 
 JPEG, PNG, GIF, BMP and WebP are recognized by content. Every kind of image becomes
 RGB: grayscale and palettes are expanded, CMYK is converted, 16 bits are cut to 8, alpha
-is dropped, and an animated GIF is its first frame; animated WebP is refused. The
-image is rotated and mirrored by its EXIF orientation, as viewers show it.
+is dropped, transparent pixels of a GIF become black, and an animated GIF is its first
+frame; animated WebP is refused. The image is rotated and mirrored by its EXIF
+orientation, as viewers show it.
 """
 
 import functools

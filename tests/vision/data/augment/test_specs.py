@@ -4,6 +4,8 @@ import sys
 
 import pytest
 from augmentations import augmentation
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vision.data.augment import (
     AUGMENTATIONS,
@@ -167,3 +169,48 @@ assert all(entry.description.endswith('.') for entry in DATASETS.values())
 assert not {'tensorflow', 'numpy'} & set(sys.modules)
 """
     subprocess.run([sys.executable, '-c', code], check=True)
+
+
+NUMBER = st.one_of(st.integers(-20, 200), st.floats(-1e3, 1e3), st.floats())
+
+
+@st.composite
+def augmentations(draw: st.DrawFn) -> Augmentation:
+    """Any augmentation with any of its numbers, each within its range."""
+    name = draw(st.sampled_from(list(AUGMENTATIONS)))
+    numbers = []
+    for parameter in parameters(name):
+        low, high = RANGES[parameter.name]
+        whole = parameter.annotation is int
+        values = (
+            st.integers(math.ceil(low), int(high)) if whole else st.floats(low, high)
+        )
+        numbers.append(draw(values))
+    return Augmentation(name, tuple(numbers[: draw(st.integers(0, len(numbers)))]))
+
+
+@given(augmentations())
+def test_what_is_written_reads_back_equal(drawn):
+    assert augmentation(str(drawn)) == checked(drawn) == drawn
+    assert str(checked(drawn)) == str(drawn)
+
+
+@given(st.floats(allow_nan=False))
+def test_a_number_reads_back_equal(number):
+    assert float(written(number)) == number
+
+
+@given(
+    st.one_of(st.sampled_from(list(AUGMENTATIONS)), st.text('abflip:-_ \n\u00e9')),
+    st.lists(NUMBER, max_size=5),
+)
+def test_any_name_and_numbers_are_checked_or_refused(name, numbers):
+    try:
+        valid = checked(Augmentation(name, tuple(numbers)))
+    except UserError as error:
+        assert error.parameters == ('augment',) and 'received' in str(error)
+    else:
+        assert valid == (name, tuple(numbers)) and len(numbers) <= len(parameters(name))
+        for number, parameter in zip(valid.numbers, parameters(name)):
+            low, high = RANGES[parameter.name]
+            assert low <= number <= high and type(number) is parameter.annotation

@@ -6,9 +6,19 @@ import zipfile
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
-from vision.data.decoding.decode import crop, decode, fit, is_plain, resize, to_uint8
+from vision.data.decoding.decode import (
+    crop,
+    decode,
+    decode_traced,
+    fit,
+    is_plain,
+    resize,
+    to_uint8,
+)
 
 
 def _image(height: int, width: int, channels: int = 3) -> np.ndarray:
@@ -64,7 +74,7 @@ def test_decode_makes_grayscale_rgb_and_drops_alpha():
 
 
 def test_decode_has_a_static_rank_in_graph():
-    traced = tf.function(decode).get_concrete_function(tf.TensorSpec([], tf.string))
+    traced = decode_traced.get_concrete_function()
     assert traced.structured_outputs.shape.as_list() == [None, None, 3]
 
 
@@ -314,9 +324,53 @@ def test_a_crop_of_other_files_is_a_part_of_them():
         np.testing.assert_array_equal(part, image[10:30, 6:22])
 
 
+_cropped = tf.function(
+    lambda contents, window: crop(contents, lambda height, width: window),
+    [tf.TensorSpec([], tf.string), tf.TensorSpec([4], tf.int32)],
+    autograph=False,
+)
+_fitted = tf.function(
+    lambda image: fit(image, 8),
+    [tf.TensorSpec([None, None, 3], tf.uint8)],
+    autograph=False,
+)
+SIDES = st.integers(1, 70)
+
+
+@given(st.sampled_from(['PNG', 'JPEG', 'BMP']), SIDES, SIDES, st.data())
+def test_any_crop_is_that_part_of_the_image(kind, height, width, data):
+    image = _image(height, width)
+    top = data.draw(st.integers(0, height - 1))
+    left = data.draw(st.integers(0, width - 1))
+    rows = data.draw(st.integers(1, height - top))
+    columns = data.draw(st.integers(1, width - left))
+    options = {'subsampling': 0} if kind == 'JPEG' else {}
+    contents = _saved(image, kind, **options)
+    np.testing.assert_array_equal(
+        _cropped(contents, [top, left, rows, columns]),
+        _pillow(contents)[top : top + rows, left : left + columns],
+    )
+
+
+@given(SIDES, SIDES)
+def test_an_image_of_any_size_is_fitted_within_its_bounds(height, width):
+    image = _image(height, width)
+    # What lies outside the centred square must have no influence.
+    side = min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    inside = image[top : top + side, left : left + side]
+    outside = np.full_like(image, 255)
+    outside[top : top + side, left : left + side] = inside
+    fitted = _fitted(image).numpy()
+    assert fitted.shape == (8, 8, 3)
+    np.testing.assert_array_equal(fitted, _fitted(outside))
+    assert inside.min() <= fitted.min() and fitted.max() <= inside.max()
+
+
 def test_decode_can_be_exported(tmp_path):
     module = tf.Module()
-    module.serve = tf.function(decode, [tf.TensorSpec([], tf.string)])
+    signature = [tf.TensorSpec([], tf.string)]
+    module.serve = tf.function(decode, signature, autograph=False)
     tf.saved_model.save(module, str(tmp_path))
     loaded = tf.saved_model.load(str(tmp_path))
     image = _image(8, 6)

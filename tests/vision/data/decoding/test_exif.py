@@ -6,6 +6,8 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from vision.data.decoding import exif
@@ -234,3 +236,37 @@ def test_mutated_exif_is_read_as_pillow_reads_it(container):
         shapes.append(image.shape[:2])
         assert expected is None or image.shape == expected.shape, seed
     assert {(6, 10), (10, 6)} == set(map(tuple, shapes))
+
+
+CONTAINER = st.sampled_from(list(CONTAINERS.values()))
+
+
+@given(
+    CONTAINER,
+    st.one_of(st.integers(0, 9), st.integers(0, 65535)),
+    st.sampled_from('<>'),
+    st.integers(8, 300),
+)
+def test_any_value_is_read_as_pillow_reads_it(container, value, order, offset):
+    expected = value if 1 <= value <= 8 else 1
+    _assert_as_pillow(container(_tiff(value, order, offset)), expected)
+
+
+@given(CONTAINER, st.integers(2, 8), st.sampled_from('<>'), st.data())
+def test_exif_that_breaks_off_is_read_or_means_upright(container, value, order, data):
+    tiff = _tiff(value, order)
+    cut = tiff[: data.draw(st.integers(0, len(tiff)))]
+    # The entry is whole with its value, which two bytes of padding follow.
+    complete = len(cut) >= tiff.index(struct.pack(order + 'H', 0x112)) + 10
+    contents = container(cut)
+    assert _orientation(contents) == (value if complete else 1)
+    assert _decode(contents).shape == (
+        (6, 10, 3) if not complete or value < 5 else (10, 6, 3)
+    )
+
+
+@given(CONTAINER, st.integers(1, 8), st.data())
+def test_a_file_that_breaks_off_has_its_orientation_or_none(container, value, data):
+    contents = container(_tiff(value))
+    cut = contents[: data.draw(st.integers(0, len(contents)))]
+    assert _orientation(cut) in (1, value)

@@ -1,17 +1,22 @@
-"""What becomes of the odd and broken images of Pillow's test suite."""
+"""What becomes of odd and broken images: our own, and those of Pillow's test suite."""
 
 import io
 import warnings
 import zipfile
+from pathlib import Path
 
 import numpy as np
+import odd_images
 import pytest
 import tensorflow as tf
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from vision.data import BadFiles, FileSplit, eval_batches
 from vision.data.decoding import exif
 from vision.data.decoding.decode import decode, is_plain
+from vision.data.fetch import why_undecodable
 
 # Height and width once the image is upright.
 DECODED = {
@@ -114,11 +119,14 @@ def folder(data_folder, tmp_path_factory):
     return path / 'odd_images'
 
 
-@pytest.fixture(scope='module')
-def read(folder):
-    """Decodes by name."""
-    compiled = tf.function(decode, [tf.TensorSpec([], tf.string)], autograph=False)
-    return lambda name: compiled((folder / name).read_bytes())
+read = tf.function(decode, [tf.TensorSpec([], tf.string)], autograph=False)
+facts = tf.function(
+    lambda contents: (exif.orientation(contents), is_plain(contents)),
+    [tf.TensorSpec([], tf.string)],
+    autograph=False,
+)
+OWN = odd_images.whole()
+OWN_REFUSED = odd_images.broken()
 
 
 def _pillow(contents: bytes) -> np.ndarray:
@@ -138,54 +146,140 @@ def test_the_tables_name_every_file(folder):
     assert len(ALL) == len(DECODED) + len(REFUSED) == 81
 
 
+@pytest.mark.parametrize('name', OWN)
+def test_it_is_decoded_as_pillow_does(name):
+    _assert_as_pillow(name, OWN[name])
+
+
+def test_transparent_pixels_of_a_gif_are_black():
+    image = odd_images.photo().quantize(16)
+    decoded = read(odd_images.saved(image, 'GIF', transparency=5)).numpy()
+    clear = np.asarray(image) == 5
+    assert 0 < clear.sum() < clear.size
+    expected = np.where(clear[..., None], 0, np.asarray(image.convert('RGB')))
+    np.testing.assert_array_equal(decoded, expected)
+
+
 @pytest.mark.parametrize('name', DECODED)
-def test_it_is_decoded_as_pillow_does(folder, read, name):
-    image = read(name).numpy()
-    assert image.shape == (*DECODED[name], 3)
+def test_a_published_image_is_decoded_as_pillow_does(folder, name):
     contents = (folder / name).read_bytes()
     if name in REFUSED_BY_PILLOW:
+        assert read(contents).shape == (*DECODED[name], 3)
         with pytest.raises((OSError, ValueError)):
             _pillow(contents)
         return
-    expected = _pillow(contents)
+    assert _assert_as_pillow(name, contents) == (*DECODED[name], 3)
+
+
+def _assert_as_pillow(name: str, contents: bytes) -> tuple[int, ...]:
+    """Compares the images, and returns their shape."""
+    image, expected = read(contents).numpy(), _pillow(contents)
     assert image.shape == expected.shape
     difference = np.abs(image.astype(int) - expected).mean()
-    assert difference <= (0.5 if 'cmyk' in name else 0)
+    assert difference <= (0.5 if 'cmyk' in name or 'ycck' in name else 0)
+    return image.shape
+
+
+@pytest.mark.parametrize('name', OWN_REFUSED)
+def test_it_is_refused(name):
+    contents, _ = OWN_REFUSED[name]
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        read(contents)
 
 
 @pytest.mark.parametrize('name', REFUSED)
-def test_it_is_refused(read, name):
+def test_a_published_image_is_refused(folder, name):
     with pytest.raises(tf.errors.InvalidArgumentError):
-        read(name)
+        read((folder / name).read_bytes())
 
 
-def test_what_is_not_upright_is_not_plain(folder):
-    facts = tf.function(
-        lambda x: (exif.orientation(x), is_plain(x)),
-        [tf.TensorSpec([], tf.string)],
-        autograph=False,
-    )
+def test_what_is_not_upright_is_not_plain():
+    _assert_not_plain(OWN)
+
+
+def test_what_is_not_upright_of_the_published_is_not_plain(folder):
+    _assert_not_plain({name: (folder / name).read_bytes() for name in ALL})
+
+
+def _assert_not_plain(files: dict[str, bytes]):
     values = []
-    for name in ALL:
-        value, plain = facts((folder / name).read_bytes())
+    for name, contents in files.items():
+        value, plain = facts(contents)
         assert value == 1 or not plain, name
         values.append(int(value))
     assert set(values) == set(range(1, 9))
 
 
-def test_the_pipeline_skips_what_is_refused_and_says_why(folder):
+def _declared(contents: bytes) -> tuple[int, int] | None:
+    """Height and width by the header, as Pillow reads it, before any turn."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        try:
+            with Image.open(io.BytesIO(contents)) as image:
+                return image.height, image.width
+        except Exception:  # It has many kinds.
+            return None
+
+
+MAGICS = [b'\xff\xd8\xff', b'\x89PNG\r\n\x1a\n', b'GIF89a', b'BM', b'RIFF', b'']
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A file that is cut, or of which a few bytes are others."""
+    names = [name for name, contents in OWN.items() if len(contents) < 5_000]
+    contents = bytearray(OWN[draw(st.sampled_from(names))])
+    for _ in range(draw(st.integers(0, 3))):
+        contents[draw(st.integers(0, len(contents) - 1))] = draw(st.integers(0, 255))
+    return bytes(contents[: draw(st.integers(0, len(contents)))])
+
+
+@settings(max_examples=60)
+@given(
+    st.one_of(st.builds(bytes.__add__, st.sampled_from(MAGICS), st.binary()), damaged())
+)
+def test_any_bytes_are_an_image_of_the_declared_size_or_refused(contents):
+    value, plain = facts(contents)
+    assert 1 <= value <= 8 and (value == 1 or not plain)
+    try:
+        image = read(contents)
+    except tf.errors.InvalidArgumentError:
+        assert why_undecodable(tf.constant(contents))
+        return
+    assert image.dtype == tf.uint8 and min(image.shape) > 0 and image.shape[2] == 3
+    size = _declared(contents)
+    assert size is None or image.shape[:2] == (size if value < 5 else size[::-1])
+
+
+def test_the_pipeline_skips_what_is_refused_and_says_why(tmp_path):
+    refused = {name: contents for name, (contents, _) in OWN_REFUSED.items()}
+    for name, contents in (OWN | refused).items():
+        (tmp_path / name).write_bytes(contents)
+    reasons = {name: reason for name, (_, reason) in OWN_REFUSED.items()}
+    _assert_skipped(tmp_path, sorted({*OWN, *reasons}), reasons)
+
+
+@pytest.mark.slow
+def test_the_pipeline_skips_those_published_that_are_refused(folder):
+    _assert_skipped(folder, ALL, REFUSED)
+
+
+def _assert_skipped(folder: Path, names: list[str], refused: dict[str, str]):
+    """Images of the split are skipped for reasons that contain those of `refused`."""
     split = FileSplit(
-        np.zeros(len(ALL), np.int32), ALL, paths=[str(folder / name) for name in ALL]
+        np.zeros(len(names), np.int32),
+        names,
+        paths=[str(folder / name) for name in names],
     )
     bad = BadFiles()
-    (batch,) = eval_batches(split, batch_size=len(ALL), image_size=32, bad_files=bad)
+    (batch,) = eval_batches(split, batch_size=len(names), image_size=32, bad_files=bad)
     np.testing.assert_array_equal(
-        batch.sample_weights, [name in DECODED for name in ALL]
+        batch.sample_weights, [name not in refused for name in names]
     )
     reasons = {file.name: file.reason for file in bad.items()}
-    assert set(reasons) == set(REFUSED)
+    assert set(reasons) == set(refused)
     for name, reason in reasons.items():
-        assert REFUSED[name] in reason
+        assert refused[name] in reason
         assert reason[0].isupper() and len(reason) < 120
         for noise in ('\n', 'Graph', 'tf.Tensor', 'Traceback', '{{', "'", '['):
             assert noise not in reason

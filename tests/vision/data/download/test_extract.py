@@ -8,6 +8,7 @@ import struct
 import subprocess
 import sys
 import tarfile
+import tempfile
 import types
 import zipfile
 import zlib
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from vision.data import DatasetError
 from vision.data.download import extract as module
@@ -340,28 +343,31 @@ def test_a_zip_whose_list_is_damaged_does_not_lose_members(extracted):
         extracted(content)
 
 
-@pytest.mark.parametrize(
-    'stated, message',
-    [
-        (1, 'Expected at most 65,536 files'),
-        (0xFFFF, 'Expected at most 65,536 files'),
-        (2, 'it lists 65,537 of 2 members'),
-    ],
-)
-def test_a_zip_of_more_members_than_its_end_can_state_is_whole(
-    extracted, stated, message
-):
+def _zip_of(members: int, stated: int) -> bytes:
+    """A zip that lists empty files; its end states another number of them."""
     content = _zip([('00000', b'')])
     first, end = content.index(b'PK\1\2'), content.index(b'PK\5\6')
     listed = b''.join(
-        content[first:end].replace(b'00000', b'%05d' % i) for i in range(65_537)
+        content[first:end].replace(b'00000', b'%05d' % i) for i in range(members)
     )
     counts = struct.pack('<HHII', stated, stated, len(listed), first)
-    with pytest.raises(DatasetError, match=message):
-        extracted(
-            content[:first] + listed + content[end : end + 8] + counts + b'\0\0',
-            max_members=65_536,
-        )
+    return content[:first] + listed + content[end : end + 8] + counts + b'\0\0'
+
+
+def test_a_zip_of_more_members_than_its_end_can_state_is_whole(extracted):
+    with pytest.raises(DatasetError, match='Expected at most 65,536 files'):
+        extracted(_zip_of(65_537, stated=1), max_members=65_536)
+
+
+def test_the_largest_number_at_the_end_of_a_zip_stands_for_any(extracted):
+    with pytest.raises(DatasetError, match='Expected at most 2 files'):
+        extracted(_zip_of(3, stated=0xFFFF), max_members=2)
+
+
+@pytest.mark.parametrize('members', [3, pytest.param(65_537, marks=pytest.mark.slow)])
+def test_a_zip_of_more_members_than_its_end_states_is_refused(extracted, members):
+    with pytest.raises(DatasetError, match=f'it lists {members:,} of 2 members'):
+        extracted(_zip_of(members, stated=2))
 
 
 def test_a_name_that_is_no_text_is_refused(extracted):
@@ -508,6 +514,68 @@ def test_a_killed_extraction_is_done_again(tmp_path, kind):
     extract(archive, folder)
     assert _content(folder) == FILES
     assert list(folder.parent.iterdir()) == [folder]
+
+
+# Parts of names, and what leads elsewhere, is odd, or is the same as another.
+PART = st.sampled_from(
+    ['a', 'b', 'a b', 'caf\u00e9', '..a', 'a.', '...', '-', '~', '*']
+)
+ODD_PART = st.one_of(
+    PART, st.sampled_from(['', '.', '..', 'C:', '\\', '/etc', 'a\\..\\b', '\n', ' '])
+)
+MEMBER = st.one_of(
+    st.lists(ODD_PART, min_size=1, max_size=4).map('/'.join),
+    st.text('ab./\\ :~*\n\x7f\u00e9\u202e', min_size=1),
+)
+
+
+def _extracted(content: bytes) -> dict[str, bytes]:
+    """What the archive's files hold; nothing may be written beside them."""
+    with tempfile.TemporaryDirectory() as name:
+        home = Path(name) / 'home' / 'data'
+        archive = Path(name) / 'archive'
+        archive.write_bytes(content)
+        try:
+            return _content(extract(archive, home / 'folder'))
+        finally:
+            folder = home / 'folder'
+            inside = {folder, *folder.rglob('*')} if folder.exists() else set()
+            everything = set(Path(name).rglob('*')) - inside
+            assert everything == {archive, home.parent, home}
+            assert not any(path.is_symlink() for path in inside)
+
+
+@given(st.sampled_from(KINDS), st.lists(MEMBER, min_size=1, max_size=4))
+@pytest.mark.filterwarnings('ignore:Duplicate name')
+def test_no_names_lead_out_of_the_folder(kind, names):
+    files = [(name, b'%d' % place) for place, name in enumerate(names)]
+    packed = (
+        _zip(files)
+        if kind in ('zip', 'stored')
+        else _tar(files, kind.removeprefix('tar').removeprefix('.'))
+    )
+    try:
+        contents = _extracted(packed)
+    except DatasetError:
+        return
+    for path in contents:
+        assert '..' not in path.split('/') and not path.startswith('/')
+    assert set(contents.values()) <= {content for _, content in files}
+
+
+@given(
+    st.sampled_from(KINDS),
+    st.dictionaries(
+        st.lists(PART, min_size=1, max_size=3).map(
+            lambda parts: '/'.join(parts[:-1] + [f'{parts[-1]}.jpg'])
+        ),
+        st.binary(max_size=50),
+        min_size=1,
+        max_size=5,
+    ),
+)
+def test_every_harmless_archive_is_extracted_whole(kind, files):
+    assert _extracted(_pack(kind, files)) == files
 
 
 @pytest.mark.parametrize(
