@@ -1,4 +1,4 @@
-"""Commands and programs that tests run in processes of their own.
+"""Commands that tests run: in this process, or with programs in processes of their own.
 
 To import TensorFlow takes Python five seconds of computation. Most tests are not about
 the import: their programs run in forks of one process, made for all tests, that has
@@ -6,15 +6,28 @@ imported it and done nothing else.
 """
 
 import array
+import contextlib
 import functools
+import io
 import json
+import logging
 import os
+import runpy
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
+
+from absl import flags as absl_flags
+from absl import logging as absl_logging
+
+from scripts.common import flags
 
 ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # Seconds for one program.
@@ -77,6 +90,63 @@ def _server() -> socket.socket:
         )
     client.settimeout(TIMEOUT)
     return client
+
+
+def run_here(name: str, *arguments: str) -> subprocess.CompletedProcess:
+    """Runs `python -m scripts.<name>` in this process, from its entry to its exit.
+
+    Everything that the command changes in the process is as before afterwards. Help,
+    signals and closed streams need a process of their own: `run_command`.
+
+    Returns:
+        The exit code and the text that Python code printed.
+    """
+    stdout, stderr = io.StringIO(), io.StringIO()
+    values = absl_flags.FlagValues()
+    absl_flags.FLAGS.mark_as_parsed()
+    with (
+        _process_as_before(),
+        mock.patch.object(flags, 'FLAGS', values),
+        mock.patch.object(sys, 'argv', [name, *arguments]),
+        contextlib.redirect_stdout(stdout),
+        contextlib.redirect_stderr(stderr),
+    ):
+        try:
+            runpy.run_module(f'scripts.{name}', run_name='__main__', alter_sys=True)
+            code = 0
+        except SystemExit as end:
+            code = int(end.code or 0)
+    return subprocess.CompletedProcess(
+        list(arguments), code, stdout.getvalue(), stderr.getvalue()
+    )
+
+
+@contextlib.contextmanager
+def _process_as_before() -> Iterator[None]:
+    """Restores signal handlers and the logging of the process afterwards."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    loggers = [logging.getLogger(name) for name in (None, 'absl', 'urllib3')]
+    before = [(logger.level, logger.handlers.copy()) for logger in loggers]
+    raises = logging.raiseExceptions
+    # The command closes the handlers that it replaces, and absl's closes its stream.
+    logging.root.handlers[:] = []
+    try:
+        with (
+            mock.patch.object(absl_logging, 'use_absl_handler'),
+            mock.patch.dict(os.environ),
+            warnings.catch_warnings(),
+        ):
+            # The module may have been imported already, which runpy notices.
+            warnings.filterwarnings('ignore', '.*found in sys', RuntimeWarning)
+            yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for logger, (level, handlers_before) in zip(loggers, before):
+            logger.setLevel(level)
+            logger.handlers[:] = handlers_before
+        logging.raiseExceptions = raises
 
 
 def run_command(

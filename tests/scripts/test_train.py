@@ -6,8 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from commands import run_command, run_python
+from commands import run_command, run_here
 
+import trainers.run.train
+from trainers.reporting import progress
 from trainers.settings.config import Config
 from trainers.settings.recipes import RECIPES
 from vision.data import DATASETS
@@ -17,22 +19,11 @@ from vision.models import MODELS
 ROOT = Path(__file__).resolve().parents[2]
 FIELDS = dataclasses.fields(Config)
 
-
-# Shows the progress after every step, not every 30 seconds.
-PROGRESS_OF_EVERY_STEP = """
-import functools
-import runpy
-from trainers.reporting import progress
-progress.Progress = functools.partial(progress.Progress, interval=0)
-runpy.run_module('scripts.train', run_name='__main__')
-"""
-
-
-call = functools.partial(run_command, 'train')
+call = functools.partial(run_here, 'train')
 
 
 def test_help_is_grouped_short_and_needs_no_tensorflow():
-    done = call('--help', python=('-X', 'importtime'))
+    done = run_command('train', '--help', python=('-X', 'importtime'))
     assert done.returncode == 0
     assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
     lines = done.stdout.splitlines()
@@ -93,15 +84,20 @@ def test_missing_dataset_says_how_to_get_it(tmp_path):
     assert not (tmp_path / 'run').exists()
 
 
-def test_whole_run(tmp_path):
-    done = run_python(
-        ('-c', PROGRESS_OF_EVERY_STEP),
-        '--model=inception_v1_compact',
+def test_whole_run(tmp_path, monkeypatch):
+    # Shows the progress after every step, not every 30 seconds.
+    every_step = functools.partial(progress.Progress, interval=0)
+    monkeypatch.setattr(trainers.run.train, 'Progress', every_step)
+    done = call(
+        '--model=cifar_cnn',
+        '--model_options=filters:4-8',
+        '--dense=8',
         '--epochs=1',
         '--batch_size=8',
         '--limit_train_batches=2',
         '--limit_eval_batches=1',
         '--optimizer=sgd',
+        '--precision=float32',
         f'--run_dir={tmp_path}/run',
     )
     assert done.returncode == 0, done.stderr

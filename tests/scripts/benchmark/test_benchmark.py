@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import run_command
+from commands import run_command, run_here
 from PIL import Image
 
 from scripts.benchmark import end_to_end, keras_inception, modes, report, workloads
@@ -608,7 +608,7 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['a.json']
 
 
-run = functools.partial(run_command, 'benchmark')
+run = functools.partial(run_here, 'benchmark')
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags as absl_flags
-from commands import run_command
+from commands import run_command, run_here
 from PIL import Image
 
 from scripts.common import flags
@@ -28,11 +28,11 @@ from vision.data import ArraySplit, DatasetError, Source
 from vision.errors import UserError
 from vision.models.specification import Specification
 
-call = functools.partial(run_command, 'evaluate')
+call = functools.partial(run_here, 'evaluate')
 
 
 def test_help_needs_no_tensorflow():
-    done = call('--help', python=('-X', 'importtime'))
+    done = run_command('evaluate', '--help', python=('-X', 'importtime'))
     assert done.returncode == 0
     assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 88
@@ -157,7 +157,9 @@ def evaluate_here(monkeypatch):
 @pytest.mark.slow
 def test_whole_evaluation(runs):
     # No message of the decoder, though errors are decoded again to be drawn.
-    done = call(f'--run_dir={runs}/a', '--calibrate', '--batch_size=7')
+    done = run_command(
+        'evaluate', f'--run_dir={runs}/a', '--calibrate', '--batch_size=7'
+    )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'Images      image_folder, test: 40 images, 2 classes' in done.stdout
     assert 'dog/broken.png' in done.stdout

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from absl import flags as absl_flags
-from commands import run_command
+from commands import run_command, run_here
 from PIL import Image
 
 from scripts.common import flags
@@ -16,11 +16,11 @@ from scripts.explore import __main__ as explore
 from scripts.explore import augmentation
 from vision import data
 
-call = functools.partial(run_command, 'explore')
+call = functools.partial(run_here, 'explore')
 
 
 def test_help_is_short_and_needs_no_tensorflow():
-    done = call('--help', python=('-X', 'importtime'))
+    done = run_command('explore', '--help', python=('-X', 'importtime'))
     assert done.returncode == 0
     assert 'absl' in done.stderr and 'tensorflow' not in done.stderr
     lines = done.stdout.splitlines()
@@ -86,7 +86,8 @@ def test_whole_run_on_a_folder_of_images(tmp_path):
     (tmp_path / 'data/dog/broken.png').write_bytes(b'no image')
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out/notes.txt').write_text('kept')
-    done = call(
+    done = run_command(
+        'explore',
         '--dataset=image_folder',
         f'--data_dir={tmp_path}/data',
         f'--output={tmp_path}/out',
