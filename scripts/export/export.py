@@ -142,7 +142,7 @@ def make(
     sample: Images,
     folder: Path,
 ) -> list[Result]:
-    """Converts to each format, by way of a SavedModel, and runs the exports.
+    """Converts to each format, to a SavedModel first, and runs the exports.
 
     Args:
         forms: the formats.
@@ -163,7 +163,9 @@ def make(
     ):
         first = FORMATS.load('saved_model')
         saved_model = (folder if first in forms else Path(scratch)) / first.path
-        for form in [first, *(form for form in forms if form is not first)]:
+        needed = first in forms or any(form.reads_saved_model for form in forms)
+        others = [form for form in forms if form is not first]
+        for form in [first] * needed + others:
             bar.set_description_str(f'{form.name}: converting')
             target = saved_model if form is first else folder / form.path
             with writing(folder):

@@ -102,6 +102,7 @@ class Format(abc.ABC):
         agreement: the smallest share of images, 0..1, whose most likely class has to
             be the model's.
         calibrates: whether it computes ranges of activations from a sample of images.
+        reads_saved_model: whether its converter reads a SavedModel, or the network.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Format(abc.ABC):
     tolerance: float
     agreement: float = 1.0
     calibrates: bool = False
+    reads_saved_model: bool = False
 
     def check_available(self) -> None:
         """Returns if converter and runtime are installed.
@@ -133,7 +135,8 @@ class Format(abc.ABC):
 
         Args:
             bundle: what is exported.
-            saved_model: the same as a SavedModel, which is always made first.
+            saved_model: the same as a SavedModel, which is made first if
+                `reads_saved_model`.
             target: the file or folder to make; its parent exists.
             sample: RGB images to calibrate with, uint8 `[N, S, S, 3]`.
 

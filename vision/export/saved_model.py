@@ -28,10 +28,12 @@ class SavedModel(Format):
     def convert(
         self, bundle: Bundle, saved_model: Path, target: Path, sample: np.ndarray
     ) -> None:
+        predict = bundle.signature(tf.float32)  # traced once, for all three
+        side = bundle.specification.image_size
         functions = {
-            'serving_default': bundle.signature(tf.float32),
-            'uint8': bundle.signature(tf.uint8),
-            'encoded': _of_files(bundle),
+            'serving_default': predict,
+            'uint8': _of_bytes(predict, side),
+            'encoded': _of_files(predict, side),
             'classes': _classes(bundle),
         }
         graphs = {
@@ -40,23 +42,32 @@ class SavedModel(Format):
         }
         module = tf.Module()
         # Not the network itself: its auxiliary heads would be saved too.
-        module.weights = list(graphs['uint8'].graph.variables)
+        module.weights = list(graphs['serving_default'].graph.variables)
         try:
             tf.saved_model.save(module, str(target), graphs)
         except tf.errors.OpError as error:
             raise OSError(f'{target}: {error.message}') from error
 
 
-def _of_files(bundle: Bundle) -> Function:
+def _of_bytes(predict: Function, side: int) -> Function:
+
+    def of_bytes(images: tf.Tensor) -> Named:
+        return predict(tf.cast(images, tf.float32))
+
+    spec = tf.TensorSpec([None, side, side, 3], tf.uint8, name='images')
+    return tf.function(of_bytes, [spec], autograph=False)
+
+
+def _of_files(predict: Function, side: int) -> Function:
     """From the bytes of files, decoded as for evaluation and prediction."""
-    side = bundle.specification.image_size
 
     def image(contents: tf.Tensor) -> tf.Tensor:
         return decode.fit(decode.decode(contents, at_least=side), side)
 
     def of_files(files: tf.Tensor) -> Named:
         spec = tf.TensorSpec([side, side, 3], tf.uint8)
-        return bundle.predict(tf.map_fn(image, files, fn_output_signature=spec))
+        images = tf.map_fn(image, files, fn_output_signature=spec)
+        return predict(tf.cast(images, tf.float32))
 
     return tf.function(
         of_files, [tf.TensorSpec([None], tf.string, name='files')], autograph=False

@@ -47,6 +47,7 @@ class TensorFlowJs(Format):
 
     name = 'tensorflowjs'
     path = 'web'
+    reads_saved_model = True
     tolerance = 1e-4  # float32 sums in another order
 
     def __init__(self, environment: Path = converter_environment.DEFAULT):

@@ -102,7 +102,9 @@ class _Int8(_TfLite):
         calibrated = Interpreter(model_content=debugger.calibrated_model)
         names = [tensor['name'] for tensor in calibrated.get_tensor_details()]
         # The sums over channels in local response norm are convolutions too.
-        debugger.options = _excluding([n for n in names if CHANNEL_SUM_SCOPE in n])
+        sums = [name for name in names if CHANNEL_SUM_SCOPE in name]
+        if sums:  # Other options quantize anew.
+            debugger.options = _excluding(sums)
         return debugger.get_nondebug_quantized_model()
 
 

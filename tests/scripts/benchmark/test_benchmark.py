@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from commands import run_command, run_here
+from commands import run_here
 from PIL import Image
 
 from scripts.benchmark import end_to_end, keras_inception, modes, report, workloads

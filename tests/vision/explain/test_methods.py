@@ -1,8 +1,11 @@
 """Properties of every method: shapes, locations and errors."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
+from short_models import short
 
 from vision.errors import UserError
 from vision.explain import BASELINES, METHODS
@@ -12,11 +15,6 @@ from vision.layers import ConvBlock
 from vision.models import MODELS, Network, create
 
 EACH_METHOD = pytest.mark.parametrize('method', METHODS)
-OPTIONS: dict[str, dict] = {
-    'mobilenet_v2': {'alpha': 0.35},
-    'cifar_cnn': {'filters': (4, 8)},
-    'small_cnn': {'filters': (4, 8)},
-}
 
 
 def make_images(size: int, count: int = 2) -> np.ndarray:
@@ -26,9 +24,7 @@ def make_images(size: int, count: int = 2) -> np.ndarray:
 @pytest.fixture(scope='module', params=MODELS)
 def network(request) -> Network:
     tf.random.set_seed(0)
-    return create(
-        request.param, classes=3, image_size=32, **OPTIONS.get(request.param, {})
-    )
+    return short(request.param, classes=3, image_size=32)
 
 
 @pytest.mark.slow
@@ -69,26 +65,30 @@ def mask(side: int, row: int, column: int) -> np.ndarray:
     return quarter
 
 
+@functools.cache
 def looking_at(row: int, column: int) -> Network:
-    """A network whose output depends on a quarter of its images."""
+    """A network whose output depends on a quarter of its images.
+
+    One of its two classes has something that speaks for it: they are opposite.
+    """
     tf.random.set_seed(0)
     stages = {
         'conv1': ConvBlock(3, 6, 1),
         'quadrant': Quadrant(row, column),
         'conv2': ConvBlock(6, 6, 1),
     }
-    return Network(
+    network = Network(
         stages, 6, 16, classes=2, image_size=16, min_image_size=4, normalization='unit'
     )
+    kernel = network.head.classifier.kernel
+    kernel.assign(tf.stack([kernel[:, 0], -kernel[:, 0]], 1))
+    return network
 
 
 @EACH_METHOD
 @pytest.mark.parametrize('row, column', [(0, 0), (0, 1), (1, 0), (1, 1)])
 def test_a_map_points_at_what_the_network_sees(method, row, column):
     network = looking_at(row, column)
-    # One of two opposite classes has something that speaks for it.
-    kernel = network.head.classifier.kernel
-    kernel.assign(tf.stack([kernel[:, 0], -kernel[:, 0]], 1))
     images = np.repeat(make_images(16), 2, 0)
     maps = np.maximum(METHODS.load(method)(network, images, [0, 1, 0, 1], None), 0)
     assert np.all(maps.max((1, 2)).reshape(2, 2).max(1) > 0)

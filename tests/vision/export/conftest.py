@@ -1,11 +1,18 @@
 """A small network with random weights, and images for it."""
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from vision.data import load
 from vision.export.formats import Bundle
+from vision.export.processes import Predictions
+from vision.export.runners import predict
+from vision.models import Network
 from vision.models.specification import Specification
 
 
@@ -14,6 +21,7 @@ def _make_bundle(
     image_size: int = 32,
     normalization: str = 'unit',
     temperature: float = 1.0,
+    network: Network | None = None,
     **options,
 ) -> Bundle:
     names = ('cat', 'dog\udcff', 'hérisson', 'n4', 'n5')
@@ -22,7 +30,7 @@ def _make_bundle(
         model, names, image_size, normalization, options=options
     )
     tf.random.set_seed(1)
-    network = specification.build()
+    network = network or specification.build()
     rng = np.random.default_rng(2)
     for variable in network.variables:
         if len(variable.shape) == 1:  # scales, offsets, averages and biases
@@ -54,3 +62,18 @@ def images() -> np.ndarray:
     images = load('shapes').splits['validation'].images
     assert images is not None
     return images[:20]
+
+
+@pytest.fixture
+def run_saved_model(tmp_path, capsys) -> Callable[[Path, np.ndarray], Predictions]:
+    """Called as `run` of the format: runs the program for exports in this process."""
+
+    def run(target: Path, images: np.ndarray) -> Predictions:
+        files = [f'{tmp_path}/images.npy', f'{tmp_path}/predictions']
+        np.save(files[0], images)
+        predict.main('saved_model', str(target), *files)
+        probabilities = np.fromfile(files[1], np.float32)
+        printed = json.loads(capsys.readouterr().out)
+        return Predictions(probabilities.reshape(len(images), -1), **printed)
+
+    return run

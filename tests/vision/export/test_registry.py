@@ -1,31 +1,27 @@
-"""Every registered model and every normalization, exported."""
+"""Every kind of block of the models, and every normalization, exported."""
+
+import functools
 
 import numpy as np
 import pytest
+from short_models import short
 
 from vision.export import FORMATS
 from vision.export.checking import SUM_TOLERANCE, compare
-from vision.models import MODELS, NORMALIZATIONS, defaults
+from vision.models import MODELS, NORMALIZATIONS
 
-# The smallest images that each takes, and few channels where that can be chosen.
-SIZES = {
-    'inception_v1': 56,
-    'inception_v1_compact': 56,
-    'inception_v1_bn': 56,
-    'googlenet': 64,
-    'xception': 71,
-}
-OPTIONS: dict[str, dict] = {'mobilenet_v2': {'alpha': 0.35}}
 QUANTIZED = ('tflite_dynamic', 'tflite_int8')
 PLAIN = [name for name in FORMATS if name != 'tensorflowjs']
 # Those with operations of their own; the others store the weights otherwise.
 DIFFERENT = ['saved_model', 'tflite_float32', 'tflite_int8', 'onnx']
 
 
-def check(bundle, expected_of, images, folder, names):
-    side = bundle.specification.image_size
-    repeated = images.repeat(-(-side // 32), 1).repeat(-(-side // 32), 2)
-    images = repeated[:, :side, :side]
+@pytest.fixture
+def check(expected_of, run_saved_model, images, tmp_path):
+    return functools.partial(_check, expected_of, run_saved_model, images, tmp_path)
+
+
+def _check(expected_of, run_saved_model, images, folder, bundle, names):
     # Logits of weights at random may be of any size: probabilities are not to be all 0
     # or 1.
     spread = bundle.network(images).main.numpy().std()
@@ -34,7 +30,8 @@ def check(bundle, expected_of, images, folder, names):
     for name in names:
         form = FORMATS.load(name)
         form.convert(bundle, folder / 'saved_model', folder / form.path, images[10:])
-        comparison = compare(form, form.run(folder / form.path, images), expected)
+        run = run_saved_model if name == 'saved_model' else form.run
+        comparison = compare(form, run(folder / form.path, images), expected)
         if name in QUANTIZED:  # classes that nobody has learned lie close together
             assert comparison.difference <= form.tolerance, name
             assert comparison.total == pytest.approx(1, abs=SUM_TOLERANCE), name
@@ -46,24 +43,14 @@ def check(bundle, expected_of, images, folder, names):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('model', MODELS)
-def test_every_model(model, make_bundle, expected_of, images, tmp_path):
-    bundle = make_bundle(
-        model,
-        SIZES.get(model, 32),
-        defaults(model)['normalization'],
-        **OPTIONS.get(model, {}),
-    )
-    check(
-        bundle,
-        expected_of,
-        images,
-        tmp_path,
-        PLAIN if model == 'cifar_cnn' else DIFFERENT,
-    )
+def test_every_model(model, make_bundle, check):
+    network = short(model, classes=5, image_size=32)
+    bundle = make_bundle(normalization=network.normalization, network=network)
+    check(bundle, PLAIN if model == 'cifar_cnn' else DIFFERENT)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize('normalization', NORMALIZATIONS)
-def test_every_normalization(normalization, make_bundle, expected_of, images, tmp_path):
+def test_every_normalization(normalization, make_bundle, check):
     bundle = make_bundle(normalization=normalization, filters=(4, 8))
-    check(bundle, expected_of, images, tmp_path, DIFFERENT[1:])
+    check(bundle, DIFFERENT[1:])
