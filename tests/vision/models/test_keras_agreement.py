@@ -180,12 +180,26 @@ SYSTEMS = {
     'B': System('inception_v1_compact', _stem_b, 'unit', 56, 'float32', 1e-4),
     'GoogLeNet': System('googlenet', _stem_paper, 'caffe', 128, 'float64', 1e-6),
 }
+# The same on the smallest images whose maps have the 5 pixels of an auxiliary pool.
+SMALL = {
+    'A, small': SYSTEMS['A-float64']._replace(size=32),
+    'B, small': SYSTEMS['B']._replace(size=40),
+    'GoogLeNet, small': SYSTEMS['GoogLeNet']._replace(size=80),
+}
 
 
-@functools.cache
-def _steps(system: str) -> tuple[Step, Step]:
+@pytest.fixture(
+    scope='module',
+    params=[*SMALL, *(pytest.param(name, marks=pytest.mark.slow) for name in SYSTEMS)],
+)
+def system(request) -> System:
+    return {**SMALL, **SYSTEMS}[request.param]
+
+
+@pytest.fixture(scope='module')
+def steps(system) -> tuple[Step, Step]:
     """Training steps of the network and of Keras, on the same weights and images."""
-    name, stem, normalization, size, dtype, _ = SYSTEMS[system]
+    name, stem, normalization, size, dtype, _ = system
     tf.random.set_seed(1)
     model = create(
         name,
@@ -257,25 +271,21 @@ def _step(logits, losses, loss, gradients) -> Step:
     )
 
 
-@pytest.mark.parametrize('system', SYSTEMS)
 @pytest.mark.parametrize('head', range(3))
-def test_logits_of_each_head(system, head):
-    actual, reference = (step.logits[head] for step in _steps(system))
+def test_logits_of_each_head(steps, head):
+    actual, reference = (step.logits[head] for step in steps)
     tolerance = 1e-5 * np.abs(reference).max()
     np.testing.assert_allclose(actual, reference, rtol=0, atol=tolerance)
 
 
-@pytest.mark.parametrize('system', SYSTEMS)
-def test_weighted_loss(system):
-    actual, reference = _steps(system)
+def test_weighted_loss(steps):
+    actual, reference = steps
     np.testing.assert_allclose(actual.losses, reference.losses, rtol=1e-5)
     np.testing.assert_allclose(actual.loss, reference.loss, rtol=1e-5)
 
 
-@pytest.mark.parametrize('system', SYSTEMS)
-def test_gradient_of_every_variable(system):
-    actual, reference = _steps(system)
-    tolerance = SYSTEMS[system].tolerance
+def test_gradient_of_every_variable(system, steps):
+    actual, reference = steps
     assert actual.gradients.keys() == reference.gradients.keys()
     for name, expected in reference.gradients.items():
         assert np.abs(expected).max() > 0, name
@@ -283,6 +293,6 @@ def test_gradient_of_every_variable(system):
             actual.gradients[name],
             expected,
             rtol=0,
-            atol=tolerance * np.abs(expected).max(),
+            atol=system.tolerance * np.abs(expected).max(),
             err_msg=name,
         )

@@ -49,7 +49,18 @@ CASES = {
     'xception-64': Case('xception', 64, None),
 }
 
-each_case = pytest.mark.parametrize('case', CASES)
+FAST = ['mobilenet_v2-0.35-75', 'xception-64']
+
+
+@pytest.fixture(
+    scope='module',
+    params=[
+        pytest.param(case, marks=() if case in FAST else pytest.mark.slow)
+        for case in CASES
+    ],
+)
+def case(request) -> str:
+    return request.param
 
 
 def _weights(layer: tf.Module) -> list[tf.Variable]:
@@ -62,7 +73,7 @@ def _weights(layer: tf.Module) -> list[tf.Variable]:
     return [layer.kernel] + ([] if bias is None else [bias])
 
 
-@functools.cache
+@functools.lru_cache(1)
 def _twin(family: str, size: int | None, **options) -> keras.Model:
     """The model of Keras with random weights, average pooling and a classifier."""
     base = FAMILIES[family].twin(
@@ -89,8 +100,10 @@ def _pairs(
             yield f'{name}/{weight.name}', variable, weight.value
 
 
-def _model(case: Case) -> Network:
-    """A model with distinct batch norms and biases."""
+@functools.lru_cache(1)
+def _model(name: str) -> Network:
+    """The model of a case with distinct batch norms and biases, for all its tests."""
+    case = CASES[name]
     tf.random.set_seed(1)
     model = create(case.name, classes=CLASSES, image_size=case.size, **case.options)
     rng = np.random.default_rng(1)
@@ -123,10 +136,10 @@ class Results(NamedTuple):
     averages: dict[str, tuple]
 
 
-@functools.cache
+@functools.lru_cache(1)
 def _results(case: str) -> Results:
     name, size, twin_size, options = CASES[case]
-    model, twin = _model(CASES[case]), _twin(name, twin_size, **options)
+    model, twin = _model(case), _twin(name, twin_size, **options)
     pairs = list(_pairs(model, twin))
     for _, variable, weight in pairs:
         weight.assign(variable)
@@ -161,18 +174,15 @@ def _assert_close(pair: tuple, tolerance: float, name: str = '') -> None:
     )
 
 
-@each_case
 def test_logits_and_features_in_inference(case):
     _assert_close(_results(case).inference, 1e-4)
     _assert_close(_results(case).features, 1e-4)
 
 
-@each_case
 def test_logits_in_training(case):
     _assert_close(_results(case).training, 1e-4)
 
 
-@each_case
 def test_gradient_of_every_variable(case):
     gradients = _results(case).gradients
     for name, (actual, expected) in gradients.items():
@@ -187,16 +197,14 @@ def test_gradient_of_every_variable(case):
         assert np.linalg.norm(gradients[beside][1]) > 0, name
 
 
-@each_case
 def test_moving_averages_after_a_step_of_training(case):
     for name, pair in _results(case).averages.items():
         _assert_close(pair, 1e-5, name)
 
 
-@each_case
 def test_names_and_shapes_are_keras_s(case):
     name, _, twin_size, options = CASES[case]
-    model, twin = _model(CASES[case]), _twin(name, twin_size, **options)
+    model, twin = _model(case), _twin(name, twin_size, **options)
     for _, variable, weight in _pairs(model, twin):
         assert variable.shape == weight.shape
     reference = [layer.name for layer in twin.layers if layer.weights]
@@ -208,8 +216,13 @@ def test_names_and_shapes_are_keras_s(case):
     ]
 
 
+@functools.lru_cache(1)
+def _published(name: str) -> Network:
+    return create(name, classes=1000)
+
+
 def test_names_of_what_keras_leaves_unnamed():
-    model = create('xception', classes=2)
+    model = _published('xception')
     layers = xception.keras_layers(model)
     for number, block in enumerate(['block2', 'block3', 'block4', 'block13'], start=1):
         shortcut = model.stages[block].shortcut
@@ -217,35 +230,46 @@ def test_names_of_what_keras_leaves_unnamed():
         assert layers[f'batch_normalization_{number}'] is shortcut.norm
 
 
-@pytest.mark.parametrize('name', FAMILIES)
-def test_every_variable_is_paired_once(name):
-    model = create(name, classes=2)
+@pytest.mark.parametrize(
+    'name, parameters, trainable',
+    [
+        ('xception', 22_910_480, 22_855_952),
+        ('mobilenet_v2', 3_538_984, 3_504_872),
+    ],
+)
+def test_published_parameters(name, parameters, trainable):
+    model = _published(name)
+    assert sum(v.shape.num_elements() for v in model.variables) == parameters
+    assert count_parameters(model) == trainable
+    # Every variable is in one of the layers that files have.
     layers = FAMILIES[name].keras_layers(model).values()
     ids = [id(variable) for layer in layers for variable in _weights(layer)]
     assert sorted(ids) == sorted(id(variable) for variable in model.variables)
 
 
+# https://github.com/tensorflow/models/tree/master/research/slim/nets/mobilenet
 @pytest.mark.parametrize(
-    'name, parameters, trainable',
+    'alpha, millions',
     [
-        ('mobilenet_v2', 3_538_984, 3_504_872),
-        ('xception', 22_910_480, 22_855_952),
+        (1.4, 582),
+        pytest.param(1.0, 300, marks=pytest.mark.slow),
+        pytest.param(0.35, 59, marks=pytest.mark.slow),
     ],
 )
-def test_published_parameters(name, parameters, trainable):
-    model = create(name, classes=1000)
-    assert sum(v.shape.num_elements() for v in model.variables) == parameters
-    assert count_parameters(model) == trainable
-
-
-# https://github.com/tensorflow/models/tree/master/research/slim/nets/mobilenet
-@pytest.mark.parametrize('alpha, millions', [(1.4, 582), (1.0, 300), (0.35, 59)])
 def test_published_macs_of_mobilenet_v2(alpha, millions):
     model = create('mobilenet_v2', classes=1000, alpha=alpha)
     assert count_macs(model, 224) // 10**6 == millions
 
 
-@pytest.mark.parametrize('alpha', [0.05, 0.35, 0.29, 0.75, 1.0, 1.01, 1.4])
+@pytest.mark.parametrize(
+    'alpha',
+    [
+        0.05,
+        0.29,
+        1.01,
+        *(pytest.param(a, marks=pytest.mark.slow) for a in (0.35, 0.75, 1.0, 1.4)),
+    ],
+)
 def test_widths_at_any_alpha(alpha):
     model = create('mobilenet_v2', classes=CLASSES, alpha=alpha)
     for name, variable, weight in _pairs(model, _twin('mobilenet_v2', 32, alpha=alpha)):
@@ -259,18 +283,13 @@ def test_alpha_out_of_range(alpha):
 
 
 # The last layers that the systems D and E fine-tune; those of Keras count activations.
-@pytest.mark.parametrize(
-    'case, stages, count',
-    [
-        ('mobilenet_v2-1.3-64', 3, 20),
-        ('xception-64', 1, 4),
-    ],
-)
-def test_freezing_all_but_the_last_stages_is_keras_s_last_layers(case, stages, count):
+def test_freezing_all_but_the_last_stages_is_keras_s_last_layers(case):
     name, _, twin_size, options = CASES[case]
-    model, twin = _model(CASES[case]), _twin(name, twin_size, **options)
+    stages, count = {'mobilenet_v2': (3, 20), 'xception': (1, 4)}[name]
+    model, twin = _model(case), _twin(name, twin_size, **options)
     model.freeze(stages)
     trainable = {id(variable) for variable in model.trainable_variables}
+    model.freeze()
     actual = [
         layer
         for layer, module in FAMILIES[name].keras_layers(model).items()
@@ -279,18 +298,3 @@ def test_freezing_all_but_the_last_stages_is_keras_s_last_layers(case, stages, c
     backbone = twin.layers[:-2]  # without pooling and classifier
     reference = [layer.name for layer in backbone[-count:] if layer.weights]
     assert actual == [*reference, 'predictions']
-
-
-def test_published_weights_give_the_same_features(data_folder):
-    path = data_folder / 'mobilenet_v2_0.35_imagenet_no_top.weights.h5'
-    if not path.exists():
-        pytest.skip(f'no published weights: {path} is missing')
-    model = create('mobilenet_v2', classes=CLASSES, image_size=96, alpha=0.35)
-    twin = _twin('mobilenet_v2', 96, alpha=0.35)
-    keras.Model(twin.input, twin.layers[-3].output).load_weights(path)
-    for _, variable, weight in _pairs(model, twin):
-        variable.assign(weight)
-    rows, columns = np.mgrid[:96, :96]
-    image = np.stack([2 * rows, 2 * columns, rows + columns], -1).astype(np.uint8)
-    features = twin(image[None] / np.float32(127.5) - 1, training=False)[1]
-    _assert_close((model.features(image[None]), features), 1e-4)
