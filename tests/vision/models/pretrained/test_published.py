@@ -1,3 +1,4 @@
+import functools
 import hashlib
 import http.server
 import importlib
@@ -5,9 +6,10 @@ import threading
 
 import keras
 import pytest
+from tiny_network import tiny_network
 
 from vision.data import DatasetError
-from vision.models import create
+from vision.models import Network, create
 from vision.models.pretrained import (
     PretrainedError,
     Published,
@@ -29,8 +31,13 @@ MOBILENET = (
 )
 
 
-def _mobilenet(**options):
-    return create('mobilenet_v2', **{'classes': 2, 'alpha': 0.35, **options})
+@functools.cache
+def _model(name: str, **options) -> Network:
+    return create(name, **{'classes': 2, 'image_size': 96, **options})
+
+
+def _mobilenet(**options) -> Network:
+    return _model('mobilenet_v2', **{'alpha': 0.35, **options})
 
 
 class _Asked(Exception):
@@ -50,7 +57,12 @@ def _what_keras_loads(monkeypatch, make, **options):
 
 
 @pytest.mark.parametrize(
-    'size, alpha, top', [(224, 1.0, True), (96, 0.35, False), (192, 0.5, True)]
+    'size, alpha, top',
+    [
+        (192, 0.5, True),
+        pytest.param(96, 0.35, False, marks=pytest.mark.slow),
+        pytest.param(224, 1.0, True, marks=pytest.mark.slow),
+    ],
 )
 def test_mobilenet_v2_is_the_file_that_keras_loads(monkeypatch, size, alpha, top):
     asked = _what_keras_loads(
@@ -64,11 +76,34 @@ def test_mobilenet_v2_is_the_file_that_keras_loads(monkeypatch, size, alpha, top
     assert published(model) == asked
 
 
-@pytest.mark.parametrize('top', [True, False])
+# The address and the MD5 with and without the classifier.
+XCEPTION = {
+    True: (
+        'https://storage.googleapis.com/tensorflow/keras-applications/xception/'
+        'xception_weights_tf_dim_ordering_tf_kernels.h5',
+        '0a58e3b7378bc2990ea3b43d5981f1f6',
+    ),
+    False: (
+        'https://storage.googleapis.com/tensorflow/keras-applications/xception/'
+        'xception_weights_tf_dim_ordering_tf_kernels_notop.h5',
+        'b0042744bf5b25fce3cb969f33bebb97',
+    ),
+}
+
+
+@pytest.mark.parametrize('top', XCEPTION)
+def test_the_file_of_xception(top):
+    file = published(tiny_network(name='xception', classes=1000 if top else 2))
+    assert file == XCEPTION[top]
+    assert file.file == XCEPTION[top][0].rsplit('/', 1)[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('top', XCEPTION)
 def test_xception_is_the_file_that_keras_loads(monkeypatch, top):
     asked = _what_keras_loads(monkeypatch, keras.applications.Xception, include_top=top)
-    file = published(create('xception', classes=1000 if top else 2))
-    assert file == asked and file.file == asked[0].rsplit('/', 1)[1]
+    assert asked == XCEPTION[top]
+    assert published(_model('xception', classes=1000 if top else 2)) == asked
 
 
 @pytest.mark.parametrize(
@@ -109,7 +144,7 @@ def test_the_classifier_is_included_for_a_head_like_keras_s(options, top):
 )
 def test_models_without_a_file(name, message):
     with pytest.raises(PretrainedError) as error:
-        published(create(name, classes=2, image_size=32))
+        published(tiny_network(name=name))
     assert message in str(error.value)
 
 
