@@ -42,21 +42,18 @@ FAMILIES = {
 }
 
 CASES = {
-    'mobilenet_v2-0.35-96': Case('mobilenet_v2', 96, 96, {'alpha': 0.35}),
     'mobilenet_v2-0.35-75': Case('mobilenet_v2', 75, 75, {'alpha': 0.35}),
     'mobilenet_v2-1.3-64': Case('mobilenet_v2', 64, 64, {'alpha': 1.3}),
-    'xception-71': Case('xception', 71, None),
     'xception-64': Case('xception', 64, None),
 }
-
-FAST = ['mobilenet_v2-0.35-75', 'xception-64']
 
 
 @pytest.fixture(
     scope='module',
     params=[
-        pytest.param(case, marks=() if case in FAST else pytest.mark.slow)
-        for case in CASES
+        'mobilenet_v2-0.35-75',
+        'xception-64',
+        pytest.param('mobilenet_v2-1.3-64', marks=pytest.mark.slow),
     ],
 )
 def case(request) -> str:
@@ -113,10 +110,6 @@ def _model(name: str) -> Network:
             values = rng.uniform(0.5, 1.5, variable.shape)
             variable.assign(values if positive else 0.3 * (values - 1))
     return model
-
-
-def _images(size: int, count: int = 4) -> np.ndarray:
-    return np.random.default_rng(2).integers(0, 256, [count, size, size, 3], np.uint8)
 
 
 def _loss(logits: tf.Tensor) -> tf.Tensor:

@@ -175,22 +175,11 @@ def test_every_head_in_inference(name):
         np.testing.assert_array_equal(logits, head(model.until(stage, _images())))
 
 
-def _assert_halves(model: Network, endpoints: list[str]) -> None:
-    expected = model(_images()).main
-    for endpoint in endpoints:
-        x = model.until(endpoint, _images())
-        np.testing.assert_array_equal(model.after(endpoint, x).main, expected)
-
-
 def test_two_halves_are_the_network(name):
     model = _made(name, tf.float32).model
-    _assert_halves(model, [list(model.stages)[len(model.stages) // 2]])
-
-
-@pytest.mark.slow
-def test_two_halves_are_the_network_at_every_stage(name):
-    model = _made(name, tf.float32).model
-    _assert_halves(model, list(model.stages))
+    middle = list(model.stages)[len(model.stages) // 2]
+    x = model.until(middle, _images())
+    np.testing.assert_array_equal(model.after(middle, x).main, model(_images()).main)
 
 
 @two_networks
@@ -342,9 +331,8 @@ def test_images_below_the_smallest_are_refused(name, smallest):
         create(name, classes=CLASSES, image_size=below)
 
 
-@pytest.mark.parametrize(
-    'make', [tiny_network, pytest.param(_cifar_cnn, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@two_networks
 def test_compiled_training_is_the_same(make):
     network, images = make(), _small_images()
 

@@ -309,7 +309,7 @@ def test_decisive_images_are_recognized(data_folder, top5):
 )
 def test_cats_and_dogs_are_recognized(data_folder, top5, kind, classes, floor):
     # Observed: 0.80 of the cats and 0.95 of the dogs. Exchanging red and blue does no
-    # harm here (0.85 and 0.925); the test below notices that.
+    # harm here (0.85 and 0.925); the test above notices that.
     with zipfile.ZipFile(data_folder / 'cats_and_dogs.zip') as archive:
         names = sorted(
             name
@@ -318,20 +318,3 @@ def test_cats_and_dogs_are_recognized(data_folder, top5, kind, classes, floor):
         )
         images = np.stack([_image(archive.read(name), 256) for name in names[:40]])
     assert np.isin(top5(images)[:, 0], classes).mean() >= floor
-
-
-@pytest.mark.slow
-def test_tiny_imagenet_is_recognized(data_folder, tiny_imagenet_dir, top5):
-    """Enlarged images of 64 pixels, with all 1000 classes."""
-    lines = (data_folder / 'imagenet_synset_words.txt').read_text().splitlines()
-    wnids = [line.split()[0] for line in lines]
-    annotations = (tiny_imagenet_dir / 'val' / 'val_annotations.txt').read_text()
-    rows = sorted(line.split('\t')[:2] for line in annotations.splitlines())[:100]
-    labels = np.array([wnids.index(wnid) for _, wnid in rows])
-    folder = tiny_imagenet_dir / 'val' / 'images'
-    images = np.stack([_image((folder / name).read_bytes(), 224) for name, _ in rows])
-    hits = top5(images) == labels[:, None]
-    # Observed: top-1 0.25, top-5 0.39. With red and blue exchanged 0.12 and 0.19,
-    # without the mean taken off 0.16 and 0.23: either mistake is below the floors.
-    assert hits[:, 0].mean() >= 0.22
-    assert hits.any(1).mean() >= 0.35
