@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import runpy
+import select
 import signal
 import socket
 import subprocess
@@ -33,7 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 TIMEOUT = 300  # Seconds for one program.
 
 # Reads requests from its standard input, a socket: JSON and three file descriptors. The
-# fork leaves the loop and ends like any other process; the server sends its exit code.
+# fork leaves the loop and ends like any other process; the server sends its number, and
+# its exit code when it has ended.
 _SERVER = """
 import array, gc, json, os, runpy, socket, sys
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
@@ -51,6 +53,7 @@ while True:
         break
     for fd in fds:
         os.close(fd)
+    requests.sendall(array.array('i', [pid]).tobytes())
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     requests.sendall(array.array('i', [code]).tobytes())
 requests.close()
@@ -211,7 +214,49 @@ def _start(arguments: list[str], fds: list[int], cwd: Path) -> int:
 
 
 def _fork(arguments: list[str], fds: list[int], cwd: Path) -> int:
-    request = {'arguments': arguments, 'env': dict(os.environ), 'cwd': str(cwd)}
-    socket.send_fds(_server(), [json.dumps(request).encode()], fds)
-    (code,) = array.array('i', _server().recv(array.array('i').itemsize))
-    return code
+    return Fork(arguments, fds, cwd).wait()
+
+
+class Fork:
+    """A program in a fork, with the methods of `subprocess.Popen`.
+
+    The next one can be started when it has ended.
+
+    Args:
+        arguments: `-m`, a module, and arguments; or `-c` and code.
+        fds: file descriptors of standard input, output and errors.
+        cwd: the working directory.
+
+    Attributes:
+        pid: the number of its process.
+        returncode: its exit code, None before it is known.
+    """
+
+    def __init__(self, arguments: list[str], fds: list[int], cwd: Path = ROOT):
+        request = {'arguments': arguments, 'env': dict(os.environ), 'cwd': str(cwd)}
+        socket.send_fds(_server(), [json.dumps(request).encode()], fds)
+        self.pid = _received()
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        """The exit code if it has ended."""
+        if self.returncode is None and select.select([_server()], [], [], 0)[0]:
+            self.wait()
+        return self.returncode
+
+    def wait(self, timeout: float = TIMEOUT) -> int:
+        """Waits for its end and returns the exit code."""
+        if self.returncode is None:
+            _server().settimeout(timeout)
+            self.returncode = _received()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Sends a signal if it still runs."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+
+def _received() -> int:
+    (value,) = array.array('i', _server().recv(array.array('i').itemsize))
+    return value

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_run
 
 from trainers.inference.classifier import (
     Classifier,
@@ -19,34 +20,21 @@ from trainers.inference.classifier import (
 )
 from trainers.inference.labels import read_labels
 from trainers.run.source import load_source
-from trainers.run.train import train
 from trainers.settings.config import Config
 from trainers.storage.checkpoints import CheckpointError
 from trainers.storage.run_directory import RunDirectoryError
 from vision.data import eval_batches
 from vision.errors import UserError
-from vision.models import create, imagenet
+from vision.layers import AuxiliaryHead, ConvBlock
+from vision.models import MODELS, Network, create, imagenet
 from vision.models.pretrained import variables_by_path
 from vision.models.specification import Specification
-
-SETTINGS = {
-    'dataset': 'shapes',
-    'model': 'cifar_cnn',
-    'model_options': ('filters:4-8-8',),
-    'epochs': 2,
-    'batch_size': 8,
-    'limit_train_batches': 3,
-    'limit_eval_batches': 2,
-    'ema': 0.5,
-    'precision': 'float32',
-}
+from vision.registry import Entry
 
 
 @pytest.fixture(scope='module')
-def run_dir(tmp_path_factory) -> Path:
-    path = tmp_path_factory.mktemp('runs') / 'run'
-    train(Config(**SETTINGS, run_dir=str(path)))
-    return path
+def run_dir(trained_run) -> Path:
+    return trained_run
 
 
 @pytest.fixture
@@ -67,7 +55,7 @@ def images() -> tf.Tensor:
 def test_a_run_is_read_with_everything_it_recorded(run_dir):
     classifier = from_run(run_dir)
     results = json.loads((run_dir / 'results.json').read_text())
-    source = load_source(Config(**SETTINGS))
+    source = load_source(Config(**tiny_run.SETTINGS))
     assert classifier.classes == source.classes and classifier.ids == source.ids
     assert classifier.image_size == 32
     in_force = {  # of the network and the dataset
@@ -76,9 +64,10 @@ def test_a_run_is_read_with_everything_it_recorded(run_dir):
         'image_size': 32,
         'normalization': 'unit',
         'pooling': 'average',
-        'dense': (512,),
     }
-    assert classifier.run.config == Config(**SETTINGS, **in_force, run_dir=str(run_dir))
+    assert classifier.run.config == Config(
+        **tiny_run.SETTINGS, **in_force, run_dir=str(run_dir)
+    )
     assert classifier.run.epoch == results['best_epoch']
     assert classifier.run.step == 3 * results['best_epoch']
     assert classifier.temperature == Temperature(1.0, '', 0)
@@ -93,7 +82,7 @@ def test_a_run_is_read_with_everything_it_recorded(run_dir):
 def test_it_scores_the_test_images_as_the_run_did(run_dir):
     # The whole way: weights, normalization and images are those of training.
     classifier = from_run(run_dir)
-    source = load_source(Config(**SETTINGS))
+    source = load_source(Config(**tiny_run.SETTINGS))
     hits = 0
     for batch in eval_batches(
         source.splits['test'], batch_size=8, image_size=32, limit=2
@@ -179,15 +168,38 @@ def test_any_number_of_images_is_one_trace(run_dir, images):
     assert classifier._every_head.experimental_get_tracing_count() == 1
 
 
+def with_heads(
+    classes: int,
+    image_size: int = 16,
+    normalization: str = 'unit',
+    auxiliary: bool = True,
+    dtype: tf.DType = tf.float32,
+    **head,
+) -> Network:
+    """A convolution and, if asked for, an auxiliary head."""
+    heads = {'conv': AuxiliaryHead(8, 4, classes, dtype=dtype)} if auxiliary else {}
+    return Network(
+        {'conv': ConvBlock(3, 8, 5, stride=4, dtype=dtype)},
+        8,
+        4,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=4,
+        normalization=normalization,
+        heads=heads,
+        dtype=dtype,
+        **head,
+    )
+
+
 def test_auxiliary_heads_answer():
-    network = create('inception_v1_compact', classes=3, image_size=32)
-    specification = Specification(
-        'inception_v1_compact', ('a', 'b', 'c'), 32, network.normalization
-    )
-    outputs = Classifier(network, specification, '').logits(
-        tf.zeros([2, 32, 32, 3], tf.uint8)
-    )
-    assert [logits.shape for logits in (outputs.main, *outputs.aux)] == [(2, 3)] * 3
+    network = with_heads(3)
+    specification = Specification('custom', ('a', 'b', 'c'), 16, 'unit')
+    images = tf.zeros([2, 16, 16, 3], tf.uint8)
+    outputs = Classifier(network, specification, '').logits(images)
+    assert outputs.main.shape == (2, 3)
+    (aux,) = outputs.aux
+    np.testing.assert_allclose(aux, network.every_head(images).aux[0], atol=1e-6)
 
 
 def test_memory_of_the_largest_operation():
@@ -368,6 +380,19 @@ def test_a_file_of_classes_that_cannot_be_read(tmp_path):
     for path in (tmp_path / 'latin.txt', tmp_path / 'nothing', tmp_path):
         with pytest.raises(UserError, match='a text file in UTF-8 with a class a line'):
             read_labels(path)
+
+
+def test_weights_of_1000_classes_have_the_classes_of_imagenet(tmp_path, monkeypatch):
+    monkeypatch.setitem(MODELS, 'heads', Entry(f'{__name__}:with_heads', 'Heads.'))
+    network = with_heads(1000, auxiliary=False)
+    arrays = {name: v.numpy() for name, v in variables_by_path(network).items()}
+    np.savez(tmp_path / 'weights.npz', **arrays)  # type: ignore[arg-type]
+    config = Config(model='heads', pretrained=str(tmp_path / 'weights.npz'))
+    classifier = from_pretrained(config)
+    assert classifier.classes == imagenet.class_names()
+    assert classifier.ids == imagenet.class_ids()
+    assert len(set(classifier.ids)) == 1000
+    assert (classifier.image_size, classifier.network.heads) == (16, {})
 
 
 @pytest.mark.slow

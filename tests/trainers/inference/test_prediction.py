@@ -203,20 +203,24 @@ def test_what_can_be_read_is_predicted_and_the_rest_reported(classifier, folder)
             assert 1 >= predicted.probabilities[0] >= predicted.probabilities[1] >= 0
 
 
-@pytest.mark.parametrize('views, batch_size', [('none', 0), ('flip', 1), ('crops', 3)])
+@pytest.mark.parametrize(
+    'views, batch_size, files',
+    [
+        ('none', 0, ('b.JPG', 'a.png', 'deep/er/c.gif', 'e.webp', 'Ü b.png')),
+        ('flip', 1, ('b.JPG', 'a.png')),
+        ('crops', 3, ('b.JPG', 'a.png', 'x[1].png', 'Ü b.png')),
+    ],
+)
 def test_probabilities_are_the_bits_of_evaluation(
-    classifier, folder, views, batch_size
+    classifier, folder, views, batch_size, files
 ):
-    paths = [
-        str(folder / name)
-        for name in ('b.JPG', 'a.png', 'deep/er/c.gif', 'e.webp', 'Ü b.png')
-    ]
-    split = FileSplit(np.zeros(5, np.int32), paths, paths=paths)
+    paths = [str(folder / name) for name in files]
+    split = FileSplit(np.zeros(len(paths), np.int32), paths, paths=paths)
     logits = score(classifier, split, batch_size=64, views=views).logits['main']
     expected = classifier.probabilities(logits)
     for given in (paths, [np.asarray(Image.open(paths[1]))]):
         predictions = predict(classifier, given, views=views, batch_size=batch_size)
-        wanted = expected if len(given) == 5 else expected[1:2]
+        wanted = expected if given is paths else expected[1:2]
         for predicted, row in zip(predictions, wanted, strict=True):
             order = np.argsort(-row, kind='stable')
             assert predicted.classes == tuple(CLASSES[label] for label in order)

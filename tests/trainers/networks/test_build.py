@@ -115,13 +115,16 @@ def test_the_specification_rebuilds_the_network(source):
 
 
 @pytest.mark.parametrize(
-    'freeze, heads', [((), 2), (('last:2',), 2), (('backbone',), 0)]
+    'freeze, heads',
+    [((), 2), (('last:2',), 2), (('backbone',), 0)],
 )
 def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads):
     config = Config(model='inception_v1_compact', freeze=freeze)
     specification = networks.specify(config, source.classes, source.image_size)
     network, notes = networks.build(config, specification, 'float32')
     assert len(network.heads) == len(specification.build().heads) == heads
+    random = f'--freeze={",".join(freeze)} without --pretrained freezes random'
+    assert any(random in note for note in notes) is bool(freeze)
     assert bool(notes) is bool(freeze)
 
 

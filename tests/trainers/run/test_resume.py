@@ -1,20 +1,24 @@
 """A run that was stopped, in whatever way, ends with the bits of one that was not."""
 
+import os
 import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import ROOT, Fork
 
-# Whatever has state: dropout, augmentation, averages, slots, plateau. Every step ends
-# with a checkpoint.
+# Whatever has state: dropout, augmentation, averages, slots, plateau, batch norms, and
+# auxiliary heads. Every step ends with a checkpoint.
 SETTINGS = [
-    '--model=inception_v1_bn',
+    '--model=small',
     '--epochs=2',
     '--limit_train_batches=5',
     '--limit_eval_batches=2',
@@ -33,8 +37,6 @@ FINAL_STEP = 10
 
 # The same with a second phase of other weights, each phase with its own optimizer.
 TWO_PHASES = [
-    '--model=cifar_cnn',
-    '--model_options=filters:8-8',
     '--freeze=last:1',
     '--epochs=1',
     '--finetune_epochs=1',
@@ -42,21 +44,62 @@ TWO_PHASES = [
     '--layer_decay=0.5',
 ]
 
+# The command with one model more.
+PROGRAM = """
+import runpy
+from vision.models import MODELS
+from vision.registry import Entry
+MODELS['small'] = Entry('tests.helpers.small_network:small', 'Small.')
+runpy.run_module('scripts.train', run_name='__main__', alter_sys=True)
+"""
 
-def start(run_dir: Path, *more: str) -> subprocess.Popen:
-    command = [sys.executable, '-m', 'scripts.train', f'--run_dir={run_dir}']
-    return subprocess.Popen(
-        [*command, *SETTINGS, *more],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+
+class Run:
+    """A training in a process of its own: a fork, or a new one with its own hashes.
+
+    Args:
+        run_dir: its directory.
+        *more: flags.
+        new: whether the process is new.
+    """
+
+    def __init__(self, run_dir: Path, *more: str, new: bool = False):
+        arguments = ['-c', PROGRAM, f'--run_dir={run_dir}', *SETTINGS, *more]
+        self._output = tempfile.TemporaryFile()
+        output = self._output.fileno()
+        with open(os.devnull, 'rb') as nothing:
+            self.process: Any = (
+                subprocess.Popen(
+                    [sys.executable, *arguments],
+                    cwd=ROOT,
+                    stdin=nothing,
+                    stdout=output,
+                    stderr=output,
+                )
+                if new
+                else Fork(arguments, [nothing.fileno(), output, output])
+            )
+
+    def end(self, number: int = 0) -> tuple[int, str]:
+        """The exit code and the output, after a signal if one is given."""
+        if number:
+            self.process.send_signal(number)
+        code = self.process.wait(timeout=300)
+        with self._output:
+            self._output.seek(0)
+            return code, self._output.read().decode()
+
+    def wait_for_step(self, run_dir: Path, step: int) -> None:
+        deadline = time.monotonic() + 240
+        while newest_step(run_dir) < step:
+            assert self.process.poll() is None, self.end()
+            assert time.monotonic() < deadline, f'no step {step} in {run_dir}'
+            time.sleep(0.01)
 
 
-def finish(run_dir: Path, *more: str) -> str:
-    process = start(run_dir, *more)
-    output, _ = process.communicate(timeout=300)
-    assert process.returncode == 0, output
+def finish(run_dir: Path, *more: str, new: bool = False) -> str:
+    code, output = Run(run_dir, *more, new=new).end()
+    assert code == 0, output
     return output
 
 
@@ -65,14 +108,6 @@ def newest_step(run_dir: Path) -> int:
     return max(
         (int(folder.name.removeprefix('step-')) for folder in folders), default=0
     )
-
-
-def wait_for_step(process: subprocess.Popen, run_dir: Path, step: int) -> None:
-    deadline = time.monotonic() + 240
-    while newest_step(run_dir) < step:
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, f'no step {step} in {run_dir}'
-        time.sleep(0.01)
 
 
 def variables(run_dir: Path, kind: str) -> dict[str, bytes]:
@@ -107,18 +142,18 @@ def undisturbed(tmp_path_factory) -> Path:
 
 def kill_three_times(generator: random.Random, run_dir: Path, *more: str) -> None:
     for step in (1, 4, 7):
-        process = start(run_dir, *more)
-        wait_for_step(process, run_dir, step + generator.randrange(3))
-        time.sleep(generator.uniform(0, 0.5))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
+        run = Run(run_dir, *more)
+        run.wait_for_step(run_dir, step + generator.randrange(3))
+        time.sleep(generator.uniform(0, 0.2))
+        code, output = run.end(signal.SIGKILL)
+        assert code == -signal.SIGKILL or newest_step(run_dir) == FINAL_STEP, output
 
 
 @pytest.mark.slow
 def test_killed_at_arbitrary_moments(undisturbed, tmp_path, generator):
     run_dir = tmp_path / 'run'
     kill_three_times(generator, run_dir)
-    finish(run_dir)
+    finish(run_dir, new=True)
     assert_same_run(run_dir, undisturbed)
 
 
@@ -127,19 +162,18 @@ def test_killed_in_either_phase(tmp_path, generator):
     undisturbed, run_dir = tmp_path / 'undisturbed', tmp_path / 'run'
     finish(undisturbed, *TWO_PHASES)
     kill_three_times(generator, run_dir, *TWO_PHASES)
-    finish(run_dir, *TWO_PHASES)
+    finish(run_dir, *TWO_PHASES, new=True)
     assert_same_run(run_dir, undisturbed)
 
 
 @pytest.mark.slow
 def test_stopped_by_signals_saves_and_says_so(undisturbed, tmp_path):
     run_dir = tmp_path / 'run'
-    for number, step in ((signal.SIGTERM, 2), (signal.SIGINT, 7)):
-        process = start(run_dir)
-        wait_for_step(process, run_dir, step)
-        process.send_signal(number)
-        output, _ = process.communicate(timeout=120)
-        assert process.returncode == 75, output
+    for number, step, new in ((signal.SIGTERM, 2, False), (signal.SIGINT, 7, True)):
+        run = Run(run_dir, new=new)
+        run.wait_for_step(run_dir, step)
+        code, output = run.end(number)
+        assert code == 75, output
         assert f'{number.name} received' in output
         stopped_at = newest_step(run_dir)
         assert f'everything up to step {stopped_at} is saved' in output

@@ -22,6 +22,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import Fork
 
 from trainers.storage.checkpoints import (
     CheckpointError,
@@ -147,6 +148,7 @@ def test_restores_every_bit_in_a_new_process(saved):
     directory, contents = saved
     script = (
         'import sys; from pathlib import Path\n'
+        'sys.path.insert(0, "tests/helpers")\n'
         'from tests.trainers.storage.test_checkpoints import *\n'
         'objects = make_objects()\n'
         'Checkpoints(Path(sys.argv[1]), objects).restore()\n'
@@ -430,20 +432,6 @@ def test_a_full_disk_costs_no_checkpoint(copy):
     assert checkpoints.restore()['step'] == 3
 
 
-# Imports once, then a child saves until it is killed, for each line that comes in.
-SAVER = """
-import os, sys
-from tests.trainers.storage.test_checkpoints import *
-for _ in sys.stdin:
-    if child := os.fork():
-        print(child, flush=True)
-        os.wait()
-        print('dead', flush=True)
-    else:
-        save_for_ever(Path(sys.argv[1]))
-"""
-
-
 def make_few_objects(step: int = 0) -> tf.train.Checkpoint:
     """Enough to be killed with."""
     return tf.train.Checkpoint(
@@ -462,32 +450,35 @@ def save_for_ever(directory: Path) -> None:
             print(f'saved {step}', flush=True)
 
 
-def test_survives_being_killed_while_saving(tmp_path):
-    generator = random.Random(5)
+SAVER = """
+import sys; from pathlib import Path
+sys.path.insert(0, "tests/helpers")
+from tests.trainers.storage.test_checkpoints import save_for_ever
+save_for_ever(Path(sys.argv[1]))
+"""
+
+
+def test_survives_being_killed_while_saving(tmp_path, generator):
     directory = tmp_path / 'last'
     objects = make_few_objects()
-    process = subprocess.Popen(
-        [sys.executable, '-c', SAVER, str(directory)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    with process:
-        for _ in range(4):
-            print('go', file=process.stdin, flush=True)
-            child = int(process.stdout.readline())
-            lines = [process.stdout.readline()]
+    for _ in range(4):
+        reader, writer = os.pipe()
+        with open(reader) as output, open(os.devnull, 'rb') as nothing:
+            process = Fork(
+                ['-c', SAVER, str(directory)], [nothing.fileno(), writer, writer]
+            )
+            os.close(writer)
+            lines = [output.readline()]
             time.sleep(generator.uniform(0, 0.1))
-            os.kill(child, signal.SIGKILL)
-            lines += iter(process.stdout.readline, 'dead\n')
-            reported = int(lines[-1].removeprefix('saved '))
-            state = Checkpoints(directory, objects, keep=1).restore()
-            assert state['step'] >= reported
-            assert state['third'] == state['step'] / 3
-            assert int(objects.step) == state['step']
-            assert all(name.startswith('step-') for name in names(directory))
-        process.stdin.close()
+            process.send_signal(signal.SIGKILL)
+            lines += output
+        assert process.wait() == -signal.SIGKILL, lines
+        reported = int(lines[-1].removeprefix('saved '))
+        state = Checkpoints(directory, objects, keep=1).restore()
+        assert state['step'] >= reported
+        assert state['third'] == state['step'] / 3
+        assert int(objects.step) == state['step']
+        assert all(name.startswith('step-') for name in names(directory))
 
 
 class Killed(BaseException):
