@@ -61,9 +61,22 @@ def classes(survey: Survey) -> Figure:
     order = np.arange(number) if named else np.argsort(-counts['train'], kind='stable')
     ends = np.zeros(number)
     for split in SPLITS:
-        lengths = counts[split][order]
-        axes.barh(range(number), lengths, left=ends, color=_COLOURS[split], label=split)
-        ends += lengths
+        starts, ends = ends, ends + counts[split][order]
+        color = _COLOURS[split]
+        if named:
+            lengths = ends - starts
+            axes.barh(range(number), lengths, left=starts, color=color, label=split)
+        else:  # Hundreds of bars take seconds to draw.
+            edges = np.arange(number + 1) - 0.5
+            axes.stairs(
+                ends,
+                edges,
+                baseline=starts,
+                orientation='horizontal',
+                fill=True,
+                color=color,
+                label=split,
+            )
     if named:
         axes.set_yticks(
             range(number), [class_name(name, 24) for name in names], parse_math=False

@@ -65,7 +65,7 @@ def config():
     return Config(dataset='shapes', data_dir='some_folder')
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def environment():
     return {
         'started': '2026-01-01T00:00:00+00:00',

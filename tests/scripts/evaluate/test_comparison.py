@@ -1,11 +1,13 @@
 """Runs on the same images, in pairs."""
 
 import dataclasses
+import io
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from scripts.evaluate import comparison, comparison_report
+from scripts.evaluate import comparison, comparison_report, figures
 from scripts.evaluate.comparison import check_same, compare
 from trainers.inference.classifier import Classifier, Run
 from trainers.settings.config import Config
@@ -44,6 +46,13 @@ def of_run(evaluation, path, **settings):
         classifier.network, classifier.specification, str(path), run=run
     )
     return dataclasses.replace(evaluation, classifier=classifier)
+
+
+@pytest.fixture
+def no_figures(monkeypatch):
+    """For the text of reports: figures take much longer."""
+    for name in ('intervals', 'grid'):
+        monkeypatch.setattr(figures, name, lambda *arguments, **options: b'a figure')
 
 
 def report(evaluations):
@@ -96,7 +105,7 @@ def test_the_exact_test_decides_what_is_better(evaluations, count, p_value, says
     )
 
 
-def test_several_pairs_have_a_note_on_multiple_comparisons(evaluations):
+def test_several_pairs_have_a_note_on_multiple_comparisons(no_figures, evaluations):
     for count, expected in ((2, False), (3, True)):
         compared = compare(evaluations[:count], 'abc'[:count])
         for text in (
@@ -104,6 +113,20 @@ def test_several_pairs_have_a_note_on_multiple_comparisons(evaluations):
             report(evaluations[:count]),
         ):
             assert ('not corrected for several comparisons' in text) == expected
+
+
+def test_figures_and_tables_are_files_of_their_own(evaluations):
+    environment = {'command': ['evaluate'], 'gpus': []}
+    made = comparison_report.contents(compare(evaluations, 'abc'), environment)
+    assert set(made) == set(comparison_report.NAMES)
+    for name in ('accuracy.png', 'differences.png', 'disagreement.png'):
+        with Image.open(io.BytesIO(made[name])) as image:
+            assert len(np.unique(np.asarray(image))) > 3
+        assert f']({name})' in made['report.md']
+    same = compare([evaluations[0]] * 2, 'ab')
+    alike = comparison_report.contents(same, environment)
+    assert alike['disagreement.png'] is None
+    assert 'disagreement.png' not in alike['report.md']
 
 
 def test_only_images_that_all_could_decode_count(evaluations):
@@ -144,7 +167,9 @@ def test_classes_that_a_network_does_not_know_are_refused_before_too(make_evalua
         )
 
 
-def test_classes_are_matched_where_datasets_have_them_in_other_orders(evaluations):
+def test_classes_are_matched_where_datasets_have_them_in_other_orders(
+    no_figures, evaluations
+):
     first, second = evaluations[:2]
     source = second.source
     # The last class has no images in the dataset of the first run.
@@ -192,7 +217,9 @@ def test_classes_are_matched_where_datasets_have_them_in_other_orders(evaluation
     assert row.count(' | ') == 3 and f'| {recall} |' in row
 
 
-def test_settings_stand_below_the_names_of_their_runs(evaluations, tmp_path):
+def test_settings_stand_below_the_names_of_their_runs(
+    no_figures, evaluations, tmp_path
+):
     first, other, third = (
         of_run(evaluations[0], tmp_path / 'a', epochs=5),
         evaluations[1],
@@ -216,7 +243,7 @@ def test_settings_stand_below_the_names_of_their_runs(evaluations, tmp_path):
     ],
 )
 def test_settings_that_differ_are_shown_differently(
-    evaluations, tmp_path, name, values, shown
+    no_figures, evaluations, tmp_path, name, values, shown
 ):
     runs = [
         of_run(evaluation, tmp_path, **{name: value})

@@ -24,7 +24,7 @@ from trainers.inference.classifier import Classifier, from_run
 from trainers.run.source import load_source
 from trainers.run.train import train
 from trainers.settings.config import Config, ConfigError
-from vision.data import ArraySplit, DatasetError, Source
+from vision.data import ArraySplit, DatasetError, Source, load
 from vision.errors import UserError
 from vision.models.specification import Specification
 
@@ -85,12 +85,35 @@ def test_mistake_is_explained_in_a_line(mistake, message):
 
 
 @pytest.fixture(scope='module')
-def runs(tmp_path_factory) -> Path:
+def runs(trained_run, tmp_path_factory) -> Path:
+    """The run that tests share, as if trained on three images of each class."""
+    folder = tmp_path_factory.mktemp('runs')
+    pixels = load('shapes').splits['test'].images
+    for split in ('train', 'validation', 'test'):
+        for label, name in enumerate(load('shapes').classes):
+            where = folder / 'data' / split / name
+            where.mkdir(parents=True)
+            for i in range(3):
+                Image.fromarray(pixels[10 * i + label]).save(where / f'{i}.png')
+    shutil.copytree(trained_run, folder / 'a')
+    move_data(folder / 'a', folder / 'data', dataset='image_folder')
+    return folder
+
+
+def move_data(run: Path, data_dir: Path, **settings) -> None:
+    """Changes where a run says that its images are."""
+    config = json.loads((run / 'config.json').read_text(encoding='utf-8'))
+    config['settings'] |= {'data_dir': str(data_dir), **settings}
+    (run / 'config.json').write_text(json.dumps(config), encoding='utf-8')
+
+
+@pytest.fixture(scope='module')
+def a_run(tmp_path_factory) -> Path:
     """A run on images of `cat|s` and `dog`, one of which is broken.
 
     The decoder writes about those of the test split to standard error.
     """
-    folder = tmp_path_factory.mktemp('runs')
+    folder = tmp_path_factory.mktemp('trained')
     rng = np.random.default_rng(0)
     for label, low in (('cat|s', 0), ('dog', 60)):
         for split, count in (('train', 24), ('validation', 20), ('test', 20)):
@@ -112,10 +135,10 @@ def runs(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope='module')
-def two_runs(runs) -> Path:
+def two_runs(a_run) -> Path:
     """The same, with another run on the same images."""
-    train_run(runs, 'b', seed=1)
-    return runs
+    train_run(a_run, 'b', seed=1)
+    return a_run
 
 
 def train_run(folder: Path, name: str, **settings) -> None:
@@ -155,27 +178,27 @@ def evaluate_here(monkeypatch):
 
 
 @pytest.mark.slow
-def test_whole_evaluation(runs):
+def test_whole_evaluation(a_run):
     # No message of the decoder, though errors are decoded again to be drawn.
     done = run_command(
-        'evaluate', f'--run_dir={runs}/a', '--calibrate', '--batch_size=7'
+        'evaluate', f'--run_dir={a_run}/a', '--calibrate', '--batch_size=7'
     )
     assert (done.returncode, done.stderr) == (0, '')
     assert 'Images      image_folder, test: 40 images, 2 classes' in done.stdout
     assert 'dog/broken.png' in done.stdout
     assert '1 image could not be decoded and not evaluated:' in done.stdout
-    folder = runs / 'a/evaluation/test'
+    folder = a_run / 'a/evaluation/test'
     assert f'Report      {folder}/report.md' in done.stdout.replace(
         '\n            ', ' '
     )
     assert (folder / 'errors.png').is_file()
     results = json.loads((folder / 'results.json').read_text(encoding='utf-8'))
-    trained = json.loads((runs / 'a/results.json').read_text(encoding='utf-8'))['test']
+    trained = json.loads((a_run / 'a/results.json').read_text(encoding='utf-8'))['test']
     assert results['top1'] == pytest.approx(trained['top1'])
     assert results['loss'] == pytest.approx(trained['loss'], rel=1e-5)
     assert results['data']['evaluated'] == 40 and results['data']['undecodable'] == 1
-    assert results['data']['data_dir'] == f'{runs}/data'
-    stored = json.loads((runs / 'a/calibration.json').read_text(encoding='utf-8'))
+    assert results['data']['data_dir'] == f'{a_run}/data'
+    stored = json.loads((a_run / 'a/calibration.json').read_text(encoding='utf-8'))
     assert stored['split'] == 'validation' and stored['images'] == 40
     assert results['calibration']['temperature'] == stored['temperature'] != 1
     card = (folder / 'MODEL_CARD.md').read_text(encoding='utf-8')
@@ -302,15 +325,16 @@ def test_where_no_temperature_is_best_no_other_split_is_evaluated():
 
 def test_runs_on_other_images_are_not_compared(runs, evaluate_here, tmp_path):
     """Nor evaluated: those of the first would be another error."""
+    classes = sorted(load('shapes').classes)
     shutil.copytree(runs / 'data', tmp_path / 'data')
     for i in range(12):
-        (tmp_path / f'data/test/cat|s/{i}.jpg').write_bytes(b'no image')
-    (tmp_path / 'data/test/dog/0.jpg').unlink()
+        first = classes[i // 3]
+        (tmp_path / f'data/test/{first}/{i % 3}.png').write_bytes(b'no image')
+    (tmp_path / f'data/test/{classes[6]}/0.png').unlink()
     shutil.copytree(runs / 'a', tmp_path / 'b')
-    config = json.loads((tmp_path / 'b/config.json').read_text(encoding='utf-8'))
-    config['settings']['data_dir'] = str(tmp_path / 'data')
-    (tmp_path / 'b/config.json').write_text(json.dumps(config), encoding='utf-8')
-    with pytest.raises(UserError, match=r'differ, such as test/dog/0.jpg \(dog'):
+    move_data(tmp_path / 'b', tmp_path / 'data')
+    name = f'test/{classes[6]}/0.png'
+    with pytest.raises(UserError, match=rf'differ, such as {name} \({classes[6]}'):
         evaluate_here(
             '--compare', f'{tmp_path}/b', f'{runs}/a', f'--output={tmp_path}/other'
         )

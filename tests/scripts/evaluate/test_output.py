@@ -23,7 +23,7 @@ def rows(path):
 
 
 @pytest.fixture(scope='module')
-def folder(make_evaluation, tmp_path_factory):
+def folder(make_evaluation, environment, tmp_path_factory):
     """A written evaluation with bad files and a temperature."""
     from trainers.settings.config import Config
 
@@ -32,12 +32,7 @@ def folder(make_evaluation, tmp_path_factory):
         temperature=Temperature(1.5, 'validation', 50),
         bad_files=(BadFile('broken|\udcff.png', 0, 'Not a JPEG'),),
     )
-    output.write(
-        evaluation,
-        folder,
-        Config(data_dir='my|images'),
-        {'command': ['evaluate'], 'gpus': []},
-    )
+    output.write(evaluation, folder, Config(data_dir='my|images'), environment)
     return folder, evaluation
 
 
@@ -130,9 +125,8 @@ def test_what_no_longer_applies_is_removed_and_the_rest_left(
     )
 
 
-def test_model_card_tells_how_to_do_it_again(evaluation, tmp_path, config, environment):
-    output.write(evaluation, tmp_path, config, environment)
-    card = (tmp_path / 'MODEL_CARD.md').read_text(encoding='utf-8')
+def test_model_card_tells_how_to_do_it_again(folder):
+    card = (folder[0] / 'MODEL_CARD.md').read_bytes().decode('utf-8', 'surrogateescape')
     assert "python -m scripts.evaluate '--run_dir=runs/my run'" in card
     assert 'predicts one of 7 classes' in card and 'random weights' in card
     assert 'a processor, 2 cores' in card

@@ -224,15 +224,15 @@ def test_report_fits_a_terminal(findings):
 
 @pytest.fixture(scope='module')
 def large():
-    """200 classes of unequal size, in memory."""
+    """More classes than lines of a terminal, of unequal size, in memory."""
     rng = np.random.default_rng(0)
-    labels = np.concatenate([np.repeat(np.arange(200), 2), np.zeros(7)])
+    labels = np.concatenate([np.repeat(np.arange(70), 2), np.zeros(7)])
     splits = {}
     for name in SPLITS:
         images = rng.integers(0, 256, [len(labels), 8, 8, 3], np.uint8)
         names = [f'{name}/{i}' for i in range(len(labels))]
         splits[name] = ArraySplit(labels.astype(np.int32), names, images=images)
-    classes = tuple(f'a class with a name that is long {i}' for i in range(200))
+    classes = tuple(f'a class with a name that is long {i}' for i in range(70))
     return summarize(survey(Source('large', classes, splits, 8, fixed_size=True)))
 
 
