@@ -253,13 +253,11 @@ def _images(
         image_key: tf.io.FixedLenFeature([], tf.string),
         label_key: tf.io.FixedLenFeature([], tf.int64),
     }
-    batches = (
-        tf.data.TFRecordDataset(str(shard))
-        .batch(_BATCH)
-        .map(lambda batch: (batch, tf.io.parse_example(batch, wanted)))
-    )
     start = 0
-    for batch, parsed in batches.as_numpy_iterator():
-        for record, image, label in zip(batch, parsed[image_key], parsed[label_key]):
+    for batch in tf.data.TFRecordDataset(str(shard)).batch(_BATCH):
+        # Not in a graph: to make one takes longer than to read a small shard.
+        parsed = tf.io.parse_example(batch, wanted)
+        columns = (batch, parsed[image_key], parsed[label_key])
+        for record, image, label in zip(*(column.numpy() for column in columns)):
             yield int(label), start + _HEADER + record.index(image), len(image)
             start += _HEADER + len(record) + _FOOTER

@@ -144,6 +144,28 @@ def test_no_images_are_told_where_to_get_them(tmp_path, folder, got):
     assert error.value.parameters == ('data_dir', 'download')
 
 
+def test_the_size_is_that_of_most_images(tmp_path):
+    # The layout of an archive with three splits: names are of any kind.
+    sizes = [(500, 374), (300, 280), (320, 90), (60, 40), (499, 375)]
+    for split in ('train', 'validation', 'test'):
+        for kind in ('cat', 'dog'):
+            folder = tmp_path / 'cats_and_dogs' / split / f'{kind}s'
+            folder.mkdir(parents=True)
+            for i, size in enumerate(sizes):
+                Image.new('RGB', size).save(folder / f'{kind}.{i}.jpg')
+    source = _load(tmp_path)
+    assert _counts(source) == {'train': 10, 'validation': 10, 'test': 10}
+    assert (source.image_size, source.fixed_size) == (224, False)
+    for split in source.splits.values():
+        np.testing.assert_array_equal(split.labels, np.repeat([0, 1], 5))
+    for kind in ('cat', 'dog'):
+        folder = tmp_path / 'cats_and_dogs' / 'train' / f'{kind}s'
+        for i in (0, 1):
+            (folder / f'{kind}.{i}.jpg').unlink()
+    assert _load(tmp_path).image_size == 90
+
+
+@pytest.mark.slow
 def test_the_real_images(data_folder, tmp_path):
     with zipfile.ZipFile(data_folder / 'cats_and_dogs.zip') as archive:
         archive.extractall(tmp_path)

@@ -35,6 +35,7 @@ def test_no_two_images_are_the_same():
     assert len({image.tobytes() for image in images}) == len(images)
 
 
+@pytest.mark.slow  # The bits are checked above.
 def test_a_linear_classifier_is_weak():
     splits = load('shapes').splits
     train, test = (

@@ -148,6 +148,7 @@ def test_class_names_are_made_unique():
     )
 
 
+@pytest.mark.slow
 def test_the_real_archive(tiny_imagenet_dir):
     source = _load(tiny_imagenet_dir, seed=4321)
     check_disjoint(source)
@@ -165,11 +166,28 @@ def test_the_real_archive(tiny_imagenet_dir):
     assert source.classes[test.labels[at]] == 'refrigerator'
 
 
+@pytest.mark.slow
 def test_the_real_images_decode_grayscale_ones_too(tiny_imagenet_dir):
-    split = _load(tiny_imagenet_dir).splits['test']
-    images = decode_to_memory(split, 64).images
+    images = _decoded_as_pillow_does(tiny_imagenet_dir)
     assert images.shape == (1_000, 64, 64, 3)
     grey = (images == images[..., :1]).all((1, 2, 3))
     assert 5 < grey.sum() < 60
-    first = Image.open(split.paths[0]).convert('RGB')
-    np.testing.assert_array_equal(images[0], first)
+
+
+def test_grayscale_images_are_decoded_too(layout):
+    rng = np.random.default_rng(1)
+    for i, shape in enumerate(([64, 64, 3], [64, 64], [64, 64, 3], [64, 64])):
+        image = Image.fromarray(rng.integers(0, 256, shape, np.uint8))
+        image.save(layout / f'val/images/val_{i}.JPEG', 'JPEG', quality=75)
+    images = _decoded_as_pillow_does(layout)
+    grey = (images == images[..., :1]).all((1, 2, 3))
+    np.testing.assert_array_equal(grey, [False, True, False, True])
+
+
+def _decoded_as_pillow_does(root) -> np.ndarray:
+    """The test images."""
+    split = _load(root).splits['test']
+    images = decode_to_memory(split, 64).images
+    for path, image in zip(split.paths[:20], images):
+        np.testing.assert_array_equal(image, Image.open(path).convert('RGB'))
+    return images

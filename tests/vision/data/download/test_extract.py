@@ -578,15 +578,58 @@ def test_every_harmless_archive_is_extracted_whole(kind, files):
     assert _extracted(_pack(kind, files)) == files
 
 
+LAYOUTS: dict[str, tuple[str, dict[str, bytes]]] = {
+    'odd_images': (
+        'stored',
+        {'a.jpg': b'\xff\xd8', 'bmp/g/b.bmp': b'BM' * 900, 'bmp/b/c.bmp': b''},
+    ),
+    'tiny-imagenet-200': (
+        'zip',
+        {
+            'wnids.txt': b'n01\nn02',
+            'words.txt': b'n01\tgoldfish, carp\n' * 5_000,
+            **{
+                f'train/{wnid}/images/{wnid}_{i}.JPEG': bytes([i]) * 1_900
+                for wnid in ('n01', 'n02')
+                for i in range(20)
+            },
+            'val/val_annotations.txt': b'val_0.JPEG\tn01\t0\t0\t63\t63\n',
+            'val/images/val_0.JPEG': b'\xff\xd8' * 1_000,
+        },
+    ),
+    'cats_and_dogs_filtered': (
+        'zip',
+        {
+            'vectorize.py': b'import os',
+            'train/cats/cat.0.jpg': b'\xff\xd8\xff' * 7_000,
+            'validation/dogs/dog.2000.jpg': b'\xff\xd8\xff' * 6_000,
+        },
+    ),
+    'cifar-10-batches-py': (
+        'tar.gz',
+        {f'data_batch_{i}': bytes(range(256)) * 400 for i in range(1, 6)},
+    ),
+}
+
+
+@pytest.mark.parametrize('top', LAYOUTS)
+def test_archives_of_datasets_are_extracted_whole(tmp_path, top):
+    kind, files = LAYOUTS[top]
+    archive = tmp_path / 'archive'
+    archive.write_bytes(
+        _pack(kind, {f'{top}/{path}': content for path, content in files.items()})
+    )
+    assert _content(extract(archive, tmp_path / 'folder', top=top)) == files
+
+
 @pytest.mark.parametrize(
     'name, top, count',
     [
         ('odd_images.zip', 'odd_images', 81),
-        pytest.param(
-            'tiny-imagenet-20.zip', 'tiny-imagenet-200', 11_023, marks=pytest.mark.slow
-        ),
+        ('tiny-imagenet-20.zip', 'tiny-imagenet-200', 11_023),
     ],
 )
+@pytest.mark.slow
 def test_the_real_archives(data_folder, tmp_path, name, top, count):
     folder = extract(data_folder / name, tmp_path / 'folder', top=top)
     with zipfile.ZipFile(data_folder / name) as archive:
