@@ -1,3 +1,4 @@
+import functools
 import io
 
 import numpy as np
@@ -7,7 +8,7 @@ from PIL import Image, ImageOps
 
 from vision.data import Batch, FileSplit, RangeSplit, Split, eval_batches
 from vision.data.decoding.bad_files import BadFiles
-from vision.data.decoding.decode import decode, fit
+from vision.data.decoding.decode import decode, decode_traced, fit
 
 SIDE = 24
 
@@ -70,10 +71,27 @@ def _batches(split: Split, batch_size: int, bad: BadFiles) -> list[Batch]:
     )
 
 
+# Traced, since step by step it takes as long as many images.
+_shrunk = tf.function(
+    functools.partial(decode, at_least=SIDE),
+    input_signature=[tf.TensorSpec([], tf.string)],
+    autograph=False,
+)
+
+
 def _expected(name: str, at_least: int | None) -> np.ndarray:
     if name not in GOOD:
         return np.zeros([SIDE, SIDE, 3], np.uint8)
-    return fit(decode(tf.constant(GOOD[name]), at_least), SIDE).numpy()
+    decoder = _shrunk if at_least else decode_traced
+    return fit(decoder(tf.constant(GOOD[name])), SIDE).numpy()
+
+
+@pytest.fixture(autouse=True)
+def plain_graphs():
+    """Without the graph optimizer, which takes longer than the tests."""
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
+    yield
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': False})
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,8 @@ import dataclasses
 import numpy as np
 import pytest
 
-from vision.data import SPLITS
-from vision.data.datasets import shapes
-from vision.data.decoding.decode import decode, fit
+from vision.data import SPLITS, ArraySplit, Source
+from vision.data.decoding.decode import decode_traced, fit
 from vision.survey import problems, statistics
 from vision.survey.survey import survey
 
@@ -65,7 +64,7 @@ def test_channels_are_those_of_all_fitted_training_images(source, seen):
     for path in split.paths:
         if 'broken' not in path:
             with open(path, 'rb') as file:
-                fitted.append(fit(decode(file.read()), 32).numpy())
+                fitted.append(fit(decode_traced(file.read()), 32).numpy())
     pixels = np.stack(fitted).reshape(-1, 3) / 255
     channels = statistics.channels(seen)
     assert channels['images'] == 14
@@ -104,7 +103,10 @@ def test_outliers_are_by_median_and_median_deviation():
 
 
 def test_byte_ranges_give_the_same_facts(seen, ranges):
-    within = survey(ranges)
+    steps: list[int] = []
+    # A limit of as many as there are is none.
+    within = survey(ranges, max_images=22, progress=steps.append)
+    assert sum(steps) == len(within) == 22
     for field in seen.facts.dtype.names:
         np.testing.assert_array_equal(within.facts[field], seen.facts[field], field)
     assert within.reasons == seen.reasons
@@ -112,36 +114,30 @@ def test_byte_ranges_give_the_same_facts(seen, ranges):
 
 
 def test_images_in_memory_have_pixels_but_no_file():
-    few = shapes.load()
+    rng = np.random.default_rng(1)
+    images = {name: rng.integers(0, 256, [9, 32, 32, 3], np.uint8) for name in SPLITS}
     splits = {
-        name: dataclasses.replace(
-            split,
-            labels=split.labels[:9],
-            names=split.names[:9],
-            images=split.images[:9],
-            sample_weights=split.sample_weights[:9],
+        name: ArraySplit(
+            np.arange(9, dtype=np.int32) % 3, [f'{name}/{i}' for i in range(9)], pixels
         )
-        for name, split in few.splits.items()
+        for name, pixels in images.items()
     }
-    memory = survey(dataclasses.replace(few, splits=splits))
+    memory = survey(Source('noise', ('a', 'b', 'c'), splits, 32, fixed_size=True))
     assert len(memory) == 27 and memory.good.all()
     assert (memory.facts['file_digest'] == 0).all()
     assert (memory.facts['format'] == b'').all()
     assert (memory.facts['width'] == 32).all()
     np.testing.assert_allclose(
-        memory.facts['means'][0], few.splits['train'].images[0].mean((0, 1)), rtol=1e-5
+        memory.facts['means'],
+        np.concatenate(list(images.values())).mean((1, 2)),
+        rtol=1e-5,
     )
     assert problems_of(memory) == set()
 
 
 def test_a_limit_spreads_evenly_and_keeps_every_split(source):
-    part = survey(source, max_images=11)
+    steps: list[int] = []
+    part = survey(source, max_images=11, progress=steps.append)
+    assert sum(steps) == len(part) == 10
     assert [int(part.members(name).sum()) for name in SPLITS] == [7, 2, 1]
     assert part.index.tolist() == [0, 2, 4, 6, 8, 10, 12, 0, 2, 0]
-    assert len(survey(source, max_images=22)) == 22
-
-
-def test_progress_adds_up(source):
-    steps: list[int] = []
-    survey(source, progress=steps.append)
-    assert sum(steps) == 22

@@ -18,6 +18,14 @@ from vision.data.augment import Augmentation, Augmenter
 BAD = (3, 7, 20)
 
 
+@pytest.fixture(autouse=True)
+def plain_graphs():
+    """Without the graph optimizer, which takes longer than the tests."""
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': True})
+    yield
+    tf.config.optimizer.set_experimental_options({'disable_meta_optimizer': False})
+
+
 @pytest.fixture
 def damaged(files) -> Split:
     """The files with one truncated, one empty and one missing."""
