@@ -95,7 +95,9 @@ def _server() -> socket.socket:
     return client
 
 
-def run_here(name: str, *arguments: str) -> subprocess.CompletedProcess:
+def run_here(
+    name: str, *arguments: str, input: str | bytes = b''
+) -> subprocess.CompletedProcess:
     """Runs `python -m scripts.<name>` in this process, from its entry to its exit.
 
     Everything that the command changes in the process is as before afterwards. Help,
@@ -104,13 +106,18 @@ def run_here(name: str, *arguments: str) -> subprocess.CompletedProcess:
     Returns:
         The exit code and the text that Python code printed.
     """
-    stdout, stderr = io.StringIO(), io.StringIO()
+    contents = input.encode() if isinstance(input, str) else input
+    stdin = io.TextIOWrapper(io.BufferedReader(io.BytesIO(contents)))
+    stdout, stderr = (
+        io.TextIOWrapper(io.BytesIO(), 'utf-8', write_through=True) for _ in range(2)
+    )
     values = absl_flags.FlagValues()
     absl_flags.FLAGS.mark_as_parsed()
     with (
         _process_as_before(),
         mock.patch.object(flags, 'FLAGS', values),
         mock.patch.object(sys, 'argv', [name, *arguments]),
+        mock.patch.object(sys, 'stdin', stdin),
         contextlib.redirect_stdout(stdout),
         contextlib.redirect_stderr(stderr),
     ):
@@ -119,9 +126,11 @@ def run_here(name: str, *arguments: str) -> subprocess.CompletedProcess:
             code = 0
         except SystemExit as end:
             code = int(end.code or 0)
-    return subprocess.CompletedProcess(
-        list(arguments), code, stdout.getvalue(), stderr.getvalue()
-    )
+    texts = []
+    for stream in (stdout, stderr):
+        stream.seek(0)
+        texts.append(stream.read())
+    return subprocess.CompletedProcess(list(arguments), code, *texts)
 
 
 @contextlib.contextmanager

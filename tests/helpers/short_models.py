@@ -9,10 +9,13 @@ _OPTIONS: dict[str, dict] = {
     'cifar_cnn': {'filters': (4, 8), 'dense': (64,)},
     'small_cnn': {'filters': (4, 8)},
 }
-_BODY = (
-    ('inception_3a', inception_v1.Widths(8, 12, 16, 2, 4, 4)),
+_WIDTHS = inception_v1.Widths(8, 12, 16, 2, 4, 4)
+# A block with each auxiliary head, and one without.
+BODY = (
+    ('inception_3a', _WIDTHS),
     inception_v1.Pool(2),
-    ('inception_4a', inception_v1.Widths(8, 12, 16, 2, 4, 4)),
+    ('inception_4a', _WIDTHS),
+    ('inception_4d', _WIDTHS),
 )
 _TABLE = (
     xception.Row((16, 16), True),
@@ -30,7 +33,7 @@ _EXIT_CHANNELS = dict.fromkeys(xception.EXIT_CHANNELS, 24)
 def short(name: str, classes: int, image_size: int) -> Network:
     """The model of this name."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inception_v1, 'BODY', _BODY)
+        patch.setattr(inception_v1, 'BODY', BODY)
         patch.setattr(mobilenet_v2, 'TABLE', _ROWS)
         patch.setattr(xception, 'TABLE', _TABLE)
         patch.setattr(xception, 'EXIT_CHANNELS', _EXIT_CHANNELS)

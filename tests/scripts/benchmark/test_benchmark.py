@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import short_models
 import tensorflow as tf
 from commands import run_here
 from PIL import Image
@@ -337,7 +338,11 @@ def test_only_some_models_are_built_in_keras():
 
 
 @pytest.mark.parametrize('name', ['inception_v1', 'inception_v1_compact'])
-def test_keras_computes_the_same(name):
+@pytest.mark.parametrize('short', [True, pytest.param(False, marks=pytest.mark.slow)])
+def test_keras_computes_the_same(name, short, monkeypatch):
+    if short:
+        for module in (inception_v1, keras_inception):
+            monkeypatch.setattr(module, 'BODY', short_models.BODY)
     model = models.create(
         name,
         classes=7,

@@ -15,6 +15,7 @@ from scripts.common import flags
 from scripts.explore import __main__ as explore
 from scripts.explore import augmentation
 from vision import data
+from vision.data.augment import Augmentation
 
 call = functools.partial(run_here, 'explore')
 
@@ -113,11 +114,9 @@ def test_all_augmentations_are_shown_one_at_a_time(monkeypatch):
     config, _ = explore.check([])
     assert config.augment == augmentation.ALL
     source = data.load('shapes')
-    examples = augmentation.examples(source, config.augment[:2], 16, samples=1, seed=0)
-    assert [example.augment for example in examples] == ['pad_crop,random_resized_crop']
-    monkeypatch.setattr(augmentation, 'ALL', config.augment[:2])
-    examples = augmentation.examples(source, config.augment[:2], 16, samples=1, seed=0)
-    assert [example.augment for example in examples] == [
-        'pad_crop',
-        'random_resized_crop',
-    ]
+    two = (Augmentation('flip'), Augmentation('vertical_flip'))
+    (both,) = augmentation.examples(source, two, 16, samples=1, seed=0)
+    assert both.augment == 'flip,vertical_flip'
+    monkeypatch.setattr(augmentation, 'ALL', two)
+    examples = augmentation.examples(source, two, 16, samples=1, seed=0)
+    assert [example.augment for example in examples] == ['flip', 'vertical_flip']

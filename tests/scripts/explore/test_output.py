@@ -13,7 +13,7 @@ from matplotlib.image import imread
 
 from scripts.common import formatting
 from scripts.common.output_folder import OutputError, check_writable
-from scripts.explore import output, terminal
+from scripts.explore import charts, output, terminal
 from scripts.explore.summary import samples, summarize
 from vision.data import SPLITS, ArraySplit, FileSplit, Source
 from vision.survey.survey import survey
@@ -181,7 +181,10 @@ def test_images_are_images(written):
     assert imread(written / 'samples.png').shape[0] == 2 * (144 + 22 + 12) + 12
 
 
-def test_own_files_are_replaced_and_others_kept(findings, tmp_path):
+def test_own_files_are_replaced_and_others_kept(findings, tmp_path, monkeypatch):
+    names = ('classes', 'sizes', 'colours')
+    drawn = dict.fromkeys(names, charts.Chart(b'light', b'dark', 'A chart.'))
+    monkeypatch.setattr(charts, 'draw_all', lambda survey: drawn)
     (tmp_path / 'notes.txt').write_text('kept')
     (tmp_path / 'index.html').write_text('old')
     (tmp_path / 'duplicates.png').write_text('old')

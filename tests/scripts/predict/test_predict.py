@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import ROOT, run_command
+from commands import ROOT, run_command, run_here
 from PIL import Image
 
 from scripts.predict.settings import Settings
@@ -154,7 +154,8 @@ def test_on_a_terminal_a_bad_image_is_named_once(run_dir, folder):
 
 def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
     output = tmp_path / 'predictions.csv'
-    done = call(
+    done = run_here(
+        'predict',
         f'--run_dir={run_dir}',
         f'--output={output}',
         '--top=100',
@@ -185,7 +186,9 @@ def test_whole_run_in_csv_is_what_python_says(run_dir, folder, tmp_path):
 
 def test_a_list_on_standard_input_in_json_lines(run_dir, folder):
     names = [f'{folder}/{name}' for name in ('new\nline.png', 'b.png', '--top.png')]
-    done = call(f'--run_dir={run_dir}', '--format=jsonl', '-', input='\0'.join(names))
+    done = run_here(
+        'predict', f'--run_dir={run_dir}', '--format=jsonl', '-', input='\0'.join(names)
+    )
     assert (done.returncode, done.stderr) == (0, '')
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row['file'] for row in rows] == names

@@ -1,4 +1,7 @@
-"""The maps of a network trained on ImageNet, on real images."""
+"""The maps of a network trained on ImageNet, on real images.
+
+`test_methods.py` asks the same of a small network that is made for it.
+"""
 
 import zipfile
 
@@ -11,6 +14,8 @@ from vision.explain import METHODS
 from vision.explain.grad_cam import grad_cam
 from vision.explain.occlusion import occlusion_check
 from vision.models import Network, create, pretrained
+
+pytestmark = pytest.mark.slow
 
 CATS = [f'cats/cat.{number}.jpg' for number in range(700, 706)]
 DOGS = [f'dogs/dog.{number}.jpg' for number in range(700, 706)]
@@ -37,15 +42,7 @@ def probabilities(network: Network, images: tf.Tensor) -> np.ndarray:
     return tf.nn.softmax(network(images).main).numpy()
 
 
-@pytest.mark.parametrize(
-    'method',
-    [
-        'grad_cam',
-        pytest.param('grad_cam_plus_plus', marks=pytest.mark.slow),
-        pytest.param('guided', marks=pytest.mark.slow),
-        pytest.param('integrated_gradients', marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize('method', METHODS)
 def test_deleting_what_is_highlighted_costs_more_than_chance(network, images, method):
     images = images[::2]
     classes = probabilities(network, images).argmax(1)
@@ -53,13 +50,13 @@ def test_deleting_what_is_highlighted_costs_more_than_chance(network, images, me
     def score(views: tf.Tensor) -> np.ndarray:
         return probabilities(network, views)[np.arange(6), classes]
 
-    maps = METHODS.load(method)(network, images, classes)
+    options = {'steps': 8} if method == 'integrated_gradients' else {}
+    maps = METHODS.load(method)(network, images, classes, **options)
     check = occlusion_check(score, images, maps, repeats=3)
     assert np.mean(check.random - check.highlighted) > 0.15
     assert np.mean(check.highlighted < check.random) >= 0.75
 
 
-@pytest.mark.slow
 def test_the_map_of_a_class_highlights_its_animal(network, images):
     # Side by side, the middle half of each.
     cats, dogs = images[:6, :, 56:168], images[6:, :, 56:168]

@@ -11,6 +11,7 @@ from vision.errors import UserError
 from vision.explain import BASELINES, METHODS
 from vision.explain.endpoints import default_endpoint, endpoint_shapes
 from vision.explain.integrated_gradients import integrated_gradients
+from vision.explain.occlusion import occlusion_check
 from vision.layers import ConvBlock
 from vision.models import MODELS, Network, create
 
@@ -93,6 +94,22 @@ def test_a_map_points_at_what_the_network_sees(method, row, column):
     maps = np.maximum(METHODS.load(method)(network, images, [0, 1, 0, 1], None), 0)
     assert np.all(maps.max((1, 2)).reshape(2, 2).max(1) > 0)
     np.testing.assert_array_equal(maps * (1 - mask(16, row, column)), 0)
+
+
+@EACH_METHOD
+def test_deleting_what_is_highlighted_costs_more_than_chance(method):
+    network, images = looking_at(1, 0), make_images(16, 6)
+    classes = network(images).main.numpy().argmax(1)
+
+    def score(views: tf.Tensor) -> np.ndarray:
+        return network(views).main.numpy()[np.arange(6), classes]
+
+    maps = METHODS.load(method)(network, images, classes)
+    check = occlusion_check(score, tf.constant(images), maps, repeats=3)
+    assert np.all(
+        check.before - check.highlighted > 1.3 * (check.before - check.random)
+    )
+    assert np.mean(check.random - check.highlighted) > 0.3 * np.mean(check.before)
 
 
 def test_pixels_that_the_network_does_not_see_contribute_nothing():
