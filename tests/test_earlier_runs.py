@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run_command
+from commands import run_command, run_here
 
 from trainers import Config, configure, train
 from trainers.storage.run_directory import RunDirectory
@@ -40,10 +40,11 @@ def name(request) -> str:
 
 
 @pytest.fixture
-def folder(name, tmp_path) -> Path:
-    """A working directory with a copy of the run and of the images beside it."""
+def folder(name, tmp_path, monkeypatch) -> Path:
+    """The working directory, with a copy of the run and of the images beside it."""
     shutil.copytree(RUNS / name, tmp_path / name)
     shutil.copytree(RUNS / 'images', tmp_path / 'images')
+    monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
@@ -52,8 +53,8 @@ def expected(name) -> dict:
     return json.loads((RUNS / 'expected.json').read_text())[name]
 
 
-def run(folder: Path, command: str, *arguments: str) -> str:
-    done = run_command(command, *arguments, cwd=folder)
+def run(command: str, *arguments: str) -> str:
+    done = run_here(command, *arguments)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -79,7 +80,7 @@ def assert_close(actual: dict, expected: dict) -> None:
 
 
 def test_evaluates(name, folder, expected):
-    run(folder, 'evaluate', f'--run_dir={name}', '--output=report')
+    run('evaluate', f'--run_dir={name}', '--output=report')
     results = json.loads((folder / 'report/results.json').read_text())
     assert_close(
         {key: results[key] for key in expected['evaluation']}, expected['evaluation']
@@ -92,10 +93,16 @@ def test_evaluates(name, folder, expected):
 
 def test_predicts(name, folder, expected):
     images = list(expected['predictions'])
-    output = run(
-        folder, 'predict', f'--run_dir={name}', '--format=jsonl', '--top=10', *images
+    done = run_command(
+        'predict',
+        f'--run_dir={name}',
+        '--format=jsonl',
+        '--top=10',
+        *images,
+        cwd=folder,
     )
-    lines = map(json.loads, output.splitlines())
+    assert done.returncode == 0, done.stderr
+    lines = map(json.loads, done.stdout.splitlines())
     assert_close(
         {
             line['file']: {
@@ -108,7 +115,7 @@ def test_predicts(name, folder, expected):
 
 
 def test_resumes_to_its_end(name, folder, expected):
-    run(folder, 'train', f'--run_dir={name}')
+    run('train', f'--run_dir={name}')
     assert_ended(folder / name, expected)
     recorded = RunDirectory.read(folder / name).config
     pooling, dense = {
@@ -120,7 +127,9 @@ def test_resumes_to_its_end(name, folder, expected):
 
 
 @pytest.mark.parametrize('name', ['two_phases'])
-def test_resumes_from_python_by_the_recipe_of_its_dataset(name, folder, expected):
+def test_resumes_from_python_by_the_recipe_of_its_dataset(
+    name, folder, expected, no_drawings
+):
     recorded = RunDirectory.read(folder / name).config
     given = {
         setting: value
@@ -154,11 +163,9 @@ def assert_ended(run_dir: Path, expected: dict) -> None:
 
 
 @pytest.mark.parametrize('name', ['image_folder'])
-def test_resumes_where_its_images_are_now(name, folder, expected):
+def test_resumes_where_its_images_are_now(name, folder, expected, no_drawings):
     (folder / 'images').rename(folder / 'moved')
-    output = run(
-        folder, 'train', f'--run_dir={name}', '--data_dir=moved', '--resume=must'
-    )
+    output = run('train', f'--run_dir={name}', '--data_dir=moved', '--resume=must')
     assert '--data_dir=moved is used from now on; images was recorded.' in output
     assert_ended(folder / name, expected)
     recorded = RunDirectory.read(folder / name)
@@ -168,17 +175,14 @@ def test_resumes_where_its_images_are_now(name, folder, expected):
 
 @pytest.mark.parametrize('name', ['two_phases'])
 def test_refuses_another_value_of_what_affects_results(name, folder):
-    done = run_command(
-        'train', f'--run_dir={name}', '--epochs=9', '--seed=3', cwd=folder
-    )
+    done = run_here('train', f'--run_dir={name}', '--epochs=9', '--seed=3')
     assert done.returncode == 1
     assert 'differ:\n  epochs: 2 in the run, 9 now\nLeave them out' in done.stderr
     assert 'Traceback' not in done.stderr
 
 
-def test_initializes_a_new_run(name, folder, expected):
+def test_initializes_a_new_run(name, folder, expected, no_drawings):
     run(
-        folder,
         'train',
         '--run_dir=new',
         f'--pretrained={name}',

@@ -93,10 +93,9 @@ def number(text: str) -> int | float:
     Raises:
         ValueError: it stands for none.
     """
-    value = int(text) if re.fullmatch(r'-?\d+', text) else float(text)
-    if not math.isfinite(value):
+    if not math.isfinite(float(text)):  # Of an integer of 400 digits too.
         raise ValueError(text)
-    return value
+    return int(text) if re.fullmatch(r'-?\d+', text) else float(text)
 
 
 def written(value: float | Sequence[int]) -> str:

@@ -3,6 +3,8 @@
 import json
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from trainers.settings import parsing
 from trainers.settings.config import Config, ConfigError
@@ -59,8 +61,8 @@ CASES = [
 
 @pytest.mark.parametrize('name, texts, value', CASES)
 def test_text_and_typed_values_are_the_same(name, texts, value):
-    for given in (texts, value):
-        config = Config(**{name: given})
+    for form in (texts, value):
+        config = Config(**{name: form})
         assert getattr(config, name) == value
         assert json.loads(json.dumps(config.to_dict()))[name] == texts
         assert Config.from_dict(config.to_dict()) == config
@@ -173,6 +175,81 @@ def test_values_of_another_type(name, value):
 )
 def test_numbers_are_written_in_full(value, text):
     assert parsing.written(value) == text
+
+
+NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+NAMES = st.text(min_size=1).filter(lambda name: ':' not in name)
+SEVERAL = st.lists(st.integers(min_value=0), min_size=2).map(tuple)
+FORMS = {
+    'augment': (
+        parsing.AUGMENT,
+        st.lists(
+            st.builds(
+                Augmentation,
+                st.sampled_from(sorted(AUGMENTATIONS)),
+                st.lists(NUMBERS).map(tuple),
+            )
+        ).map(tuple),
+    ),
+    'dense': (
+        parsing.DENSE,
+        st.none() | st.lists(st.integers(min_value=1)).map(tuple),
+    ),
+    'freeze': (
+        parsing.FREEZE,
+        st.builds(Freeze, st.none() | st.integers(min_value=0), st.booleans()),
+    ),
+    'image_size_schedule': (
+        parsing.SIZE_SCHEDULE,
+        st.lists(st.integers(min_value=1), unique=True).flatmap(
+            lambda epochs: st.lists(
+                st.integers(min_value=0),
+                min_size=len(epochs) + 1,
+                max_size=len(epochs) + 1,
+            ).map(lambda sizes: tuple(zip([0, *sorted(epochs)], sizes)))
+        ),
+    ),
+    'model_options': (
+        parsing.MODEL_OPTIONS,
+        st.dictionaries(NAMES, NUMBERS | SEVERAL).map(lambda d: tuple(d.items())),
+    ),
+}
+
+
+@pytest.mark.parametrize('name', FORMS)
+@given(data=st.data())
+def test_what_is_written_is_parsed_again(name, data):
+    form, values = FORMS[name]
+    value = data.draw(values)
+    texts = form.write(value)
+    assert form.parse(texts) == value
+    assert form.read(name, texts) == form.read(name, value) == value
+
+
+# Of the characters that mean something, and any others.
+TEXTS = st.lists(
+    st.text('0123456789.-:@,_ einfalstbckodp٣²')
+    | st.text()
+    | st.sampled_from(['flip', 'rotate:', 'none', 'bn', 'backbone', 'last:', '32@0'])
+)
+
+
+@pytest.mark.parametrize('name', FORMS)
+@given(texts=TEXTS)
+@example(texts=['rotate:' + 400 * '9'])
+@example(texts=['alpha:' + 400 * '9'])
+@example(texts=['alpha:' + 5000 * '9'])
+@example(texts=['512', '٣'])
+@example(texts=['last:²'])
+def test_any_texts_are_a_value_or_refused_by_name(name, texts):
+    form, _ = FORMS[name]
+    try:
+        value = form.read(name, texts)
+    except ConfigError as error:
+        assert str(error).startswith(f'Expected --{name} ')
+        assert 'received ' in str(error)
+    else:
+        assert form.read(name, form.write(value)) == value
 
 
 @pytest.mark.parametrize('text', ['', ':', 'Flip', 'all', 'cutmixq:1'])

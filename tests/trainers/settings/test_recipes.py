@@ -1,154 +1,16 @@
 """Every recipe can be run, and those of other systems say what the systems did."""
 
 import pytest
+import tensorflow as tf
 
+from trainers.networks import build as networks
 from trainers.settings.config import Config, ConfigError
 from trainers.settings.parsing import Freeze
 from trainers.settings.recipes import RECIPES, configure, recipe_of
+from trainers.step import schedules
 from vision.data import DATASETS, augment
 from vision.models import MODELS, NORMALIZATIONS
-
-# What the two tellings of "TensorFlow in Action", chapter 6, have in common.
-CHAPTER_6 = {
-    'dataset': 'tiny_imagenet',
-    'image_size': 56,
-    'validation_fraction': 0.1,
-    'split_seed': 4321,
-    'epochs': 50,
-    'optimizer': 'adam',
-    'learning_rate': 1e-3,
-    'schedule': 'constant',
-    'warmup_epochs': 0.0,
-    'aux_weight': 0.3,
-    'label_smoothing': 0.0,
-    'weight_decay': 0.0,
-    'ema': 0.0,
-}
-# What the four steps of cats and dogs have in common, and the two models of CIFAR-10,
-# and the two ways of "Deep Learning with Python", chapter 8.
-FOUR_STEPS = {
-    'dataset': 'cats_and_dogs',
-    'image_size': 160,
-    'batch_size': 32,
-    'epochs': 20,
-    'optimizer': 'adam',
-    'schedule': 'constant',
-    'early_stopping': 0,
-}
-WORKFLOW = {
-    'dataset': 'cifar10',
-    'validation_fraction': 0.2,
-    'split_seed': 42,
-    'augment': (
-        ('random_resolution', (0.2,)),
-        ('rotate', (15,)),
-        ('shift', (0.1,)),
-        ('flip', ()),
-    ),
-    'batch_size': 64,
-    'epochs': 25,
-    'optimizer': 'adam',
-    'learning_rate': 1e-3,
-    'schedule': 'step',
-    'decay_rate': 0.95,
-    'decay_epochs': 1.0,
-    'warmup_epochs': 0.0,
-    'plateau_patience': 5,
-    'plateau_factor': 0.5,
-    'early_stopping': 10,
-    'monitor': 'loss',
-    'precise_bn': 8192,  # docs/systems.md says why
-}
-CHAPTER_8 = {
-    'dataset': 'cats_and_dogs',
-    'model': 'xception',
-    'pretrained': 'imagenet',
-    'image_size': 180,
-    'batch_size': 64,
-    'epochs': 30,
-    'freeze': Freeze(0),
-    'dense': (256,),
-    'dropout': 0.25,
-    'monitor': 'loss',
-}
-PUBLISHED = {
-    'system_c1': {
-        **FOUR_STEPS,
-        'model': 'small_cnn',
-        'normalization': 'raw',
-        'model_options': (('filters', (16, 32)), ('block_dropout', 0.3)),
-        'augment': (),
-    },
-    'system_c2': {
-        **FOUR_STEPS,
-        'model': 'small_cnn',
-        'normalization': 'raw',
-        'model_options': (('filters', 16),),
-        'augment': (('flip', ()), ('rotate', (72,))),
-    },
-    'system_c3': {
-        **FOUR_STEPS,
-        'model': 'small_cnn',
-        'normalization': 'symmetric',
-        'model_options': (('filters', (16, 32)), ('block_dropout', 0.3)),
-        'augment': (),
-    },
-    'system_c4': {
-        **FOUR_STEPS,
-        'model': 'mobilenet_v2',
-        'pretrained': 'imagenet',
-        'freeze': Freeze(0),
-        'pooling': 'max',
-        'feature_dropout': 0.3,
-        'dense': (64,),
-        'dropout': 0.0,
-    },
-    'system_d': {
-        **WORKFLOW,
-        'optimizer': 'adamw',  # docs/systems.md says why
-        'weight_decay': 0.05,
-        'schedule': 'cosine',
-        'model': 'cifar_cnn',
-        'model_options': (('convolutions', 2), ('block_dropout', 0.1)),
-        'image_size': 32,
-        'normalization': 'unit',
-        'dense': (512,),
-        'dropout': 0.5,
-    },
-    'system_d_transfer': {
-        **WORKFLOW,
-        'model': 'mobilenet_v2',
-        'pretrained': 'imagenet',
-        'freeze': Freeze(3),
-    },
-    'system_e_features': {**CHAPTER_8, 'features': 'cached', 'augment': ()},
-    'system_e_finetune': {
-        **CHAPTER_8,
-        'augment': (('flip', ()), ('rotate', (36,)), ('zoom', (0.2,))),
-        'finetune_epochs': 30,
-        'finetune_learning_rate': 1e-5,
-        'finetune_freeze': Freeze(1, True),
-    },
-    'system_a': {
-        **CHAPTER_6,
-        'model': 'inception_v1',
-        'normalization': 'center',
-        'augment': (),
-        'batch_size': 128,
-        'dropout': 0.0,
-        'aux_dropout': 0.0,
-        'early_stopping': 0,
-    },
-    'system_b': {
-        **CHAPTER_6,
-        'model': 'inception_v1_compact',
-        'normalization': 'unit',
-        'augment': (('rotate', (20,)), ('shift', (0.2,)), ('flip', ())),
-        'batch_size': 64,
-        'monitor': 'top1',
-        'early_stopping': 5,
-    },
-}
+from vision.models.profile import count_numbers
 
 
 @pytest.mark.parametrize('name', RECIPES)
@@ -190,10 +52,199 @@ def test_unknown_recipe(name, hint):
     assert hint in str(error.value)
 
 
-@pytest.mark.parametrize('name', PUBLISHED)
-def test_published_system(name):
+# What docs/systems.md says of the published systems.
+SYSTEMS = [
+    ('system_a', 'tiny_imagenet', 'inception_v1', 56, 128, 50),
+    ('system_b', 'tiny_imagenet', 'inception_v1_compact', 56, 64, 50),
+    ('system_c1', 'cats_and_dogs', 'small_cnn', 160, 32, 20),
+    ('system_c2', 'cats_and_dogs', 'small_cnn', 160, 32, 20),
+    ('system_c3', 'cats_and_dogs', 'small_cnn', 160, 32, 20),
+    ('system_c4', 'cats_and_dogs', 'mobilenet_v2', 160, 32, 20),
+    ('system_d', 'cifar10', 'cifar_cnn', 32, 64, 25),
+    ('system_d_transfer', 'cifar10', 'mobilenet_v2', 96, 64, 25),
+    ('system_e_features', 'cats_and_dogs', 'xception', 180, 64, 30),
+    ('system_e_finetune', 'cats_and_dogs', 'xception', 180, 64, 30),
+]
+
+
+@pytest.mark.parametrize('name, dataset, model, side, batch_size, epochs', SYSTEMS)
+def test_images_and_batches_of_a_system(name, dataset, model, side, batch_size, epochs):
     config = configure(name, {})
-    assert {key: getattr(config, key) for key in PUBLISHED[name]} == PUBLISHED[name]
+    assert (config.dataset, config.model, config.image_size) == (dataset, model, side)
+    assert (config.batch_size, config.epochs) == (batch_size, epochs)
+    assert (config.label_smoothing, config.ema, config.warmup_epochs) == (0, 0, 0)
+    # The only weight decay is that of the optimizer that stands in for Adam.
+    decays = name == 'system_d'
+    assert config.optimizer == ('adamw' if decays else 'adam')
+    assert config.weight_decay == (0.05 if decays else 0.0)
+
+
+CONV16, CONV32 = 9 * 3 * 16 + 16, 9 * 16 * 32 + 32
+
+
+@pytest.mark.parametrize(
+    'name, classes, trained, pixels',
+    [
+        # Szegedy et al. with both heads, as the source of system_a prints it.
+        ('system_a', 200, 10_918_280, 'center'),
+        # Its map in front of the heads is 7 pixels wide and not 14.
+        (
+            'system_b',
+            200,
+            6_178_552
+            + sum(
+                128 * (inputs + 1) + 1024 * (128 + 1) + 200 * (1024 + 1)
+                for inputs in (512, 528)
+            ),
+            'unit',
+        ),
+        ('system_c1', 2, CONV16 + CONV32 + 64 * (40**2 * 32 + 1) + 130, 'raw'),
+        ('system_c2', 2, CONV16 + 64 * (80**2 * 16 + 1) + 130, 'raw'),
+        ('system_c3', 2, CONV16 + CONV32 + 64 * (40**2 * 32 + 1) + 130, 'symmetric'),
+        # Behind a frozen network.
+        ('system_c4', 2, 64 * (1280 + 1) + 130, 'symmetric'),
+        (
+            'system_d',
+            10,
+            sum(
+                9 * (inputs * outputs + outputs**2) + 4 * outputs
+                for inputs, outputs in ((3, 64), (64, 128), (128, 256))
+            )
+            + 512 * (256 + 1)
+            + 10 * (512 + 1),
+            'unit',
+        ),
+    ],
+)
+def test_parameters_of_a_system(name, classes, trained, pixels):
+    config = configure(name, {})
+    ids = tuple(map(str, range(classes)))
+    network = networks.specify(config, ids, config.image_size).build()
+    network.freeze(*config.freeze)
+    assert count_numbers(network.trainable_variables) == trained
+    assert network.normalization == pixels
+
+
+@pytest.mark.parametrize(
+    'name, augment',
+    [
+        ('system_a', {}),
+        ('system_b', {'rotate': 20, 'shift': 0.2, 'flip': None}),
+        ('system_c1', {}),
+        ('system_c2', {'flip': None, 'rotate': 0.2 * 360}),
+        ('system_c3', {}),
+        ('system_c4', {}),
+        *(
+            (name, {'random_resolution': 0.2, 'rotate': 15, 'shift': 0.1, 'flip': None})
+            for name in ('system_d', 'system_d_transfer')
+        ),
+        ('system_e_features', {}),
+        ('system_e_finetune', {'flip': None, 'rotate': 0.1 * 360, 'zoom': 0.2}),
+    ],
+)
+def test_augmentation_of_a_system(name, augment):
+    expected = {
+        name: () if number is None else (number,) for name, number in augment.items()
+    }
+    assert dict(configure(name, {}).augment) == expected
+
+
+@pytest.mark.parametrize(
+    'name, rates',
+    [
+        ('system_a', {'dropout': 0.0, 'aux_dropout': 0.0}),
+        ('system_b', {'dropout': 0.4, 'aux_dropout': 0.7}),
+        ('system_c1', {'dropout': 0.0, 'block_dropout': 0.3}),
+        ('system_c2', {'dropout': 0.0}),
+        ('system_c3', {'dropout': 0.0, 'block_dropout': 0.3}),
+        ('system_c4', {'dropout': 0.0, 'feature_dropout': 0.3}),
+        ('system_d', {'dropout': 0.5, 'block_dropout': 0.1}),
+        ('system_d_transfer', {'dropout': 0.5}),
+        ('system_e_features', {'dropout': 0.25}),
+        ('system_e_finetune', {'dropout': 0.25}),
+    ],
+)
+def test_dropout_of_a_system(name, rates):
+    config = configure(name, {})
+    actual = {
+        rate: value
+        for rate in ('dropout', 'feature_dropout', 'aux_dropout')
+        if (value := getattr(config, rate)) is not None
+    }
+    options = dict(config.model_options)
+    if 'block_dropout' in options:
+        actual['block_dropout'] = options['block_dropout']
+    assert actual == rates
+
+
+@pytest.mark.parametrize(
+    'name, rates',
+    [
+        *((name, [1e-3, 1e-3]) for name, *_ in SYSTEMS if name[7] in 'abce'),
+        ('system_d', [1e-3, 0.0]),
+        ('system_d_transfer', [1e-3, 1e-3 * 0.95**25]),
+    ],
+)
+def test_rate_of_a_system_at_the_start_and_the_end(name, rates):
+    config = configure(name, {})
+    rate = schedules.create(config, 10)
+    steps = (0, 10 * config.epochs)
+    actual = [float(rate(tf.constant(step, tf.int64))) for step in steps]
+    assert actual == pytest.approx(rates, abs=1e-9)
+
+
+@pytest.mark.parametrize(
+    'names, settings',
+    [
+        # The training folder is split 90/10; the heads weigh 1, 0.3 and 0.3.
+        (
+            ('system_a', 'system_b'),
+            {'validation_fraction': 0.1, 'split_seed': 4321, 'aux_weight': 0.3},
+        ),
+        (
+            ('system_a', 'system_c1', 'system_c2', 'system_c3', 'system_c4'),
+            {'early_stopping': 0, 'plateau_patience': 0},
+        ),
+        (('system_b',), {'early_stopping': 5, 'monitor': 'top1'}),
+        (
+            ('system_d', 'system_d_transfer'),
+            {
+                'validation_fraction': 0.2,
+                'split_seed': 42,
+                'plateau_patience': 5,
+                'plateau_factor': 0.5,
+                'early_stopping': 10,
+                'monitor': 'loss',
+                'precise_bn': 8192,
+                'dense': (512,),
+            },
+        ),
+        (('system_c4',), {'pooling': 'max', 'pretrained': 'imagenet'}),
+        (('system_d_transfer',), {'pretrained': 'imagenet', 'freeze': Freeze(3)}),
+        (
+            ('system_e_features', 'system_e_finetune'),
+            {
+                'pretrained': 'imagenet',
+                'freeze': Freeze(0),
+                'dense': (256,),
+                'monitor': 'loss',
+            },
+        ),
+        (('system_e_features',), {'features': 'cached', 'finetune_epochs': 0}),
+    ],
+)
+def test_what_else_is_known_of_a_system(names, settings):
+    for name in names:
+        config = configure(name, {})
+        assert {setting: getattr(config, setting) for setting in settings} == settings
+
+
+def test_the_second_phase_of_a_system():
+    first, second = configure('system_e_finetune', {}).phases()
+    assert (first.learning_rate, second.learning_rate) == (1e-3, 1e-5)
+    assert (first.epochs, second.epochs) == (30, 30)
+    # The last separable convolution is trained, and no batch norm.
+    assert second.freeze == Freeze(1, True)
 
 
 # What the defaults were in version 0.1, for each dataset.
