@@ -307,6 +307,15 @@ def test_estimated_batch_norms_infer_what_training_computes():
         np.testing.assert_allclose(actual, expected, atol=1e-4)
 
 
+def test_rates_of_dropout_by_the_options_that_change_them():
+    assert _network(dropout=0.2, feature_dropout=0.1).dropout_rates == {
+        'dropout': 0.2,
+        'feature_dropout': 0.1,
+    }
+    rates = tiny_network(dropout=0.4, aux_dropout=0.7).dropout_rates
+    assert rates == {'dropout': 0.4, 'feature_dropout': 0.0, 'aux_dropout': 0.7}
+
+
 def test_estimation_needs_no_dropout_and_leaves_inference_unchanged():
     network = _network(dropout=0.5)
     network.estimate_batch_statistics(_images(), tf.constant(1.0))

@@ -377,6 +377,12 @@ def test_compiled_inference_is_the_same(name):
             'at least 2 classes, received 1',
         ),
         (
+            dict(groups=2),
+            dict(filters=(4,)),
+            ValueError,
+            'options of cifar_cnn, classes, image_size, .*; received groups.',
+        ),
+        (
             dict(normalization='none'),
             dict(normalization='unit'),
             UserError,

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tiny_network import tiny_network
 
 from vision.models import Network, create
-from vision.models.pretrained import load
+from vision.models.pretrained import load, variables_by_path
 
 BLOCKS = [f'inception_{name}' for name in '3a 3b 4a 4b 4c 4d 4e 5a 5b'.split()]
 BRANCHES = {
@@ -236,6 +237,17 @@ def test_other_models_are_refused(name, normalization, path, assert_refused):
         f'received {name!r} with {normalization!r}',
     )
     assert_refused(model, path, *messages)
+
+
+def test_a_file_of_the_project_is_known_by_its_names(tmp_path):
+    model, other = (
+        tiny_network(name='googlenet', normalization='caffe') for _ in range(2)
+    )
+    stored = variables_by_path(other)
+    path = _save(tmp_path, {name: v.numpy() for name, v in stored.items()})
+    assert load(model, path) == (len(stored), 'loaded', ())
+    for variable, expected in zip(model.variables, other.variables, strict=True):
+        np.testing.assert_array_equal(variable, expected)
 
 
 def test_pickled_objects_are_not_loaded(fresh, arrays, tmp_path, assert_refused):

@@ -7,9 +7,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import layers
 
-from vision.models import create
+from vision.layers import ConvBlock, ConvNormActivation, SeparableConv2D
+from vision.models import Network, create
 from vision.models.pretrained import load
+from vision.models.xception import SeparableResidual
 
 # Keras warns of NumPy 2 when it converts arrays.
 pytestmark = pytest.mark.filterwarnings('ignore::DeprecationWarning:keras')
@@ -249,6 +252,74 @@ def test_genuine_weights(data_folder):
     smooth = np.stack([2 * rows, 2 * columns, rows + columns], -1)
     images = np.stack([coarse, smooth]).astype(np.float32)
     _assert_close(model.features(images).numpy(), original(images / 127.5 - 1).numpy())
+
+
+def _small_xception() -> Network:
+    """Blocks of all kinds that Xception has."""
+    separable = SeparableConv2D(8, 9, 3)
+    stages = {
+        'block1_conv1': ConvBlock(3, 5, 3, stride=2, padding='VALID', batch_norm=True),
+        'block2': SeparableResidual(5, (6, 7), halve=True),
+        'block3': SeparableResidual(7, (6, 7, 7), halve=False),
+        'block4': SeparableResidual(7, (7, 8), halve=True),
+        'block14_sepconv1': ConvNormActivation(separable, 9, batch_norm=True),
+    }
+    return Network(
+        stages,
+        9,
+        4,
+        classes=CLASSES,
+        image_size=32,
+        min_image_size=8,
+        normalization='symmetric',
+        name='xception',
+    )
+
+
+def _small_xception_of_keras() -> keras.Model:
+    """The same, with the names that Keras has; it leaves shortcuts unnamed."""
+
+    def separable(x, channels: int, name: str):
+        x = layers.SeparableConv2D(
+            channels, 3, padding='same', use_bias=False, name=name
+        )(x)
+        return layers.BatchNormalization(name=f'{name}_bn')(x)
+
+    def residual(x, widths: tuple[int, ...], name: str, halve: bool):
+        y = x
+        if halve:
+            x = layers.Conv2D(widths[-1], 1, 2, padding='same', use_bias=False)(x)
+            x = layers.BatchNormalization()(x)
+        for number, width in enumerate(widths, start=1):
+            y = separable(layers.ReLU()(y), width, f'{name}_sepconv{number}')
+        if halve:
+            y = layers.MaxPooling2D(3, 2, padding='same')(y)
+        return layers.Add()([y, x])
+
+    inputs = keras.Input([32, 32, 3])
+    x = layers.Conv2D(5, 3, 2, use_bias=False, name='block1_conv1')(inputs)
+    x = layers.ReLU()(layers.BatchNormalization(name='block1_conv1_bn')(x))
+    x = residual(x, (6, 7), 'block2', halve=True)
+    x = residual(x, (6, 7, 7), 'block3', halve=False)
+    x = residual(x, (7, 8), 'block4', halve=True)
+    x = layers.ReLU()(separable(x, 9, 'block14_sepconv1'))
+    x = layers.GlobalAveragePooling2D()(x)
+    return keras.Model(inputs, layers.Dense(CLASSES, name='predictions')(x))
+
+
+def test_separable_convolutions_and_unnamed_shortcuts(tmp_path, images):
+    layers.Conv2D(1, 1)  # So that the unnamed layers count from elsewhere.
+    original = _small_xception_of_keras()
+    _randomize(original)
+    expected = original(images / 127.5 - 1).numpy()
+    original.save_weights(tmp_path / 'x.weights.h5')
+    original.save(tmp_path / 'x.h5')
+    _rename(shutil.copy(tmp_path / 'x.h5', tmp_path / 'renamed.h5'))
+    for name in ('x.weights.h5', 'x.h5', 'renamed.h5'):
+        network = _small_xception()
+        loaded = load(network, tmp_path / name)
+        assert (loaded.arrays, loaded.head) == (len(original.weights), 'loaded')
+        _assert_close(network(images).main.numpy(), expected)
 
 
 @pytest.mark.slow

@@ -89,6 +89,16 @@ def test_other_heads_keep_their_values(arrays, options, notes):
     assert loaded.head == ('fresh' if 'classifier' in random else 'loaded')
 
 
+def test_heads_that_are_not_wanted_keep_their_values(arrays):
+    model = tiny_network()
+    before = _arrays(model)
+    stages = {name for name in arrays if name.startswith('stages/')}
+    assert load(model, arrays, heads=False) == (len(stages), 'fresh', ())
+    for name, array in _arrays(model).items():
+        expected = arrays if name in stages else before
+        np.testing.assert_array_equal(array, expected[name])
+
+
 def test_a_backbone_alone(arrays):
     stages = {n: a for n, a in arrays.items() if n.startswith('stages/')}
     loaded = load(tiny_network(), stages)

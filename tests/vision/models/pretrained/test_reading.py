@@ -5,6 +5,7 @@ import zipfile
 import h5py
 import numpy as np
 import pytest
+from tiny_network import tiny_network
 
 from vision.models import create
 from vision.models.pretrained import variables_by_path
@@ -101,6 +102,31 @@ def test_a_damaged_header(model, tmp_path, old, new, assert_refused):
     assert_refused(model, path, f'Expected weights at {path}', 'could not be read')
 
 
+@pytest.mark.parametrize(
+    'version, more, message',
+    [
+        (b'\x03\x00', b'', 'the array format (3, 0) is unknown'),
+        (b'\x01\x00', b'\0', 'bias.npy is longer than its array'),
+    ],
+)
+def test_a_member_that_is_no_plain_array(
+    tmp_path, version, more, message, assert_refused
+):
+    network = tiny_network()
+    path = tmp_path / 'w.npz'
+    arrays = {n: v.numpy() for n, v in variables_by_path(network).items()}
+    bias = arrays.pop('stages/conv1/conv/bias')
+    np.savez(path, **arrays)
+    header = b"{'descr': '<f4', 'fortran_order': False, 'shape': (6,), }"
+    magic = b'\x93NUMPY' + version + b'v\x00'
+    with zipfile.ZipFile(path, 'a') as archive:
+        archive.writestr(
+            'stages/conv1/conv/bias.npy',
+            magic + header.ljust(117) + b'\n' + bias.tobytes() + more,
+        )
+    assert_refused(network, path, 'could not be read', message)
+
+
 @pytest.mark.parametrize('share', [0.1, 0.6, 0.99])
 def test_a_truncated_archive(model, tmp_path, share, assert_refused):
     path = tmp_path / 'w.npz'
@@ -172,6 +198,14 @@ def test_virtual_arrays_are_not_read(model, path, assert_refused):
         del file[_conv(file, older=False).name]
         file.create_virtual_dataset('layers/conv2d/vars/0', layout)
     assert_refused(model, path, 'is stored in another file, which is not read')
+
+
+def test_a_group_in_place_of_an_array(model, path, assert_refused):
+    with h5py.File(path, 'w') as file:
+        name = _conv(file, older=False).name
+        del file[name]
+        file.create_group(name)
+    assert_refused(model, path, f'{name} is not an array')
 
 
 def test_groups_in_a_circle(model, path, assert_refused):
