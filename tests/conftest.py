@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
-import numpy as np
 import pytest
 import tiny_run
 from filelock import FileLock
@@ -32,12 +31,7 @@ def generator() -> random.Random:
 @pytest.fixture
 def no_drawings(monkeypatch) -> None:
     """Runs draw nothing, which is a quarter of the time that a tiny one takes."""
-    from trainers.reporting import plots
-
-    monkeypatch.setattr(plots, 'plot_curves', lambda *arguments: None)
-    monkeypatch.setattr(
-        plots, 'image_grid', lambda *arguments, **options: np.zeros([1, 1, 3], np.uint8)
-    )
+    tiny_run.draw_nothing(monkeypatch)
 
 
 @pytest.fixture(scope='session')

@@ -34,6 +34,14 @@ SETTINGS = {
 }
 
 
+def one_slow(name: str) -> pytest.MarkDecorator:
+    """Both runs, of which one makes a slow test."""
+    return pytest.mark.parametrize(
+        'name',
+        [pytest.param(n, marks=[pytest.mark.slow] * (n == name)) for n in SETTINGS],
+    )
+
+
 @pytest.fixture(params=SETTINGS)
 def name(request) -> str:
     return request.param
@@ -79,6 +87,7 @@ def assert_close(actual: dict, expected: dict) -> None:
             assert actual[key] == value, key
 
 
+@one_slow('two_phases')
 def test_evaluates(name, folder, expected):
     run('evaluate', f'--run_dir={name}', '--output=report')
     results = json.loads((folder / 'report/results.json').read_text())
@@ -114,6 +123,7 @@ def test_predicts(name, folder, expected):
     )
 
 
+@one_slow('image_folder')
 def test_resumes_to_its_end(name, folder, expected):
     run('train', f'--run_dir={name}')
     assert_ended(folder / name, expected)
@@ -181,6 +191,7 @@ def test_refuses_another_value_of_what_affects_results(name, folder):
     assert 'Traceback' not in done.stderr
 
 
+@one_slow('image_folder')
 def test_initializes_a_new_run(name, folder, expected, no_drawings):
     run(
         'train',

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_run
 from PIL import Image
 
 import trainers
@@ -52,6 +53,7 @@ def notebook(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setattr(logging, 'basicConfig', lambda **options: None)
+        tiny_run.draw_nothing(patch)
         for block in re.findall(r'```python\n(.*?)```', GUIDE, re.DOTALL):
             exec(block, names)
     return names, folder
@@ -70,6 +72,9 @@ def test_guide(notebook):
     }
     log = (folder / 'runs/first/train.log').read_text()
     assert 'Epoch 1/1' in log  # without a logging handler of the caller
+
+
+pytestmark = pytest.mark.usefixtures('no_drawings')
 
 
 def settings(folder: Path, **more) -> Config:
@@ -111,7 +116,9 @@ def make_network(classes: int = 2, normalization: str = 'unit', width: int = 8):
 @pytest.fixture(scope='module')
 def trained(notebook, tmp_path_factory) -> Path:
     run_dir = tmp_path_factory.mktemp('trained') / 'run'
-    train(settings(run_dir), network=make_network(), source=notebook[0]['source'])
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_run.draw_nothing(patch)
+        train(settings(run_dir), network=make_network(), source=notebook[0]['source'])
     return run_dir
 
 

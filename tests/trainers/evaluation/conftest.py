@@ -5,7 +5,24 @@ import pytest
 
 from trainers.inference.classifier import Classifier
 from vision.data import ArraySplit, Source
+from vision.layers import AuxiliaryHead, ConvBlock
+from vision.models import Network
 from vision.models.specification import Specification
+
+
+def with_heads(classes: int, image_size: int) -> Network:
+    """Two convolutions, and an auxiliary head behind each."""
+    side = image_size // 4
+    return Network(
+        {'conv1': ConvBlock(3, 8, 5, stride=4), 'conv2': ConvBlock(8, 8, 3)},
+        8,
+        side,
+        classes=classes,
+        image_size=image_size,
+        min_image_size=4,
+        normalization='unit',
+        heads={n: AuxiliaryHead(8, side, classes) for n in ('conv1', 'conv2')},
+    )
 
 
 @pytest.fixture(scope='session')
@@ -13,14 +30,16 @@ def make_classifier():
     """Called with the classes' names; a small network with random weights."""
 
     def make(classes, image_size=8, auxiliary=False, ids=()):
-        name = 'inception_v1_compact' if auxiliary else 'small_cnn'
-        options = {} if auxiliary else {'filters': (4,)}
+        name, options = (
+            ('custom', {}) if auxiliary else ('small_cnn', {'filters': (4,)})
+        )
         specification = Specification(
             name, tuple(classes), image_size, 'unit', options=options
         )
-        return Classifier(
-            specification.build(), specification, 'random weights', ids=tuple(ids)
+        network = (
+            with_heads(len(classes), image_size) if auxiliary else specification.build()
         )
+        return Classifier(network, specification, 'random weights', ids=tuple(ids))
 
     return make
 

@@ -70,7 +70,7 @@ def test_metrics_of_every_head_agree_with_training(
     from trainers.settings.config import Config
     from trainers.step.precision import resolve
 
-    size = 64 if auxiliary else 8
+    size = 16 if auxiliary else 8
     classifier = make_classifier(CLASSES, size, auxiliary)
     source = make_source(CLASSES, 21, size)
     evaluated = evaluate(classifier, 'validation', source=source, batch_size=8)

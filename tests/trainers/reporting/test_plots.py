@@ -35,8 +35,7 @@ def has_colour(path, colour: str) -> bool:
     return count_colour(path, colour) > 0
 
 
-@pytest.mark.parametrize('epochs', [1, 2, 30])
-@pytest.mark.parametrize('averaged', [False, True])
+@pytest.mark.parametrize('epochs, averaged', [(1, False), (2, True), (30, True)])
 def test_curves(epochs, averaged, tmp_path):
     path = tmp_path / 'curves.png'
     plot_curves(make_rows(epochs, averaged), path)

@@ -119,11 +119,30 @@ def take_step(trainer: Trainer, source: Source) -> None:
 
 
 @pytest.fixture(scope='module')
-def two_phases(pretrained, tmp_path_factory) -> Path:
-    """A run that trains its head, then more."""
-    run_dir = tmp_path_factory.mktemp('two_phases') / 'run'
-    run(run_dir, pretrained=str(pretrained), **TWO_PHASES)
-    return run_dir
+def interrupted(pretrained, tmp_path_factory) -> Path:
+    """A run that trains its head, then more, in 'run'; and as it was after each epoch.
+
+    What it started from is there no longer.
+    """
+    folder = tmp_path_factory.mktemp('two_phases')
+    end_epoch = Loop._end_epoch
+
+    def copying(loop: Loop) -> None:
+        end_epoch(loop)
+        shutil.copytree(folder / 'run', folder / f'epoch{len(loop.history.rows)}')
+
+    shutil.copytree(pretrained, folder / 'start')
+    with pytest.MonkeyPatch.context() as patch:
+        tiny_run.draw_nothing(patch)
+        patch.setattr(Loop, '_end_epoch', copying)
+        run(folder / 'run', pretrained=str(folder / 'start'), **TWO_PHASES)
+    shutil.rmtree(folder / 'start')
+    return folder
+
+
+@pytest.fixture(scope='module')
+def two_phases(interrupted) -> Path:
+    return interrupted / 'run'
 
 
 def test_starts_from_the_best_weights_of_a_run(pretrained, source):
@@ -203,27 +222,22 @@ def test_two_phases_are_one_run(two_phases, pretrained):
     assert ': 1,026 parameters are trained.' in log
 
 
+@pytest.mark.parametrize(
+    'epoch',
+    [
+        pytest.param(1, marks=pytest.mark.slow),
+        pytest.param(2, marks=pytest.mark.slow),
+        3,
+    ],
+)
 def test_interrupted_between_epochs_it_ends_with_the_same_bits(
-    two_phases, pretrained, tmp_path, monkeypatch
+    interrupted, two_phases, tmp_path, epoch
 ):
-    # Each epoch is shorter than the time between two checkpoints. What the run started
-    # from is not needed again.
-    shutil.copytree(pretrained, tmp_path / 'start')
-    settings = {**TWO_PHASES, 'pretrained': str(tmp_path / 'start')}
-    end_epoch = Loop._end_epoch
-
-    def interrupted(loop: Loop) -> None:
-        end_epoch(loop)
-        if len(loop.history.rows) == 3:  # in the second phase
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Loop, '_end_epoch', interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(tmp_path / 'run', **settings)
-    shutil.rmtree(tmp_path / 'start')
-    run(tmp_path / 'run', resume='must', **settings)
-    assert_same(tmp_path / 'run', two_phases)
+    # Each epoch is shorter than the time between two checkpoints.
+    run_dir = Path(shutil.copytree(interrupted / f'epoch{epoch}', tmp_path / 'run'))
+    settings = {**TWO_PHASES, 'pretrained': str(interrupted / 'start')}
+    assert run(run_dir, resume='must', **settings)['epochs'] == 4
+    assert_same(run_dir, two_phases)
 
 
 @pytest.mark.slow
