@@ -77,5 +77,5 @@ def test_shares_of_mixup_follow_the_beta_distribution(alpha):
 
 
 def test_shares_of_cutmix_follow_it_too_but_for_whole_pixels():
-    _, shares = mixing.cutmix(tf.zeros([COUNT, 96, 96, 3]), SEEDS, 1.0)
+    _, shares = mixing.cutmix(tf.zeros([COUNT, 96, 96, 1]), SEEDS, 1.0)
     np.testing.assert_allclose(np.sort(shares), np.linspace(0.5, 1, COUNT), atol=0.03)

@@ -55,7 +55,7 @@ def _turned(image: np.ndarray, value: int) -> bytes:
 def _error(contents: bytes) -> str:
     """Why it is refused, without the quotes and brackets of eager mode and graphs."""
     with pytest.raises(tf.errors.InvalidArgumentError) as error:
-        decode(tf.constant(contents))
+        decode_traced(tf.constant(contents))
     return ' '.join(re.sub(r"b'|[]'[]", ' ', str(error.value)).split())
 
 
@@ -142,7 +142,9 @@ def test_what_carries_nothing_but_pixels_is_plain():
     ]
     assert is_plain(tf.constant(files)).numpy().all()
     for contents in files:
-        np.testing.assert_array_equal(decode(tf.constant(contents)), _pillow(contents))
+        np.testing.assert_array_equal(
+            decode_traced(tf.constant(contents)), _pillow(contents)
+        )
 
 
 def test_what_carries_more_is_not_plain():
@@ -203,7 +205,7 @@ def test_an_image_too_large_is_refused_before_it_is_decoded(kind):
     message = _error(_claiming(kind, side, side))
     assert f'Expected at most 100000000 pixels, got {side**2}' in message
     if kind != 'BMP':  # That lies upside down.
-        assert decode(tf.constant(_claiming(kind, 4, 4))).shape == (4, 4, 3)
+        assert decode_traced(tf.constant(_claiming(kind, 4, 4))).shape == (4, 4, 3)
 
 
 def test_a_plain_jpeg_too_large_is_refused():
@@ -232,7 +234,9 @@ def test_bmp_files_are_read_as_pillow_reads_them():
         _bitmap(32, 3, masks, _image(3, 5, 4).tobytes()),
     ]
     for contents in files:
-        np.testing.assert_array_equal(decode(tf.constant(contents)), _pillow(contents))
+        np.testing.assert_array_equal(
+            decode_traced(tf.constant(contents)), _pillow(contents)
+        )
 
 
 @pytest.mark.parametrize(
@@ -256,7 +260,9 @@ def test_rare_bmp_files_are_refused(bits, compression, extra):
 def test_webp_loses_its_alpha(options):
     for channels in (3, 4):
         contents = _saved(_image(6, 9, channels), 'WEBP', **options)
-        np.testing.assert_array_equal(decode(tf.constant(contents)), _pillow(contents))
+        np.testing.assert_array_equal(
+            decode_traced(tf.constant(contents)), _pillow(contents)
+        )
 
 
 @pytest.mark.parametrize('channels', [3, 4])
@@ -264,7 +270,9 @@ def test_an_animated_gif_is_its_first_frame_and_webp_is_refused(channels):
     frames = [Image.fromarray(_image(6, 9 + i, channels)[:, :9]) for i in range(3)]
     options = {'save_all': True, 'append_images': frames[1:]}
     contents = _saved(frames[0], 'GIF', **options)
-    np.testing.assert_array_equal(decode(tf.constant(contents)), _pillow(contents))
+    np.testing.assert_array_equal(
+        decode_traced(tf.constant(contents)), _pillow(contents)
+    )
     message = _error(_saved(frames[0], 'WEBP', **options))
     assert 'Expected a WebP file of one image, got an animation' in message
 
@@ -383,7 +391,7 @@ def test_decode_can_be_exported(tmp_path):
         _saved(image, 'GIF'),
     ):
         np.testing.assert_array_equal(
-            loaded.serve(tf.constant(contents)), decode(tf.constant(contents))
+            loaded.serve(tf.constant(contents)), decode_traced(tf.constant(contents))
         )
     with pytest.raises(tf.errors.InvalidArgumentError):
         loaded.serve(tf.constant('no image'))

@@ -191,7 +191,7 @@ def test_absurd_lengths_neither_hang_nor_crash():
         absurd += [_webp(b'ABCD' + struct.pack('<I', length), b'EXIF' + _tiff(6))]
     for length in (2**32 - 1, 2**31 - 1):  # PNG takes a second for what may be true.
         absurd += [_png(struct.pack('>I', length) + b'tEXt', _chunk(b'eXIf', _tiff(6)))]
-    absurd += [_jpeg(JFIF, _segment(0xFE, b'') * 50_000)]
+    absurd += [_jpeg(JFIF, _segment(0xFE, b'') * 5_000)]
     absurd += [b'', b'\xff', b'\xff\xd8', b'\x89PNG', b'RIFF', b'RIFF0000WEBPVP8X']
     for contents in absurd:
         assert _orientation(contents) == 1
