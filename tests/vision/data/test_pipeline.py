@@ -150,25 +150,26 @@ def test_a_run_that_compiles_and_optimizes_anew_gives_the_same_bits(
     _assert_same(_train(split, augment, start_step=5), expected)
 
 
+# Every thread makes the graph ready for itself, which is what takes the time.
 @pytest.mark.parametrize(
-    'where, augment',
+    'where, augment, counts',
     [
-        ('noise', FEW),
-        ('jpegs', FEW),
-        *(_slow(where, ALL) for where in ('noise', 'fixed', 'jpegs')),
+        ('noise', FEW, (1, 4)),
+        ('jpegs', FEW, (1, 4)),
+        *(_slow(where, ALL, (1, 2, 8)) for where in ('noise', 'fixed', 'jpegs')),
     ],
 )
-def test_the_bits_do_not_depend_on_the_parallelism(where, augment, request):
+def test_the_bits_do_not_depend_on_the_parallelism(where, augment, counts, request):
     batches = train_batches(
         request.getfixturevalue(where),
         batch_size=5,
         image_size=20,
         seed=3,
         augment=_parsed(augment),
-        end_step=8,
+        end_step=12,
     )
     expected = None
-    for threads in (1, 2, 8):
+    for threads in counts:
         options = tf.data.Options()
         options.threading.private_threadpool_size = threads
         options.autotune.enabled = threads > 1
