@@ -140,7 +140,7 @@ def _process_as_before() -> Iterator[None]:
     handlers = {number: signal.getsignal(number) for number in numbers}
     loggers = [logging.getLogger(name) for name in (None, 'absl', 'urllib3')]
     before = [(logger.level, logger.handlers.copy()) for logger in loggers]
-    raises = logging.raiseExceptions
+    raises, disabled = logging.raiseExceptions, logging.root.manager.disable
     # The command closes the handlers that it replaces, and absl's closes its stream.
     logging.root.handlers[:] = []
     try:
@@ -159,6 +159,7 @@ def _process_as_before() -> Iterator[None]:
             logger.setLevel(level)
             logger.handlers[:] = handlers_before
         logging.raiseExceptions = raises
+        logging.disable(disabled)
 
 
 def run_command(
