@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,26 +38,48 @@ TIMEOUT = 300  # Seconds for one program.
 # fork leaves the loop and ends like any other process; the server sends its number, and
 # its exit code when it has ended.
 _SERVER = """
-import array, gc, json, os, runpy, socket, sys
+import array, gc, json, os, runpy, select, signal, socket, sys
 os.environ['TF_CPP_MIN_LOG_LEVEL'] = '3'
 os.environ['KERAS_HOME'] = os.path.join(os.devnull, 'keras')
 import keras, tensorflow
 sys.path[0] = os.getcwd()
 gc.freeze()  # Forks neither copy nor free what is there already.
-requests = socket.socket(fileno=os.dup(0))
+listener = socket.socket(fileno=os.dup(0))
+clients = [listener.accept()[0]]
+before = signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 while True:
-    message, fds, _, _ = socket.recv_fds(requests, 1 << 20, 3)
+    if clients:
+        ready = select.select([listener, *clients], [], [])[0]
+    else:
+        if os.path.exists(listener.getsockname()):
+            os.remove(listener.getsockname())
+        ready = select.select([listener], [], [], 0)[0]
+        if not ready:
+            sys.exit()
+    if listener in ready:
+        clients.append(listener.accept()[0])
+        continue
+    client = ready[0]
+    message, fds, _, _ = socket.recv_fds(client, 1 << 20, 3)
     if not message:
-        sys.exit()
+        clients.remove(client)
+        client.close()
+        continue
+    if os.fork():
+        for fd in fds:
+            os.close(fd)
+        continue
+    # One process waits for the program, which is another.
+    signal.signal(signal.SIGCHLD, before)
     pid = os.fork()
     if not pid:
         break
-    for fd in fds:
-        os.close(fd)
-    requests.sendall(array.array('i', [pid]).tobytes())
+    client.sendall(array.array('i', [pid]).tobytes())
     code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-    requests.sendall(array.array('i', [code]).tobytes())
-requests.close()
+    client.sendall(array.array('i', [code]).tobytes())
+    os._exit(0)
+for opened in (listener, *clients):
+    opened.close()
 for number, fd in enumerate(fds):
     os.dup2(fd, number)
     os.close(fd)
@@ -81,16 +104,31 @@ else:
 
 @functools.cache
 def _server() -> socket.socket:
-    """Starts the process that programs are forked from."""
-    client, server = socket.socketpair()
-    with server:
-        subprocess.Popen(
-            [sys.executable, '-c', _SERVER],
-            cwd=ROOT,
-            stdin=server,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+    """Connects to the process that programs are forked from, and starts it if needed.
+
+    All processes of one run of the tests have it in common. It ends with the last of
+    them.
+    """
+    run = os.environ.get('PYTEST_XDIST_TESTRUNUID') or time.time_ns()
+    path = f'{tempfile.gettempdir()}/programs-of-tests-{run}'
+    client = socket.socket(socket.AF_UNIX)
+    end = time.monotonic() + TIMEOUT
+    while client.connect_ex(path):
+        assert time.monotonic() < end, f'Nothing answers on {path}.'
+        with socket.socket(socket.AF_UNIX) as listener:
+            try:
+                listener.bind(path)
+            except OSError:  # Another process of the tests has just done it.
+                time.sleep(0.01)
+                continue
+            listener.listen()
+            subprocess.Popen(
+                [sys.executable, '-c', _SERVER],
+                cwd=ROOT,
+                stdin=listener,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
     client.settimeout(TIMEOUT)
     return client
 
