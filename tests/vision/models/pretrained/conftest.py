@@ -20,6 +20,6 @@ def assert_refused():
         for message in (given, *messages):
             assert message in str(error.value)
         for variable, old in zip(model.variables, before):
-            np.testing.assert_array_equal(variable, old)
+            assert np.array_equal(variable, old), variable.name
 
     return check
