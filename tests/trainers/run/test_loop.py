@@ -372,6 +372,7 @@ def test_a_plateau_lowers_the_rate(make_run):
         ((), [(0, 8, 8)]),
         (('4@0', '6@1', '8@3'), [(0, 2, 4), (2, 6, 6), (6, 8, 8)]),
         (('4@0', '6@9'), [(0, 8, 4)]),
+        (('6@0', '4@1'), [(0, 2, 6), (2, 8, 4)]),
     ],
 )
 def test_sizes_have_their_epochs(make_run, schedule, asked):
