@@ -374,6 +374,16 @@ def test_half_precision(precision):
     assert all(np.isfinite(weight).all() for weight in half.weights)
 
 
+def test_an_overflow_of_float16_changes_no_weight_and_no_mean(eagerly):
+    phase = make_phase(make_model(tf.float16), CONFIG, 10, 'float16')
+    phase.optimizer.dynamic_scale.assign(1e30)
+    before = [weight.numpy() for weight in phase.weights]
+    phase.train_step(make_batch())
+    assert phase.state.losses.read()['gradient_norm'] == 0
+    assert same([weight.numpy() for weight in phase.weights], before)
+    assert phase.state.step.numpy() == 1
+
+
 def test_xla_computes_the_same():
     results = []
     for xla in (False, True):
