@@ -19,6 +19,11 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile('tests')
 
+# Processes that run tests side by side have the cores for themselves already: threads
+# within an operation would wait for each other. Read when TensorFlow is imported.
+if 'PYTEST_XDIST_WORKER' in os.environ:
+    os.environ.setdefault('TF_NUM_INTRAOP_THREADS', '1')
+
 
 @pytest.fixture
 def generator() -> random.Random:
