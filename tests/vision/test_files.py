@@ -84,6 +84,43 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(tmp_path):
     assert path.read_bytes() == b'new' and list(tmp_path.iterdir()) == [path]
 
 
+@pytest.fixture
+def flushed(monkeypatch) -> list:
+    """What was flushed: a file with its contents then, or a folder with its names."""
+    fsync, calls = os.fsync, []
+
+    def record(descriptor):
+        fsync(descriptor)
+        path = Path(os.readlink(f'/proc/self/fd/{descriptor}'))
+        calls.append((path, os.listdir(path) if path.is_dir() else path.read_bytes()))
+
+    monkeypatch.setattr(os, 'fsync', record)
+    return calls
+
+
+needs_linux = pytest.mark.skipif(not Path('/proc/self/fd').exists(), reason='Linux')
+
+
+@needs_linux
+def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_the_name(
+    tmp_path, flushed
+):
+    files.write_atomically(tmp_path / 'a', 'new')
+    assert flushed == [(tmp_path / '.a.tmp', b'new'), (tmp_path, ['a'])]
+
+
+@needs_linux
+def test_the_names_of_new_folders_are_on_the_disk(tmp_path, flushed):
+    for _ in range(2):
+        files.make_directory(tmp_path / 'a' / 'b')
+        assert sorted(flushed) == [(tmp_path, ['a']), (tmp_path / 'a', ['b'])]
+
+
+def test_text_is_written_as_utf_8_but_for_names_that_are_none(tmp_path):
+    files.write_atomically(tmp_path / 'a', 'b\u00e4r \udcff')
+    assert (tmp_path / 'a').read_bytes() == b'b\xc3\xa4r \xff'
+
+
 def test_a_replaced_file_leaves_the_temporary_file_of_the_next_writer(
     tmp_path, monkeypatch
 ):

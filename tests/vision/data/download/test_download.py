@@ -305,9 +305,13 @@ def test_a_server_that_sends_too_much_is_cut_off(site, path):
     assert calls[-1][0] <= SIZE and _names(path) == []
 
 
-@pytest.mark.parametrize('status, tries', [(404, 1), (403, 1), (500, 5), (503, 5)])
+@pytest.mark.parametrize(
+    'status, tries',
+    [(404, 1), (403, 1), (429, 5), (500, 5), (502, 5), (503, 5), (504, 5)],
+)
 def test_http_errors_are_named_and_passing_ones_tried_again(site, path, status, tries):
     site.status = status
+    site.headers['Retry-After'] = '3600'  # Nobody waits for so long.
     with pytest.raises(DatasetError) as error:
         download(site.url, path)
     for part in (site.url, f'HTTP status {status}', str(path)):
@@ -373,6 +377,32 @@ def test_too_little_room_is_told_before_a_byte_is_read(site, path, monkeypatch):
     room.free += 1
     download(site.url, path)
     assert path.read_bytes() == CONTENT
+
+
+def test_what_is_there_needs_no_more_room(site, path, monkeypatch):
+    _leave_half(site, path)
+    room = types.SimpleNamespace(free=SIZE - HALF - 1)
+    monkeypatch.setattr(module.shutil, 'disk_usage', lambda folder: room)
+    with pytest.raises(DatasetError, match='needs 262,144 more .*where 262,143 are fr'):
+        download(site.url, path)
+    room.free += 1
+    download(site.url, path)
+    assert path.read_bytes() == CONTENT
+    assert site.asked == [f'bytes={HALF}-'] * 2
+
+
+def test_a_downloaded_file_is_on_the_disk_before_it_has_its_name(
+    site, path, monkeypatch
+):
+    fsync, there = os.fsync, []
+
+    def record(descriptor):
+        fsync(descriptor)
+        there.append(path.exists())
+
+    monkeypatch.setattr(os, 'fsync', record)
+    download(site.url, path)
+    assert there == [False, True]  # The contents, and then the name.
 
 
 def test_a_disk_that_fills_up_is_named_and_resumed(site, path):

@@ -370,6 +370,26 @@ def test_a_zip_of_more_members_than_its_end_states_is_refused(extracted, members
         extracted(_zip_of(members, stated=2))
 
 
+def test_a_zip_with_the_longest_comment_is_whole(extracted):
+    content = _pack('zip')[:-2] + struct.pack('<H', 65_535) + b'x' * 65_535
+    assert _content(extracted(content)) == FILES
+
+
+def test_all_is_on_the_disk_before_the_folder_has_its_name(extracted, monkeypatch):
+    sync, written = os.sync, []
+
+    def record():
+        sync()
+        (staging,) = folder.parent.glob('.*.extracting')
+        written.append(_content(staging))
+
+    folder = extracted(_pack('zip'))
+    module.shutil.rmtree(folder)
+    monkeypatch.setattr(os, 'sync', record)
+    extracted(_pack('zip'))
+    assert written == [FILES]
+
+
 def test_a_name_that_is_no_text_is_refused(extracted):
     content = _pack('zip').replace(b'caf\xc3\xa9', b'caf\xc3\xc3')
     with pytest.raises(DatasetError, match="is damaged or not whole: 'utf-8' codec"):
