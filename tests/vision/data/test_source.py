@@ -107,6 +107,19 @@ def test_split_refuses_what_does_not_fit_together(changes, message):
         _split(**changes)
 
 
+@pytest.mark.parametrize('fixed_size', [True, False])
+def test_files_have_a_known_side_where_the_source_says_so(fixed_size):
+    files = _split(paths=['x.png', 'y.png'])
+    splits = {**_source().splits, 'train': files}
+    source = _source(splits=splits, fixed_size=fixed_size)
+    assert source.splits['train'].side == (4 if fixed_size else None)
+
+
+def test_pixels_have_a_side_where_they_are_squares():
+    assert _split().side == 4
+    assert _split(images=np.zeros([2, 4, 5, 3], np.uint8)).side is None
+
+
 def test_source_names_its_classes_as_ids_by_default():
     assert _source().ids == ('cat', 'dog')
     assert _source(ids=('n1', 'n2')).ids == ('n1', 'n2')
@@ -144,8 +157,15 @@ def test_check_disjoint_passes_and_names_what_is_shared():
     source = _source()
     check_disjoint(source)
     splits = {**source.splits, 'test': _split(prefix='train')}
-    with pytest.raises(DatasetError, match='2 shared: train/0 in train and test'):
+    with pytest.raises(DatasetError) as error:
         check_disjoint(dataclasses.replace(source, splits=splits))
+    assert str(error.value) == (
+        'toy: an image must belong to one split only, got 2 shared: train/0 in train '
+        'and test; train/1 in train and test. Remove the copies.'
+    )
+    many = {name: _split([0] * 7) for name in ('train', 'test')}
+    with pytest.raises(DatasetError, match='7 shared: a/0 .*a/4 in train and test. R'):
+        check_disjoint(dataclasses.replace(source, splits={**source.splits, **many}))
 
 
 def test_check_disjoint_compares_paths_too():
@@ -167,6 +187,8 @@ def test_stratified_split_takes_the_fraction_of_each_class():
     )
     np.testing.assert_array_equal(np.sort([*train, *held_out]), np.arange(73))
     assert (np.diff(train) > 0).all() and (np.diff(held_out) > 0).all()
+    # All but one where the fraction would take them all.
+    assert len(stratified_split(np.zeros(4, np.int32), 0.9, seed=0)[0]) == 1
 
 
 def test_stratified_split_depends_on_the_seed_alone():

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from vision.data import (
+    BadFile,
     BadFiles,
     DatasetError,
     Split,
@@ -114,6 +115,16 @@ def test_record_keeps_the_first_of_each_name_from_any_thread(caplog):
     assert ('7', 7, 'x') in bad.items()
 
 
+def test_what_an_earlier_process_recorded_is_restored_in_silence(caplog):
+    bad = BadFiles()
+    bad.record('b', 1, 'x')
+    caplog.clear()
+    bad.restore([['a', 0, 'y'], ['b', 2, 'z']])
+    assert bad.items() == (BadFile('a', 0, 'y'), BadFile('b', 1, 'x'))
+    bad.record('a', 3, 'another reason')
+    assert bad.items()[0] == BadFile('a', 0, 'y') and not caplog.records
+
+
 def test_the_budget_passes_and_fails():
     bad = BadFiles()
     bad.check(0, 0.0)
@@ -122,7 +133,14 @@ def test_the_budget_passes_and_fails():
     bad.check(3_000, 0.01)
     with pytest.raises(DatasetError) as error:
         bad.check(2_999, 0.01)
-    assert 'At most 1.00% of the 2999 images' in str(error.value)
-    assert 'got 30' in str(error.value)
-    assert '19.jpg: truncated' in str(error.value)
-    assert '20.jpg' not in str(error.value) and 'and 10 more' in str(error.value)
+    assert str(error.value).splitlines() == [
+        'At most 1.00% of the 2999 images may be undecodable, got 30; replace or '
+        'remove these:',
+        *(f'  {i:02d}.jpg: truncated' for i in range(20)),
+        '  and 10 more',
+    ]
+    few = BadFiles()
+    few.restore(bad.items()[:20])
+    with pytest.raises(DatasetError, match='got 20; [^m]*re[^m]*remove .*') as error:
+        few.check(20, 0.99)
+    assert 'more' not in str(error.value).splitlines()[-1]

@@ -19,6 +19,7 @@ from vision.data import (
     BadFiles,
     DatasetError,
     FileSplit,
+    RangeSplit,
     Split,
     cache_folder,
     decode_to_disk,
@@ -26,7 +27,7 @@ from vision.data import (
     fits_in_memory,
 )
 from vision.data.decoding import decode
-from vision.data.storage import cache
+from vision.data.storage import cache, stored
 
 # A process of its own: decodes and prints where it is, going on for each line it gets.
 CHILD = """
@@ -188,9 +189,11 @@ def test_a_cache_is_used_again(noise, files, tmp_path):
 
 
 @pytest.mark.usefixtures('quick')
-def test_a_cache_holds_for_its_images_and_size_only(noise, files, tmp_path):
+def test_a_cache_holds_for_its_images_and_size_only(noise, files, tmp_path, caplog):
     decode_to_disk(files, 24, tmp_path / 'cache')
-    assert decode_to_disk(files, 16, tmp_path / 'cache').images.shape[1] == 16
+    for side in (16, 24, 16):
+        assert decode_to_disk(files, side, tmp_path / 'cache').images.shape[1] == side
+    assert 'made again' not in caplog.text  # They lie beside each other.
     few = FileSplit(files.labels[:5], files.names[:5], paths=files.paths[:5])
     assert len(decode_to_disk(few, 24, tmp_path / 'cache').images) == 5
     turned = dataclasses.replace(files, paths=files.paths[::-1])
@@ -216,6 +219,47 @@ def test_a_cache_is_made_anew_when_a_file_changed(
     np.testing.assert_array_equal(split.images[7], white if longer else noise.images[3])
     # Who has the older one keeps it.
     np.testing.assert_array_equal(first.images, noise.images)
+
+
+@pytest.mark.usefixtures('quick')
+def test_a_cache_holds_for_its_places_in_a_file_only(noise, files, tmp_path):
+    contents = [Path(path).read_bytes() for path in files.paths]
+    lengths = np.array([len(image) for image in contents])
+    (tmp_path / 'all.bin').write_bytes(b''.join(contents))
+    ranges = np.stack([np.cumsum(lengths) - lengths, lengths], 1)
+    paths = [str(tmp_path / 'all.bin')] * len(contents)
+    for order in (slice(None), slice(None, None, -1)):
+        split = RangeSplit(files.labels, files.names, paths, ranges[order])
+        np.testing.assert_array_equal(
+            decode_to_disk(split, 24, tmp_path / 'cache').images, noise.images[order]
+        )
+
+
+@pytest.mark.usefixtures('quick')
+def test_a_cache_of_another_decoder_is_made_anew(files, tmp_path, monkeypatch, caplog):
+    decode_to_disk(files, 24, tmp_path / 'cache')
+    monkeypatch.setattr(tf, '__version__', '2.0.0')
+    decode_to_disk(files, 24, tmp_path / 'cache')
+    assert 'is out of date: the decoded images are made again' in caplog.text
+
+
+@pytest.mark.usefixtures('quick')
+def test_new_images_are_never_taken_for_those_of_the_record_before(
+    noise, files, tmp_path, monkeypatch
+):
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    decode_to_disk(files, 24, tmp_path / 'cache')
+    other = dataclasses.replace(files, paths=files.paths[::-1])
+    with monkeypatch.context() as patch:
+        # The images have their name by then, the record of them is missing.
+        patch.setattr(stored, 'write_atomically', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            decode_to_disk(other, 24, tmp_path / 'cache')
+    np.testing.assert_array_equal(
+        decode_to_disk(files, 24, tmp_path / 'cache').images, noise.images
+    )
 
 
 @pytest.mark.usefixtures('quick')
@@ -361,3 +405,19 @@ def test_fits_in_memory_by_size_and_share(monkeypatch):
     for share, most in ((0.25, 1000), (0.5, 2000), (1.0, 4000)):
         assert fits_in_memory(most, 10, share)
         assert not fits_in_memory(most + 1, 10, share)
+
+
+def test_free_memory_is_what_the_container_leaves(tmp_path, monkeypatch):
+    # 1.2 GB are free: tests need that.
+    assert fits_in_memory(10_000, 100)
+    monkeypatch.setattr(cache, 'Path', lambda path: tmp_path)
+    (tmp_path / 'memory.current').write_text('4000\n')
+    for limit, fits in (
+        ('max', True),
+        ('7000', True),
+        ('6999', False),
+        (str(2**60), True),
+    ):
+        (tmp_path / 'memory.max').write_text(f'{limit}\n')
+        assert fits_in_memory(10, 10, 1.0) is fits
+    assert not fits_in_memory(2**20, 2**20, 1.0)
