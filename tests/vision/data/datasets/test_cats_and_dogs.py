@@ -80,7 +80,11 @@ def test_ready_splits_are_kept(filtered):
     shutil.copytree(filtered / 'validation', filtered / 'test')
     assert _counts(_load(filtered)) == {'train': 1000, 'validation': 1000, 'test': 1000}
     shutil.rmtree(filtered / 'validation')
-    assert _counts(_load(filtered)) == {'train': 900, 'validation': 100, 'test': 1000}
+    assert _counts(_load(filtered, validation=0.3)) == {
+        'train': 700,
+        'validation': 300,
+        'test': 1000,
+    }
 
 
 def test_too_few_validation_images_make_no_test(filtered):

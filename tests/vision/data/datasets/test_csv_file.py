@@ -17,21 +17,21 @@ def folder(tmp_path):
     return tmp_path
 
 
-def _load(folder, lines, name='list.csv', encoding='utf-8', data_dir=None):
+def _load(folder, lines, name='list.csv', encoding='utf-8', data_dir=None, **held_out):
     (folder / name).write_text('\n'.join(lines), encoding=encoding)
-    source = load('csv', str(data_dir or folder / name), HeldOut())
+    source = load('csv', str(data_dir or folder / name), HeldOut(**held_out))
     check_disjoint(source)
     return source
 
 
 def test_images_are_split_by_class(folder):
-    source = _load(folder, ROWS)
+    source = _load(folder, ROWS, validation=0.2, test=0.4)
     assert (source.name, source.classes, source.image_size) == (
         'csv',
         ('cat', 'dog'),
         30,
     )
-    assert [len(split) for split in source.splits.values()] == [16, 2, 2]
+    assert [len(split) for split in source.splits.values()] == [8, 4, 8]
     for split in source.splits.values():
         for name, label, path in zip(split.names, split.labels, split.paths):
             assert f'{name},{source.classes[label]}' in ROWS

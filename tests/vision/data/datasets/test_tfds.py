@@ -146,7 +146,9 @@ def test_missing_splits_are_taken_from_train(tmp_path, splits, counts):
 
 def test_a_split_without_labels_is_as_if_missing(tmp_path):
     _prepare(tmp_path, label=lambda split, i: -1 if split == 'test' else i % 3)
-    assert 'train' in _load(tmp_path).splits['test'].names[0]
+    source = _load(tmp_path, test=0.3)
+    assert 'train' in source.splits['test'].names[0]
+    assert [len(split) for split in source.splits.values()] == [21, 6, 9]
 
 
 @pytest.mark.parametrize(
