@@ -1,14 +1,17 @@
 """What is known of each image, from wherever it comes."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
+import odd_images
 import pytest
 
-from vision.data import SPLITS, ArraySplit, Source
+from vision.data import SPLITS, ArraySplit, FileSplit, Source
 from vision.data.decoding.decode import decode_traced, fit
 from vision.survey import problems, statistics
-from vision.survey.survey import survey
+from vision.survey.describing import FACTS, describe_file
+from vision.survey.survey import Survey, survey
 
 
 def problems_of(seen) -> set[tuple[str, str]]:
@@ -71,6 +74,150 @@ def test_channels_are_those_of_all_fitted_training_images(source, seen):
     np.testing.assert_allclose(channels['mean'], pixels.mean(0), rtol=1e-5)
     np.testing.assert_allclose(channels['std'], pixels.std(0), rtol=1e-5)
     np.testing.assert_allclose(channels['mean_255'], 255 * pixels.mean(0), rtol=1e-5)
+
+
+def _described(count: int, classes: int = 1, **columns) -> Survey:
+    """A survey of training images of which these facts are known."""
+    labels = np.arange(count, dtype=np.int32) % classes
+    split = FileSplit(labels, [f'{i}.png' for i in range(count)], [''] * count)
+    names = tuple(f'class {i}' for i in range(classes))
+    facts = np.zeros(count, FACTS)
+    facts['good'] = True
+    for name, values in columns.items():
+        facts[name] = values
+    return Survey(
+        Source('described', names, dict.fromkeys(SPLITS, split), 32, fixed_size=False),
+        32,
+        split=np.zeros(count, np.uint8),
+        index=np.arange(count),
+        labels=labels,
+        facts=facts,
+        thumbnails=np.zeros([count, 12, 12, 3], np.uint8),
+        reasons=[''] * count,
+    )
+
+
+def test_dark_bright_and_dull_images_are_far_from_the_median():
+    # The median deviation is 4: a score of 3.5 is 20.76 away.
+    values = np.array([*range(-4, 5), -20.9, -20.9, -20.6, 20.6, 20.6, 20.9])
+    seen = _described(15, brightness=50 + values, contrast=50 - values)
+    found = statistics.brightness(seen)
+    assert (found['dark'], found['bright'], found['low_contrast']) == (2, 1, 1)
+    assert found['brightness']['count'] == found['contrast']['count'] == 15
+    none = _described(2, good=False)
+    assert statistics.brightness(none) == {'brightness': {'count': 0}}
+    assert statistics.channels(none) == {'images': 0}
+
+
+def test_the_extremes_come_first_and_bad_images_are_none_of_them():
+    seen = _described(
+        5,
+        brightness=[0.3, 0.1, 0.5, 0.2, 0],
+        contrast=[0.2, 0.4, 0.1, 0.3, 0],
+        good=[True] * 4 + [False],
+    )
+    found = {name: at.tolist() for name, at in statistics.extremes(seen, 2).items()}
+    assert found == {'darkest': [1, 3], 'brightest': [2, 0], 'least contrast': [2, 0]}
+
+
+def test_sizes_of_system_a_are_of_25_classes():
+    seen = _described(30, classes=30, width=np.arange(30), height=2 * np.arange(30))
+    found = statistics.sizes_of_system_a(seen)
+    assert found['classes'] == found['width']['count'] == 25
+    assert (found['width']['max'], found['height']['max']) == (24, 48)
+
+
+def test_one_value_has_no_deviation_and_none_has_nothing():
+    assert statistics.describe(np.array([])) == {'count': 0}
+    one = statistics.describe(np.array([3], np.int32))
+    assert (one['count'], one['std'], one['min'], one['75%']) == (1, 0, 3, 3)
+
+
+def test_a_class_without_images_has_no_ratio():
+    labels = np.zeros(3, np.int32)
+    split = FileSplit(labels, ['a', 'b', 'c'], ['', '', ''])
+    splits = dict.fromkeys(SPLITS, split)
+    source = Source('empty', ('a', 'b'), splits, 32, fixed_size=False)
+    assert statistics.imbalance(source) == {
+        'largest': ['a', 3],
+        'smallest': ['b', 0],
+        'ratio': None,
+    }
+    assert {k: v.tolist() for k, v in statistics.class_counts(source).items()} == (
+        dict.fromkeys(SPLITS, [3, 0])
+    )
+
+
+def test_problems_begin_just_beyond_their_bounds():
+    seen = _described(
+        6,
+        width=[16, 15, 64, 65, 16, 16],
+        height=[16, 16, 16, 16, 64, 65],
+        mode=[b'RGB', b'L', b'', b'P', b'1', b'RGBA'],
+        orientation=[0, 1, 2, 8, 1, 1],
+        animated=[False, True, False, False, False, False],
+        format=[b'PNG', b'MPO', b'JPEG', b'PNG', b'PNG', b'PNG'],
+        good=[True] * 5 + [False],
+    )
+    seen.reasons[4:] = ['not known', 'broken']
+    found = [(p.kind, p.image, p.detail) for p in problems.find(seen)]
+    assert found == [
+        ('undecodable', 5, 'broken'),
+        ('refused by Pillow', 4, 'not known'),
+        ('wrong extension', 1, 'a JPEG file named .png'),
+        ('wrong extension', 2, 'a JPEG file named .png'),
+        ('tiny', 1, '15x16'),
+        ('extreme aspect', 3, '65x16'),
+        ('converted', 3, 'P'),
+        ('converted', 4, '1'),
+        ('rotated', 2, 'orientation 2'),
+        ('rotated', 3, 'orientation 8'),
+        ('animated', 1, '15x16'),
+    ]
+
+
+def test_rare_kinds_of_files_are_described(tmp_path):
+    rows = np.zeros([odd_images.HEIGHT, 3 * odd_images.WIDTH], np.uint8)
+    unknown = odd_images.chunk(b'zTXt', b'Comment\0\7x')
+    files = {
+        **odd_images.whole(),
+        **{name: contents for name, (contents, _) in odd_images.broken().items()},
+        'unknown.png': odd_images.png(2, 8, rows, unknown),
+    }
+    kinds = {
+        '16_bit_grey.png': (b'PNG', b'I;16', 0, False, ''),
+        '16_bit.png': (b'PNG', b'RGB;16', 0, False, ''),
+        'grey.png': (b'PNG', b'L', 0, False, ''),
+        'turned_8.jpg': (b'JPEG', b'RGB', 8, False, ''),
+        'animated.gif': (b'GIF', b'P', 0, True, ''),
+        'still.gif': (b'GIF', b'P', 0, False, ''),
+        'unknown.png': (b'', b'', 0, False, 'cannot identify image file'),
+        'tiff.jpg': (
+            b'TIFF',
+            b'RGB',
+            0,
+            False,
+            'Not a JPEG, PNG, GIF, BMP or WebP file; Pillow: opens it as TIFF',
+        ),
+        'text.jpg': (
+            b'',
+            b'',
+            0,
+            False,
+            'Not a JPEG, PNG, GIF, BMP or WebP file; '
+            'Pillow: cannot identify image file',
+        ),
+    }
+    paths = [str(tmp_path / name) for name in kinds]
+    for name, path in zip(kinds, paths):
+        Path(path).write_bytes(files[name])
+    split = FileSplit(np.zeros(len(paths), np.int32), list(kinds), paths)
+    for i, (name, expected) in enumerate(kinds.items()):
+        (facts,) = np.zeros(1, FACTS)
+        reason = describe_file(split, i, 16, facts, np.zeros([12, 12, 3], np.uint8))
+        columns = ('format', 'mode', 'orientation', 'animated')
+        assert (*(facts[c].item() for c in columns), reason) == expected, name
+        assert facts['good'].item() is (name not in ('tiff.jpg', 'text.jpg'))
 
 
 def test_majority_and_imbalance_by_hand(source):
