@@ -101,9 +101,9 @@ def test_dark_bright_and_dull_images_are_far_from_the_median():
     # The median deviation is 4: a score of 3.5 is 20.76 away.
     values = np.array([*range(-4, 5), -20.9, -20.9, -20.6, 20.6, 20.6, 20.9])
     seen = _described(15, brightness=50 + values, contrast=50 - values)
-    found = statistics.brightness(seen)
-    assert (found['dark'], found['bright'], found['low_contrast']) == (2, 1, 1)
-    assert found['brightness']['count'] == found['contrast']['count'] == 15
+    light = statistics.brightness(seen)
+    assert (light['dark'], light['bright'], light['low_contrast']) == (2, 1, 1)
+    assert light['brightness']['count'] == light['contrast']['count'] == 15
     none = _described(2, good=False)
     assert statistics.brightness(none) == {'brightness': {'count': 0}}
     assert statistics.channels(none) == {'images': 0}
@@ -116,15 +116,19 @@ def test_the_extremes_come_first_and_bad_images_are_none_of_them():
         contrast=[0.2, 0.4, 0.1, 0.3, 0],
         good=[True] * 4 + [False],
     )
-    found = {name: at.tolist() for name, at in statistics.extremes(seen, 2).items()}
-    assert found == {'darkest': [1, 3], 'brightest': [2, 0], 'least contrast': [2, 0]}
+    extremes = {name: at.tolist() for name, at in statistics.extremes(seen, 2).items()}
+    assert extremes == {
+        'darkest': [1, 3],
+        'brightest': [2, 0],
+        'least contrast': [2, 0],
+    }
 
 
 def test_sizes_of_system_a_are_of_25_classes():
     seen = _described(30, classes=30, width=np.arange(30), height=2 * np.arange(30))
-    found = statistics.sizes_of_system_a(seen)
-    assert found['classes'] == found['width']['count'] == 25
-    assert (found['width']['max'], found['height']['max']) == (24, 48)
+    sizes = statistics.sizes_of_system_a(seen)
+    assert sizes['classes'] == sizes['width']['count'] == 25
+    assert (sizes['width']['max'], sizes['height']['max']) == (24, 48)
 
 
 def test_one_value_has_no_deviation_and_none_has_nothing():
@@ -160,8 +164,8 @@ def test_problems_begin_just_beyond_their_bounds():
         good=[True] * 5 + [False],
     )
     seen.reasons[4:] = ['not known', 'broken']
-    found = [(p.kind, p.image, p.detail) for p in problems.find(seen)]
-    assert found == [
+    listed = [(p.kind, p.image, p.detail) for p in problems.find(seen)]
+    assert listed == [
         ('undecodable', 5, 'broken'),
         ('refused by Pillow', 4, 'not known'),
         ('wrong extension', 1, 'a JPEG file named .png'),

@@ -416,7 +416,7 @@ def test_free_memory_is_what_the_container_leaves(tmp_path, monkeypatch):
         ('max', True),
         ('7000', True),
         ('6999', False),
-        (str(2**60), True),
+        (str(2**80), True),
     ):
         (tmp_path / 'memory.max').write_text(f'{limit}\n')
         assert fits_in_memory(10, 10, 1.0) is fits
