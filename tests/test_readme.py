@@ -1,6 +1,5 @@
 """What the README shows is what the code does."""
 
-import inspect
 import re
 import textwrap
 from pathlib import Path
@@ -8,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from trainers.settings.recipes import RECIPES
-from trainers.step.trainer import TrainingPhase
 from vision import models
 from vision.models.profile import count_parameters
 
@@ -27,8 +25,8 @@ def table(document: str, title: str) -> dict[str, str]:
 
 def test_training_step_is_the_real_one():
     shown = re.search(r'```python\n(def _train_step.*?)```', README, re.DOTALL)[1]
-    source = textwrap.dedent(inspect.getsource(TrainingPhase._train_step))
-    assert shown == source
+    source = (ROOT / 'trainers/step/trainer.py').read_text(encoding='utf-8')
+    assert f'{textwrap.indent(shown, " " * 4)}\n    def ' in source
 
 
 def test_all_recipes_are_described():

@@ -2,6 +2,9 @@
 
 import numpy as np
 
+from vision import data
+from vision.data import Split
+
 
 def rank_in_class(labels: np.ndarray) -> np.ndarray:
     """For each example, the number of earlier examples of its class.
@@ -19,3 +22,11 @@ def rank_in_class(labels: np.ndarray) -> np.ndarray:
     ranks = np.empty(len(labels), np.int64)
     ranks[by_class] = np.arange(len(labels)) - np.searchsorted(ordered, ordered)
     return ranks
+
+
+def balanced(split: Split, count: int) -> Split:
+    """At most `count` random images, of as many classes as possible, in their order."""
+    order = np.random.default_rng(0).permutation(len(split))
+    ranks = rank_in_class(split.labels[order])
+    chosen = order[np.argsort(ranks, kind='stable')[:count]]
+    return data.take(split, np.sort(chosen))

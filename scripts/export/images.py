@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from scripts.common import sampling
 from scripts.common.dataset_settings import image_config
 from scripts.common.formatting import counted, printable
-from scripts.common.sampling import rank_in_class
 from trainers.inference import image_files
 from trainers.inference.classifier import Classifier
 from trainers.run.source import load_source
@@ -64,8 +64,8 @@ def choose(
                 'Or pass others with --images.',
                 *error.parameters,
             ) from error
-        compared = _balanced(splits['validation'], COMPARED)
-        calibration = _balanced(splits['train'], CALIBRATION)
+        compared = sampling.balanced(splits['validation'], COMPARED)
+        calibration = sampling.balanced(splits['train'], CALIBRATION)
         origin = f'the validation split of {config.dataset}'
     else:
         raise ConfigError(
@@ -103,14 +103,6 @@ def _halves(split: Split) -> tuple[Split, Split]:
         data.take(split, np.sort(order[0::2][:COMPARED])),
         data.take(split, np.sort(others[:CALIBRATION])),
     )
-
-
-def _balanced(split: Split, count: int) -> Split:
-    """Random images of a split, of as many classes as possible, in their order."""
-    order = np.random.default_rng(0).permutation(len(split))
-    ranks = rank_in_class(split.labels[order])
-    chosen = order[np.argsort(ranks, kind='stable')[:count]]
-    return data.take(split, np.sort(chosen))
 
 
 def _decoded(split: Split, side: int) -> np.ndarray:

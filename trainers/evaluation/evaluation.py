@@ -250,7 +250,9 @@ def evaluate(
             f'of its {len(images):,} could be decoded.'
         )
     indices = np.flatnonzero(scores.good)
-    logits = {head: _keep_rows(rows, indices) for head, rows in scores.logits.items()}
+    logits = {
+        head: metrics.keep_rows(rows, indices) for head, rows in scores.logits.items()
+    }
     _check_finite(logits, images, indices)
     return Evaluation(
         classifier,
@@ -276,14 +278,6 @@ def _source_of_run(classifier: Classifier) -> Source:
     return load_source(
         dataclasses.replace(classifier.run.config, download=False, overfit_batches=0)
     )
-
-
-def _keep_rows(values: np.ndarray, indices: np.ndarray) -> np.ndarray:
-    """The rows at rising indices, moved to the start of the same memory."""
-    if len(indices) < len(values):
-        for rows in metrics.blocks(len(indices)):
-            values[rows] = values[indices[rows]]
-    return values[: len(indices)]
 
 
 def fit_temperature(evaluation: Evaluation) -> Temperature:

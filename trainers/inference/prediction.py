@@ -159,7 +159,7 @@ def _score(
     """Logits float32 `[N, classes]`, and the error of each image or ''."""
     logits = np.zeros([len(images), len(classifier.classes)], np.float32)
     errors = [getattr(image, 'error', '') for image in images]
-    batch_size = settings.batch_size or _fitting_batch(classifier, images)
+    batch_size = settings.batch_size or fitting_batch(classifier, images)
     for split in _splits(images, classifier.image_size):
         scores = score(
             classifier,
@@ -203,7 +203,7 @@ class _Errors(BadFiles):
         self.errors[label] = reason
 
 
-def _fitting_batch(classifier: Classifier, images: list[Image]) -> int:
+def fitting_batch(classifier: Classifier, images: list[Image]) -> int:
     """The largest power of two up to 64 that takes a quarter of the free memory."""
     sizes = [p.size for p in images if isinstance(p, ImageFile) and p.path]
     image_bytes = _MAPS * classifier.bytes_per_image

@@ -198,17 +198,18 @@ def test_help_names_exit_codes_and_lists():
 
 
 def test_log_messages_are_shown_while_native_code_is_suppressed():
-    done = run("""
-import logging, os, sys
-from scripts.common import command, quiet
-command._set_up_logging(None)
-with quiet.native_stderr_suppressed() as stderr:
-    os.write(2, b'noise')
-    print('stream', file=stderr, flush=True)
-    print('sys', file=sys.stderr, flush=True)
-    logging.getLogger('scripts').info('logged')
-print('after', file=sys.stderr)
-""")
+    work = """
+def work():
+    import logging
+    from scripts.common import quiet
+    with quiet.native_stderr_suppressed() as stderr:
+        os.write(2, b'noise')
+        print('stream', file=stderr, flush=True)
+        print('sys', file=sys.stderr, flush=True)
+        logging.getLogger('scripts').info('logged')
+    print('after', file=sys.stderr)
+"""
+    done = run(work + program('work()'))
     assert (done.returncode, done.stderr) == (0, 'stream\nsys\nlogged\nafter\n')
 
 

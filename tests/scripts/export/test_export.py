@@ -25,7 +25,7 @@ from scripts.export.staging import OutputError, staged
 from trainers.inference import classifier
 from trainers.settings.config import Config, ConfigError
 from vision import files
-from vision.data import ArraySplit, load
+from vision.data import load
 from vision.errors import UserError
 from vision.export import FORMATS
 from vision.export.processes import Predictions
@@ -493,15 +493,6 @@ def test_images_of_a_run_are_spread_over_the_classes(trained):
     chosen = images.choose(trained, '')
     assert chosen.compared.shape == (100, 32, 32, 3)
     assert chosen.calibration.shape == (100, 32, 32, 3)
-    split = load('shapes').splits['validation']
-    thirty = images._balanced(split, 30)
-    assert np.bincount(thirty.labels).tolist() == [3] * 10
-    rare = ArraySplit(
-        np.array([0] * 8 + [1], np.int32),
-        [str(i) for i in range(9)],
-        images=np.zeros([9, 4, 4, 3], np.uint8),
-    )
-    assert np.bincount(images._balanced(rare, 4).labels).tolist() == [3, 1]
 
 
 def test_images_that_are_broken_are_left_out(trained, tmp_path, caplog):

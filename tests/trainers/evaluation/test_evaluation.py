@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.evaluation import evaluation, metrics
+from trainers.evaluation import metrics
 from trainers.evaluation.evaluation import evaluate, fit_temperature
 from trainers.inference.classifier import Temperature
 from trainers.step.trainer import Trainer
@@ -141,17 +141,6 @@ def test_bad_images_are_in_no_metric_and_are_listed(classifier, source):
     np.testing.assert_allclose(
         evaluated.main, classifier.logits(pixels).main, atol=1e-5
     )
-
-
-def test_rows_are_kept_without_a_copy():
-    values = np.random.default_rng(0).normal(size=[10_000, 3]).astype(np.float32)
-    places = np.flatnonzero(values[:, 0] < 1)
-    expected = values[places]
-    kept = evaluation._keep_rows(values, places)
-    np.testing.assert_array_equal(kept, expected)
-    assert np.shares_memory(kept, values)
-    every = np.arange(10_000)
-    np.testing.assert_array_equal(evaluation._keep_rows(values, every), values)
 
 
 def test_too_many_bad_images_are_an_error(classifier, source):

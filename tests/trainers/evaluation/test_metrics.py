@@ -172,3 +172,14 @@ def test_class_without_images_has_no_curve():
     labels[:] = 0
     curve = metrics.class_curve(scores, labels, 2)
     assert math.isnan(curve.average) and not len(curve.recall)
+
+
+def test_rows_are_kept_without_a_copy():
+    values = np.random.default_rng(0).normal(size=[10_000, 3]).astype(np.float32)
+    places = np.flatnonzero(values[:, 0] < 1)
+    expected = values[places]
+    kept = metrics.keep_rows(values, places)
+    np.testing.assert_array_equal(kept, expected)
+    assert np.shares_memory(kept, values)
+    every = np.arange(10_000)
+    np.testing.assert_array_equal(metrics.keep_rows(values, every), values)

@@ -361,11 +361,11 @@ def test_batches_are_sized_to_memory(classifier, monkeypatch):
         return asked[-1] < 1_000_000_000
 
     monkeypatch.setattr(prediction, 'fits_in_memory', fits)
-    assert prediction._fitting_batch(classifier, [small]) == 64
+    assert prediction.fitting_batch(classifier, [small]) == 64
     # Five times ten megabytes prediction.
-    assert prediction._fitting_batch(classifier, [large, large]) == 16
+    assert prediction.fitting_batch(classifier, [large, large]) == 16
     assert asked[-1] == pytest.approx(16 * 5e7, rel=0.01)
-    assert prediction._fitting_batch(classifier, [large._replace(size=10**12)]) == 2
+    assert prediction.fitting_batch(classifier, [large._replace(size=10**12)]) == 2
 
 
 def test_a_run_in_one_line(folder, tmp_path):

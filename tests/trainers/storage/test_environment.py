@@ -73,19 +73,19 @@ def test_commit_of_a_checkout(tmp_path, monkeypatch):
     code = tmp_path / 'code.py'
     code.write_text('1\n')
     monkeypatch.setattr(environment, '__file__', str(code))
-    assert environment._commit() is None  # Not in a checkout.
+    assert environment.describe()['commit'] is None  # Not in a checkout.
     git(tmp_path, 'init', '--quiet')
-    assert environment._commit() is None  # In one, but not of it.
+    assert environment.describe()['commit'] is None  # In one, but not of it.
     git(tmp_path, 'add', 'code.py')
     git(tmp_path, 'commit', '--quiet', '--message', 'First')
     commit = git(tmp_path, 'rev-parse', 'HEAD')
-    assert environment._commit() == {'hash': commit, 'dirty': False}
+    assert environment.describe()['commit'] == {'hash': commit, 'dirty': False}
     (tmp_path / 'notes.txt').touch()
-    assert environment._commit() == {'hash': commit, 'dirty': False}
+    assert environment.describe()['commit'] == {'hash': commit, 'dirty': False}
     code.write_text('2\n')
-    assert environment._commit() == {'hash': commit, 'dirty': True}
+    assert environment.describe()['commit'] == {'hash': commit, 'dirty': True}
 
 
 def test_without_git_there_is_no_commit(monkeypatch):
     monkeypatch.setenv('PATH', '')
-    assert environment._commit() is None
+    assert environment.describe()['commit'] is None
