@@ -146,4 +146,7 @@ def test_weights_of_another_model(arrays, assert_refused):
     model = create('mobilenet_v2', classes=3, image_size=32, alpha=0.35)
     assert_refused(model, arrays, 'they seem to be of another model:\n')
     wide = create('mobilenet_v2', classes=3, image_size=32, alpha=0.5)
-    assert_refused(model, _arrays(wide), 'they seem to be of alpha=0.5')
+    assert_refused(model, _arrays(wide), 'they seem to be of alpha=0.5; choose that')
+    own = _arrays(model)
+    del own['head/classifier/bias']
+    assert_refused(model, own, 'in the given weights, but:\n  head/classifier/bias is')

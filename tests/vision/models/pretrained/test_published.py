@@ -110,9 +110,9 @@ def test_xception_is_the_file_that_keras_loads(monkeypatch, top):
     'size, alpha, ending',
     [
         (32, 0.35, '0.35_96_no_top.h5'),
-        (97, 0.5, '0.5_128_no_top.h5'),
+        (300, 0.5, '0.5_224_no_top.h5'),
         (160, 0.75, '0.75_160_no_top.h5'),
-        (300, 1, '1.0_224_no_top.h5'),
+        (97, 1, '1.0_128_no_top.h5'),
         (96, 1.3, '1.3_224_no_top.h5'),
         (96, 1.4, '1.4_224_no_top.h5'),
     ],
