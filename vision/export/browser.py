@@ -126,7 +126,11 @@ def _answer(program: str, site: Path) -> dict[str, Any]:
     """What the driver page sends when a browser opens it."""
     handler = functools.partial(_Handler, directory=str(site))
     with _Server(('127.0.0.1', 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(
+            target=server.serve_forever,
+            args=(0.02,),  # seconds until it notices that it is to stop
+            daemon=True,
+        ).start()
         address = f'http://127.0.0.1:{server.server_port}/driver.html'
         log = site.with_name('stderr')
         deadline, problem = time.monotonic() + _SECONDS, ''

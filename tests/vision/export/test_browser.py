@@ -1,5 +1,7 @@
 """The search for a browser, and browsers that end or hang."""
 
+import os
+import select
 import stat
 from pathlib import Path
 
@@ -30,13 +32,25 @@ def test_a_program_that_does_not_run_is_no_browser(path):
     assert browser.find() == command
 
 
-def test_a_browser_that_ends_is_reported_at_once(path, monkeypatch):
+def test_a_browser_that_ends_is_reported_at_once_and_its_processes_are_stopped(
+    path, monkeypatch
+):
     monkeypatch.setattr(browser, '_SECONDS', 10**6)
-    command = program(path / 'chromium', 'echo there is no display >&2; exit 3')
-    with pytest.raises(
-        UserError, match=r'it ended with exit code 3[\s\S]*there is no display'
-    ):
+    os.mkfifo(path / 'open')
+    # Can be read to its end when no process holds it open.
+    opened = os.open(path / 'open', os.O_RDONLY | os.O_NONBLOCK)
+    command = program(
+        path / 'chromium',
+        f'exec 9>{path}/open; /bin/sleep 600 & echo there is no display >&2; exit 3',
+    )
+    with pytest.raises(UserError) as error:
         browser.classify(command, path, [])
+    assert str(error.value) == (
+        f'Expected an answer of the page in {command}, but it ended with exit code 3. '
+        'Its error output:\nthere is no display\n'
+    )
+    assert select.select([opened], [], [], 10)[0]
+    os.close(opened)
 
 
 def test_a_browser_without_an_answer_is_stopped(path, monkeypatch):

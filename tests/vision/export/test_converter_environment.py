@@ -7,6 +7,7 @@ import platform
 import re
 import stat
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,7 @@ def path(tmp_path, monkeypatch) -> Path:
 # when $FAILS is in their arguments.
 ENDS = 'case "$*" in *"${FAILS:-nowhere}"*) exit 3;; esac\n'
 INTERPRETER = (
-    'echo "path <$PYTHONPATH>"; read line && exit 1\n'
+    '[ "$2" ] || exit 0; echo "path <$PYTHONPATH>"; read line && exit 1\n'
     f'{ENDS}'
     'if [ "$2" = venv ]; then /bin/mkdir -p "$3/bin"; /bin/cp "$0" "$3/bin/python"; fi'
 )
@@ -64,14 +65,20 @@ NPM = f'[ -f package-lock.json ] || exit 1\n{ENDS}' + '\n'.join(
 
 
 @pytest.fixture
-def programs(path, monkeypatch) -> Path:
+def programs(path, monkeypatch) -> Iterator[Path]:
     """The folder on the PATH, with programs that install in milliseconds."""
     program(path / 'node', 'exit 0')
     program(path / 'npm', NPM)
     program(path / 'python3.12', INTERPRETER)
     monkeypatch.setattr(sys, 'executable', str(path / 'python3.12'))
     monkeypatch.setenv('PYTHONPATH', '/of/this/environment')
-    return path
+    (path / 'typed').write_text('typed\n')
+    before = os.dup(0)
+    with (path / 'typed').open() as typed:
+        os.dup2(typed.fileno(), 0)
+    yield path
+    os.dup2(before, 0)
+    os.close(before)
 
 
 def test_an_environment_is_built_once_and_under_a_lock(tmp_path, programs, monkeypatch):
@@ -267,7 +274,7 @@ def test_the_newest_python_that_runs_is_taken(tmp_path, programs, monkeypatch):
     monkeypatch.setattr(sys, 'executable', 'nothing')
     program(programs / 'python3.12', 'exit 127')
     program(programs / 'python3.11', INTERPRETER)
-    program(programs / 'python3.10', 'echo older; exit 3')
+    program(programs / 'python3.10', INTERPRETER)
     monkeypatch.setenv('FAILS', '-m venv')
     with pytest.raises(UserError, match=r'python3\.11 -m venv \S+\.\.\. ended'):
         build(tmp_path / 'converter')
