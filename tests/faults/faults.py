@@ -82,6 +82,12 @@ FAULTS = (
         'if model.name != name or model.normalization != NORMALIZATIONS[name]:',
         'if model.name != name:',
     ),
+    Fault(
+        'mobilenet_at_alpha_1_always_largest',
+        'vision/models/pretrained/published.py',
+        'if alpha <= 1 else',
+        'if alpha < 1 else',
+    ),
     # vision/data
     Fault(
         'shuffle_ignores_epoch',
@@ -210,6 +216,36 @@ FAULTS = (
         'vision/explain/occlusion.py',
         'np.argpartition(-flat, count, axis=1)',
         'np.argpartition(flat, count, axis=1)',
+    ),
+    Fault(
+        'converter_built_without_lock',
+        'vision/export/converter_environment.py',
+        "with locked(folder.with_name(f'{folder.name}.lock')):",
+        'if True:',
+    ),
+    Fault(
+        'converter_log_out_of_order',
+        'vision/export/converter_environment.py',
+        '    log.flush()\n',
+        '',
+    ),
+    Fault(
+        'browser_leaves_processes',
+        'vision/export/browser.py',
+        'os.killpg(process.pid, signal.SIGKILL)',
+        'process.kill()',
+    ),
+    Fault(
+        'page_shows_other_classes',
+        'vision/export/tensorflowjs.py',
+        '[best, expected[labels]]',
+        '[best, best]',
+    ),
+    Fault(
+        'check_image_of_another_formula',
+        'vision/export/tensorflowjs.py',
+        '** 2 % 251',
+        '% 251',
     ),
     # trainers/step
     Fault(
