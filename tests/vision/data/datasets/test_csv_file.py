@@ -83,6 +83,7 @@ def test_paths_may_be_absolute_and_the_list_elsewhere(folder):
     [
         (('10', '9', '-1'), ('-1', '9', '10')),
         (('10', '9', 'x'), ('10', '9', 'x')),
+        (('a', 'b', 'B'), ('B', 'a', 'b')),
         (('a b', '"c,d"', 'ä'), ('a b', 'c,d', 'ä')),
     ],
 )
@@ -143,6 +144,17 @@ def test_a_wrong_line_is_named(folder, line, message):
 def test_a_wrong_file_is_told_what_to_write(folder, lines, message):
     with pytest.raises(DatasetError, match=message):
         _load(folder, lines)
+
+
+@pytest.mark.parametrize('count, end', [(5, '4.jpg'), (6, '4.jpg, ...')])
+def test_the_first_five_missing_images_are_named(folder, count, end):
+    with pytest.raises(DatasetError) as error:
+        _load(folder, ROWS + [f'{i}.jpg,cat' for i in range(count)])
+    assert str(error.value) == (
+        f'{folder / "list.csv"}: expected paths relative to {folder}, got {count} of '
+        f'{20 + count} that do not exist: 0.jpg, 1.jpg, 2.jpg, 3.jpg, {end}. Correct '
+        'or remove them.'
+    )
 
 
 def test_another_encoding_is_named(folder):

@@ -39,7 +39,9 @@ def _prepare(
     def example(split, i):
         rng = np.random.default_rng([i, len(split)])
         images = {
-            key: rng.integers(0, 256, [size or 20 + i for size in kind.shape], np.uint8)
+            key: rng.integers(
+                0, 256, [size or 20 + i for size in kind.shape], kind.np_dtype
+            )
             for key, kind in kind_of.items()
             if isinstance(kind, kinds.Image)
         }
@@ -125,6 +127,8 @@ def test_the_size_is_that_of_the_feature_or_of_the_images(tmp_path, knots):
     _prepare(tmp_path / 'fixed', _features((28, 28, 1)))
     fixed = _load(tmp_path / 'fixed')
     assert (fixed.image_size, fixed.fixed_size) == (28, True)
+    _prepare(tmp_path / 'wide', _features((28, 36, 1)))
+    assert not _load(tmp_path / 'wide').fixed_size
     free = _load(knots)
     assert (free.image_size, free.fixed_size) == (34, False)
 
@@ -184,9 +188,11 @@ def test_the_supervised_pair_is_taken_where_there_are_more(tmp_path):
         'coarse: ClassLabel, image: Image, label: ClassLabel, mask: Im',
     ):
         _load(tmp_path / 'none')
-    _prepare(
-        tmp_path / 'one', _features(number=kinds.Scalar(np.int64)), supervised=None
+    others = dict(
+        number=kinds.Scalar(np.int64),
+        depth=kinds.Image(shape=(8, 8, 1), dtype=np.uint16, encoding_format='png'),
     )
+    _prepare(tmp_path / 'one', _features(**others), supervised=None)
     assert _load(tmp_path / 'one').classes == CLASSES
 
 

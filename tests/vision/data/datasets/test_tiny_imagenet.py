@@ -18,10 +18,12 @@ def layout(tmp_path):
         folder = root / 'train' / wnid / 'images'
         folder.mkdir(parents=True)
         (folder.parent / f'{wnid}_boxes.txt').write_text('boxes are not read')
+        (folder / 'Thumbs.db').touch()
         for i in range(10):
             (folder / f'{wnid}_{i}.JPEG').write_bytes(jpeg)
     val = root / 'val' / 'images'
     val.mkdir(parents=True)
+    (val / 'Thumbs.db').touch()
     lines = []
     for i, wnid in enumerate(('n01', 'n03', 'n01', 'n02')):
         (val / f'val_{i}.JPEG').write_bytes(jpeg)
@@ -121,13 +123,15 @@ def test_an_annotation_that_names_no_class_is_shown(layout, line):
 
 
 def test_val_must_match_its_annotations(layout):
-    (layout / 'val/images/val_2.JPEG').rename(layout / 'val/images/other.JPEG')
-    with pytest.raises(
-        DatasetError,
-        match=r"1 are missing \['val_2.JPEG'\], 1 are not "
-        r"annotated \['other.JPEG'\]",
-    ):
+    for i in range(4):
+        (layout / f'val/images/val_{i}.JPEG').rename(layout / f'val/images/{i}.JPEG')
+    with pytest.raises(DatasetError) as error:
         _load(layout)
+    assert str(error.value) == (
+        f'{layout}/val/images must hold exactly the files of val_annotations.txt; '
+        "4 are missing ['val_0.JPEG', 'val_1.JPEG', 'val_2.JPEG'], 4 are not annotated "
+        "['0.JPEG', '1.JPEG', '2.JPEG']. Extract tiny-imagenet-200.zip again."
+    )
 
 
 def test_class_names_are_made_unique():
