@@ -5,7 +5,8 @@ import pytest
 
 from vision.data import SPLITS, ArraySplit, Source
 from vision.survey import duplicates, matching
-from vision.survey.survey import survey
+from vision.survey.describing import FACTS
+from vision.survey.survey import Survey, survey
 
 
 def test_all_pairs_within_the_distance_and_each_once():
@@ -144,6 +145,58 @@ def test_images_without_contrast_are_not_near_duplicates():
     seen = survey(in_memory(flat, dull, dull[:1]))
     copies = duplicates.find(seen)
     assert described(seen, copies) == {('pixels', 'validation/0', 'test/0')}
+
+
+# Two patterns of 12x12 pixels that do not correlate, each as bright as dark.
+U, V = (
+    np.kron(p, np.ones([6, 6]))[..., None] for p in ([[1, -1]] * 2, [[1, 1], [-1, -1]])
+)
+
+
+def _alike(a, b, distance: int = 0, contrast: float = 255.0) -> bool:
+    """Whether two images are near-duplicates.
+
+    Args:
+        a, b: their thumbnails less 128.
+        distance: bits between their hashes.
+        contrast: in grey levels.
+    """
+    source = in_memory([soft(0), soft(1)], [soft(2)], [soft(3)])
+    facts = np.zeros(2, FACTS)
+    facts['good'] = True
+    facts['file_digest'] = facts['pixel_digest'] = 1, 2
+    facts['hash'] = 0, 2**distance - 1
+    facts['contrast'] = contrast / 255
+    thumbnails = [np.broadcast_to(128 + t, [12, 12, 3]).round() for t in (a, b)]
+    pair = Survey(
+        source,
+        48,
+        split=np.zeros(2, np.uint8),
+        index=np.arange(2),
+        labels=np.zeros(2, np.int32),
+        facts=facts,
+        thumbnails=np.stack(thumbnails).astype(np.uint8),
+        reasons=['', ''],
+    )
+    return len(duplicates.find(pair)) == 1
+
+
+def test_near_duplicates_keep_within_their_bounds():
+    assert _alike(50 * U, 50 * U, distance=10)
+    assert not _alike(50 * U, 50 * U, distance=11)
+    assert _alike(50 * U, 50 * U, contrast=3.1)
+    assert not _alike(50 * U, 50 * U, contrast=2.9)
+    for correlation, alike in ((0.95, True), (0.91, False)):
+        other = 50 * (correlation * U + (1 - correlation**2) ** 0.5 * V)
+        assert _alike(50 * U, other) is alike
+
+
+def test_only_what_has_no_colours_is_compared_by_luminance():
+    # The luminance of the second is 1.7 U.
+    assert _alike(40 * U, U * [40, 0, -90])
+    # It hides that hues are opposite: both have the luminance 2 U.
+    hue = V * [5, 0, -13]
+    assert not _alike(2 * U + hue, 2 * U - hue)
 
 
 def test_search_ends_at_the_largest_number_of_pairs(monkeypatch):
