@@ -616,6 +616,31 @@ def test_writing_is_whole_or_not_at_all(tmp_path):
 run = functools.partial(run_here, 'benchmark')
 
 
+@pytest.mark.parametrize('name', ['', 'figures.json'])
+def test_command_writes_json_if_asked_for(tmp_path, monkeypatch, name):
+    def step(config, settings):
+        return {
+            'settings': {'batch_size': config.batch_size, 'repeats': settings.repeats},
+            'rows': [speed('a', (2.0, 1.0, 3.0))],
+            'ratios': {'a / b': 1.5},
+        }
+
+    monkeypatch.setitem(modes.FUNCTIONS, 'step', step)
+    path = tmp_path / name if name else ''
+    done = run('--mode=step', '--batch_size=8', '--repeats=2', f'--json={path}')
+    assert (done.returncode, done.stderr) == (0, '')
+    assert done.stdout.startswith('Device ')
+    assert 'Settings  batch_size 8, repeats 2\n' in done.stdout
+    assert done.stdout.endswith('\n\na / b  1.500\n')
+    assert [path.name for path in tmp_path.iterdir()] == ([name] if name else [])
+    if name:
+        content = json.loads(path.read_text())
+        assert content['environment']['load_average']
+        assert content['mode'] == 'step'
+        assert content['settings'] == {'batch_size': 8, 'repeats': 2}
+        assert content['ratios'] == {'a / b': 1.5}
+
+
 @pytest.mark.slow
 def test_command(tmp_path):
     path = tmp_path / 'figures.json'

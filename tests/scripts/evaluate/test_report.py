@@ -1,6 +1,7 @@
 """What the report says of figures, and that it is true."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -92,6 +93,20 @@ def test_figures_are_in_percent(evaluation, config):
             f'| {name} accuracy | {100 * value:.2f} % (95 % interval '
             f'{100 * low:.1f}–{100 * high:.1f} %) |'
         ) in text
+
+
+def test_images_follow_the_headings_that_they_belong_to(evaluation, config):
+    text = report.build(evaluation, config, results(evaluation, config, {}))
+    assert re.findall('^(?:#|!).*', text.partition('## Confusion')[2], re.M) == [
+        '![Confusion matrix, normalized by label](confusion.png)',
+        '![An image of each of the most confused pairs](confused.png)',
+        '## Most confident errors',
+        '![Images with their predictions and labels](errors.png)',
+        '## Calibration',
+        '![Accuracy by confidence, and images by confidence](reliability.png)',
+        '## Precision and recall',
+        '![Precision by recall](precision_recall.png)',
+    ]
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,8 @@ def test_an_export_that_differs_leaves_nothing(few, trained, tmp_path, capsys):
         UserError,
         match='nothing was written:\n  tflite_int8: the '
         r'largest difference of a probability is .*, at most 0 is[\s\S]*'
-        'Leave these formats out of --formats, or pass more images',
+        'Leave these formats out of --formats, or pass more images of the domain of '
+        'the network with --images.$',
     ):
         export.export(trained, [demanding], Settings(output=str(tmp_path / 'out')))
     assert everything_in(tmp_path) == set()

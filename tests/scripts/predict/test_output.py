@@ -1,7 +1,9 @@
 """Predictions are written as a whole or not at all."""
 
 import errno
+import io
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,6 +90,29 @@ def test_a_device():
     with pytest.raises(OutputError, match='got /dev/null, which is a device'):
         with opened('/dev/null'):
             pass
+
+
+def test_a_full_standard_output_is_explained(monkeypatch):
+    stdout = io.TextIOWrapper(open('/dev/full', 'wb'))
+    monkeypatch.setattr(sys, 'stdout', stdout)
+    with pytest.raises(
+        OutputError,
+        match='^Expected the output to be writable, got standard output: No space left '
+        'on device. Choose another --output.$',
+    ):
+        with opened('') as write:
+            write(b'new')
+    stdout.close()  # Nothing is left that would fail again.
+
+
+def test_a_closed_standard_output_is_explained(monkeypatch):
+    monkeypatch.setattr(sys, 'stdout', None)
+    with pytest.raises(
+        OutputError,
+        match='^Expected a standard output, but it is closed. Pass --output.$',
+    ):
+        with opened('') as write:
+            write(b'new')
 
 
 def test_standard_output_takes_bytes(capfdbinary):
