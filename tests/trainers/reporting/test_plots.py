@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from trainers.reporting.plots import image_grid, plot_curves
@@ -45,6 +46,65 @@ def test_curves(epochs, averaged, tmp_path):
         assert has_colour(path, colour)
     assert has_colour(path, '#54a24b') == averaged
     assert [path.name for path in tmp_path.iterdir()] == ['curves.png']
+
+
+@pytest.fixture
+def draw(tmp_path, monkeypatch):
+    """Called like `plot_curves` without the path; returns the axes."""
+    figures: list[Figure] = []
+    monkeypatch.setattr(
+        Figure, 'savefig', lambda figure, *_, **__: figures.append(figure)
+    )
+
+    def drawing(rows, **options):
+        plot_curves(rows, tmp_path / 'curves.png', **options)
+        return figures.pop().axes
+
+    return drawing
+
+
+def test_axes_and_legends_say_what_is_drawn(draw):
+    rows = make_rows(6)
+    rows[2]['validation_averaged_top1'] = 0.6
+    loss, accuracy, rate = draw(rows, best_epoch=3)
+    titles = [axes.get_title(loc='left') for axes in (loss, accuracy, rate)]
+    assert titles == ['Loss', 'Accuracy', 'Learning rate']
+    assert {axes.get_xlabel() for axes in (loss, accuracy, rate)} == {'epoch'}
+    assert accuracy.get_ylim()[0] == rate.get_ylim()[0] == 0 < loss.get_ylim()[0]
+    assert accuracy.yaxis.get_major_formatter()(0.25) == '25%'
+    assert rate.yaxis.get_major_formatter()(0.05) == '0.05'
+    explained = [text.get_text() for text in loss.get_legend().get_texts()]
+    assert explained == ['train', 'validation', 'validation, averaged weights']
+    explained = [text.get_text() for text in accuracy.get_legend().get_texts()]
+    assert explained == ['top-1', 'top-5'] and rate.get_legend() is None
+    # Dashes stand for top-5, whose values are the higher ones.
+    dashed = [line for line in accuracy.lines if line.get_linestyle() == '--']
+    assert [min(line.get_ydata()) for line in dashed] == 3 * [0.75]
+
+
+@pytest.mark.parametrize('averaged, best', [(True, '60.00%'), (False, '75.00%')])
+def test_the_best_epoch_is_marked(draw, averaged, best):
+    rows = make_rows(6, averaged)
+    if averaged:
+        rows[2]['validation_averaged_top1'] = 0.6
+    loss, accuracy, rate = draw(rows, best_epoch=3)
+    assert accuracy.get_title(loc='right') == f'best top-1 {best} in epoch 3'
+    vertical = [
+        sum(list(line.get_xdata()) == [3, 3] for line in axes.lines)
+        for axes in (loss, accuracy, rate)
+    ]
+    assert vertical == [1, 1, 0]
+    (star,) = [line for line in accuracy.lines if line.get_marker() == '*']
+    assert star.get_xydata().tolist() == [[3, float(best[:-1]) / 100]]
+    for axes in draw(rows):
+        assert axes.get_title(loc='right') == ''
+
+
+def test_few_epochs_are_drawn_as_points_and_counted_in_whole_numbers(draw):
+    for epochs, marker in ((1, 'o'), (12, 'o'), (13, 'None')):
+        axes = draw(make_rows(epochs))[0]
+        assert {str(line.get_marker()) for line in axes.lines} == {marker}
+    assert all(tick % 1 == 0 for tick in draw(make_rows(2))[2].get_xticks())
 
 
 def test_the_second_phase_is_shaded(tmp_path):

@@ -15,7 +15,7 @@ import time
 import pytest
 
 from trainers.reporting import progress as progress_module
-from trainers.reporting.progress import Progress, format_duration
+from trainers.reporting.progress import DownloadBars, Progress, format_duration
 
 FIELDS = {'epoch': '3/7', 'loss': '2.31'}
 
@@ -154,6 +154,25 @@ def test_elsewhere_a_plain_line_now_and_then():
         r'Epoch 3/7   0% 2/1000 \[\d\d:\d\d, epoch=3/7, loss=2.31\]', first
     )
     assert (second, rest) == ('message', '')
+
+
+def test_each_download_has_a_bar_of_its_own(monkeypatch):
+    terminal = Terminal(80)
+    monkeypatch.setattr(sys, 'stderr', terminal.stream)
+    with DownloadBars() as bars:
+        bars('Downloading a', 512, 2048)
+        bars('Downloading a', 2048, 2048)
+        bars('Downloading b', 5, None)
+    first, second, rest = terminal.screen()
+    assert re.match(r'Downloading a: 100%\|█+\| 2\.05k/2\.05k \[.*B/s\]$', first)
+    assert re.match(r'Downloading b: 5\.00B \[.*B/s\]$', second) and rest == ''
+    terminal.stream.close()
+    os.close(terminal.master)
+    elsewhere = io.StringIO()
+    monkeypatch.setattr(sys, 'stderr', elsewhere)
+    with DownloadBars() as bars:
+        bars('Downloading a', 512, 2048)
+    assert elsewhere.getvalue() == ''
 
 
 def test_a_notebook_has_a_bar(monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
 from trainers.reporting import plots
 from trainers.reporting.reporter import Reporter
@@ -117,6 +118,11 @@ def test_a_start_shows_images_and_settings(make_reporter, drawn):
     (text,) = accumulator.Tensors('configuration')
     (line,) = tf.make_ndarray(text.tensor_proto).reshape(-1).tolist()
     assert '\n      "batch_size": ' in line.decode() and '"rotate:5"' in line.decode()
+    contents = accumulator.PluginTagToContent('hparams').values()
+    (started,) = (HParamsPluginData.FromString(c).session_start_info for c in contents)
+    assert started.hparams['batch_size'].number_value == 32
+    assert started.hparams['augment'].string_value == 'flip,rotate:5'
+    assert 'image_size' not in started.hparams
 
 
 def test_training_is_the_mean_between_two_totals(make_reporter):
