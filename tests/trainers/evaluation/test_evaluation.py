@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.evaluation import metrics
+from trainers.evaluation import calibration, metrics
 from trainers.evaluation.evaluation import evaluate, fit_temperature
 from trainers.inference.classifier import Temperature
 from trainers.step.trainer import Trainer
@@ -58,6 +58,20 @@ def test_probabilities_are_softmaxed_once_and_sum_to_one(classifier, make_source
         np.testing.assert_array_equal(
             evaluated.confidence, evaluated.probabilities.max(1)
         )
+        # Reliability is that of the temperature, and for comparison that of 1.
+        sure = np.exp(
+            evaluated.main.astype(np.float64) - evaluated.main.max(1)[:, None]
+        )
+        for actual, confidence in (
+            (evaluated.reliability, evaluated.confidence),
+            (evaluated.uncalibrated_reliability, 1 / sure.sum(1)),
+        ):
+            expected = calibration.reliability(confidence, evaluated.correct)
+            np.testing.assert_allclose(
+                actual.confidence, expected.confidence, rtol=1e-5
+            )
+            np.testing.assert_array_equal(actual.counts, expected.counts)
+    assert (evaluated.probabilities.max(1) > 1.01 / sure.sum(1)).all()
     # The temperature changes probabilities, not predictions.
     assert (evaluated.losses != evaluated.calibrated_losses).any()
     np.testing.assert_array_equal(evaluated.predicted, evaluated.main.argmax(1))
@@ -91,7 +105,11 @@ def test_metrics_of_every_head_agree_with_training(
         assert (
             head.top1 == (evaluated.logits[name].argmax(1) == evaluated.labels).mean()
         )
-        assert head.top1_interval.low <= head.top1 <= head.top1_interval.high
+        for share, interval in (
+            (head.top1, head.top1_interval),
+            (head.top5, head.top5_interval),
+        ):
+            assert interval == metrics.wilson_interval(round(21 * share), 21)
         assert head.loss == pytest.approx(
             metrics.losses(evaluated.logits[name], evaluated.labels).mean()
         )
@@ -144,8 +162,8 @@ def test_bad_images_are_in_no_metric_and_are_listed(classifier, source):
 
 
 def test_too_many_bad_images_are_an_error(classifier, source):
-    with pytest.raises(DatasetError, match='At most 5.00% of the 30 images'):
-        evaluate(classifier, 'test', source=source, max_bad_fraction=0.05)
+    with pytest.raises(DatasetError, match='At most 1.00% of the 30 images'):
+        evaluate(classifier, 'test', source=source)
 
 
 def test_no_good_image_at_all_is_an_error(classifier, make_source):
@@ -162,8 +180,13 @@ def test_logits_that_are_not_finite_are_an_error(make_classifier, make_source):
     classifier = make_classifier(CLASSES)
     variable = classifier.network.variables[0]
     variable.assign(np.full(variable.shape, np.nan))
-    with pytest.raises(UserError, match='20 of 20 images, such as test/0'):
+    with pytest.raises(UserError) as error:
         evaluate(classifier, source=make_source(CLASSES))
+    assert str(error.value) == (
+        'Expected finite logits, but those of the main head are not for 20 of 20 '
+        'images, such as test/0. Pass --precision=float32; if that does not help, the '
+        'weights are damaged.'
+    )
 
 
 def test_temperature_is_fitted_to_what_was_evaluated(classifier, make_source):
@@ -188,5 +211,11 @@ def test_a_run_is_evaluated_on_its_own_images(classifier):
     )
     np.testing.assert_array_equal(evaluated.main, again.main)
     assert (evaluated.views_per_image, again.heads) == (2, evaluated.heads)
+    # All images, wherever the run had them from, and however few it was trained on.
+    config = dataclasses.replace(
+        evaluated.classifier.run.config, overfit_batches=1, download=True
+    )
+    evaluated.classifier.run = evaluated.classifier.run._replace(config=config)
+    assert len(evaluate(evaluated.classifier, 'validation')) == 500
     with pytest.raises(UserError, match='Expected source=... with random weights'):
         evaluate(classifier)

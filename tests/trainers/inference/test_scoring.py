@@ -1,5 +1,6 @@
 """Logits of every image of a split, and of several views of each."""
 
+import dataclasses
 import subprocess
 import sys
 
@@ -12,6 +13,7 @@ from trainers.inference import scoring
 from trainers.inference.classifier import Classifier, softmax
 from trainers.settings.tables import VIEWS
 from vision.data import ArraySplit
+from vision.data.decoding.decode import resize
 from vision.models.specification import Specification
 
 
@@ -64,6 +66,36 @@ def test_several_views_are_averaged_as_probabilities(classifier, images, views, 
     np.testing.assert_allclose(softmax(logits), expected, rtol=1e-4)
     if count > 1:  # logarithms of probabilities, which a softmax leaves as they are
         np.testing.assert_allclose(np.exp(logits).sum(1), 1, rtol=1e-5)
+
+
+def test_crops_have_seven_eighths_of_the_side_at_the_corners_and_the_centre(images):
+    whole, *crops = VIEWS.load('crops')(tf.constant(images[:1]))[::2]
+    np.testing.assert_array_equal(whole, images[:1])
+    places = [(0, 0), (0, 2), (2, 0), (2, 2), (1, 1)]
+    for crop, (top, left) in zip(crops, places, strict=True):
+        part = images[:1, top : top + 14, left : left + 14]
+        np.testing.assert_array_equal(crop, resize(tf.constant(part), 16))
+
+
+@pytest.mark.parametrize('views', ['none', 'flip'])
+def test_an_image_that_cannot_be_decoded_has_zeros(classifier, images, views):
+    split = ArraySplit(np.zeros(11, np.int32), list(map(str, range(11))), images)
+    weights = np.arange(11) % 3 > 0
+    split = dataclasses.replace(split, sample_weights=weights.astype(np.float32))
+    scores = scoring.score(classifier, split, views=views, batch_size=4)
+    np.testing.assert_array_equal(scores.good, weights)
+    np.testing.assert_array_equal((scores.logits['main'] == 0).all(1), ~weights)
+
+
+def test_a_probability_of_0_has_a_finite_logarithm(images):
+    specification = Specification(
+        'small_cnn', ('a', 'b'), 16, 'unit', options={'filters': (4,)}
+    )
+    network = specification.build()
+    network.head.classifier.bias.assign([1000.0, -1000.0])
+    certain = Classifier(network, specification, '')
+    logits = score(certain, images[:2], 'flip')
+    assert np.isfinite(logits).all() and (logits[:, 1] < -60).all()
 
 
 @pytest.mark.parametrize('views', ['flip', 'crops'])

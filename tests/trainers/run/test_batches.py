@@ -47,6 +47,71 @@ def test_training_images_are_prepared_as_in_evaluation(source):
     assert len(set(np.concatenate([batch.labels for batch in estimated_from]))) == 10
 
 
+def test_training_follows_the_settings(source):
+    settings = {'batch_size': 8, 'seed': 3, 'limit_train_batches': 2}
+    config = Config(augment=('flip',), image_size_schedule=('16@0',), **settings)
+    made = Batches(config, 32, source, dict, BadFiles())
+    expected = data.train_batches(
+        source.splits['train'],
+        batch_size=8,
+        image_size=16,
+        seed=3,
+        augment=config.augment,
+        start_step=1,
+        end_step=4,
+        limit=2,
+    )
+    for one, other in zip(made.train(config, 1, 4, 16), expected, strict=True):
+        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    first = next(iter(made.train(config, 0, 1, 16)))
+    np.testing.assert_array_equal(made.first().images, first.images)
+
+
+def test_evaluation_is_limited_and_some_images_are_shown(source):
+    config = Config(batch_size=8, limit_eval_batches=2, image_size_schedule=('16@0',))
+    made = Batches(config, 24, source, dict, BadFiles())
+    for split in ('validation', 'test'):
+        given = source.splits[split]
+        labels = [batch.labels for batch in made.evaluation(config, split)]
+        np.testing.assert_array_equal(np.concatenate(labels), given.labels[:16])
+    shown = made.shown
+    assert shown.images.shape == (20, 24, 24, 3) and made.shown is shown
+
+
+def test_features_take_the_place_of_images(source):
+    config = Config(
+        batch_size=2,
+        seed=3,
+        limit_train_batches=2,
+        limit_eval_batches=1,
+        freeze=('backbone',),
+        features='cached',
+    )
+    features = {
+        name: data.Features(
+            np.arange(14, dtype=np.float32).reshape(7, 2) + place,
+            np.arange(7, dtype=np.int32),
+            np.ones(7, np.float32),
+        )
+        for place, name in enumerate(data.SPLITS)
+    }
+    asked: list[dict] = []
+    made = Batches(
+        config, 32, source, lambda: asked.append(features) or features, BadFiles()
+    )
+    expected = data.feature_train_batches(
+        features['train'], batch_size=2, seed=3, start_step=1, end_step=4, limit=2
+    )
+    for one, other in zip(made.train(config, 1, 4, 32), expected, strict=True):
+        np.testing.assert_array_equal(one.images, other.images)
+        np.testing.assert_array_equal(one.labels, other.labels)
+    for split in ('validation', 'test'):
+        (batch,) = made.evaluation(config, split)
+        np.testing.assert_array_equal(batch.images, features[split].values[:2])
+    assert len(asked) == 1
+
+
 def test_the_same_each_time(source):
     one, other = (batches(source, precise_bn=32, seed=3) for _ in range(2))
     for a, b in zip(one, other, strict=True):

@@ -1,5 +1,6 @@
-"""Which images are decoded before a run, and where they are kept."""
+"""Which images are decoded before a run, and where they and features are kept."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from trainers.reporting import progress
-from trainers.run.caching import decoded
+from trainers.run.caching import decoded, extract_features
+from trainers.run.signals import Stopped, StopRequest
 from trainers.settings.config import Config, ConfigError
 from vision import data
 from vision.data import (
@@ -15,10 +17,13 @@ from vision.data import (
     ArraySplit,
     BadFiles,
     DatasetError,
+    Features,
     FileSplit,
     Source,
     Split,
 )
+from vision.models import Network
+from vision.models.specification import Specification
 
 CROP = ('random_resized_crop', 'flip')
 
@@ -206,3 +211,134 @@ def test_disk_lies_beside_the_images_unless_told_otherwise(fixed, tmp_path):
     assert len(list((tmp_path / '.tapestry').glob('*.uint8'))) == 3
     with pytest.raises(DatasetError, match='pass a cache_dir'):
         _decode(fixed, cache='disk')
+
+
+SPECIFICATION = Specification(
+    'small_cnn', ('a', 'b'), 16, 'unit', options={'filters': (4,), 'dense': (3,)}
+)
+
+
+@pytest.fixture(scope='module')
+def network() -> Network:
+    return SPECIFICATION.build()
+
+
+@pytest.fixture(scope='module')
+def single() -> Source:
+    """An image in each split, decoded."""
+    return Source(
+        'images',
+        ('a', 'b'),
+        {
+            name: ArraySplit(
+                np.zeros(1, np.int32), [name], np.full([1, 16, 16, 3], 99, np.uint8)
+            )
+            for name in SPLITS
+        },
+        16,
+        True,
+    )
+
+
+def _with_stages(network: Network, specification: Specification, **options) -> Network:
+    """Another network with the backbone's weights."""
+    made = specification.build(**options)
+    for name, stage in network.stages.items():
+        for target, variable in zip(made.stages[name].variables, stage.variables):
+            target.assign(variable)
+    return made
+
+
+def _features(
+    source: Source,
+    network: Network,
+    run_dir: Path,
+    specification: Specification = SPECIFICATION,
+    stop: StopRequest | None = None,
+    **settings,
+) -> dict[str, Features]:
+    return extract_features(
+        Config(batch_size=4, **settings),
+        specification,
+        source,
+        network,
+        run_dir,
+        BadFiles(),
+        StopRequest() if stop is None else stop,
+    )
+
+
+def test_features_are_those_of_the_backbone_and_computed_once(
+    fixed, network, tmp_path, caplog
+):
+    caplog.set_level('INFO')
+    features = _features(fixed, network, tmp_path)
+    assert caplog.messages == [
+        f'Features    of 6 images of {name} are computed once.' for name in SPLITS
+    ]
+    for name, split in fixed.splits.items():
+        pixels = np.stack(
+            [tf.io.decode_png(tf.io.read_file(path)) for path in split.paths]
+        )
+        np.testing.assert_allclose(
+            features[name].values, network.features(pixels), rtol=1e-4, atol=1e-5
+        )
+        np.testing.assert_array_equal(features[name].labels, split.labels)
+    assert len(list((tmp_path / 'features').glob('*.float32'))) == 3
+    caplog.clear()
+    # Another head takes the same.
+    other = dataclasses.replace(
+        SPECIFICATION, options={**SPECIFICATION.options, 'dense': (5, 2)}
+    )
+    again = _features(fixed, _with_stages(network, other), tmp_path, other)
+    assert not caplog.messages
+    np.testing.assert_array_equal(again['test'].values, features['test'].values)
+
+
+def test_features_of_another_kind_are_computed_anew(single, network, tmp_path):
+    given = {**SPECIFICATION.options, 'filters': (4,)}
+    kinds: list[tuple[dict, dict]] = [
+        ({}, {}),
+        ({'normalization': 'symmetric'}, {}),
+        ({'options': {**given, 'pooling': 'max'}}, {}),
+        ({'options': {**given, 'block_dropout': 0.5}}, {}),
+        ({}, {'dtype': tf.bfloat16}),
+    ]
+    for count, (changes, options) in enumerate(kinds, start=1):
+        specification = dataclasses.replace(SPECIFICATION, **changes)
+        like = _with_stages(network, specification, **options)
+        _features(single, like, tmp_path, specification)
+        assert len(list(tmp_path.glob('features/*.float32'))) == 3 * count
+    kernel, *_ = (v for stage in like.stages.values() for v in stage.variables)
+    kernel.assign(kernel + 1)
+    _features(single, like, tmp_path, specification)
+    assert len(list(tmp_path.glob('features/*.float32'))) == 3 * len(kinds) + 3
+
+
+@pytest.mark.parametrize(
+    'place, folder',
+    [
+        ({}, 'run/features'),
+        ({'data_dir': 'images'}, '.tapestry'),
+        ({'cache_dir': 'cache'}, 'cache'),
+        ({'cache_dir': 'cache', 'data_dir': 'images'}, 'cache'),
+    ],
+)
+def test_features_lie_where_the_settings_say(
+    single, network, tmp_path, monkeypatch, place, folder
+):
+    monkeypatch.chdir(tmp_path)
+    _features(single, network, Path('run'), **place)
+    kept = {str(path.parent) for path in Path().rglob('*.float32')}
+    assert kept == {folder}
+
+
+def test_a_stop_keeps_the_features_of_complete_splits(fixed, network, tmp_path):
+    stop = StopRequest()
+    stop.signal_name = 'SIGTERM'
+    with pytest.raises(Stopped) as stopped:
+        _features(fixed, network, tmp_path, stop=stop)
+    assert str(stopped.value) == (
+        'SIGTERM received: the features of 4 of 6 images of train are lost; those of '
+        'complete splits are kept. Run the same command again to resume.'
+    )

@@ -95,6 +95,7 @@ class Phase:
                 state.average.averages[0].assign(state.model.weight + 0.5)
             values = dict.fromkeys(state.losses.names, 1.0)
             values['gradient_norm'] = self.script.gradient_norm(state.steps_taken)
+            values['loss'] = self.script.loss(state.steps_taken)
             state.losses.add(values | {'main_loss': state.steps_taken})
             values = dict.fromkeys(state.accuracies.names, state.steps_taken / 100)
             state.accuracies.add(values | {'weight': 1.0})
@@ -128,16 +129,20 @@ class Script:
         seconds: float = 0.0,
         first_loss: float = math.log(10),
         bad_step: int = -1,
+        bad_loss: int = -1,
     ):
         self.clock, self.losses, self.averaged = clock, losses, averaged
         self.steps, self.seconds = steps, seconds
-        self.first_loss, self.bad_step = first_loss, bad_step
+        self.first_loss, self.bad_step, self.bad_loss = first_loss, bad_step, bad_loss
 
     def take_step(self) -> None:
         self.clock.now += self.seconds
 
     def gradient_norm(self, step: int) -> float:
         return math.nan if step == self.bad_step else 2.0
+
+    def loss(self, step: int) -> float:
+        return math.nan if step == self.bad_loss else 1.0
 
     def epoch(self, state: TrainingState) -> int:
         return state.steps_taken // self.steps
@@ -522,6 +527,34 @@ def test_a_stop_saves_and_says_so(make_run, step):
     assert make_run([1.0, 0.5]).results['steps'] == 4
 
 
+@pytest.mark.parametrize('during', ['evaluate', 'estimate_batch_norms'])
+def test_a_stop_is_noticed_between_the_batches_of_an_evaluation(
+    make_run, monkeypatch, during
+):
+    settings = {'script': {'averaged': [0.9, 0.3]}, 'ema': 0.9, 'precise_bn': 8}
+    expected = make_run([1.0, 0.5], 'undisturbed', **settings)
+    request, whole = StopRequest(), getattr(Phase, during)
+
+    def stopping(phase: Phase, batches: Iterator) -> Any:
+        if phase.state.steps_taken == 2:
+            request.signal_name = 'SIGINT'
+        return whole(phase, batches)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Phase, during, stopping)
+        loop = make_run([1.0, 0.5], stop=request, **settings)
+    assert isinstance(loop.error, Stopped) and 'up to step 2 is saved' in str(
+        loop.error
+    )
+    assert not loop.history.rows
+    assert len(loop.phase.estimated) == (during == 'evaluate')
+    again = make_run([1.0, 0.5], **settings)
+    assert (again.history.rows, again.results) == (
+        expected.history.rows,
+        expected.results,
+    )
+
+
 @pytest.mark.parametrize('fraction, ends', [(0.4, True), (0.3, False)])
 def test_images_that_cannot_be_decoded_are_counted_at_each_save(
     make_run, fraction, ends
@@ -545,19 +578,29 @@ def test_images_that_cannot_be_decoded_are_counted_at_each_save(
         again = BadFiles()
         make_run([1.0, 0.5], bad_files=again, **settings)
         assert again.items() == files.items()
+        # It ends before its first step where they are too many by now.
+        last = make_run([1.0, 0.5], **settings | {'max_bad_fraction': 0.3})
+        assert isinstance(last.error, DatasetError)
+        assert last.reporter.names == ['resume', 'close']
     else:
         assert isinstance(loop.error, DatasetError)
         assert 'At most 30.00% of the 3 images' in str(loop.error)
         assert not list(directory.checkpoints_last.iterdir())
 
 
+@pytest.mark.parametrize('bad', ['bad_step', 'bad_loss'])
 @pytest.mark.parametrize('step', [1, 2, 4])
-def test_weights_that_diverged_are_not_saved(make_run, step):
-    script = {'bad_step': step, 'seconds': 1.0}
+def test_weights_that_diverged_are_not_saved(make_run, step, bad):
+    # In float16 the norm of gradients that are not finite counts as 0.
+    script = {bad: step, 'seconds': 1.0}
     loop = make_run([1.0, 0.5], script=script, checkpoint_minutes=0.0)
     assert isinstance(loop.error, DivergedError)
-    assert f'The loss became nan by step {step}. ' in str(loop.error)
     directory = loop.checkpointer.directory
+    assert str(loop.error) == (
+        f'The loss became nan by step {step}. Checkpoints in '
+        f'{directory.checkpoints_last} are from before that step. Start a run with a '
+        'lower --learning_rate, or with --clip_norm, in another --run_dir.'
+    )
     assert steps_kept(directory.checkpoints_last) == list(range(max(1, step - 2), step))
     assert 'training' not in loop.reporter.names[2 * step :]
 

@@ -404,6 +404,60 @@ def test_refused_settings_leave_no_run_behind(tmp_path, refused, error):
     assert not (tmp_path / 'run').exists()
 
 
+def test_overfitting_leaves_out_what_prevents_it(tmp_path, monkeypatch, caplog):
+    loops: list[Loop] = []
+
+    def run_loop(loop: Loop) -> None:
+        loops.append(loop)
+        raise Stopped('as soon as it begins')
+
+    asked: list[bool] = []
+    experimental = tf.config.experimental
+    monkeypatch.setattr(
+        experimental, 'enable_op_determinism', lambda: asked.append(True)
+    )
+    monkeypatch.setattr(Loop, 'run', run_loop)
+    rates = ('dropout', 'feature_dropout', 'aux_dropout')
+    prevented = {
+        'augment': ('flip',),
+        'image_size_schedule': ('16@0', '32@1'),
+        'label_smoothing': 0.1,
+        'weight_decay': 0.1,
+        'finetune_learning_rate': 0.1,  # without effect, and said to be
+        **dict.fromkeys(rates, 0.5),
+    }
+    settings = {
+        'model': 'cifar_cnn',
+        'model_options': ('block_dropout:0.5', 'filters:4'),
+    }
+    for count in (0, 1):
+        with pytest.raises(Stopped):
+            run(
+                tmp_path / str(count),
+                **settings | prevented,
+                overfit_batches=count,
+                deterministic=count == 1,
+            )
+        config, network = loops[-1].config, loops[-1].state.model
+        values = {name: config.to_dict()[name] for name in prevented}
+        if count:
+            expected = {
+                'augment': [],
+                'image_size_schedule': [],
+                'label_smoothing': 0.0,
+                'weight_decay': 0.0,
+                'finetune_learning_rate': 0.1,
+                **dict.fromkeys(rates, 0.0),
+            }
+            assert values == expected
+        assert set(network.dropout_rates.values()) == {0.0 if count else 0.5}
+        assert dict(config.model_options)['filters'] == 4
+        assert dict(config.model_options)['block_dropout'] == (0 if count else 0.5)
+        assert len(asked) == count
+        note = '--finetune_learning_rate has no effect without --finetune_epochs.'
+        assert caplog.messages.count(note) == count + 1
+
+
 def test_few_batches_are_overfitted(tmp_path):
     run(
         tmp_path,

@@ -151,6 +151,19 @@ def test_starts_from_the_best_weights_of_a_run(pretrained, source):
     assert changed(weights(pretrained, 'last'), values(trainer))
 
 
+def test_classes_are_balanced_on_request(pretrained, source):
+    labels = source.splits['train'].labels
+    few = data.take(
+        source.splits['train'], np.flatnonzero((labels > 0) | (labels % 2 == 0))[::2]
+    )
+    rare = dataclasses.replace(source, splits={**source.splits, 'train': few})
+    trainer, _ = start(rare, pretrained, class_weights='balanced')
+    (phase,) = trainer.phases
+    counts = np.bincount(few.labels, minlength=10)
+    np.testing.assert_allclose(phase.class_weights * counts, len(few) / 10, rtol=1e-6)
+    assert start(rare, pretrained)[0].phases[0].class_weights is None
+
+
 def test_a_classifier_of_other_classes_is_replaced(pretrained, source, tmp_path):
     classifier = from_run(pretrained)
     first, *rest = classifier.classes
@@ -368,6 +381,9 @@ def test_stopped_while_features_are_computed(pretrained, tmp_path, monkeypatch):
         with pytest.raises(Stopped, match='SIGTERM received: the features of 8 of '):
             run(tmp_path / 'run', **settings)
     assert not list((tmp_path / 'cache').glob('*.float32'))
+    # It is no error, and the log says so.
+    last = (tmp_path / 'run/train.log').read_text().splitlines()[-1]
+    assert ' INFO SIGTERM received: ' in last
     assert run(tmp_path / 'run', **settings)['epochs'] == 1
 
 
@@ -385,12 +401,15 @@ def test_kept_features_then_images(pretrained, tmp_path):
         (
             {'normalization': 'symmetric'},
             ConfigError,
-            'Expected --normalization=unit, which the weights of --pretrained',
+            'Expected --normalization=unit, which the weights of --pretrained=.* were '
+            'trained with, received --normalization=symmetric. Pass '
+            '--normalization=unit.$',
         ),
         (
             {'model': 'small_cnn', 'model_options': ()},
             ConfigError,
-            'Expected --pretrained to be a run of small_cnn, .* run of cifar',
+            'Expected --pretrained to be a run of small_cnn, received .*, a run of '
+            'cifar_cnn. Pass --model=cifar_cnn, or another folder.$',
         ),
         ({'model_options': ('filters:4-8',)}, UserError, 'conv3_1'),
         (
@@ -421,9 +440,14 @@ def test_weights_that_do_not_fit(pretrained, tmp_path, settings, error, message)
     [
         (
             'nowhere',
-            'imagenet, a file of weights or the folder of a run; there is nothing',
+            'Expected --pretrained to be imagenet, a file of weights or the folder of '
+            'a run; there is nothing at',
         ),
-        ('empty', 'the folder of a run, .* there is no checkpoint in .*empty'),
+        (
+            'empty',
+            'Expected --pretrained to be the folder of a run, or of one of its '
+            'checkpoints; there is no checkpoint in .*empty.$',
+        ),
         ('file.txt', 'Expected weights at .*file.txt'),
     ],
 )

@@ -78,6 +78,13 @@ def test_missing_settings_have_the_value_that_the_version_meant():
     assert config.to_dict()['finetune_freeze'] == ['bn']
 
 
+def test_the_defaults_of_version_0_1():
+    config = read_settings({}).config
+    assert config == Config(
+        recipe='default', dropout=0.1, feature_dropout=0.0, aux_dropout=0.1
+    )
+
+
 def test_renamed_converted_and_missing_settings_of_the_version_before(later):
     """Versions are compared by number: 0.2 is before 0.10."""
     content = written_settings(Config(learning_rate=0.25, dropout=0.1), {})

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.step.losses import cross_entropy, l2
+from trainers.step.losses import balanced_class_weights, cross_entropy, l2
 
 RNG = np.random.default_rng(3)
 LABELS = RNG.integers(0, 7, 32).astype(np.int32)
@@ -44,3 +44,13 @@ def test_l2_takes_kernels_only():
     arrays = [RNG.normal(size=shape).astype(np.float32) for shape in shapes]
     expected = 0.5 * sum(np.square(array).sum() for array in arrays[2:])
     assert float(l2([tf.Variable(a) for a in arrays])) == pytest.approx(expected)
+
+
+def test_balanced_classes_have_the_same_weight():
+    labels = np.array([0, 3, 0, 1, 0, 3], np.int32)
+    weights = balanced_class_weights(labels, 5)
+    assert weights.dtype == np.float32
+    # Three classes share six images; those without images have any finite weight.
+    np.testing.assert_allclose(weights[[0, 1, 3]], [2 / 3, 2, 1])
+    assert weights.shape == (5,) and np.isfinite(weights).all()
+    assert weights[labels].mean() == pytest.approx(1)

@@ -189,6 +189,40 @@ def test_mixed_images_have_the_labels_of_both(phase, eagerly):
     assert {name: losses[name] for name in expected} == pytest.approx(expected)
 
 
+def test_classes_have_their_weights_in_training_only(phase, eagerly):
+    weights = np.array([0, 2, 3, 1], np.float32)
+    weighted = make_phase(phase.state.model, CONFIG, 10, 'float32', weights)
+    plain, mixed = make_batch()._replace(labels=tf.constant([2, 2, 2, 2])), []
+    for partners in (0, 1):
+        mixed.append(
+            plain._replace(
+                partners=tf.fill([COUNT], partners), shares=tf.fill([COUNT], 0.25)
+            )
+        )
+    of_1, of_2 = (
+        float(terms(phase, plain._replace(labels=tf.fill([COUNT], k)))['main_loss'])
+        for k in (1, 2)
+    )
+    for batch, expected in (
+        (plain, 3 * of_2),
+        (mixed[0], 0.25 * 3 * of_2),
+        (mixed[1], 0.25 * 3 * of_2 + 0.75 * 2 * of_1),
+    ):
+        with restored(weighted):
+            weighted.train_step(batch)
+            losses = weighted.state.losses.read()
+        assert losses['main_loss'] == pytest.approx(expected, rel=1e-4)
+    assert weighted.evaluate([plain]) == phase.evaluate([plain])
+
+
+def test_both_phases_have_the_weights_of_the_classes():
+    weights = np.ones(CLASSES, np.float32)
+    config = dataclasses.replace(CONFIG, finetune_epochs=1)
+    phases = Trainer(make_model(), config, 10, 'float32', weights).phases
+    assert [phase.class_weights is weights for phase in phases] == [True, True]
+    assert [phase.precision for phase in phases] == ['float32', 'float32']
+
+
 def test_update_is_gradient_descent(phase):
     batch = make_batch()
     steps = [-0.05 * gradient for gradient in gradients(phase, batch)]

@@ -14,6 +14,7 @@ import pytest
 import tensorflow as tf
 
 from trainers.storage import environment
+from trainers.storage.run_directory import RunDirectory
 
 
 def test_describes_this_machine():
@@ -27,6 +28,17 @@ def test_describes_this_machine():
     assert json.loads(json.dumps(described))['numpy'] == np.__version__
     started = datetime.fromisoformat(described['started'])
     assert abs((datetime.now(timezone.utc) - started).total_seconds()) < 60
+
+
+def test_every_start_is_recorded_even_after_damage(tmp_path):
+    directory = RunDirectory(tmp_path)
+    for count in (1, 2):
+        environment.record(directory)
+        starts = json.loads(directory.environment.read_bytes())
+        assert len(starts) == count and starts[-1]['command'] == sys.argv
+    directory.environment.write_text('[{"started": ')
+    environment.record(directory)
+    assert len(json.loads(directory.environment.read_bytes())) == 1
 
 
 def test_gpus_are_those_of_tensorflow():

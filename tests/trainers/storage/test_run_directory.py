@@ -296,6 +296,15 @@ def test_a_run_killed_in_its_first_moments_is_new(tmp_path):
     assert (recorded.config, recorded.labels) == (Config(**SETTINGS), LABELS)
 
 
+def test_two_files_are_enough_to_resume_a_run(tmp_path):
+    start(tmp_path / 'run', seed=3).close()
+    (tmp_path / 'copy').mkdir()
+    for name in ('config.json', 'labels.json'):
+        (tmp_path / 'copy' / name).write_bytes((tmp_path / 'run' / name).read_bytes())
+    with start(tmp_path / 'copy', seed=3, resume='must') as run:
+        assert run.resumed
+
+
 @pytest.mark.parametrize('name', ['holiday.jpg', 'checkpoints', 'config.json'])
 def test_a_directory_of_something_else_is_left_alone(name, tmp_path):
     (tmp_path / name).touch()
