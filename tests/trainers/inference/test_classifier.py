@@ -119,15 +119,23 @@ def test_a_checkpoint_on_its_own(run_dir, tmp_path, images):
 
 def test_a_checkpoint_by_another_name(run_dir, tmp_path):
     shutil.copytree(steps(run_dir, 'best')[-1], tmp_path / 'renamed')
-    with pytest.raises(RunDirectoryError, match='to be step-<number>, such as step-12'):
+    with pytest.raises(RunDirectoryError) as error:
         from_run(tmp_path / 'renamed')
+    assert str(error.value) == (
+        f'{tmp_path}/renamed: expected the name of a checkpoint to be step-<number>, '
+        'such as step-12. Rename the folder.'
+    )
 
 
 def test_a_folder_without_a_run(tmp_path, run_dir):
     (tmp_path / 'file.txt').write_text('no run')
     for path in (tmp_path, tmp_path / 'nothing', tmp_path / 'file.txt'):
-        with pytest.raises(RunDirectoryError, match='expected the folder of a run'):
+        with pytest.raises(RunDirectoryError) as error:
             from_run(path)
+        assert str(error.value) == (
+            f'{path}: expected the folder of a run, with a config.json in it, or a '
+            'checkpoint. Give the --run_dir that the training was started with.'
+        )
     for path in (run_dir / 'checkpoints/nothing', run_dir / 'config.json'):
         with pytest.raises(CheckpointError, match=str(path)):
             from_run(path)
@@ -252,7 +260,12 @@ def test_a_stored_temperature_is_that_of_its_weights(copy, caplog):
     for other in (run._replace(step=run.step + 1), run._replace(averaged=False)):
         caplog.clear()
         assert read_temperature(other) == Temperature()
-        assert f'for the averaged weights of step {run.step}; these' in caplog.text
+        kind = 'averaged' if other.averaged else 'raw'
+        assert caplog.messages == [
+            f'{copy}/calibration.json is not used: it was fitted for the averaged '
+            f'weights of step {run.step}; these are the {kind} ones of step '
+            f'{other.step}.'
+        ]
 
 
 def test_raw_and_averaged_weights_of_one_step_have_temperatures_of_their_own(copy):
@@ -295,8 +308,16 @@ def test_a_garbled_temperature(copy, content):
     if content.startswith('{"step": 0'):  # of other weights, so the rest is not read
         assert from_run(copy).temperature == Temperature()
         return
-    with pytest.raises(RunDirectoryError, match='calibration.json'):
+    with pytest.raises(RunDirectoryError) as error:
         from_run(copy)
+    if content == '{':
+        assert f'{copy}/calibration.json: expected the JSON that' in str(error.value)
+    else:
+        assert str(error.value).startswith(
+            f'{copy}/calibration.json: expected a temperature as python -m '
+            'scripts.evaluate --calibrate writes it, got '
+        )
+        assert str(error.value).endswith('. Remove the file, or run that again.')
     assert from_run(copy, temperature=2.0).temperature.value == 2
 
 
@@ -330,6 +351,8 @@ def _labels(folder: Path, *lines: str) -> str:
 
 def test_weights_that_are_not_of_a_run(weights, tmp_path):
     labels = _labels(tmp_path, 'cat', 'dog', 'owl')
+    half = from_pretrained(_config(weights), labels, precision='bfloat16')
+    assert half.network.dtype == tf.bfloat16 and half.temperature == Temperature()
     classifier = from_pretrained(_config(weights), labels, temperature=1.5)
     assert classifier.classes == classifier.ids == ('cat', 'dog', 'owl')
     assert (classifier.image_size, classifier.run) == (16, None)
@@ -343,8 +366,19 @@ def test_weights_that_are_not_of_a_run(weights, tmp_path):
 @pytest.mark.parametrize(
     'settings, lines, message',
     [
-        ({}, ['cat', 'dog'], 'to have a classifier of 2 classes: '),
-        ({}, ['cat', 'dog', 'cat', 'owl'], "'cat' twice in .*labels.txt"),
+        (
+            {},
+            ['cat', 'dog'],
+            r'Expected --pretrained=.* to have a classifier of 2 classes: .* Pass '
+            'weights with one, or the names of its classes with --labels; or train one '
+            r'with python -m scripts.train --pretrained=\.\.\.$',
+        ),
+        (
+            {},
+            ['cat', 'dog', 'cat', 'owl'],
+            'Expected --labels to name two different classes or more, got '
+            "'cat' twice in .*labels.txt",
+        ),
         ({}, ['cat'], '1 lines in .*labels.txt'),
         ({}, ['', ' '], '0 lines in .*labels.txt'),
         (
@@ -382,8 +416,11 @@ def test_names_of_classes_in_a_file(tmp_path):
 def test_a_file_of_classes_that_cannot_be_read(tmp_path):
     (tmp_path / 'latin.txt').write_bytes(b'caf\xe9\ncake')
     for path in (tmp_path / 'latin.txt', tmp_path / 'nothing', tmp_path):
-        with pytest.raises(UserError, match='a text file in UTF-8 with a class a line'):
+        with pytest.raises(
+            UserError, match='Expected --labels to be a text file in'
+        ) as e:
             read_labels(path)
+        assert f' UTF-8 with a class a line, got {path}: ' in str(e.value)
 
 
 def test_weights_of_1000_classes_have_the_classes_of_imagenet(tmp_path, monkeypatch):

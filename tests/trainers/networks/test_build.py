@@ -1,10 +1,13 @@
 """What the settings make of a network, and how mistakes in them are answered."""
 
 import json
+import re
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from trainers.networks import build as networks
 from trainers.settings.config import Config, ConfigError
@@ -123,9 +126,11 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
     specification = networks.specify(config, source.classes, source.image_size)
     network, notes = networks.build(config, specification, 'float32')
     assert len(network.heads) == len(specification.build().heads) == heads
-    random = f'--freeze={",".join(freeze)} without --pretrained freezes random'
-    assert any(random in note for note in notes) is bool(freeze)
-    assert bool(notes) is bool(freeze)
+    random = (
+        f'--freeze={",".join(freeze)} without --pretrained freezes random weights: '
+        'pass --pretrained=imagenet, a file, or the folder of a run.'
+    )
+    assert notes == [random] * bool(freeze)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +160,8 @@ def test_heads_in_front_of_a_frozen_backbone_are_left_out(source, freeze, heads)
         (
             {'model': 'small_cnn', 'precise_bn': 64},
             ConfigError,
-            'batch norms for --precise_bn=64; received --model=small_cnn, which',
+            'Expected a network with batch norms for --precise_bn=64; received '
+            '--model=small_cnn, which has none. Pass --precise_bn=0.',
         ),
     ],
 )
@@ -169,20 +175,68 @@ def test_networks_that_cannot_be(source, settings, error, message):
         )
 
 
+def test_random_weights_follow_the_seed(source):
+    kernels = []
+    for seed in (1, 1, 2):
+        config = Config(model='small_cnn', model_options=('filters:4',), seed=seed)
+        specification = networks.specify(config, source.classes, 8)
+        network, _ = networks.build(config, specification, 'float32')
+        kernels.append(network.head.classifier.kernel.numpy())
+    np.testing.assert_array_equal(kernels[0], kernels[1])
+    assert (kernels[0] != kernels[2]).any()
+
+
+def test_a_phase_that_freezes_more_stages_than_there_are_is_named(source):
+    for name in ('freeze', 'finetune_freeze'):
+        with pytest.raises(ConfigError, match=f'--{name}: Expected trainable_stages'):
+            config = Config(model='cifar_cnn', **{name: ('last:99',)})
+            specification = networks.specify(config, source.classes, 32)
+            networks.build(config, specification, 'float32')
+
+
+def test_a_network_larger_than_the_memory_names_what_makes_it_large(
+    source, monkeypatch
+):
+    def exhausted(specification: Specification, **options) -> None:
+        raise tf.errors.ResourceExhaustedError(None, None, 'out of memory.')
+
+    config = Config(model='small_cnn')
+    specification = networks.specify(config, source.classes, 32)
+    monkeypatch.setattr(Specification, 'build', exhausted)
+    with pytest.raises(ConfigError) as error:
+        networks.build(config, specification, 'float32')
+    assert str(error.value) == (
+        'The network does not fit into memory: out of memory. Choose a smaller '
+        '--dense or --model_options.'
+    )
+
+
+def networks_of(source: data.Source, **settings) -> None:
+    """Builds a network with published weights."""
+    config = Config(model='mobilenet_v2', pretrained='imagenet', **settings)
+    specification = networks.specify(config, source.classes, source.image_size)
+    networks.build(config, specification, 'float32')
+
+
 def test_published_weights_that_are_not_there_are_fetched_on_request_only(
     source, tmp_path
 ):
-    config = Config(
-        model='mobilenet_v2', pretrained='imagenet', weights_dir=str(tmp_path)
+    with pytest.raises(UserError) as error:
+        networks_of(source, weights_dir=str(tmp_path))
+    (file,) = re.findall(r' in (\S+), which', str(error.value))
+    assert Path(file).parent == tmp_path and Path(file).name.startswith('mobilenet_v2')
+    assert str(error.value) == (
+        f'Expected the published weights of mobilenet_v2 in {file}, which is missing. '
+        'Pass --download to download them, copy the file there, or pass another '
+        '--weights_dir.'
     )
-    with pytest.raises(UserError, match='Pass --download to download them') as error:
-        networks.build(
-            config,
-            networks.specify(config, source.classes, source.image_size),
-            'float32',
-        )
-    assert str(tmp_path / 'mobilenet_v2_weights_tf_dim_ordering') in str(error.value)
     assert not list(tmp_path.iterdir())
+    with pytest.raises(UserError, match='which is missing.') as error:
+        networks_of(source, data_dir=str(tmp_path))
+    assert f' in {tmp_path / ".tapestry"}/mobilenet_v2' in str(error.value)
+    with pytest.raises(UserError, match='a folder with the published') as error:
+        networks_of(source)
+    assert error.value.parameters == ('weights_dir', 'data_dir', 'download')
 
 
 def test_published_weights_that_are_there_are_taken(source, tmp_path):

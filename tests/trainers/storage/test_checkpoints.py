@@ -1,5 +1,6 @@
 """Checkpoints are exact, and every kind of damage is detected."""
 
+import errno
 import functools
 import hashlib
 import itertools
@@ -8,6 +9,7 @@ import logging
 import math
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -264,6 +266,20 @@ def test_every_flipped_bit_of_the_manifest_shows(copy):
     assert latest(copy)[1]['step'] == 2
 
 
+def test_what_may_not_be_read_is_not_damage(copy, monkeypatch):
+    read = Path.read_bytes
+
+    def denied(path: Path) -> bytes:
+        if path.name == 'state.json':
+            raise PermissionError(errno.EACCES, 'Permission denied')
+        return read(path)
+
+    monkeypatch.setattr(Path, 'read_bytes', denied)
+    with pytest.raises(CheckpointError, match='cannot be read: .*Permission denied'):
+        Checkpoints(copy, make_objects()).restore()
+    assert names(copy) == ['step-000000001', 'step-000000002']
+
+
 def test_what_does_not_belong_is_damage(copy, caplog):
     (copy / 'step-000000002' / 'variables.data-00001-of-00002').touch()
     assert Checkpoints(copy, make_objects()).restore()['step'] == 1
@@ -320,6 +336,9 @@ def test_damaged_twice_gets_another_name(copy, saved):
 def test_another_architecture_is_named_and_touches_nothing(other, message, copy):
     objects = make_objects(**other)
     before = values(objects)
+    message = (
+        f'{message}(?s:.*)Use the settings that it was trained with, or another --run'
+    )
     with pytest.raises(CheckpointError, match='(?s)another architecture.*' + message):
         Checkpoints(copy, objects).restore()
     assert values(objects) == before
@@ -425,7 +444,12 @@ def test_a_full_disk_costs_no_checkpoint(copy):
             checkpoints.save(3, {})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert 'step-000000003' in str(raised.value)
+    assert re.fullmatch(
+        f'{copy}/step-000000003: the checkpoint could not be saved: (?s:.*)\\. Earlier '
+        'ones are unchanged\\. Free space or repair the disk, then run the same '
+        'command again to resume\\.',
+        str(raised.value),
+    )
     assert names(copy) == ['step-000000001', 'step-000000002']
     checkpoints.save(3, {})
     assert checkpoints.restore()['step'] == 3
