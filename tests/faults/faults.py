@@ -296,6 +296,12 @@ FAULTS = (
         'ahead = (logits > target) | ((logits == target) & earlier)',
         'ahead = logits > target',
     ),
+    Fault(
+        'balanced_over_absent_classes',
+        'trainers/step/losses.py',
+        'present = np.count_nonzero(counts)',
+        'present = classes',
+    ),
     # trainers/storage, trainers/run, trainers/settings
     Fault(
         'checkpoint_not_flushed',
@@ -345,7 +351,31 @@ FAULTS = (
         '            learning_rate=self.finetune_learning_rate,\n',
         '',
     ),
+    Fault(
+        'loss_not_finite_unnoticed',
+        'trainers/run/loop.py',
+        "totals.losses['loss'] + totals.losses['gradient_norm']",
+        "totals.losses['gradient_norm']",
+    ),
+    Fault(
+        'features_of_other_weights',
+        'trainers/run/caching.py',
+        '            digest.update(variable.numpy().tobytes())',
+        '            pass',
+    ),
+    Fault(
+        'held_out_fractions_swapped',
+        'trainers/run/source.py',
+        'config.validation_fraction, config.test_fraction',
+        'config.test_fraction, config.validation_fraction',
+    ),
     # trainers/inference, trainers/evaluation
+    Fault(
+        'uncalibrated_at_the_temperature',
+        'trainers/evaluation/evaluation.py',
+        'if self.temperature.value == 1:',
+        'if self.temperature.value != 1:',
+    ),
     Fault(
         'views_not_averaged',
         'trainers/inference/scoring.py',
