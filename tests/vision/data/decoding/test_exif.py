@@ -4,6 +4,7 @@ import warnings
 import zlib
 
 import numpy as np
+import PIL
 import pytest
 import tensorflow as tf
 from hypothesis import given
@@ -234,7 +235,9 @@ def test_mutated_exif_is_read_as_pillow_reads_it(container):
         contents = container(_mutated(_tiff(6, '<>'[seed % 2]), seed))
         image, expected = _decode(contents), _pillow(contents)
         shapes.append(image.shape[:2])
-        assert expected is None or image.shape == expected.shape, seed
+        # Before version 13, Pillow ignored all that follows an entry without its data.
+        if int(PIL.__version__.split('.')[0]) >= 13:
+            assert expected is None or image.shape == expected.shape, seed
     assert {(6, 10), (10, 6)} == set(map(tuple, shapes))
 
 

@@ -1,5 +1,6 @@
 import os
 import time
+from pathlib import Path
 
 import pytest
 
@@ -188,7 +189,7 @@ def test_an_interrupted_write_leaves_the_old_file(tmp_path, monkeypatch):
     def fail(*paths):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr(os, 'replace', fail)
+    monkeypatch.setattr(Path, 'replace', fail)
     index.write_cache(file, b'new')
     assert file.read_bytes() == b'old'
     assert os.listdir(file.parent) == [file.name]
