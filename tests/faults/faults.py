@@ -408,6 +408,24 @@ FAULTS = (
         '        pass',
     ),
     Fault(
+        'full_standard_output_unreported',
+        'scripts/predict/output.py',
+        '            raise\n',
+        '            pass\n',
+    ),
+    Fault(
+        'benchmark_json_unwritten',
+        'scripts/benchmark/__main__.py',
+        '    if settings.json:',
+        '    if False:',
+    ),
+    Fault(
+        'card_confident_errors_unsaid',
+        'scripts/evaluate/card.py',
+        'if not confident.all():',
+        'if confident.all():',
+    ),
+    Fault(
         'chart_shares_not_normalized',
         'scripts/explore/charts.py',
         'np.full(len(values), 100 / max(len(values), 1))',
