@@ -185,6 +185,30 @@ FAULTS = (
         'if total - begins > free:',
         'if total - begins > free and free < 0:',
     ),
+    Fault(
+        'extracted_files_not_flushed',
+        'vision/data/download/extract.py',
+        '            os.sync()',
+        '            pass',
+    ),
+    Fault(
+        'record_of_other_images_kept',
+        'vision/data/storage/stored.py',
+        '            _record(file).unlink(missing_ok=True)\n',
+        '',
+    ),
+    Fault(
+        'cache_blind_to_places_in_files',
+        'vision/data/storage/stored.py',
+        'return [*ranges, *status.items()]',
+        'return [*status.items()]',
+    ),
+    Fault(
+        'csv_shares_ignored',
+        'vision/data/datasets/csv_file.py',
+        'splits=complete(ready, held_out)',
+        'splits=complete(ready, HeldOut())',
+    ),
     # vision/files.py
     Fault(
         'fsync_dropped',
@@ -204,7 +228,19 @@ FAULTS = (
         '        temporary.unlink(missing_ok=True)\n        raise',
         '        raise',
     ),
+    Fault(
+        'name_not_flushed',
+        'vision/files.py',
+        '    flush(path.parent)\n',
+        '',
+    ),
     # vision/survey, vision/explain, vision/export
+    Fault(
+        'bright_counted_as_dark',
+        'vision/survey/statistics.py',
+        '(light < -_OUTLYING)',
+        '(light > _OUTLYING)',
+    ),
     Fault(
         'grad_cam_without_relu',
         'vision/explain/grad_cam.py',

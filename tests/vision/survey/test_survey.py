@@ -10,7 +10,7 @@ import pytest
 from vision.data import SPLITS, ArraySplit, FileSplit, Source
 from vision.data.decoding.decode import decode_traced, fit
 from vision.survey import problems, statistics
-from vision.survey.describing import FACTS, describe_file
+from vision.survey.describing import FACTS, Decoded, describe, describe_file
 from vision.survey.survey import Survey, survey
 
 
@@ -222,6 +222,37 @@ def test_rare_kinds_of_files_are_described(tmp_path):
         columns = ('format', 'mode', 'orientation', 'animated')
         assert (*(facts[c].item() for c in columns), reason) == expected, name
         assert facts['good'].item() is (name not in ('tiff.jpg', 'text.jpg'))
+
+
+def test_images_are_fitted_to_the_size_that_is_asked_for(source):
+    part = survey(source, image_size=8, max_images=3)
+    assert part.image_size == 8
+    image = fit(decode_traced(source.splits['train'].read(0)), 8)
+    np.testing.assert_allclose(
+        part.facts['means'][0], image.numpy().mean((0, 1)), rtol=1e-6
+    )
+
+
+def test_a_single_colour_has_no_other_in_any_channel():
+    images = np.full([4, 8, 8, 3], 100, np.uint8)
+    images[1, 0, 0] = 102, 101, 100  # What JPEG makes of it.
+    images[2, 0, 0, 2] = 103
+    images[3, :4] = 140, 80, 98  # Another hue of this luminance.
+    facts = np.zeros(4, FACTS)
+    for i, image in enumerate(images):
+        shown = Decoded(0, b'', image, image)
+        assert not describe(shown, facts[i], np.zeros([12, 12, 3], np.uint8))
+    assert facts['single_colour'].tolist() == [True, True, False, False]
+
+
+def test_pixels_in_another_shape_are_others():
+    facts = np.zeros(2, FACTS)
+    for i, shape in enumerate(([8, 2, 3], [2, 8, 3])):
+        image = np.full(shape, 100, np.uint8)
+        describe(
+            Decoded(0, b'', image, image), facts[i], np.zeros([12, 12, 3], np.uint8)
+        )
+    assert facts['pixel_digest'][0] != facts['pixel_digest'][1]
 
 
 def test_majority_and_imbalance_by_hand(source):

@@ -133,8 +133,10 @@ def test_only_folders_that_changed_are_read_again(tree, always_cached, monkeypat
     find_images(tree)  # The index's own folder was new before.
     scanned, counting = _count_scans(monkeypatch)
     counting.root = tree
+    written = os.stat(tree / '.tapestry/index.json').st_mtime_ns
     assert find_images(tree) == before
     assert not scanned
+    assert os.stat(tree / '.tapestry/index.json').st_mtime_ns == written
     (tree / 'b/sub/0.gif').touch()
     assert find_images(tree) == [*before[:2], 'b/sub/0.gif', before[2]]
     assert scanned == ['b/sub']
