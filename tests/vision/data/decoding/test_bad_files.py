@@ -85,6 +85,26 @@ def test_training_goes_on_with_the_same_good_images(files, damaged):
     assert len(bad.items()) == 3  # Once each, though met in both epochs.
 
 
+def test_images_beside_bad_ones_keep_their_own_seeds(files, damaged, monkeypatch):
+
+    def show_seed(self, contents, seed, plain=False):
+        with tf.control_dependencies([tf.io.decode_png(contents, 3)]):
+            return tf.fill([24, 24, 3], tf.cast(seed % 256, tf.uint8))
+
+    # Random crops show it too, but take seconds to compile.
+    monkeypatch.setattr(Augmenter, 'decode', show_seed)
+    options: Any = dict(batch_size=23, image_size=24, seed=1, end_step=1)
+    bad = BadFiles()
+    whole, images = (
+        _all(train_batches(split, bad_files=bad, **options))
+        for split in (files, damaged)
+    )
+    good = images[2] == 1
+    assert whole[2].all() and len(bad.items()) == (~good).sum() == 3
+    np.testing.assert_array_equal(images[0][good], whole[0][good])
+    assert not images[0][~good].any()
+
+
 def test_a_bug_in_the_code_is_not_taken_for_a_bad_file(files, monkeypatch):
 
     def broken(self, contents, seed, plain=False):
