@@ -66,6 +66,13 @@ def test_only_the_region_is_deleted():
     assert abs(deleted[regions].mean() - images.mean()) < 10
 
 
+def test_a_single_color_is_the_same_when_it_is_deleted():
+    colors = np.arange(256, dtype=np.uint8)[:, None, None, None]
+    images = np.broadcast_to(colors, [256, 12, 12, 3])
+    regions = np.ones([256, 12, 12], bool)
+    np.testing.assert_array_equal(delete(tf.constant(images), regions), images)
+
+
 def test_a_right_map_costs_more_than_chance_and_a_wrong_one_less():
     images = tf.constant(make_images())
     right = corner(1.0, 1.0)
@@ -84,6 +91,10 @@ def test_the_seed_decides_the_random_regions():
     )
     np.testing.assert_array_equal(first, again)
     assert np.any(first != other)
+    default = occlusion_check(brightness_of_corner, images, maps).random
+    np.testing.assert_array_equal(default, first)
+    five = occlusion_check(brightness_of_corner, images, maps, repeats=5).random
+    np.testing.assert_array_equal(default, five)
 
 
 def test_single_pixels_among_evidence_against_the_class_are_no_region():

@@ -43,6 +43,8 @@ def test_ties_are_no_disagreement():
     tied = np.array([[0.334, 0.333, 0.333]], np.float32)
     comparison = compared([[0.33, 0.33, 0.34]], tied)
     assert (comparison.agreement, comparison.failures) == (1, ())
+    apart = np.array([[0.342, 0.329, 0.329]], np.float32)
+    assert compared([[0.33, 0.33, 0.34]], apart).agreement == 0
 
 
 def test_what_does_not_add_up_to_1_fails():
@@ -76,6 +78,11 @@ def test_the_same_prediction_for_all_images_fails(constant):
     assert comparison.agreement == 1
     assert len(comparison.failures) == 1
     assert 'the mean difference is 0.0003' in comparison.failures[0]
+
+
+def test_the_same_prediction_for_two_images_fails():
+    comparison = compared([EXPECTED.mean(0)] * 2)
+    assert any('the mean difference' in line for line in comparison.failures)
 
 
 @pytest.mark.parametrize('classes, rest', [(2, 0.0), (3, 0.05)])
