@@ -54,6 +54,12 @@ def test_arguments_that_are_no_flags_are_handed_on_wherever_they_stand():
     assert done.stdout == "['a', '-', '*', '--run_dir=x'] r\n"
 
 
+def test_a_library_that_set_up_logging_earlier_changes_no_message():
+    earlier = 'import logging\nlogging.basicConfig(format="earlier: %(message)s")\n'
+    done = run(earlier + program('logging.getLogger("a").info("Noted.")'))
+    assert (done.returncode, done.stderr) == (0, 'Noted.\n')
+
+
 @pytest.mark.parametrize(
     'work, code, message',
     [

@@ -24,6 +24,32 @@ def test_confusion_matrix_of_any_size(make_evaluation, classes):
     assert 200 < height <= width * 1.2 and width < 2000
 
 
+def test_a_confusion_matrix_is_smaller_where_counts_have_no_room():
+    def width(classes):
+        names = [str(i) for i in range(classes)]
+        return size(figures.confusion(np.eye(classes, dtype=int), names, names))[0]
+
+    assert width(20) > 1.3 * width(21)
+
+
+def test_shares_are_shown_in_percent(evaluation, monkeypatch):
+    drawn = []
+
+    def keep(figure, **options):
+        figure.canvas.draw()
+        drawn.append(figure.axes)
+        return b''
+
+    monkeypatch.setattr(figures, 'figure_png', keep)
+    figures.confusion(*content.confusion(evaluation))
+    figures.reliability({'a': evaluation.reliability})
+    figures.precision_recall(evaluation)
+    (_, colours), (upper, lower), (curves,) = drawn
+    for axis in (colours.yaxis, upper.yaxis, lower.xaxis, curves.xaxis, curves.yaxis):
+        labels = {label.get_text() for label in axis.get_ticklabels()}
+        assert '100%' in labels
+
+
 def test_confusion_with_other_classes_has_a_column_for_them(make_evaluation):
     evaluation = make_evaluation(30, known=2)
     counts, rows, columns = content.confusion(evaluation)

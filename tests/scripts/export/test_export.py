@@ -341,6 +341,24 @@ def test_a_staged_folder_appears_as_a_whole(tmp_path):
     assert everything_in(output.parent) == {'out'}
 
 
+def test_everything_is_on_disk_before_the_export_appears(tmp_path, monkeypatch):
+    output = tmp_path / 'out'
+    fsync, flushed = os.fsync, []
+
+    def record(descriptor):
+        path = Path(os.readlink(f'/proc/self/fd/{descriptor}'))
+        flushed.append((path, output.exists()))
+        fsync(descriptor)
+
+    with staged(output, overwrite=False) as folder:
+        (folder / 'inner').mkdir()
+        (folder / 'inner' / 'file').write_text('content')
+        monkeypatch.setattr(os, 'fsync', record)
+    inside = folder, folder / 'inner', folder / 'inner' / 'file'
+    assert set(flushed[:-1]) == {(path, False) for path in inside}
+    assert flushed[-1] == (tmp_path, True)
+
+
 def test_an_earlier_export_is_replaced_only_when_asked(tmp_path):
     output = tmp_path / 'out'
     with staged(output, overwrite=False) as folder:
@@ -524,6 +542,23 @@ def test_a_single_image_is_compared_and_calibrates(trained, tmp_path):
     chosen = images.choose(trained, str(tmp_path / 'one.png'))
     assert np.array_equal(chosen.compared[0], image)
     assert np.array_equal(chosen.calibration[0], image)
+
+
+@pytest.mark.parametrize('given, compared, calibration', [(2, 1, 1), (9, 3, 2)])
+def test_given_images_are_compared_or_calibrate(
+    trained, tmp_path, monkeypatch, given, compared, calibration
+):
+    monkeypatch.setattr(images, 'COMPARED', 3)
+    monkeypatch.setattr(images, 'CALIBRATION', 2)
+    for i in range(given):
+        Image.new('RGB', (32, 32), (20 * i, 0, 0)).save(tmp_path / f'{i}.png')
+    chosen = images.choose(trained, str(tmp_path))
+    first, second = (
+        part[:, 0, 0, 0].tolist() for part in (chosen.compared, chosen.calibration)
+    )
+    assert (len(first), len(second)) == (compared, calibration)
+    assert len({*first, *second}) == compared + calibration
+    assert first == sorted(first) and second == sorted(second)
 
 
 def test_lost_training_images_are_explained(trained_run, tmp_path):
