@@ -462,6 +462,24 @@ FAULTS = (
         'if confident.all():',
     ),
     Fault(
+        'export_files_not_flushed',
+        'scripts/export/staging.py',
+        "for path in (staging, *staging.rglob('*')):",
+        'for path in (staging,):',
+    ),
+    Fault(
+        'two_images_both_compared_and_calibrating',
+        'scripts/export/images.py',
+        'if len(split) > 1 else',
+        'if len(split) > 2 else',
+    ),
+    Fault(
+        'earlier_logging_kept',
+        'scripts/common/command.py',
+        '        force=True,\n',
+        '',
+    ),
+    Fault(
         'chart_shares_not_normalized',
         'scripts/explore/charts.py',
         'np.full(len(values), 100 / max(len(values), 1))',
