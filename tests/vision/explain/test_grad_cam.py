@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from vision.explain.endpoints import default_endpoint
-from vision.explain.grad_cam import grad_cam, grad_cam_plus_plus
-from vision.layers import BatchNorm
+from vision.explain.grad_cam import grad_cam, grad_cam_plus_plus, guided_grad_cam
+from vision.layers import BatchNorm, activations
 from vision.models import Network, create, mobilenet_v2
 
 CLASSES = np.array([2, 0, 1])
@@ -105,19 +105,32 @@ def keras_pair() -> tuple[Network, keras.Model]:
         pytest.param('conv_last', 'out_relu', marks=pytest.mark.slow),
     ],
 )
-def test_keras_has_the_same_map(endpoint, layer):
+def test_keras_has_the_same_maps(endpoint, layer):
     model, twin = keras_pair()
     images = make_images(64)
     both = keras.Model(twin.input, [twin.get_layer(layer).output, twin.output])
     with tf.GradientTape() as tape:
         x, scores = both(images / np.float32(127.5) - 1, training=False)
         chosen = tf.gather(scores, CLASSES, batch_dims=1)
-    weights = tf.reduce_mean(tape.gradient(chosen, x), [1, 2], keepdims=True)
-    expected = tf.nn.relu(tf.reduce_sum(weights * x, -1)).numpy()
-    assert expected.max() > 0
-    np.testing.assert_allclose(
-        grad_cam(model, images, CLASSES, endpoint), expected, atol=1e-3 * expected.max()
-    )
+    gradients = tape.gradient(chosen, x).numpy()
+    x = x.numpy()
+    # Sums of a channel that are negative count as 0.
+    totals = np.maximum(x.sum((1, 2), keepdims=True), 0)
+    positive = np.maximum(gradients, 0)
+    for method, weights in (
+        (grad_cam, gradients.mean((1, 2), keepdims=True)),
+        (
+            grad_cam_plus_plus,
+            (positive / (2 + positive * totals)).sum((1, 2), keepdims=True),
+        ),
+    ):
+        expected = np.maximum((weights * x).sum(-1), 0)
+        assert expected.max() > 0
+        np.testing.assert_allclose(
+            method(model, images, CLASSES, endpoint),
+            expected,
+            atol=1e-3 * expected.max(),
+        )
 
 
 def test_no_evidence_for_a_class_is_a_map_of_zeros():
@@ -131,3 +144,17 @@ def test_the_default_is_the_last_map_of_more_than_a_pixel():
     network, _ = keras_pair()
     assert default_endpoint(network) == 'conv_last'
     assert default_endpoint(network, 32) == 'block_12'
+
+
+def test_guided_maps_take_gradients_of_either_sign():
+    images = make_images(16)
+    pixels = tf.cast(images, tf.float32)
+    with activations.guided_backpropagation(), tf.GradientTape() as tape:
+        tape.watch(pixels)
+        scores = tf.gather(small()(pixels).main, CLASSES, batch_dims=1)
+    gradients = tape.gradient(scores, pixels).numpy()
+    assert (-gradients.min(-1) > gradients.max(-1)).any()
+    maps = tf.image.resize(grad_cam(small(), images, CLASSES)[..., None], [16, 16])
+    expected = np.abs(gradients).max(-1) * maps[..., 0]
+    actual = guided_grad_cam(small(), images, CLASSES)
+    np.testing.assert_allclose(actual, expected, atol=1e-4 * expected.numpy().max())
