@@ -1,5 +1,6 @@
 """A classifier from a run, a checkpoint, or weights that are not of a run."""
 
+import functools
 import json
 import shutil
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tiny_run
+from small_network import one_convolution
 
 from trainers.inference.classifier import (
     Classifier,
@@ -25,7 +27,6 @@ from trainers.storage.checkpoints import CheckpointError
 from trainers.storage.run_directory import RunDirectoryError
 from vision.data import eval_batches
 from vision.errors import UserError
-from vision.layers import AuxiliaryHead, ConvBlock
 from vision.models import MODELS, Network, create, imagenet
 from vision.models.pretrained import variables_by_path
 from vision.models.specification import Specification
@@ -180,28 +181,7 @@ def test_any_number_of_images_is_one_trace(run_dir, images, monkeypatch):
     assert len(traced) == 1
 
 
-def with_heads(
-    classes: int,
-    image_size: int = 16,
-    normalization: str = 'unit',
-    auxiliary: bool = True,
-    dtype: tf.DType = tf.float32,
-    **head,
-) -> Network:
-    """A convolution and, if asked for, an auxiliary head."""
-    heads = {'conv': AuxiliaryHead(8, 4, classes, dtype=dtype)} if auxiliary else {}
-    return Network(
-        {'conv': ConvBlock(3, 8, 5, stride=4, dtype=dtype)},
-        8,
-        4,
-        classes=classes,
-        image_size=image_size,
-        min_image_size=4,
-        normalization=normalization,
-        heads=heads,
-        dtype=dtype,
-        **head,
-    )
+with_heads = functools.partial(one_convolution, image_size=16, normalization='unit')
 
 
 def test_auxiliary_heads_answer():

@@ -25,8 +25,7 @@ from trainers.storage.run_directory import RunDirectoryError
 from vision import data
 from vision.data import DatasetError
 from vision.errors import UserError
-from vision.layers import AuxiliaryHead, ConvBlock
-from vision.models import MODELS, Network
+from vision.models import MODELS
 from vision.registry import Entry
 
 SHORT = {
@@ -46,38 +45,10 @@ pytestmark = pytest.mark.usefixtures('no_drawings')
 AVERAGED = {'optimizer': 'sgd', 'ema': 0.9, 'weight_decay': 1e-4}
 
 
-def small(
-    classes,
-    image_size=32,
-    normalization='symmetric',
-    auxiliary=True,
-    aux_dropout=0.0,
-    dtype=tf.float32,
-    **options,
-):
-    """One convolution with an auxiliary head behind it: trains quickly."""
-    stages = {'conv': ConvBlock(3, 16, 5, stride=4, dtype=dtype)}
-    heads = {}
-    if auxiliary:
-        heads['conv'] = AuxiliaryHead(16, image_size // 4, classes, dropout=aux_dropout)
-    return Network(
-        stages,
-        16,
-        image_size // 4,
-        classes=classes,
-        image_size=image_size,
-        min_image_size=4,
-        normalization=normalization,
-        heads=heads,
-        dtype=dtype,
-        **options,
-    )
-
-
 @pytest.fixture(scope='module', autouse=True)
 def registered():
     """The small network has a name."""
-    MODELS['small'] = Entry(f'{__name__}:small', 'Small.')
+    MODELS['small'] = Entry('tests.helpers.small_network:one_convolution', 'Small.')
     yield
     del MODELS['small']
 
