@@ -165,7 +165,7 @@ def make(
         saved_model = (folder if first in forms else Path(scratch)) / first.path
         needed = first in forms or any(form.reads_saved_model for form in forms)
         others = [form for form in forms if form is not first]
-        for form in [first] * needed + others:
+        for form in [first, *others] if needed else others:
             bar.set_description_str(f'{form.name}: converting')
             target = saved_model if form is first else folder / form.path
             with writing(folder):
